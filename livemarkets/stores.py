@@ -1,0 +1,93 @@
+"""The two stores of market data: the latest tick, and a bounded feed, per stream.
+
+Both are synchronous, in memory only, and written from one place (:mod:`livemarkets.feed`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from itertools import islice
+
+from livemarkets.models import StreamKey, TradeTick
+
+__all__ = ["FeedStore", "LatestPriceStore"]
+
+
+class LatestPriceStore:
+    """The last tick of every stream, with a version number so that a reader can ask what changed."""
+
+    def __init__(self) -> None:
+        self._ticks: dict[StreamKey, TradeTick] = {}
+        self._versions: dict[StreamKey, int] = {}
+        self._version = 0
+
+    @property
+    def version(self) -> int:
+        """A number that rises with every :meth:`put`. Keep it, and pass it to :meth:`changed_since`."""
+        return self._version
+
+    def put(self, key: StreamKey, tick: TradeTick) -> None:
+        """Make `tick` the latest of its stream."""
+        self._version += 1
+        self._ticks[key] = tick
+        self._versions[key] = self._version
+
+    def get(self, key: StreamKey) -> TradeTick | None:
+        """Return the latest tick, `None` when the stream has none."""
+        return self._ticks.get(key)
+
+    def changed_since(self, version: int, keys: Iterable[StreamKey]) -> list[TradeTick]:
+        """Return the latest ticks of those of `keys` that were put after `version`, in the order of `keys`."""
+        versions = self._versions
+        return [self._ticks[key] for key in keys if versions.get(key, 0) > version]
+
+    def discard(self, key: StreamKey) -> None:
+        """Forget a stream that nobody wants any more."""
+        self._ticks.pop(key, None)
+        self._versions.pop(key, None)
+
+    def __len__(self) -> int:
+        return len(self._ticks)
+
+
+class FeedStore:
+    """The last `length` ticks of every stream, oldest first, newest last."""
+
+    def __init__(self, length: int) -> None:
+        if length < 1:
+            raise ValueError(f"a feed keeps at least one trade, not {length}")
+        self.length = length
+        self._feeds: dict[StreamKey, deque[TradeTick]] = {}
+
+    def append(self, key: StreamKey, tick: TradeTick) -> None:
+        """Add the newest tick; the oldest falls out when the feed is full."""
+        feed = self._feeds.get(key)
+        if feed is None:
+            feed = self._feeds[key] = deque(maxlen=self.length)
+        feed.append(tick)
+
+    def recent(self, key: StreamKey, count: int) -> list[TradeTick]:
+        """Return the newest `count` ticks, oldest first; fewer when there are fewer."""
+        feed = self._feeds.get(key)
+        if feed is None or count <= 0:
+            return []
+        return list(islice(feed, max(0, len(feed) - count), None))
+
+    def after(self, key: StreamKey, trade_id: int) -> list[TradeTick]:
+        """Return every kept tick with an id greater than `trade_id`, oldest first."""
+        found: list[TradeTick] = []
+        for tick in reversed(self._feeds.get(key, ())):
+            if tick.id <= trade_id:
+                break
+            found.append(tick)
+        found.reverse()
+        return found
+
+    def discard(self, key: StreamKey) -> None:
+        """Forget a stream that nobody wants any more."""
+        self._feeds.pop(key, None)
+
+    def __len__(self) -> int:
+        """Count the ticks kept, of all streams."""
+        return sum(len(feed) for feed in self._feeds.values())

@@ -1,0 +1,28 @@
+"""Live Markets: a self-hosted live-market gateway with a face.
+
+A module imports only from those above it in this list (`make check` holds us to it):
+
+    errors          the error tree
+    models          frozen values: TradeTick, StreamKey, SymbolInfo, FeedState
+    stores          latest price and bounded feed per stream; synchronous, in memory
+    continuity      the trade-id ledger of a stream: order, duplicates, gaps
+    delivery        a subscriber's mailbox: modes, slow consumers, loss accounting
+    subscriptions   who wants what, reference counts, linger, the wanted set
+    protocol        the messages of /ws/markets: parse, validate, encode
+    binance/        messages (bytes to models), session (wanted against acknowledged), client, rest
+    simulator/      the embedded exchange; speaks Binance's protocol, shares no code with binance/
+    feed            joins client, ledger, stores and delivery; owns the tasks
+    ws_route        /ws/markets: one reader and one writer a connection
+    http_routes     health, metrics and the HTTP API
+    settings, log   the only readers of the environment and of loguru's configuration
+    app             build(settings) makes the services, starts and stops them in order
+
+Above the package stand `pages/` (what a person sees) and `main.py` (the composition root).
+
+Trades go up:   bytes -> binance.messages -> TradeTick -> ledger -> stores -> mailboxes -> socket.
+Wishes go down: page or subscriber -> SubscriptionManager -> wanted set -> session's difference -> exchange.
+
+Read `models`, then `subscriptions`, then `feed`.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,52 @@
+"""Fixtures for every test file; the settings of hypothesis."""
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+from loguru import logger
+
+from tests.helpers import PROJECT_ROOT, chromium_path
+
+# No deadline: the machine may be shared, and a slow example is not a wrong one. In CI the examples are the
+# same on every run, so that a red build is about the change under test.
+hypothesis_settings.register_profile("developer", deadline=None)
+hypothesis_settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "developer")
+
+
+@pytest.fixture(autouse=True)
+def forwarded_errors() -> Iterator[None]:
+    """Loguru's ERROR records reach stdlib logging: NiceGUI's `user` fixture fails a test that logs one.
+
+    It looks at `caplog` alone, where loguru would stay invisible.
+    """
+    target = logging.getLogger("tests.forwarded")
+    handler = logger.add(lambda line: target.error(line.rstrip()), level="ERROR", format="{message}")
+    yield
+    try:
+        logger.remove(handler)
+    except ValueError:
+        # The test configured logging itself, which removes every earlier sink.
+        pass
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with genuine recordings, which lies beside the project and is not part of it."""
+    folder = PROJECT_ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no genuine recordings: there is no folder ../shared/data beside the project")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium to give to Playwright as `executable_path`."""
+    path = chromium_path()
+    if path is None:
+        pytest.skip("no Chromium found: `make test` installs one, or name one with CHROMIUM_PATH")
+    return path

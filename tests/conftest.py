@@ -1,5 +1,6 @@
 """Fixtures for every test file; the settings of hypothesis."""
 
+import contextlib
 import logging
 import os
 from collections.abc import Iterator
@@ -27,11 +28,9 @@ def forwarded_errors() -> Iterator[None]:
     target = logging.getLogger("tests.forwarded")
     handler = logger.add(lambda line: target.error(line.rstrip()), level="ERROR", format="{message}")
     yield
-    try:
+    # A test that configures logging itself has removed every earlier sink.
+    with contextlib.suppress(ValueError):
         logger.remove(handler)
-    except ValueError:
-        # The test configured logging itself, which removes every earlier sink.
-        pass
 
 
 @pytest.fixture(scope="session")

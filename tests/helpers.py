@@ -43,7 +43,7 @@ async def eventually(
         failure: AssertionError | None = None
         try:
             outcome = predicate()
-            value: T = await outcome if inspect.isawaitable(outcome) else outcome  # type: ignore[assignment]
+            value: T = await outcome if inspect.isawaitable(outcome) else outcome
             if value:
                 return value
         except AssertionError as error:

@@ -26,11 +26,14 @@ def forwarded_errors() -> Iterator[None]:
     It looks at `caplog` alone, where loguru would stay invisible.
     """
     target = logging.getLogger("tests.forwarded")
+    root_handlers = list(logging.root.handlers)
     handler = logger.add(lambda line: target.error(line.rstrip()), level="ERROR", format="{message}")
     yield
-    # A test that configures logging itself has removed every earlier sink.
+    # A test that configures logging itself has removed every earlier sink, and leads stdlib records into
+    # loguru: together with the sink of the next test that would be a circle.
     with contextlib.suppress(ValueError):
         logger.remove(handler)
+    logging.root.handlers = root_handlers
 
 
 @pytest.fixture(scope="session")

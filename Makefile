@@ -1,0 +1,78 @@
+# Every target does its own set-up: a virtual environment in .venv with the pinned dependencies of the lock files.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+PIP := $(PYTHON) -m pip --quiet --disable-pip-version-check
+WS_VERSION := 8.23.0
+
+# Copies of the lock files, made once their contents are installed, so an unchanged lock costs nothing.
+RUNTIME := $(VENV)/requirements.lock
+DEVELOPMENT := $(VENV)/requirements-dev.lock
+NODE_WS := $(VENV)/node/ws-$(WS_VERSION)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test check bench lock clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(RUNTIME)  ## start the app on http://127.0.0.1:8080 (set-up included)
+	@exec $(PYTHON) main.py
+
+test: $(DEVELOPMENT) $(NODE_WS)  ## run all tests, in a real browser too; ARGS="-k name" chooses
+	@sh tests/install_chromium.sh $(PYTHON)
+	$(PYTHON) -m pytest $(ARGS)
+
+check: $(DEVELOPMENT)  ## ruff, mypy --strict, import contracts
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy livemarkets pages tests $(wildcard benchmarks) main.py
+	$(VENV)/bin/lint-imports
+
+bench: $(RUNTIME)  ## run the benchmarks and print their tables
+	$(PYTHON) -m benchmarks $(ARGS)
+
+# Hashes, no index address, one file for every platform and every Python from 3.11 on.
+COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --no-annotate $(ARGS) pyproject.toml
+
+lock: $(VENV)/pyvenv.cfg  ## renew the lock files from pyproject.toml; ARGS=--upgrade takes newer versions
+	$(PIP) install 'uv>=0.8'
+	$(COMPILE) --output-file requirements.lock
+	$(COMPILE) --extra test --extra check --constraint requirements.lock --output-file requirements-dev.lock
+
+clean:  ## remove .venv and everything that tools left behind
+	rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .nicegui .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/pyvenv.cfg:
+	@for candidate in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	  "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	  echo "Making $(VENV) with $$candidate"; \
+	  if "$$candidate" -m venv $(VENV); then exit 0; fi; \
+	  rm -rf $(VENV); \
+	  echo "$$candidate cannot make a virtual environment with pip in it." >&2; \
+	  echo "On Debian and Ubuntu: sudo apt-get install python3-venv; elsewhere: a Python with ensurepip." >&2; \
+	  exit 1; \
+	done; \
+	echo "Live Markets needs Python 3.11 or newer, and there is no such python3 on the PATH." >&2; exit 1
+
+$(RUNTIME): requirements.lock $(VENV)/pyvenv.cfg
+	@echo "Installing the pinned dependencies"
+	@$(PIP) install --require-hashes --requirement $<
+	@cp $< $@
+
+$(DEVELOPMENT): requirements-dev.lock $(RUNTIME)
+	@echo "Installing the pinned dependencies of tests and checks"
+	@$(PIP) install --require-hashes --requirement $<
+	@cp $< $@
+
+# A WebSocket client that is not Python's, for the interoperability tests; without Node.js they are skipped.
+$(NODE_WS): | $(VENV)/pyvenv.cfg
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+	  npm install --silent --no-save --no-audit --no-fund --prefix $(VENV)/node ws@$(WS_VERSION); \
+	else \
+	  mkdir -p $(@D); echo "No Node.js here: its interoperability tests will be skipped"; \
+	fi
+	@touch $@

@@ -1,0 +1,53 @@
+"""What a person sees: server-driven pages that sample the stores and state wishes.
+
+    shell       header, navigation, badge, theme, strip
+    home        what this is, whether it runs, how to begin
+    labs        the live page: builds elements, flushes what changed four times a second
+    watch       what one Labs page wants and shows, without any element
+    view        a page's address, read and written
+    fallback    when the simulator stands in for an exchange that cannot be reached
+    words       the words for every state
+    digits      numbers as text
+    elements/   the pages' own elements, a Python class and a script each
+    style/      tokens, style sheets, the theme script
+    services    what the pages need of the application
+
+Pages know the services and the models, never an exchange.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pages import home, labs
+from pages.services import PageServices
+from pages.style import FAVICON
+
+__all__ = ["PageServices", "register", "run_with_options"]
+
+RECONNECT_TIMEOUT_SECONDS = 6.0
+"""How long a page whose network is gone is kept, with its subscriptions."""
+MESSAGE_HISTORY_LENGTH = 200
+"""Messages replayed to a page that comes back. More are not needed: every connect sends the full state."""
+
+
+def register(services: PageServices) -> None:
+    """Register the pages: home always, Labs only while streaming is enabled."""
+    home.register(services)
+    if services.settings.stream_enabled:
+        labs.register(services)
+
+
+def run_with_options() -> dict[str, Any]:
+    """Return the keyword arguments for `ui.run_with`."""
+    return {
+        "title": "Live Markets",
+        "favicon": FAVICON,
+        "dark": None,
+        "language": "en-US",
+        "tailwind": False,
+        "reconnect_timeout": RECONNECT_TIMEOUT_SECONDS,
+        "message_history_length": MESSAGE_HISTORY_LENGTH,
+        "binding_refresh_interval": None,
+        "show_welcome_message": False,
+    }

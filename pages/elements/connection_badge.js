@@ -1,0 +1,82 @@
+// The connection badge of the header, and the panel behind it.
+import * as kit from "market_kit";
+
+export default {
+  template: `
+    <div class="connection-badge" @keydown.escape="close" @focusout="onFocusOut">
+      <button type="button" class="badge-button" ref="button" :aria-expanded="String(isOpen)" aria-haspopup="dialog"
+        :data-state="shownState" @click="isOpen = !isOpen">
+        <span class="dot" aria-hidden="true"></span>
+        <span class="badge-name">{{ shownLabel }}</span><span class="badge-word">{{ shownWord }}</span>
+        <span v-if="tag" class="tag">{{ tag }}</span>
+        <span class="badge-age" :aria-label="age ? 'last trade ' + age + ' ago' : undefined">{{ age }}</span>
+      </button>
+      <div v-if="isOpen" class="badge-panel" role="dialog" aria-label="Connections">
+        <section v-for="item in exchanges" :key="item.exchange">
+          <h2><span class="dot" :data-state="item.state" aria-hidden="true"></span>{{ item.label }} {{ item.word }}</h2>
+          <dl>
+            <template v-if="item.reason"><dt>Reason</dt><dd>{{ item.reason }}</dd></template>
+            <dt>Since</dt><dd>{{ since(item.since) }}</dd>
+            <template v-if="item.retry_ts"><dt>Next try</dt><dd>{{ retry(item.retry_ts) }}</dd></template>
+            <template v-if="item.exchange === shown"><dt>Last trade</dt><dd>{{ age ? age + ' ago' : 'none on this page' }}</dd></template>
+          </dl>
+        </section>
+      </div>
+    </div>`,
+  props: {
+    exchanges: { type: Array, default: () => [] },
+    asked: { type: String, default: "" },
+    shown: { type: String, default: "" },
+    tag: { type: String, default: "" },
+    now: { type: Number, default: 0 },
+  },
+  data() {
+    return { isOpen: false, age: "", second: 0 };
+  },
+  computed: {
+    item() {
+      return this.exchanges.find((item) => item.exchange === this.asked) ?? {};
+    },
+    shownState() {
+      return this.item.state;
+    },
+    shownLabel() {
+      return this.item.label;
+    },
+    shownWord() {
+      return this.item.word;
+    },
+  },
+  mounted() {
+    kit.clock.sync(this.now);
+    this.stopTicking = kit.onTick(() => this.refresh());
+    this.onPress = (event) => {
+      if (!this.$el.contains(event.target)) this.isOpen = false;
+    };
+    document.addEventListener("pointerdown", this.onPress);
+  },
+  unmounted() {
+    this.stopTicking();
+    document.removeEventListener("pointerdown", this.onPress);
+  },
+  methods: {
+    refresh() {
+      this.age = kit.lastTrade.ms === null ? "" : kit.ageText(kit.clock.now() - kit.lastTrade.ms);
+      if (this.isOpen) this.second = Math.floor(Date.now() / 1000); // has the panel's ages told anew
+    },
+    since(ms) {
+      return this.second >= 0 ? `${kit.timeText(ms)}, ${kit.ageText(kit.clock.now() - ms)} ago` : "";
+    },
+    retry(ms) {
+      return this.second >= 0 ? kit.countdownText(ms) : "";
+    },
+    close() {
+      if (!this.isOpen) return;
+      this.isOpen = false;
+      this.$refs.button.focus();
+    },
+    onFocusOut(event) {
+      if (event.relatedTarget && !this.$el.contains(event.relatedTarget)) this.isOpen = false;
+    },
+  },
+};

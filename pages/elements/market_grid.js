@@ -1,0 +1,139 @@
+// The live grid. Rows live outside Vue: each value has one text node, and only what changed is written.
+import * as kit from "market_kit";
+import { MarketRow } from "market_row";
+
+const COLUMNS = [
+  ["symbol", "Symbol"],
+  ["last", "Last"],
+  ["trace", "Recent"],
+  ["size", "Size"],
+  ["side", "Side"],
+  ["time", `Time (${kit.zone})`],
+  ["age", "Age"],
+  ["remove", ""],
+];
+
+export default {
+  template: `<div class="market-grid" :data-tone="tone" :data-simulated="simulated"></div>`,
+  props: {
+    lines: { type: Array, default: () => [] },
+    selected: { type: String, default: "" },
+    tone: { type: String, default: "quiet" },
+    simulated: { type: Boolean, default: false },
+  },
+  emits: ["select", "remove", "visibility"],
+  watch: {
+    lines() {
+      this.layOut();
+    },
+    selected() {
+      this.markSelected();
+    },
+    tone() {
+      this.refreshAges();
+    },
+  },
+  created() {
+    this.rows = new Map();
+    this.pending = new Map();
+    this.frame = null;
+  },
+  mounted() {
+    this.buildTable();
+    this.layOut();
+    this.stopTicking = kit.onTick(() => this.refreshAges());
+    this.onVisibility = () => this.$emit("visibility", !document.hidden);
+    document.addEventListener("visibilitychange", this.onVisibility);
+    if (document.hidden) this.onVisibility();
+  },
+  unmounted() {
+    this.stopTicking();
+    cancelAnimationFrame(this.frame);
+    document.removeEventListener("visibilitychange", this.onVisibility);
+  },
+  methods: {
+    /** Take over new values: `{now, full, rows, traces}`. With `full`, what is not named has no value. */
+    apply(payload) {
+      kit.clock.sync(payload.now, payload.full);
+      if (payload.full) {
+        this.pending.clear();
+        this.rows.forEach((row) => row.clear());
+        kit.lastTrade.forget();
+      }
+      for (const [symbol, prices] of Object.entries(payload.traces ?? {})) this.rows.get(symbol)?.seed(prices);
+      for (const values of payload.rows) this.pending.set(values[0], values);
+      this.frame ??= requestAnimationFrame(() => this.paint(payload.full));
+    },
+    paint(isFull) {
+      this.frame = null;
+      for (const [symbol, values] of this.pending) {
+        this.rows.get(symbol)?.show(values, !isFull);
+        kit.lastTrade.note(values[6]);
+      }
+      this.pending.clear();
+      this.alignDecimals();
+      this.refreshAges();
+    },
+    buildTable() {
+      const table = kit.make("table", "", "", { role: "grid", "aria-label": "Last trades" });
+      const head = table.createTHead().insertRow();
+      head.setAttribute("role", "row");
+      for (const [name, title] of COLUMNS) {
+        const attributes = { scope: "col", role: "columnheader" };
+        const cell = kit.make("th", `col-${name}`, title, attributes);
+        if (!title) cell.append(kit.make("span", "visually-hidden", "Remove"));
+        head.append(cell);
+      }
+      this.body = table.createTBody();
+      this.body.addEventListener("click", (event) => this.onClick(event));
+      this.body.addEventListener("keydown", (event) => this.onKey(event));
+      this.$el.append(table);
+    },
+    layOut() {
+      const kept = new Map();
+      for (const line of this.lines) {
+        const row = this.rows.get(line.symbol) ?? new MarketRow(line.symbol);
+        row.describe(line);
+        kept.set(line.symbol, row);
+      }
+      this.rows = kept;
+      const focused = document.activeElement?.closest?.("tr");
+      this.body.replaceChildren(...[...kept.values()].map((row) => row.element));
+      if (focused && this.body.contains(focused)) focused.focus();
+      this.alignDecimals();
+      this.markSelected();
+    },
+    markSelected() {
+      for (const [symbol, row] of this.rows) {
+        const isSelected = symbol === this.selected;
+        row.element.setAttribute("aria-selected", String(isSelected));
+        row.element.tabIndex = isSelected || (!this.rows.has(this.selected) && !row.element.previousSibling) ? 0 : -1;
+      }
+    },
+    alignDecimals() {
+      for (const column of ["last", "size"]) {
+        const rows = [...this.rows.values()];
+        const most = Math.max(0, ...rows.map((row) => row.decimals(column)));
+        rows.forEach((row) => row.align(column, most));
+      }
+    },
+    refreshAges() {
+      const now = kit.clock.now();
+      this.rows.forEach((row) => row.showAge(now, this.tone));
+    },
+    onClick(event) {
+      const symbol = event.target.closest("tr").dataset.symbol;
+      this.$emit(event.target.closest(".remove") ? "remove" : "select", symbol);
+    },
+    onKey(event) {
+      const row = event.target.closest("tr");
+      if (event.target !== row) return;
+      const step = { ArrowDown: row.nextSibling, ArrowUp: row.previousSibling }[event.key];
+      if (step) step.focus();
+      else if (event.key === "Enter" || event.key === " ") this.$emit("select", row.dataset.symbol);
+      else if (event.key === "Delete") this.$emit("remove", row.dataset.symbol);
+      else return;
+      event.preventDefault();
+    },
+  },
+};

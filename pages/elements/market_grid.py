@@ -1,0 +1,164 @@
+"""The live grid: Python owns which symbols, the selection and the values; the browser draws what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from nicegui import ui
+from nicegui.events import GenericEventArguments
+
+from livemarkets.models import Side, SymbolInfo, TradeTick
+from pages.digits import decimals_of, significant_decimals, trimmed
+
+__all__ = ["GridLine", "GridRow", "MarketGrid", "side_index", "symbol_argument"]
+
+Direction = Literal[-1, 0, 1]
+SIDES: tuple[Side, ...] = ("buy", "sell")
+_MAX_ARGUMENT_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridLine:
+    """What of a row does not move."""
+
+    symbol: str
+    base: str = ""
+    """Base asset; empty while the exchange's list is not known."""
+    quote: str = ""
+    tag: str = ""
+    """A word that qualifies every value of the row: `simulated`."""
+    note: str = ""
+    """Stands where the price will be, while there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridRow:
+    """The values of one row as the browser was last told."""
+
+    symbol: str
+    price: str
+    direction: Direction
+    """Against the last price that differed."""
+    size: str
+    side: Side
+    ts: int
+    recv_ts: int
+    id: int
+
+    def packed(self) -> list[str | int]:
+        """Return the values in the order in which the script reads them."""
+        values = (self.symbol, self.price, self.direction, self.size)
+        return [*values, side_index(self.side), self.ts, self.recv_ts, self.id]
+
+
+class MarketGrid(
+    ui.element,
+    component="market_grid.js",
+    dependencies=["market_kit.js", "price_spark.js", "market_row.js"],
+):
+    """A table with one row per symbol, in the person's order: a row never moves by itself.
+
+    Args:
+        on_select: called with the symbol of a row that was chosen.
+        on_remove: called with the symbol of a row that shall go.
+        on_visibility: called with whether the page can be seen.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_select: Callable[[str], None],
+        on_remove: Callable[[str], None],
+        on_visibility: Callable[[bool], None],
+    ) -> None:
+        super().__init__()
+        self.lines: tuple[GridLine, ...] = ()
+        self.rows: dict[str, GridRow] = {}
+        self._ticks: dict[str, TradeTick] = {}
+        self._decimals: dict[str, list[int]] = {}
+        self.on("select", lambda event: on_select(symbol_argument(event)))
+        self.on("remove", lambda event: on_remove(symbol_argument(event)))
+        self.on("visibility", lambda event: on_visibility(event.args is True))
+
+    @property
+    def selected(self) -> str:
+        """The symbol of the row that is marked; empty when none is."""
+        return str(self._props.get("selected", ""))
+
+    def set_lines(self, lines: Sequence[GridLine], infos: Mapping[str, SymbolInfo]) -> None:
+        """Say which rows there are, in which order; `infos` holds what is known of their symbols."""
+        self.lines = tuple(lines)
+        for line in lines:
+            info = infos.get(line.symbol)
+            if info is not None:
+                self._decimals[line.symbol] = [decimals_of(info.tick_size), decimals_of(info.step_size)]
+        kept = {line.symbol for line in lines}
+        for books in (self.rows, self._ticks, self._decimals):
+            for symbol in [symbol for symbol in books if symbol not in kept]:
+                del books[symbol]
+        self._props["lines"] = [asdict(line) for line in lines]
+
+    def set_state(self, *, selected: str, tone: str, is_simulated: bool) -> None:
+        """Say which row is marked, and how far the values can be trusted."""
+        for name, value in (("selected", selected), ("tone", tone), ("simulated", is_simulated)):
+            if self._props.get(name) != value:
+                self._props[name] = value
+
+    def put(self, ticks: Iterable[TradeTick], *, now_ms: int) -> None:
+        """Show the latest tick of those rows that changed. Without any, nothing is sent."""
+        changed = [self._take(tick) for tick in ticks]
+        if changed:
+            self.run_method("apply", {"now": now_ms, "rows": [row.packed() for row in changed]})
+
+    def put_all(
+        self, ticks: Iterable[TradeTick], *, traces: Mapping[str, Sequence[TradeTick]], now_ms: int
+    ) -> None:
+        """Show exactly these ticks: a row without one has no value. `traces` are the trades before them."""
+        rows = [self._take(tick) for tick in ticks]
+        self.rows = {row.symbol: row for row in rows}
+        self._ticks = {symbol: tick for symbol, tick in self._ticks.items() if symbol in self.rows}
+        prices = {symbol: [format(tick.price, "f") for tick in trace] for symbol, trace in traces.items()}
+        packed = [row.packed() for row in rows]
+        self.run_method("apply", {"now": now_ms, "full": True, "rows": packed, "traces": prices})
+
+    def _take(self, tick: TradeTick) -> GridRow:
+        symbol = tick.symbol
+        direction = self._direction(tick)
+        self._ticks[symbol] = tick
+        decimals = self._decimals.setdefault(symbol, [2, 0])
+        # Where the exchange's steps are not known, a row keeps as many decimals as it ever needed.
+        decimals[0] = max(decimals[0], significant_decimals(tick.price))
+        decimals[1] = max(decimals[1], significant_decimals(tick.size))
+        row = GridRow(
+            symbol=symbol,
+            price=trimmed(tick.price, decimals[0]),
+            direction=direction,
+            size=trimmed(tick.size, decimals[1]),
+            side=tick.side,
+            ts=tick.ts,
+            recv_ts=tick.recv_ts,
+            id=tick.id,
+        )
+        self.rows[symbol] = row
+        return row
+
+    def _direction(self, tick: TradeTick) -> Direction:
+        before, row = self._ticks.get(tick.symbol), self.rows.get(tick.symbol)
+        if before is None or row is None or before.exchange != tick.exchange:
+            return 0
+        if tick.price == before.price:
+            return row.direction
+        return 1 if tick.price > before.price else -1
+
+
+def side_index(side: Side) -> int:
+    """Return the number under which the scripts know `side`."""
+    return SIDES.index(side)
+
+
+def symbol_argument(event: GenericEventArguments) -> str:
+    """Return the text that a script sent along. Any program can send anything, so it is bounded here."""
+    argument: Any = event.args
+    return argument[:_MAX_ARGUMENT_LENGTH] if isinstance(argument, str) else ""

@@ -1,0 +1,130 @@
+// One row of the live grid: its cells, and how a value gets into them.
+import * as kit from "market_kit";
+import { PriceSpark } from "price_spark";
+
+const QUIET_AFTER_MS = 60_000;
+const SIDES = ["buy", "sell"];
+
+export class MarketRow {
+  constructor(symbol) {
+    this.element = kit.make("tr", "", "", { role: "row", "data-symbol": symbol, tabindex: "-1" });
+    this.symbol = this.cell("th", "symbol", { scope: "row", role: "rowheader" });
+    this.last = this.cell("td", "last");
+    this.trace = this.cell("td", "trace");
+    this.size = this.cell("td", "size", { "data-label": "Size" });
+    this.side = this.cell("td", "side", { "data-label": "Side" });
+    this.time = this.cell("td", "time", { "data-label": "Time" });
+    this.age = this.cell("td", "age", { "data-label": "Age" });
+    this.buildPrice();
+    this.spark = new PriceSpark();
+    this.trace.append(this.spark.element);
+    this.button = kit.make("button", "remove", "×", { type: "button", tabindex: "-1" });
+    this.cell("td", "remove-cell").append(this.button);
+    this.clear();
+  }
+
+  cell(tag, name, attributes = {}) {
+    const cell = kit.make(tag, `col-${name}`, "", { role: "gridcell", ...attributes });
+    this.element.append(cell);
+    return cell;
+  }
+
+  buildPrice() {
+    this.price = kit.make("span", "price");
+    this.changed = kit.make("span");
+    this.unchanged = kit.make("span", "unchanged");
+    this.price.append(this.changed, this.unchanged);
+    this.arrow = kit.make("span", "arrow", "", { "aria-hidden": "true" });
+    this.arrowWord = kit.make("span", "visually-hidden");
+    this.note = kit.make("span", "note");
+    this.last.append(this.note, this.price, this.arrow, this.arrowWord);
+    this.sizeText = kit.make("span", "number");
+    this.size.append(this.sizeText);
+  }
+
+  /** Take over what does not move: names, and a note where there is no price. */
+  describe(line) {
+    const name = kit.make("span", "pair");
+    if (line.base) name.append(line.base, kit.make("span", "quote", `/${line.quote}`));
+    else name.append(line.symbol);
+    this.symbol.replaceChildren(name);
+    if (line.tag) this.symbol.append(kit.make("span", "tag", line.tag));
+    this.button.setAttribute("aria-label", `Remove ${line.symbol}`);
+    this.button.title = `Remove ${line.symbol}`;
+    this.noteText = line.note;
+    this.showNote();
+  }
+
+  showNote() {
+    kit.setText(this.note, this.id === null ? this.noteText ?? "" : "");
+  }
+
+  clear() {
+    this.id = null;
+    this.text = "";
+    this.recvMs = null;
+    for (const node of [this.changed, this.unchanged, this.arrow, this.arrowWord, this.sizeText, this.side]) {
+      node.textContent = "";
+    }
+    this.time.textContent = "";
+    this.age.textContent = "";
+    this.spark.clear();
+    this.showNote();
+  }
+
+  seed(prices) {
+    this.spark.seed(prices);
+  }
+
+  /** Show `[symbol, price, direction, size, side, ts, recv_ts, id]`. Showing the same trade again is no change. */
+  show([, price, direction, size, side, tradeMs, recvMs, id], mayFlash) {
+    if (id === this.id) return;
+    const isFirst = this.id === null;
+    this.id = id;
+    this.recvMs = recvMs;
+    const text = kit.grouped(price);
+    if (text !== this.text) {
+      const [changed, unchanged] = kit.splitUnchanged(text, this.text);
+      kit.setText(this.changed, changed);
+      kit.setText(this.unchanged, unchanged);
+      this.text = text;
+      if (mayFlash && !isFirst && direction) kit.flash(this.last, direction);
+    }
+    this.showDirection(direction);
+    this.sizeValue = size;
+    kit.setText(this.sizeText, kit.grouped(size));
+    kit.setText(this.side, SIDES[side]);
+    this.side.dataset.side = SIDES[side];
+    kit.setText(this.time, kit.timeText(tradeMs));
+    this.time.title = new Date(tradeMs).toISOString();
+    this.spark.push(price);
+    if (isFirst) this.showNote();
+  }
+
+  showDirection(direction) {
+    const name = direction > 0 ? "up" : direction < 0 ? "down" : "";
+    kit.setText(this.arrow, { up: "▲", down: "▼" }[name] ?? "");
+    kit.setText(this.arrowWord, name);
+    this.last.dataset.direction = name;
+  }
+
+  decimals(column) {
+    return kit.decimalsOf(column === "last" ? this.text : this.sizeText.textContent);
+  }
+
+  /** Keep the decimal points of a column under each other: room for the digits that this row has not. */
+  align(column, most) {
+    const node = column === "last" ? this.price : this.sizeText;
+    const own = this.decimals(column);
+    const missing = most - own + (own === 0 && most > 0 ? 0.5 : 0);
+    const padding = `${missing}ch`;
+    if (node.style.paddingRight !== padding) node.style.paddingRight = padding;
+  }
+
+  showAge(now, tone) {
+    if (this.recvMs === null) return;
+    const age = now - this.recvMs;
+    const isQuiet = tone === "live" && age > QUIET_AFTER_MS;
+    kit.setText(this.age, isQuiet ? `quiet · ${kit.ageText(age)}` : kit.ageText(age));
+  }
+}

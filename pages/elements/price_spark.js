@@ -1,0 +1,59 @@
+// A small line of the last prices of one row. It shows shape only, so here a price may become a float.
+
+const POINTS = 120;
+const FEW = 40; // with fewer points the line starts further right
+const WIDTH = 112;
+const HEIGHT = 22;
+const INSET = 3;
+
+export class PriceSpark {
+  constructor() {
+    this.element = document.createElement("canvas");
+    this.element.className = "spark";
+    this.element.setAttribute("aria-hidden", "true");
+    this.prices = [];
+  }
+
+  clear() {
+    this.prices = [];
+    this.draw();
+  }
+
+  seed(prices) {
+    this.prices = prices.slice(-POINTS).map(Number);
+    this.draw();
+  }
+
+  push(price) {
+    const value = Number(price);
+    if (this.prices.length && this.prices[this.prices.length - 1] === value) return;
+    this.prices.push(value);
+    if (this.prices.length > POINTS) this.prices.shift();
+    this.draw();
+  }
+
+  draw() {
+    const ratio = window.devicePixelRatio || 1;
+    this.element.width = WIDTH * ratio; // setting the width clears the canvas
+    this.element.height = HEIGHT * ratio;
+    if (this.prices.length < 2) return;
+    const context = this.element.getContext("2d");
+    context.scale(ratio, ratio);
+    const low = Math.min(...this.prices);
+    const span = Math.max(...this.prices) - low || 1;
+    const step = (WIDTH - 2 * INSET) / (Math.max(this.prices.length, FEW) - 1);
+    const start = WIDTH - INSET - step * (this.prices.length - 1);
+    const y = (price) => HEIGHT - INSET - ((price - low) / span) * (HEIGHT - 2 * INSET);
+    context.beginPath();
+    this.prices.forEach((price, index) => context.lineTo(start + index * step, y(price)));
+    const style = getComputedStyle(document.documentElement);
+    context.strokeStyle = style.getPropertyValue("--muted");
+    context.lineWidth = 1.25;
+    context.lineJoin = "round";
+    context.stroke();
+    context.beginPath();
+    context.arc(WIDTH - INSET, y(this.prices[this.prices.length - 1]), 1.75, 0, 2 * Math.PI);
+    context.fillStyle = style.getPropertyValue("--text");
+    context.fill();
+  }
+}

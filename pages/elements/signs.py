@@ -1,0 +1,83 @@
+"""The small elements of the shell: strip, badge, theme toggle, copy button."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nicegui import ui
+
+from livemarkets.models import ExchangeStatus
+from pages.words import STATE_WORDS, Strip, label
+
+__all__ = ["ConnectionBadge", "CopyText", "MarketStrip", "ThemeToggle"]
+
+
+class MarketStrip(ui.element, component="market_strip.js", dependencies=["market_kit.js"]):
+    """The strip under the header: whether the prices on the page can be trusted, and why not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.strip: Strip | None = None
+
+    def show(self, strip: Strip, *, now_ms: int) -> None:
+        """Show `strip`; nothing is sent when it is shown already."""
+        if strip == self.strip:
+            return
+        self.strip = strip
+        self._props["tone"] = strip.tone
+        self._props["head"] = strip.head
+        self._props["text"] = strip.text
+        self._props["retryTs"] = strip.retry_ts
+        self._props["now"] = now_ms
+
+
+class ConnectionBadge(ui.element, component="connection_badge.js", dependencies=["market_kit.js"]):
+    """The state of the exchange in the header; pressing it opens what is behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.statuses: tuple[ExchangeStatus, ...] = ()
+        self.shown = ""
+        self.asked = ""
+
+    def show(self, statuses: Sequence[ExchangeStatus], *, asked: str, shown: str, now_ms: int) -> None:
+        """Show the state of `asked`; nothing is sent when all is shown already.
+
+        Args:
+            statuses: of every exchange on offer, for the panel.
+            asked: the exchange that the person chose.
+            shown: the exchange whose prices the page shows.
+        """
+        if (tuple(statuses), asked, shown) == (self.statuses, self.asked, self.shown):
+            return
+        self.statuses, self.asked, self.shown = tuple(statuses), asked, shown
+        self._props["exchanges"] = [_described(status) for status in statuses]
+        self._props["asked"] = asked
+        self._props["shown"] = shown
+        self._props["tag"] = "simulated" if shown == "simulator" else ""
+        self._props["now"] = now_ms
+
+
+class ThemeToggle(ui.element, component="theme_toggle.js"):
+    """Light, dark, or as the system has it; kept in the browser."""
+
+
+class CopyText(ui.element, component="copy_text.js", dependencies=["market_kit.js"]):
+    """A button that copies `text`, or the address of the page when that is empty."""
+
+    def __init__(self, label: str, text: str = "") -> None:
+        super().__init__()
+        self._props["label"] = label
+        self._props["text"] = text
+
+
+def _described(status: ExchangeStatus) -> dict[str, str | int | None]:
+    return {
+        "exchange": status.exchange,
+        "label": label(status.exchange),
+        "state": status.state.value,
+        "word": STATE_WORDS[status.state],
+        "reason": status.reason,
+        "since": status.ts,
+        "retry_ts": status.retry_ts,
+    }

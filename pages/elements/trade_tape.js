@@ -1,0 +1,79 @@
+// The tape: the trades of one symbol as they came, newest on top. Lines live outside Vue and are bounded.
+import * as kit from "market_kit";
+
+const MAX_LINES = 200;
+const TYPING_MS = 300;
+const SIDES = ["buy", "sell"];
+
+export default {
+  template: `
+    <section class="trade-tape" aria-label="Trade tape" :data-tone="tone">
+      <header class="tape-bar">
+        <h2><span>{{ title || 'Tape' }}</span><span v-if="tag" class="tag">{{ tag }}</span></h2>
+        <label class="tape-minimum">min size
+          <input ref="minimum" type="text" inputmode="decimal" autocomplete="off" maxlength="24" placeholder="0"
+            :value="minimum" :aria-invalid="invalid" @input="onMinimum" :disabled="!title">
+        </label>
+        <button type="button" class="button tape-pause" :aria-pressed="String(paused)" :disabled="!title"
+          @click="$emit('pause', !paused)">{{ paused ? '▶ resume' : '❚❚ pause' }}</button>
+      </header>
+      <p class="tape-note" role="status">{{ noteText }}</p>
+      <div class="tape-lines" ref="lines" role="log" aria-live="off" aria-label="Trades, newest first" tabindex="0"></div>
+    </section>`,
+  props: {
+    title: { type: String, default: "" },
+    tag: { type: String, default: "" },
+    tone: { type: String, default: "quiet" },
+    paused: { type: Boolean, default: false },
+    minimum: { type: String, default: "" },
+    invalid: { type: Boolean, default: false },
+    hint: { type: String, default: "" },
+  },
+  emits: ["pause", "minimum"],
+  data() {
+    return { waiting: 0 };
+  },
+  computed: {
+    noteText() {
+      if (this.invalid) return "That is not a size. Try 0.5";
+      if (this.paused) return `Paused · +${this.waiting.toLocaleString("en-US")} new`;
+      return this.hint;
+    },
+  },
+  unmounted() {
+    clearTimeout(this.typing);
+  },
+  methods: {
+    /** Add trades: `{reset, trades: [[ts, price, size, side]…], left_out}`, oldest first. */
+    apply(payload) {
+      const lines = this.$refs.lines;
+      if (payload.reset) {
+        lines.replaceChildren();
+        lines.scrollTop = 0;
+        this.waiting = 0;
+      }
+      const fresh = payload.trades.slice(-MAX_LINES).reverse().map((trade) => this.line(trade));
+      if (payload.left_out > 0) fresh.push(kit.make("div", "tape-left-out", `… ${payload.left_out.toLocaleString("en-US")} more`));
+      lines.prepend(...fresh);
+      while (lines.childElementCount > MAX_LINES) lines.lastElementChild.remove();
+    },
+    /** Say how many trades wait behind a paused tape. */
+    count(waiting) {
+      this.waiting = waiting;
+    },
+    line([tradeMs, price, size, side]) {
+      const line = kit.make("div", "tape-line", "", { "data-side": SIDES[side] });
+      line.append(
+        kit.make("span", "tape-time", kit.preciseTimeText(tradeMs)),
+        kit.make("span", "tape-price", kit.grouped(price)),
+        kit.make("span", "tape-size", kit.grouped(size)),
+        kit.make("span", "tape-side", SIDES[side]),
+      );
+      return line;
+    },
+    onMinimum(event) {
+      clearTimeout(this.typing);
+      this.typing = setTimeout(() => this.$emit("minimum", event.target.value), TYPING_MS);
+    },
+  },
+};

@@ -1,0 +1,136 @@
+"""The tape of one symbol: every new trade, newest on top; what is left out is counted and said."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from decimal import Decimal, InvalidOperation
+
+from nicegui import ui
+
+from livemarkets.models import StreamKey, SymbolInfo, TradeTick
+from livemarkets.stores import FeedStore
+from pages.digits import decimals_of, significant_decimals, trimmed
+from pages.elements.market_grid import side_index, symbol_argument
+
+__all__ = ["MAX_LINES", "MAX_PER_FLUSH", "TradeTape"]
+
+MAX_LINES = 200
+"""Lines that a tape shows."""
+MAX_PER_FLUSH = 100
+"""Trades that one flush sends at most: four flushes a second are beyond reading anyway."""
+
+
+class TradeTape(ui.element, component="trade_tape.js", dependencies=["market_kit.js"]):
+    """The trades of one stream as they came.
+
+    Args:
+        on_change: called when the person paused, went on, or changed the smallest size, and the tape has
+            to be filled anew.
+    """
+
+    def __init__(self, *, on_change: Callable[[], None]) -> None:
+        super().__init__()
+        self.key: StreamKey | None = None
+        self.shown: deque[TradeTick] = deque(maxlen=MAX_LINES)
+        """What the browser was told, oldest first."""
+        self.left_out = 0
+        """Trades that no line was sent for since the tape was last filled."""
+        self.waiting = 0
+        """Trades that came while the tape is paused."""
+        self._on_change = on_change
+        self._minimum = Decimal(0)
+        self._last_id = 0
+        self._decimals = [2, 0]
+        self.on("pause", lambda event: self.set_paused(event.args is True))
+        self.on("minimum", lambda event: self.set_minimum(symbol_argument(event)))
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the view is held."""
+        return bool(self._props.get("paused", False))
+
+    def set_paused(self, is_paused: bool) -> None:
+        """Hold the view, or go on with the newest trades."""
+        if is_paused == self.is_paused:
+            return
+        self._props["paused"] = is_paused
+        self.waiting = 0
+        if is_paused:
+            self.run_method("count", 0)
+        else:
+            self._on_change()
+
+    def set_minimum(self, text: str) -> None:
+        """Show only trades of at least this size. Text that is no size changes nothing but is marked."""
+        minimum = _size(text)
+        self._props["invalid"] = minimum is None
+        if minimum is None:
+            return
+        self._props["minimum"] = text
+        self._minimum = minimum
+        self._props["paused"] = False
+        self._on_change()
+
+    def set_state(self, *, tag: str, tone: str, hint: str) -> None:
+        """Say how far the trades can be trusted, and what to know where there are none."""
+        for name, value in (("tag", tag), ("tone", tone), ("hint", hint)):
+            if self._props.get(name) != value:
+                self._props[name] = value
+
+    def fill(self, key: StreamKey | None, *, title: str, info: SymbolInfo | None, trades: FeedStore) -> None:
+        """Show the trades of `key` from the beginning; of nothing when it is `None`."""
+        if key != self.key:
+            self._props["paused"] = False
+        self.key = key
+        self._props["title"] = title
+        self._decimals = (
+            [2, 0] if info is None else [decimals_of(info.tick_size), decimals_of(info.step_size)]
+        )
+        self.shown.clear()
+        self.left_out = self.waiting = 0
+        self._last_id = 0
+        recent = [] if key is None else trades.recent(key, trades.length)
+        if recent:
+            self._last_id = recent[-1].id
+        self._send([tick for tick in recent if tick.size >= self._minimum][-MAX_LINES:], 0, is_reset=True)
+
+    def flush(self, trades: FeedStore) -> None:
+        """Send what came since the last flush. Without any trade, nothing is sent."""
+        if self.key is None:
+            return
+        fresh = trades.after(self.key, self._last_id)
+        if not fresh:
+            return
+        # Ids are consecutive: what they jump over fell out of the feed before anybody looked.
+        unseen = fresh[0].id - self._last_id - 1 if self._last_id else 0
+        self._last_id = fresh[-1].id
+        if self.is_paused:
+            self.waiting += unseen + len(fresh)
+            self.run_method("count", self.waiting)
+            return
+        matching = [tick for tick in fresh if tick.size >= self._minimum]
+        self._send(matching[-MAX_PER_FLUSH:], unseen + max(0, len(matching) - MAX_PER_FLUSH), is_reset=False)
+
+    def _send(self, ticks: Sequence[TradeTick], left_out: int, *, is_reset: bool) -> None:
+        if not ticks and not left_out and not is_reset:
+            return
+        self.shown.extend(ticks)
+        self.left_out += left_out
+        payload = {"trades": [self._packed(tick) for tick in ticks], "left_out": left_out}
+        self.run_method("apply", {**payload, "reset": True} if is_reset else payload)
+
+    def _packed(self, tick: TradeTick) -> list[str | int]:
+        self._decimals[0] = max(self._decimals[0], significant_decimals(tick.price))
+        self._decimals[1] = max(self._decimals[1], significant_decimals(tick.size))
+        price, size = trimmed(tick.price, self._decimals[0]), trimmed(tick.size, self._decimals[1])
+        return [tick.ts, price, size, side_index(tick.side)]
+
+
+def _size(text: str) -> Decimal | None:
+    """Read a smallest size; empty text is none. `None` when it is no size."""
+    try:
+        size = Decimal(text.strip().replace(",", ".") or "0")
+    except InvalidOperation:
+        return None
+    return size if size.is_finite() and size >= 0 else None

@@ -1,0 +1,166 @@
+"""Home: what this is, whether it runs, and how to begin."""
+
+from __future__ import annotations
+
+from nicegui import Client, ui
+
+from livemarkets.models import ExchangeStatus
+from pages.elements.signs import ConnectionBadge, CopyText
+from pages.services import PageServices
+from pages.shell import shell, text
+from pages.view import DEFAULT_EXCHANGE
+from pages.words import STATE_WORDS, label
+
+__all__ = ["register"]
+
+REFRESH_SECONDS = 1.0
+
+PYTHON_EXAMPLE = """\
+import asyncio, json, websockets
+
+URL = "{ws}/ws/markets"
+WISH = {{"type": "subscribe", "exchange": "binance",
+        "channel": "trades", "symbols": ["BTCUSDT"]}}
+
+async def main():
+    async with websockets.connect(URL) as ws:
+        await ws.send(json.dumps(WISH))
+        async for message in ws:
+            print(json.loads(message))
+
+asyncio.run(main())"""
+
+JAVASCRIPT_EXAMPLE = """\
+const ws = new WebSocket("{ws}/ws/markets");
+
+ws.onopen = () => ws.send(JSON.stringify({{
+  type: "subscribe", exchange: "binance",
+  channel: "trades", symbols: ["BTCUSDT"],
+}}));
+
+ws.onmessage = ({{ data }}) => {{
+  const message = JSON.parse(data);
+  if (message.type === "trade") console.log(message.symbol, message.price);
+}};"""
+
+INTERFACES = (
+    ("/api/symbols", "/api/symbols?q=btc", "what an exchange lists"),
+    ("/api/latest", "/api/latest?exchange=binance&symbols=BTCUSDT", "the last trade of a symbol"),
+    ("/api/trades", "/api/trades?exchange=binance&symbol=BTCUSDT", "its recent trades"),
+    ("/metrics", "/metrics", "counters for Prometheus"),
+    ("/healthz", "/healthz", "whether the process is alive"),
+    ("/readyz", "/readyz", "whether every wanted stream is live"),
+)
+
+
+def register(services: PageServices) -> None:
+    """Register the page under `/`."""
+
+    @ui.page("/", title="Live Markets")
+    def home_page(client: Client) -> None:
+        with shell(services, path="/") as frame, ui.element("div").classes("home"):
+            with ui.element("div").classes("home-top"):
+                _build_lead(services.settings.stream_enabled)
+                if frame.badge is not None:
+                    _build_exchanges(services, frame.badge)
+            if frame.badge is not None:
+                _build_examples(_websocket_base(client))
+                _build_interfaces()
+            else:
+                _build_switch()
+
+
+def _build_lead(is_on: bool) -> None:
+    with ui.element("div"):
+        text("h1", "Live trades, on a screen and on a socket")
+        text(
+            "p",
+            "Live Markets keeps one connection to the exchange, subscribed to exactly the symbols that"
+            " somebody wants right now, and shares it: with people on the Labs page, and with programs on one"
+            " WebSocket. Everything is held in memory, with the exchange's own digits.",
+            "home-lead",
+        )
+        if is_on:
+            with ui.element("div").classes("home-actions"):
+                text("a", "Open Labs › Live markets", "primary").props('href="/labs"')
+
+
+def _build_switch() -> None:
+    with ui.element("div").classes("card"):
+        text("h2", "Streaming is switched off")
+        text(
+            "p",
+            "No connection to an exchange is kept, and there are no live pages. To switch it on, put this"
+            " line into .env.local beside main.py, or set it in the environment, and start again:",
+        )
+        with ui.element("div").classes("card-head"):
+            text("pre", "LIVE_STREAM_ENABLED=true")
+            CopyText("Copy", "LIVE_STREAM_ENABLED=true")
+
+
+def _build_exchanges(services: PageServices, badge: ConnectionBadge) -> None:
+    cards: dict[str, _ExchangeCard] = {}
+    with ui.element("section").classes("cards").props('aria-label="Exchanges"'):
+        for exchange in services.exchanges():
+            cards[exchange] = _ExchangeCard(exchange)
+
+    def refresh() -> None:
+        statuses = [services.status(exchange) for exchange in services.exchanges()]
+        badge.show(statuses, asked=DEFAULT_EXCHANGE, shown=DEFAULT_EXCHANGE, now_ms=services.now_ms())
+        for status in statuses:
+            cards[status.exchange].show(status)
+
+    refresh()
+    ui.timer(REFRESH_SECONDS, refresh)
+
+
+class _ExchangeCard:
+    """One exchange: its state in a word, and what that means."""
+
+    def __init__(self, exchange: str) -> None:
+        with ui.element("div").classes("card"):
+            with ui.element("h2"):
+                self._dot = ui.element("span").classes("dot").props('aria-hidden="true"')
+                self._title = text("span", "")
+            self._meaning = text("p", "")
+        self._what = _WHAT_IT_IS.get(exchange, "")
+
+    def show(self, status: ExchangeStatus) -> None:
+        self._dot.props(f'data-state="{status.state.value}"')
+        self._title.set_text(f"{label(status.exchange)} {STATE_WORDS[status.state]}")
+        reason = f" {status.reason[0].upper()}{status.reason[1:]}." if status.reason else ""
+        self._meaning.set_text(f"{self._what}{reason}")
+
+
+_WHAT_IT_IS = {
+    "binance": "Spot trades from Binance. Connects when somebody wants a symbol.",
+    "simulator": "Built in: it speaks Binance's protocol and never sleeps; its prices are invented.",
+}
+
+
+def _build_examples(base: str) -> None:
+    with ui.element("section").classes("wide").props('aria-label="Examples"'):
+        for title, template in (("Python", PYTHON_EXAMPLE), ("JavaScript", JAVASCRIPT_EXAMPLE)):
+            code = template.format(ws=base)
+            with ui.element("div").classes("card"):
+                with ui.element("div").classes("card-head"):
+                    text("h2", title)
+                    CopyText("Copy", code)
+                text("pre", code)
+
+
+def _build_interfaces() -> None:
+    with ui.element("section").classes("card").props('aria-label="Interfaces"'):
+        text("h2", "Over HTTP")
+        with ui.element("ul"):
+            for name, href, meaning in INTERFACES:
+                with ui.element("li"):
+                    text("a", name).props(f'href="{href}"')
+                    text("span", meaning)
+
+
+def _websocket_base(client: Client) -> str:
+    """Return the address that the page was opened under, for WebSockets."""
+    url = client.request.url
+    scheme = "wss" if url.scheme == "https" else "ws"
+    return f"{scheme}://{url.netloc}"

@@ -1,0 +1,237 @@
+"""Labs › Live markets: a person picks symbols and watches them move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nicegui import Client, ui
+
+from pages.elements.market_grid import MarketGrid, symbol_argument
+from pages.elements.signs import CopyText
+from pages.elements.symbol_picker import SymbolPicker
+from pages.elements.trade_tape import TradeTape
+from pages.services import PageServices
+from pages.shell import Shell, shell, text
+from pages.view import Notice, View, read_view
+from pages.watch import MarketWatch, PageSubscriber
+from pages.words import label
+
+__all__ = ["FLUSH_SECONDS", "LabsPage", "register"]
+
+FLUSH_SECONDS = 0.25
+"""How often a page looks at the stores, and sends what changed: four times a second is what eyes can use."""
+TRACE_LENGTH = 120
+"""Trades behind the small line of a row when it is first drawn."""
+
+
+def register(services: PageServices) -> None:
+    """Register the page under `/labs`."""
+
+    @ui.page("/labs", title="Labs · Live Markets")
+    def labs_page(client: Client, exchange: str = "", symbols: str | None = None) -> None:
+        view, notices = read_view(
+            exchange,
+            symbols,
+            exchanges=services.exchanges(),
+            defaults=services.settings.default_symbols,
+            limit=services.settings.max_symbols_per_client,
+        )
+        with shell(services, path="/labs", has_strip=True) as frame:
+            page = LabsPage(services, view, frame, client.id)
+            page.note(notices)
+        client.on_connect(page.on_connect)
+        client.on_delete(page.watch.close)
+
+
+class LabsPage:
+    """The elements of one open page, and the flush that keeps them up to date.
+
+    Args:
+        services: the application.
+        view: what the page was asked to show.
+        frame: the shell around it.
+        client_id: NiceGUI's name for the page, which names the subscriber.
+    """
+
+    def __init__(self, services: PageServices, view: View, frame: Shell, client_id: str) -> None:
+        self._services = services
+        self._frame = frame
+        self.watch = MarketWatch(services, view, PageSubscriber(client_id))
+        self._version = 0
+        self._is_visible = True
+        self._url = ""
+        with ui.element("div").classes("labs") as self._root:
+            self._build_head()
+            with ui.element("div").classes("labs-picker"):
+                self.picker = SymbolPicker(search=self.watch.search, on_pick=self.add)
+            self._notices = ui.element("div").classes("labs-notices").props('role="alert"')
+            with ui.element("div").classes("labs-grid"):
+                self._build_grid()
+            with ui.element("div").classes("labs-tape"):
+                self.tape = TradeTape(on_change=self._fill_tape)
+        self._lay_out()
+        ui.timer(FLUSH_SECONDS, self._flush)
+
+    def _build_head(self) -> None:
+        with ui.element("div").classes("labs-head"):
+            text("span", "LAB", "lab-label").props('title="An experiment: it may change, or go"')
+            text("h1", "Live markets")
+            with ui.element("div").classes("labs-tools"):
+                with ui.element("label"):
+                    text("span", "Exchange ")
+                    self._build_exchange_choice()
+                CopyText("Share")
+
+    def _build_exchange_choice(self) -> None:
+        choice = ui.element("select").classes("field").props('aria-label="Exchange"').mark("exchange")
+        with choice:
+            for exchange in self._services.exchanges():
+                option = text("option", label(exchange)).props(f'value="{exchange}"')
+                if exchange == self.watch.view.exchange:
+                    option.props("selected")
+        choice.on(
+            "change",
+            lambda event: self.choose(symbol_argument(event)),
+            js_handler="(event) => emit(event.target.value)",
+        )
+
+    def _build_grid(self) -> None:
+        self.grid = MarketGrid(on_select=self.select, on_remove=self.remove, on_visibility=self.set_visible)
+        with ui.element("div").classes("grid-empty") as self._empty:
+            text("h2", "No symbol chosen")
+            text("p", "Search above, or begin with one of these:")
+        self._popular = ui.element("div").classes("popular")
+
+    # What the person does
+
+    def add(self, symbols: str) -> None:
+        """Add what was picked or typed."""
+        self.note(self.watch.add(symbols))
+        self._lay_out()
+
+    def remove(self, symbol: str) -> None:
+        """Take a row away."""
+        self.watch.remove(symbol)
+        self._lay_out()
+
+    def select(self, symbol: str) -> None:
+        """Show the tape of a row."""
+        self.watch.select(symbol)
+        self._lay_out()
+
+    def choose(self, exchange: str) -> None:
+        """Show another exchange."""
+        self.watch.choose(exchange)
+        self._lay_out()
+
+    def set_visible(self, is_visible: bool) -> None:
+        """Stop sending to a page that nobody sees; send everything when it is seen again."""
+        self._is_visible = is_visible
+        if is_visible:
+            self._send_all()
+
+    def on_connect(self) -> None:
+        """Subscribe, and send everything: the page is new, or its network came back."""
+        self.watch.open()
+        self._lay_out()
+
+    # What is shown
+
+    def note(self, notices: Iterable[Notice]) -> None:
+        """Show messages in place of the earlier ones."""
+        self._notices.clear()
+        with self._notices:
+            for notice in notices:
+                self._build_notice(notice)
+
+    def _build_notice(self, notice: Notice) -> None:
+        with ui.element("div").classes("notice") as element:
+            text("span", notice.text, "notice-text")
+            for symbol in notice.suggestions:
+                self._build_chip(symbol)
+            close = ui.element("button").classes("icon-button").props('type="button" aria-label="Dismiss"')
+            with close:
+                text("span", "×")
+            close.on("click", element.delete)
+
+    def _build_chip(self, symbol: str) -> None:
+        chip = text("button", self.watch.title(symbol), "chip").props('type="button"').mark(f"add-{symbol}")
+        chip.on("click", lambda: self.add(symbol))
+
+    def _lay_out(self) -> None:
+        """Bring everything that does not move by itself into line with the watch, then send all values."""
+        watch = self.watch
+        lines = watch.lines()
+        infos = {line.symbol: info for line in lines if (info := watch.info(line.symbol)) is not None}
+        self.grid.set_lines(lines, infos)
+        self.grid.set_visibility(bool(lines))
+        self._empty.set_visibility(not lines)
+        self._popular.clear()
+        with self._popular:
+            if popular := watch.popular():
+                text("span", "Popular" if lines else "")
+                for symbol in popular:
+                    self._build_chip(symbol)
+        self.picker.set_placeholder(watch.search_hint())
+        self._show_states()
+        self._send_all()
+        if watch.view.url != self._url:
+            self._url = watch.view.url
+            ui.navigate.history.replace(self._url)
+
+    def _show_states(self) -> None:
+        watch, now_ms = self.watch, self._services.now_ms()
+        strip = watch.strip
+        if self._frame.strip is not None:
+            self._frame.strip.show(strip, now_ms=now_ms)
+        if self._frame.badge is not None:
+            statuses = [self._services.status(exchange) for exchange in self._services.exchanges()]
+            self._frame.badge.show(statuses, asked=watch.view.exchange, shown=watch.shown, now_ms=now_ms)
+        # Simulated prices are marked as such everywhere; that does not make them old.
+        tone = "live" if strip.tone == "simulated" else strip.tone
+        self.grid.set_state(selected=watch.selected, tone=tone, is_simulated=watch.is_simulated)
+        tag = "simulated" if watch.is_simulated else ""
+        self.tape.set_state(tag=tag, tone=tone, hint=self._tape_hint(tone))
+
+    def _tape_hint(self, tone: str) -> str:
+        if not self.watch.selected:
+            return "Choose a symbol to see its trades."
+        if tone in ("stale", "down"):
+            return "These are the last trades known."
+        return "Every trade, newest on top." if self.tape.shown else "No trade yet."
+
+    def _send_all(self) -> None:
+        keys = self.watch.keys()
+        self._version = self._services.latest.version
+        ticks = [tick for key in keys if (tick := self._services.latest.get(key)) is not None]
+        traces = {key.symbol: self._services.trades.recent(key, TRACE_LENGTH) for key in keys}
+        self.grid.put_all(ticks, traces=traces, now_ms=self._services.now_ms())
+        self._fill_tape()
+
+    def _fill_tape(self) -> None:
+        key, symbol = self.watch.selected_key(), self.watch.selected
+        title = self.watch.title(symbol) if key is not None else ""
+        self.tape.fill(key, title=title, info=self.watch.info(symbol), trades=self._services.trades)
+
+    def _flush(self) -> None:
+        notices = self.watch.follow()
+        for exchange in self.watch.due_directories():
+            self._load_directory(exchange)
+        if notices is not None:
+            self.note(notices)
+            self._lay_out()
+        if not self._is_visible:
+            return
+        self._show_states()
+        version, self._version = self._version, self._services.latest.version
+        ticks = self._services.latest.changed_since(version, self.watch.keys())
+        self.grid.put(ticks, now_ms=self._services.now_ms())
+        self.tape.flush(self._services.trades)
+
+    def _load_directory(self, exchange: str) -> None:
+        async def load() -> None:
+            await self._services.ensure_symbols(exchange)
+
+        # A timer of the page ends with the page, and so does its wait for the exchange's answer.
+        with self._root:
+            ui.timer(0, load, once=True)

@@ -1,0 +1,80 @@
+"""What the pages need of the application: the seam between them and `livemarkets.app`.
+
+`livemarkets.app.Services` satisfies it; so does any smaller object graph, which is how the pages are tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import Protocol
+
+from livemarkets.models import ExchangeStatus, StreamKey
+from livemarkets.stores import FeedStore, LatestPriceStore
+from livemarkets.symbols import SymbolDirectory
+
+__all__ = ["PageServices", "PageSettings", "Subscriptions"]
+
+
+class PageSettings(Protocol):
+    """The settings that pages depend on; see `livemarkets.settings`."""
+
+    @property
+    def stream_enabled(self) -> bool:
+        """The feature flag."""
+
+    @property
+    def simulator_enabled(self) -> bool:
+        """Whether the simulator may stand in for an exchange that cannot be reached."""
+
+    @property
+    def default_symbols(self) -> tuple[str, ...]:
+        """What the Labs page shows when its address names no symbols."""
+
+    @property
+    def max_symbols_per_client(self) -> int:
+        """How many symbols one page may show."""
+
+
+class Subscriptions(Protocol):
+    """The part of `SubscriptionManager` that a page uses. The subscriber is a token of the page."""
+
+    def subscribe_all(self, subscriber: Hashable, keys: Iterable[StreamKey]) -> None:
+        """Make the wishes of `subscriber` exactly `keys`."""
+
+    def release(self, subscriber: Hashable) -> list[StreamKey]:
+        """Drop everything that `subscriber` wants. Idempotent."""
+
+
+class PageServices(Protocol):
+    """The application as the pages see it. They read stores and state wishes; no more."""
+
+    @property
+    def settings(self) -> PageSettings:
+        """The settings."""
+
+    @property
+    def manager(self) -> Subscriptions:
+        """Who wants what."""
+
+    @property
+    def latest(self) -> LatestPriceStore:
+        """The last tick of every stream."""
+
+    @property
+    def trades(self) -> FeedStore:
+        """The last ticks of every stream."""
+
+    def exchanges(self) -> tuple[str, ...]:
+        """Return the names of the exchanges on offer."""
+
+    def status(self, exchange: str) -> ExchangeStatus:
+        """Return the state of `exchange`, why, and since when."""
+
+    def symbols(self, exchange: str) -> SymbolDirectory:
+        """Return what `exchange` lists; empty until it is known."""
+
+    async def ensure_symbols(self, exchange: str) -> None:
+        """Load the directory of `exchange` unless it is loaded. A failure shows in the exchange's status."""
+
+    def now_ms(self) -> int:
+        """Return the current time, ms since the epoch."""

@@ -1,0 +1,63 @@
+"""What every page has: header, navigation, badge, theme, strip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from nicegui import ui
+
+from pages.elements.signs import ConnectionBadge, MarketStrip, ThemeToggle
+from pages.services import PageServices
+from pages.style import head_html
+
+__all__ = ["Shell", "shell", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """The parts of the frame that a page keeps up to date. Both are absent while the feature is off."""
+
+    badge: ConnectionBadge | None
+    strip: MarketStrip | None
+
+
+@contextmanager
+def shell(services: PageServices, *, path: str, has_strip: bool = False) -> Iterator[Shell]:
+    """Build the frame; what is built inside the context is the page's main part.
+
+    Args:
+        services: the application.
+        path: the page's own, to mark it in the navigation.
+        has_strip: whether the page shows prices, so that it has to say how far they can be trusted.
+    """
+    ui.add_head_html(head_html())
+    is_on = services.settings.stream_enabled
+    with ui.element("header").classes("shell-header"):
+        with ui.element("a").classes("shell-mark").props('href="/" aria-label="Live Markets, home"'):
+            text("span", "Live Markets")
+        with ui.element("nav").classes("shell-nav").props('aria-label="Pages"'):
+            _navigation_link("Home", "/", path)
+            if is_on:
+                _navigation_link("Labs", "/labs", path)
+        with ui.element("div").classes("shell-tools"):
+            badge = ConnectionBadge() if is_on else None
+            ThemeToggle()
+    strip = MarketStrip() if has_strip else None
+    with ui.element("main") as main:
+        yield Shell(badge, strip)
+    ui.skip_link("Skip to content", target=main)
+
+
+def text(tag: str, content: str, classes: str = "") -> ui.label:
+    """Add an element that holds `content` as plain text: whatever it contains, it is no markup."""
+    element = ui.label(content).classes(classes)
+    element.tag = tag
+    return element
+
+
+def _navigation_link(name: str, href: str, path: str) -> None:
+    link = text("a", name).props(f'href="{href}"')
+    if href == path:
+        link.props('aria-current="page"')

@@ -1,0 +1,30 @@
+"""The look: style sheets and the theme script, put into the head of every page."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+__all__ = ["FAVICON", "head_html"]
+
+_FOLDER = Path(__file__).parent
+_SHEETS = ("tokens.css", "shell.css", "labs.css", "home.css")
+
+FAVICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
+    '<rect width="32" height="32" rx="7" fill="#161b22"/>'
+    '<path d="M5 20l6-7 5 5 5-9 6 5" fill="none" stroke="#5b9dff" stroke-width="3" stroke-linecap="round"'
+    ' stroke-linejoin="round"/><circle cx="21" cy="9" r="3" fill="#e6eaf0"/></svg>'
+)
+"""The mark, as the icon of the browser's tab."""
+
+
+@cache
+def head_html() -> str:
+    """Return what goes into the head: the sheets, and the script that sets the theme before the first paint.
+
+    Both stand in the page itself, so that nothing flashes unstyled and no second request is made.
+    """
+    sheets = "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in _SHEETS)
+    script = (_FOLDER / "theme.js").read_text(encoding="utf-8")
+    return f"<style>{sheets}</style><script>{script}</script>"

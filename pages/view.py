@@ -1,0 +1,116 @@
+"""The view of the Labs page: an exchange and its symbols, read from the address and written back to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import cast
+from urllib.parse import urlencode
+
+from livemarkets.models import TRADES, ExchangeName, StreamKey
+from livemarkets.symbols import is_well_formed
+
+__all__ = ["DEFAULT_EXCHANGE", "Notice", "View", "clip", "read_symbols", "read_view"]
+
+DEFAULT_EXCHANGE: ExchangeName = "binance"
+
+_SEPARATORS = re.compile(r"[\s,;]+")
+_INSIDE_A_SYMBOL = re.compile(r"[/_-]")
+_MAX_TEXT_LENGTH = 16_384
+"""Characters of the `symbols` parameter that are looked at: more than any limit of symbols can need."""
+_MAX_QUOTED_LENGTH = 24
+_MAX_QUOTED_WORDS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What a Labs page was asked to show."""
+
+    exchange: ExchangeName
+    symbols: tuple[str, ...]
+    """In the person's order, without repeats."""
+
+    @property
+    def url(self) -> str:
+        """The address that opens this view again."""
+        query = {"exchange": self.exchange, "symbols": ",".join(self.symbols)}
+        return "/labs?" + urlencode(query, safe=",")
+
+    def stream_keys(self) -> list[StreamKey]:
+        """Return the streams behind the view."""
+        return [StreamKey(self.exchange, TRADES, symbol) for symbol in self.symbols]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that a person should read: what is wrong, and what to do about it."""
+
+    text: str
+    suggestions: tuple[str, ...] = ()
+    """Symbols which may have been meant."""
+
+
+def read_view(
+    exchange: str, symbols: str | None, *, exchanges: Sequence[str], defaults: Iterable[str], limit: int
+) -> tuple[View, list[Notice]]:
+    """Read the parameters of an address. Whatever they hold, there is a view; what was wrong is noted.
+
+    Args:
+        exchange: the parameter, empty when absent.
+        symbols: the parameter, `None` when absent: then `defaults` are shown.
+        exchanges: those on offer.
+        limit: how many symbols one page may show.
+    """
+    notices: list[Notice] = []
+    chosen = exchange.strip().lower() or DEFAULT_EXCHANGE
+    if chosen not in exchanges:
+        offered = " and ".join(exchanges)
+        notices.append(
+            Notice(
+                f"There is no exchange {clip(exchange)} here. Showing {DEFAULT_EXCHANGE}; there is {offered}."
+            )
+        )
+        chosen = DEFAULT_EXCHANGE
+    if symbols is None:
+        wanted: list[str] = list(dict.fromkeys(defaults))
+    else:
+        wanted, malformed = read_symbols(symbols)
+        if malformed:
+            quoted = ", ".join(clip(word) for word in malformed[:_MAX_QUOTED_WORDS])
+            more = len(malformed) - _MAX_QUOTED_WORDS
+            rest = f" and {more} more" if more > 0 else ""
+            notices.append(
+                Notice(f"Left out {quoted}{rest}: a symbol is 2 to 30 letters and digits, such as BTCUSDT.")
+            )
+    if len(wanted) > limit:
+        notices.append(
+            Notice(f"A page shows up to {limit} symbols. Left out the last {len(wanted) - limit}.")
+        )
+    return View(exchange=cast(ExchangeName, chosen), symbols=tuple(wanted[:limit])), notices
+
+
+def read_symbols(text: str) -> tuple[list[str], list[str]]:
+    """Split `text` into symbols in the exchange's spelling and words that cannot be symbols, without repeats.
+
+    `BTC/USDT` and `btc-usdt` are read as `BTCUSDT`.
+    """
+    words = [word for word in _SEPARATORS.split(text[:_MAX_TEXT_LENGTH]) if word]
+    symbols: dict[str, None] = {}
+    malformed: dict[str, None] = {}
+    for word in words:
+        symbol = _INSIDE_A_SYMBOL.sub("", word).upper()
+        if is_well_formed(symbol):
+            symbols[symbol] = None
+        else:
+            malformed[word] = None
+    return list(symbols), list(malformed)
+
+
+def clip(text: str) -> str:
+    """Quote what a person typed, shortened and on one line, so that a message stays a message."""
+    line = " ".join(text.split())
+    printable = "".join(character if character.isprintable() else "�" for character in line)
+    if len(printable) > _MAX_QUOTED_LENGTH:
+        printable = printable[: _MAX_QUOTED_LENGTH - 1] + "…"
+    return f"“{printable}”"

@@ -1,0 +1,295 @@
+"""What one Labs page wants and shows, without any element: the wishes, the fallback, the words for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from livemarkets.models import TRADES, ExchangeName, ExchangeStatus, StreamKey, SymbolInfo
+from pages.elements.market_grid import GridLine
+from pages.elements.symbol_picker import MAX_HITS, Hit
+from pages.fallback import Fallback
+from pages.services import PageServices
+from pages.view import Notice, View, clip, read_symbols
+from pages.words import POPULAR_SYMBOLS, Strip, label, strip_for
+
+__all__ = ["MarketWatch", "PageSubscriber"]
+
+LOAD_AGAIN_AFTER_MS = 15_000
+"""How long a page waits, ms, before it asks again for a list of symbols that could not be had."""
+
+MAX_UNKNOWN_NAMED = 3
+"""Unlisted symbols of an address that get a message of their own."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PageSubscriber:
+    """The token under which one open page subscribes. It refers to nothing, so it keeps nothing alive."""
+
+    client_id: str
+
+
+class MarketWatch:
+    """The state of one Labs page.
+
+    Args:
+        services: the application.
+        view: what the page was asked to show.
+        subscriber: the token of the page.
+    """
+
+    def __init__(self, services: PageServices, view: View, subscriber: PageSubscriber) -> None:
+        self._services = services
+        self._subscriber = subscriber
+        self._is_open = False
+        self._asked: ExchangeName = view.exchange
+        self._symbols = list(view.symbols)
+        self._selected = view.symbols[0] if view.symbols else ""
+        self._fallback = Fallback(is_available=self._can_fall_back(), now_ms=services.now_ms())
+        self._loads: dict[str, int] = {}
+        self._checked: set[str] = set()
+
+    @property
+    def view(self) -> View:
+        """What the address of the page should say."""
+        return View(exchange=self._asked, symbols=tuple(self._symbols))
+
+    @property
+    def selected(self) -> str:
+        """The symbol whose tape is shown; empty when there is none."""
+        return self._selected
+
+    @property
+    def shown(self) -> ExchangeName:
+        """The exchange whose prices are shown: the one asked for, or the simulator in its place."""
+        return "simulator" if self._fallback.is_active else self._asked
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the prices shown are simulated."""
+        return self.shown == "simulator"
+
+    @property
+    def status(self) -> ExchangeStatus:
+        """The state of the exchange that was asked for."""
+        return self._services.status(self._asked)
+
+    @property
+    def strip(self) -> Strip:
+        """What the strip under the header says."""
+        return strip_for(self.status, shown=self.shown, symbol_count=len(self._symbols))
+
+    # Opening and closing
+
+    def open(self) -> None:
+        """Subscribe what the page shows. Idempotent: a page comes back after its network was gone."""
+        self._is_open = True
+        self._subscribe()
+
+    def close(self) -> None:
+        """Release everything, for good."""
+        self._is_open = False
+        self._services.manager.release(self._subscriber)
+
+    # What the person does
+
+    def add(self, text: str) -> list[Notice]:
+        """Add one or more symbols. Return what the person should read about it."""
+        wanted, malformed = read_symbols(text)
+        notices = [
+            Notice(f"{clip(word)} cannot be a symbol: those are 2 to 30 letters and digits, such as BTCUSDT.")
+            for word in malformed[:1]
+        ]
+        limit = self._services.settings.max_symbols_per_client
+        for symbol in wanted:
+            if symbol in self._symbols:
+                self._selected = symbol
+            elif not self._is_listed(symbol):
+                notices.append(self._unknown(symbol))
+            elif len(self._symbols) >= limit:
+                notices.append(
+                    Notice(f"A page shows up to {limit} symbols. Remove one to add {clip(symbol)}.")
+                )
+                break
+            else:
+                self._symbols.append(symbol)
+                self._selected = self._selected or symbol
+        self._subscribe()
+        return notices
+
+    def remove(self, symbol: str) -> None:
+        """Take a symbol off the page. Its neighbour is selected when it was."""
+        if symbol not in self._symbols:
+            return
+        index = self._symbols.index(symbol)
+        self._symbols.remove(symbol)
+        if self._selected == symbol:
+            self._selected = self._symbols[min(index, len(self._symbols) - 1)] if self._symbols else ""
+        if not self._symbols:
+            self._start_over()
+        self._subscribe()
+
+    def select(self, symbol: str) -> None:
+        """Show the tape of `symbol`."""
+        if symbol in self._symbols:
+            self._selected = symbol
+
+    def choose(self, exchange: str) -> None:
+        """Show the same symbols of another exchange."""
+        for name in ("binance", "simulator"):
+            if name == exchange and exchange in self._services.exchanges() and exchange != self._asked:
+                self._asked = name
+                self._checked.discard(name)
+                self._start_over()
+                self._subscribe()
+
+    # What the world does
+
+    def follow(self) -> list[Notice] | None:
+        """Look at the exchanges. Return what to read about it when what is shown changed, else `None`."""
+        has_changed = False
+        if self._symbols and self._fallback.update(self.status.state, self._services.now_ms()):
+            has_changed = True
+        notices: list[Notice] = []
+        for exchange in dict.fromkeys((self._asked, self.shown)):
+            if exchange not in self._checked and self._services.symbols(exchange).is_loaded:
+                self._checked.add(exchange)
+                has_changed = True
+                notices += self._check_listed() if exchange == self._asked else []
+        if not has_changed:
+            return None
+        self._subscribe()
+        return notices
+
+    def due_directories(self) -> list[str]:
+        """Return the exchanges whose list of symbols should be loaded now, and note that they are."""
+        now_ms = self._services.now_ms()
+        due: list[str] = [
+            exchange
+            for exchange in dict.fromkeys((self._asked, self.shown))
+            if not self._services.symbols(exchange).is_loaded
+            and now_ms - self._loads.get(exchange, -LOAD_AGAIN_AFTER_MS) >= LOAD_AGAIN_AFTER_MS
+        ]
+        self._loads.update(dict.fromkeys(due, now_ms))
+        return due
+
+    # What is shown
+
+    def keys(self) -> list[StreamKey]:
+        """Return the streams behind the rows, in their order; rows that have none are left out."""
+        return [
+            StreamKey(self.shown, TRADES, symbol)
+            for symbol in self._symbols
+            if self._services.symbols(self.shown).accepts(symbol)
+        ]
+
+    def selected_key(self) -> StreamKey | None:
+        """Return the stream of the tape."""
+        return StreamKey(self.shown, TRADES, self._selected) if self._selected else None
+
+    def info(self, symbol: str) -> SymbolInfo | None:
+        """Return what is known of a symbol, first from the exchange shown."""
+        shown, asked = (self._services.symbols(exchange) for exchange in (self.shown, self._asked))
+        return shown.get(symbol) or asked.get(symbol)
+
+    def lines(self) -> list[GridLine]:
+        """Return the rows, in the person's order."""
+        return [self._line(symbol) for symbol in self._symbols]
+
+    def title(self, symbol: str) -> str:
+        """Return a symbol as people write it: `BTC/USDT`."""
+        info = self.info(symbol)
+        return f"{info.base_asset}/{info.quote_asset}" if info else symbol
+
+    def popular(self) -> list[str]:
+        """Return popular symbols that the exchange lists and the page does not show."""
+        directory = self._services.symbols(self.shown)
+        return [
+            symbol for symbol in POPULAR_SYMBOLS if symbol not in self._symbols and directory.accepts(symbol)
+        ]
+
+    def search(self, query: str) -> tuple[list[Hit], str]:
+        """Return the symbols that fit `query`, and a message where there are none."""
+        directory = self._services.symbols(self._asked)
+        if not directory.is_loaded and not self._services.symbols(self.shown).is_loaded:
+            name = label(self._asked)
+            hint = "Type a whole one, such as BTCUSDT, and press Enter."
+            return [], f"The symbols of {name} are not known yet. {hint}"
+        if not directory.is_loaded:
+            directory = self._services.symbols(self.shown)
+        if not query:
+            infos = [info for symbol in self.popular() if (info := directory.get(symbol))]
+            return [self._hit(info) for info in infos], ""
+        hits = [self._hit(info) for info in directory.search(query, MAX_HITS)]
+        return hits, "" if hits else f"Nothing fits {clip(query)}."
+
+    def search_hint(self) -> str:
+        """Return what stands in the empty search box."""
+        directory = self._services.symbols(self._asked)
+        if not directory.is_loaded:
+            directory = self._services.symbols(self.shown)
+        count = f"{len(directory):,} symbols" if directory.is_loaded else "symbols"
+        return f"Search {count}: btc, eth usdt, …"
+
+    # Inside
+
+    def _line(self, symbol: str) -> GridLine:
+        info = self.info(symbol)
+        if not self._services.symbols(self.shown).accepts(symbol):
+            return GridLine(symbol=symbol, note=f"not on the {self.shown}", **_names(info))
+        note = "not trading" if info is not None and not info.is_trading else "no trade yet"
+        tag = "simulated" if self.is_simulated else ""
+        return GridLine(symbol=symbol, note=note, tag=tag, **_names(info))
+
+    def _hit(self, info: SymbolInfo) -> Hit:
+        is_shown = info.symbol in self._symbols
+        return Hit(
+            symbol=info.symbol,
+            base=info.base_asset,
+            quote=info.quote_asset,
+            trading=info.is_trading,
+            shown=is_shown,
+        )
+
+    def _is_listed(self, symbol: str) -> bool:
+        return self._services.symbols(self._asked).accepts(symbol)
+
+    def _unknown(self, symbol: str) -> Notice:
+        suggestions = tuple(self._services.symbols(self._asked).suggest(symbol))
+        question = " Did you mean" if suggestions else " Search above for what it does list."
+        return Notice(f"{label(self._asked)} does not list {clip(symbol)}.{question}", suggestions)
+
+    def _check_listed(self) -> list[Notice]:
+        """Drop what the exchange does not list, now that its list is known."""
+        unlisted = [symbol for symbol in self._symbols if not self._is_listed(symbol)]
+        for symbol in unlisted:
+            self.remove(symbol)
+        notices = [self._unknown(symbol) for symbol in unlisted[:MAX_UNKNOWN_NAMED]]
+        if len(unlisted) > MAX_UNKNOWN_NAMED:
+            notices.append(Notice(f"{len(unlisted) - MAX_UNKNOWN_NAMED} more symbols are not listed either."))
+        return notices
+
+    def _subscribe(self) -> None:
+        """Bring the books into line with what the page shows.
+
+        During a fallback the wishes at the exchange asked for stay, so that its client keeps trying.
+        """
+        if not self._is_open:
+            return
+        keys = [key for key in self.view.stream_keys() if self._is_listed(key.symbol)]
+        if self._fallback.is_active and self._services.symbols(self.shown).is_loaded:
+            keys += self.keys()
+        self._services.manager.subscribe_all(self._subscriber, keys)
+
+    def _start_over(self) -> None:
+        self._fallback.reset(is_available=self._can_fall_back(), now_ms=self._services.now_ms())
+
+    def _can_fall_back(self) -> bool:
+        return (
+            self._asked != "simulator"
+            and self._services.settings.simulator_enabled
+            and "simulator" in self._services.exchanges()
+        )
+
+
+def _names(info: SymbolInfo | None) -> dict[str, str]:
+    return {"base": info.base_asset, "quote": info.quote_asset} if info else {}

@@ -1,0 +1,98 @@
+"""The words for every state: what is, why, and what to do. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from livemarkets.models import ExchangeState, ExchangeStatus
+
+__all__ = ["EXCHANGE_LABELS", "POPULAR_SYMBOLS", "STATE_WORDS", "Strip", "Tone", "label", "strip_for"]
+
+Tone = Literal["live", "quiet", "stale", "down", "simulated"]
+
+EXCHANGE_LABELS = {"binance": "Binance", "simulator": "Simulator"}
+
+STATE_WORDS = {
+    ExchangeState.IDLE: "idle",
+    ExchangeState.CONNECTING: "connecting",
+    ExchangeState.LIVE: "live",
+    ExchangeState.STALE: "stale",
+    ExchangeState.DOWN: "down",
+}
+
+POPULAR_SYMBOLS = (
+    "BTCUSDT",
+    "ETHUSDT",
+    "BNBUSDT",
+    "SOLUSDT",
+    "XRPUSDT",
+    "DOGEUSDT",
+    "ADAUSDT",
+    "TRXUSDT",
+    "AVAXUSDT",
+    "LINKUSDT",
+    "LTCUSDT",
+    "ETHBTC",
+)
+"""Offered where a person has not chosen yet; only those that the exchange lists are shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strip:
+    """The strip under the header: the one place that says whether the prices below can be trusted."""
+
+    tone: Tone
+    head: str = ""
+    text: str
+    retry_ts: int | None = None
+    """When the next attempt is due, ms since the epoch: the browser counts down to it."""
+
+
+def label(exchange: str) -> str:
+    """Return the name of an exchange as people write it."""
+    return EXCHANGE_LABELS.get(exchange, exchange)
+
+
+def strip_for(asked: ExchangeStatus, *, shown: str, symbol_count: int) -> Strip:
+    """Return what the strip says.
+
+    Args:
+        asked: the state of the exchange that the person chose.
+        shown: the exchange whose prices are on the page, which differs during a fallback.
+        symbol_count: how many symbols the page shows.
+    """
+    name = label(asked.exchange)
+    reason = f" ({asked.reason})" if asked.reason else ""
+    if shown != asked.exchange:
+        cause = f"{name} cannot be reached{reason}."
+        return Strip(tone="simulated", head="SIMULATED PRICES.", text=cause, retry_ts=asked.retry_ts)
+    if asked.exchange == "simulator":
+        return Strip(tone="simulated", head="SIMULATED PRICES.", text=_simulator_text(asked))
+    match asked.state:
+        case ExchangeState.LIVE:
+            return Strip(tone="live", head=f"{name} is live.", text=_count_text(symbol_count))
+        case ExchangeState.STALE:
+            text = f"Connected, but nothing arrives{reason}. The prices below are the last ones known."
+            return Strip(tone="stale", head=f"{name} is silent.", text=text, retry_ts=asked.retry_ts)
+        case ExchangeState.DOWN:
+            text = "Prices below, where there are any, are the last ones known."
+            head = f"{name} cannot be reached{reason}."
+            return Strip(tone="down", head=head, text=text, retry_ts=asked.retry_ts)
+        case _ if symbol_count == 0:
+            return Strip(tone="quiet", text=f"Choose a symbol to connect to {name}.")
+        case _:
+            return Strip(tone="quiet", text=f"Connecting to {name}{reason} …", retry_ts=asked.retry_ts)
+
+
+def _count_text(count: int) -> str:
+    if count == 0:
+        return "Choose a symbol to see its trades."
+    return f"Watching {count} symbol{'' if count == 1 else 's'}."
+
+
+def _simulator_text(status: ExchangeStatus) -> str:
+    text = "They come from the built-in simulator, not from a market."
+    if status.state is ExchangeState.DOWN:
+        return f"{text} It is down ({status.reason or 'no reason given'})."
+    return text

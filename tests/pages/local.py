@@ -1,0 +1,235 @@
+"""A small application for the pages: the real manager, stores and directories, with states and trades as told.
+
+`LocalServices` satisfies `pages.PageServices` without any exchange behind it. Run as a program, it serves
+the pages on a port, and its states are changed over HTTP: that is how a real browser is shown each of them.
+"""
+
+import argparse
+import asyncio
+import random
+import time
+from collections.abc import Iterable
+from decimal import Decimal
+
+from fastapi import FastAPI
+from nicegui import ui
+
+import pages
+from livemarkets.models import TRADES, ExchangeState, ExchangeStatus, StreamKey, SymbolInfo, TradeTick
+from livemarkets.settings import Settings
+from livemarkets.stores import FeedStore, LatestPriceStore
+from livemarkets.subscriptions import SubscriptionManager
+from livemarkets.symbols import SymbolDirectory
+
+PRICES = {
+    "BTCUSDT": ("BTC", "USDT", "61837.63", "0.01", "0.00001"),
+    "ETHUSDT": ("ETH", "USDT", "2683.80", "0.01", "0.0001"),
+    "BNBUSDT": ("BNB", "USDT", "512.40", "0.10", "0.001"),
+    "SOLUSDT": ("SOL", "USDT", "159.73", "0.01", "0.001"),
+    "XRPUSDT": ("XRP", "USDT", "0.6191", "0.0001", "1"),
+    "DOGEUSDT": ("DOGE", "USDT", "0.10341", "0.00001", "1"),
+    "SHIBUSDT": ("SHIB", "USDT", "0.00001402", "0.00000001", "1"),
+    "ETHBTC": ("ETH", "BTC", "0.04340", "0.00001", "0.0001"),
+}
+"""Base, quote, a price, tick size and step size of the symbols listed here."""
+
+NOT_TRADING = "LUNAUSDT"
+
+
+def listed() -> list[SymbolInfo]:
+    """What both exchanges of the small application list."""
+    infos = [
+        SymbolInfo(
+            symbol=symbol,
+            base_asset=base,
+            quote_asset=quote,
+            tick_size=Decimal(tick).normalize(),
+            step_size=Decimal(step).normalize(),
+        )
+        for symbol, (base, quote, _, tick, step) in PRICES.items()
+    ]
+    halted = SymbolInfo(
+        symbol=NOT_TRADING,
+        base_asset="LUNA",
+        quote_asset="USDT",
+        tick_size=Decimal("0.0001"),
+        step_size=Decimal("0.01"),
+        is_trading=False,
+    )
+    return [*infos, halted]
+
+
+class LocalServices:
+    """The application as the pages see it. States, trades and the clock do what they are told."""
+
+    def __init__(self, settings: Settings | None = None, *, linger_seconds: float = 0) -> None:
+        self.settings = settings or Settings(stream_enabled=True)
+        self.clock_ms = 1_723_161_255_000
+        self.manager = SubscriptionManager(linger_seconds=linger_seconds, clock=lambda: self.now_ms() / 1000)
+        self.latest = LatestPriceStore()
+        self.trades = FeedStore(self.settings.feed_length)
+        self.directories = {name: SymbolDirectory() for name in self.exchanges()}
+        self.can_load = True
+        self.loads: list[str] = []
+        self._statuses = {name: _status(name, ExchangeState.LIVE, None, 0) for name in self.exchanges()}
+        self._ids: dict[StreamKey, int] = {}
+
+    def exchanges(self) -> tuple[str, ...]:
+        return ("binance", "simulator") if self.settings.simulator_enabled else ("binance",)
+
+    def status(self, exchange: str) -> ExchangeStatus:
+        return self._statuses[exchange]
+
+    def set_status(
+        self, exchange: str, state: ExchangeState, reason: str | None = None, retry_ms: int | None = None
+    ) -> None:
+        self._statuses[exchange] = _status(exchange, state, reason, self.now_ms(), retry_ms)
+
+    def symbols(self, exchange: str) -> SymbolDirectory:
+        return self.directories[exchange]
+
+    async def ensure_symbols(self, exchange: str) -> None:
+        self.loads.append(exchange)
+        if self.can_load or exchange == "simulator":
+            self.load(exchange)
+
+    def load(self, exchange: str) -> None:
+        self.directories[exchange].replace(listed())
+
+    def now_ms(self) -> int:
+        return self.clock_ms
+
+    def put(
+        self,
+        symbol: str,
+        price: str,
+        size: str = "1.00000000",
+        *,
+        side: str = "buy",
+        exchange: str = "binance",
+    ) -> TradeTick:
+        """Have one trade happen now."""
+        key = StreamKey(exchange, TRADES, symbol)  # type: ignore[arg-type]
+        self._ids[key] = self._ids.get(key, 0) + 1
+        tick = TradeTick(
+            exchange=key.exchange,
+            symbol=symbol,
+            price=Decimal(price),
+            size=Decimal(size),
+            side="sell" if side == "sell" else "buy",
+            ts=self.now_ms() - 40,
+            id=self._ids[key],
+            recv_ts=self.now_ms(),
+        )
+        self.latest.put(key, tick)
+        self.trades.append(key, tick)
+        return tick
+
+    def put_many(self, symbol: str, sizes: Iterable[str]) -> None:
+        """Have one trade happen for each size."""
+        for size in sizes:
+            self.put(symbol, "100.00", size)
+
+
+class RunningServices(LocalServices):
+    """The same on the wall clock, with a market that moves by itself."""
+
+    def __init__(self, settings: Settings, *, trades_per_second: float) -> None:
+        super().__init__(settings)
+        self._trades_per_second = trades_per_second
+        self._random = random.Random(7)
+        self._prices = {symbol: Decimal(row[2]) for symbol, row in PRICES.items()}
+
+    def now_ms(self) -> int:
+        return int(time.time() * 1000)
+
+    async def run(self) -> None:
+        """Trade what is wanted, until cancelled."""
+        turn_seconds = 0.02
+        due = 0.0
+        while True:
+            await asyncio.sleep(turn_seconds)
+            due += self._trades_per_second * turn_seconds
+            while due >= 1:
+                due -= 1
+                self._trade()
+
+    def _trade(self) -> None:
+        for exchange in self.exchanges():
+            if self.status(exchange).state is not ExchangeState.LIVE:
+                continue
+            wanted = sorted(key.symbol for key in self.manager.wanted(exchange) if key.symbol in PRICES)
+            if wanted:
+                self._trade_one(exchange, self._random.choice(wanted))
+
+    def _trade_one(self, exchange: str, symbol: str) -> None:
+        _, _, _, tick, step = PRICES[symbol]
+        self._prices[symbol] += Decimal(tick) * self._random.choice((-3, -1, 0, 0, 0, 1, 3))
+        size = Decimal(step) * self._random.randint(1, 4000)
+        side = self._random.choice(("buy", "sell"))
+        self.put(symbol, f"{self._prices[symbol]:.8f}", f"{size:.8f}", side=side, exchange=exchange)
+
+
+def _status(
+    exchange: str, state: ExchangeState, reason: str | None, now_ms: int, retry_ms: int | None = None
+) -> ExchangeStatus:
+    retry_ts = None if retry_ms is None else now_ms + retry_ms
+    return ExchangeStatus(exchange=exchange, state=state, reason=reason, ts=now_ms, retry_ts=retry_ts)  # type: ignore[arg-type]
+
+
+CONTENT_SECURITY_POLICY = (
+    b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline';"
+    b" img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'"
+)
+
+
+def build(services: RunningServices) -> FastAPI:
+    """The pages, and the means to change the states behind them."""
+    app = FastAPI()
+
+    @app.post("/control/status")
+    async def set_status(exchange: str, state: str, reason: str = "", retry_ms: int = 0) -> None:
+        services.set_status(exchange, ExchangeState(state), reason or None, retry_ms or None)
+
+    @app.get("/control/wanted")
+    async def wanted() -> list[str]:
+        keys = [key for exchange in services.exchanges() for key in services.manager.wanted(exchange)]
+        return sorted(f"{key.exchange}:{key.symbol}" for key in keys)
+
+    @app.middleware("http")
+    async def guard(request, call_next):  # type: ignore[no-untyped-def]
+        response = await call_next(request)
+        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY.decode()
+        return response
+
+    pages.register(services)
+    ui.run_with(app, **pages.run_with_options())
+    return app
+
+
+async def serve(port: int, services: RunningServices) -> None:
+    """Serve until the process is told to end."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        build(services), port=port, ws="websockets-sansio", log_level="warning", ws_per_message_deflate=False
+    )
+    trading = asyncio.create_task(services.run(), name="trading")
+    try:
+        await uvicorn.Server(config).serve()
+    finally:
+        trading.cancel()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--trades-per-second", type=float, default=20)
+    parser.add_argument("--disabled", action="store_true")
+    options = parser.parse_args()
+    settings = Settings(stream_enabled="false" if options.disabled else "true")
+    asyncio.run(serve(options.port, RunningServices(settings, trades_per_second=options.trades_per_second)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""An embedded exchange that speaks Binance spot's own protocol, for demonstrations, development and tests.
+
+* `market` (with `arrivals`, `book`, `symbols`, `tickers`) invents trades from a seed, `replay` plays
+  recordings; both are a `source`, and `history` and `statistics` remember what they did.
+* `streams`, `protocol`, `rest` and `rest_views` are the exchange's language, without any I/O.
+* `connection`, `fanout`, `desk`, `gate` and `server` are its sockets.
+* `faults` (with `standing`, `disturbances`, `garbage`) lets things go wrong; `control` and `__main__` bring
+  that to other programs and to the command line.
+
+It is an independent implementation of the documents at https://github.com/binance/binance-spot-api-docs and
+shares no code with the client in `livemarkets.binance`.
+"""
+
+from livemarkets.simulator.faults import Faults
+from livemarkets.simulator.limits import VenueLimits
+from livemarkets.simulator.market import SimulatedMarket
+from livemarkets.simulator.replay import Replay
+from livemarkets.simulator.server import Simulator
+from livemarkets.simulator.source import SimulatorError
+
+__all__ = ["Faults", "Replay", "SimulatedMarket", "Simulator", "SimulatorError", "VenueLimits"]

@@ -1,0 +1,93 @@
+"""The exchange's own limits, with its documented values, and the counters that watch them."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+__all__ = ["SlidingWindow", "VenueLimits", "WeightMeter"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueLimits:
+    """What a client may do; every default is Binance's.
+
+    Sources: web-socket-streams.md (General WSS information, WebSocket Limits) and rest-api.md (IP Limits).
+
+    Args:
+        messages_per_second: incoming frames a connection may send in any second; pings and pongs count.
+        streams_per_connection: subscriptions a connection may hold.
+        connects_per_window: connection attempts per address in `connect_window_seconds`.
+        connect_window_seconds: length of that window.
+        ping_interval_seconds: how often the exchange pings.
+        ping_timeout_seconds: a ping unanswered for so long ends the connection.
+        max_age_seconds: every connection ends at this age.
+        rest_weight_per_minute: request weight per address.
+        send_buffer_bytes: a client that leaves more than this unread is closed.
+
+    """
+
+    messages_per_second: int = 5
+    streams_per_connection: int = 1024
+    connects_per_window: int = 300
+    connect_window_seconds: float = 300.0
+    ping_interval_seconds: float = 20.0
+    ping_timeout_seconds: float = 60.0
+    max_age_seconds: float = 86_400.0
+    rest_weight_per_minute: int = 6000
+    send_buffer_bytes: int = 16 * 2**20
+
+
+class SlidingWindow:
+    """Counts events in any span of a given length.
+
+    Args:
+        limit: how many are allowed in one span.
+        seconds: the length of the span.
+
+    """
+
+    def __init__(self, limit: int, seconds: float) -> None:
+        self._limit = limit
+        self._seconds = seconds
+        self._times: deque[float] = deque()
+
+    def admit(self, now_seconds: float) -> bool:
+        """Count one event and say whether it is within the limit; a refused one is not counted."""
+        while self._times and self._times[0] <= now_seconds - self._seconds:
+            self._times.popleft()
+        if len(self._times) >= self._limit:
+            return False
+        self._times.append(now_seconds)
+        return True
+
+    def retry_after_seconds(self, now_seconds: float) -> float:
+        """Return how long it takes until there is room again."""
+        return max(self._times[0] + self._seconds - now_seconds, 0.0) if self._times else 0.0
+
+
+class WeightMeter:
+    """Request weight used by one address in the present minute of the clock.
+
+    Args:
+        limit: weight allowed in a minute.
+
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._minute = -1
+        self.used = 0
+
+    def use(self, weight: int, now_ms: float) -> bool:
+        """Count a request and say whether it is within the limit; refused ones count as well."""
+        minute = int(now_ms // 60_000)
+        if minute != self._minute:
+            self._minute, self.used = minute, 0
+        self.used += weight
+        return self.used <= self._limit
+
+    @staticmethod
+    def retry_after_seconds(now_ms: float) -> int:
+        """Return the seconds until the next minute begins, at least 1."""
+        return int(60 - now_ms / 1000 % 60) + 1

@@ -1,0 +1,110 @@
+"""The symbols that the simulated market lists, with their trading rules.
+
+All amounts are whole numbers of 10⁻⁸, the finest unit that Binance writes, so nothing is ever rounded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+__all__ = ["DEFAULT_RULES", "UNIT", "SymbolRules", "from_units", "to_units"]
+
+UNIT = 10**8
+"""Units in 1: Binance spot writes every price and quantity with eight decimals."""
+
+
+def to_units(text: str) -> int:
+    """Return a decimal such as `0.01000000` as a whole number of 10⁻⁸."""
+    return int(Decimal(text) * UNIT)
+
+
+def from_units(units: int) -> str:
+    """Return a whole number of 10⁻⁸ the way Binance writes it, with eight decimals."""
+    sign, units = ("-", -units) if units < 0 else ("", units)
+    return f"{sign}{units // UNIT}.{units % UNIT:08d}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SymbolRules:
+    """One listed symbol.
+
+    Args:
+        symbol: upper case, such as `BTCUSDT`.
+        base: the asset that is traded.
+        quote: the asset that it is paid with.
+        tick: smallest price step, in 10⁻⁸.
+        lot: smallest quantity step, in 10⁻⁸.
+        price: the price around which the market model moves, in 10⁻⁸.
+        trades_per_second: long-run mean of the model.
+        quote_in_usd: value of one quote asset, so that trade sizes are alike everywhere.
+
+    """
+
+    symbol: str
+    base: str
+    quote: str
+    tick: int
+    lot: int
+    price: int = 0
+    trades_per_second: float = 0.0
+    quote_in_usd: float = 1.0
+
+
+_QUOTES = {"USDT": 1.0, "EUR": 1.09, "BTC": 61_800.0, "ETH": 2_680.0}
+
+# base, quote, price, tick, lot, trades per second
+_TABLE = """
+BTC   USDT  61837.63    0.01        0.00001  26
+ETH   USDT  2683.80     0.01        0.0001   17
+SOL   USDT  154.20      0.01        0.001    11
+XRP   USDT  0.6123      0.0001      1        6
+BNB   USDT  512.40      0.01        0.001    5
+DOGE  USDT  0.10341     0.00001     1        5
+PEPE  USDT  0.00000758  0.00000001  1        4
+SUI   USDT  0.8912      0.0001      0.1      4
+SHIB  USDT  0.00001372  0.00000001  1        3
+ADA   USDT  0.3391      0.0001      0.1      2.5
+AVAX  USDT  21.83       0.01        0.01     2.5
+LINK  USDT  10.21       0.01        0.01     2
+LTC   USDT  61.42       0.01        0.001    2
+NEAR  USDT  3.984       0.001       0.1      1.5
+TRX   USDT  0.1285      0.0001      0.1      1.5
+ARB   USDT  0.5421      0.0001      0.1      1.5
+APT   USDT  5.71        0.01        0.01     1.2
+DOT   USDT  4.523       0.001       0.01     1.2
+UNI   USDT  6.021       0.001       0.01     1
+BCH   USDT  341.2       0.1         0.001    1
+FIL   USDT  3.612       0.001       0.01     1
+ATOM  USDT  5.624       0.001       0.01     0.8
+ETC   USDT  19.12       0.01        0.01     0.7
+XLM   USDT  0.0999      0.0001      1        0.6
+USDC  USDT  0.9998      0.0001      1        3
+ETH   BTC   0.04340     0.00001     0.0001   2
+SOL   BTC   0.0024940   0.0000001   0.001    0.8
+BNB   BTC   0.008290    0.000001    0.001    0.6
+LTC   BTC   0.000993    0.000001    0.001    0.2
+BTC   EUR   56612.34    0.01        0.00001  2.5
+ETH   EUR   2457.10     0.01        0.0001   1.2
+XRP   EUR   0.5602      0.0001      0.1      0.3
+NKN   USDT  0.0712      0.0001      1        0.02
+LRC   ETH   0.00004711  0.00000001  1        0.003
+"""
+
+
+def _parse(line: str) -> SymbolRules:
+    base, quote, price, tick, lot, rate = line.split()
+    return SymbolRules(
+        symbol=base + quote,
+        base=base,
+        quote=quote,
+        tick=to_units(tick),
+        lot=to_units(lot),
+        price=to_units(price),
+        trades_per_second=float(rate),
+        quote_in_usd=_QUOTES[quote],
+    )
+
+
+DEFAULT_RULES: tuple[SymbolRules, ...] = tuple(_parse(line) for line in _TABLE.split("\n") if line)
+"""The default market: the well-known symbols, and two that hardly ever trade."""

@@ -2,7 +2,7 @@
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-PIP := $(PYTHON) -m pip --quiet --disable-pip-version-check
+PIP := $(PYTHON) -m pip -qq --disable-pip-version-check
 WS_VERSION := 8.23.0
 
 # Copies of the lock files, made once their contents are installed, so an unchanged lock costs nothing.

@@ -26,7 +26,7 @@ from pydantic_settings import (
 from livemarkets import setting_values as values
 from livemarkets.errors import SettingsError
 
-__all__ = ["PREFIX", "Settings", "load"]
+__all__ = ["PREFIX", "Settings", "load", "readable", "variable"]
 
 PREFIX = "LIVE_"
 
@@ -156,7 +156,7 @@ class Settings(BaseSettings):
     def describe(self) -> str:
         """Return the effective settings in one line for the log; the token is told as set or empty."""
         return " ".join(
-            f"{variable(name)}={_readable(getattr(self, name))}" for name in type(self).model_fields
+            f"{variable(name)}={readable(getattr(self, name))}" for name in type(self).model_fields
         )
 
 
@@ -248,11 +248,12 @@ def _is_secret(field: FieldInfo) -> bool:
     return field.annotation is SecretStr
 
 
-def _readable(value: object) -> str:
+def readable(value: object) -> str:
+    """Return the value of a setting as a person would write it; a token is told as set or empty."""
     if isinstance(value, SecretStr):
         return "(set)" if value.get_secret_value() else "(empty)"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
         return ",".join(value) or "(empty)"
-    return str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,98 @@
+"""The rules of the code's shape that tools can see."""
+
+import ast
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import PROJECT_ROOT
+
+SOURCES = sorted([*(PROJECT_ROOT / "livemarkets").rglob("*.py"), *(PROJECT_ROOT / "pages").rglob("*.py")])
+LINES_AT_MOST = 400  # 300 is the aim; beyond this a module surely holds a second idea
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PROJECT_ROOT).as_posix()
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache", "--no-logo"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_import_contracts_are_kept() -> None:
+    outcome = lint_imports(PROJECT_ROOT)
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "contract"),
+    [
+        ("livemarkets/stores.py", "import livemarkets.feed", "Floors"),
+        ("livemarkets/delivery.py", "import websockets", "Pure modules"),
+        ("livemarkets/ws_route.py", "import nicegui", "NiceGUI is known"),
+        ("pages/home.py", "import livemarkets.binance.client", "Pages never"),
+        ("livemarkets/simulator/market.py", "import livemarkets.binance.messages", "do not know each other"),
+        ("livemarkets/newcomer.py", "", "newcomer"),
+    ],
+)
+def test_a_planted_violation_is_found(module: str, line: str, contract: str, tmp_path: Path) -> None:
+    for folder in ("livemarkets", "pages"):
+        shutil.copytree(
+            PROJECT_ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    shutil.copy(PROJECT_ROOT / "pyproject.toml", tmp_path)
+    with (tmp_path / module).open("a") as file:
+        file.write(f"\n{line}\n")
+    outcome = lint_imports(tmp_path)
+    assert outcome.returncode != 0
+    said = [text for text in outcome.stdout.splitlines() if contract in text]
+    assert any("BROKEN" in text for text in said) or (not line and said), outcome.stdout
+
+
+def test_a_module_is_one_idea_that_fits_a_few_screens() -> None:
+    lengths = {name_of(path): len(path.read_text().splitlines()) for path in SOURCES}
+    assert {name: lines for name, lines in lengths.items() if lines > LINES_AT_MOST} == {}
+
+
+def uses(path: Path) -> Iterator[tuple[str, str, int]]:
+    """Each `name.attribute` in a module, with its line."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield node.value.id, node.attr, node.lineno
+
+
+def test_only_settings_reads_the_environment() -> None:
+    readers = {
+        name_of(path)
+        for path in SOURCES
+        for name, attribute, _ in uses(path)
+        if name == "os" and "env" in attribute
+    }
+    assert readers == {"livemarkets/settings.py"}
+
+
+def test_only_log_configures_loguru() -> None:
+    configuring = {"add", "remove", "configure"}
+    found = {
+        name_of(path)
+        for path in SOURCES
+        for name, attribute, _ in uses(path)
+        if name == "logger" and attribute in configuring
+    }
+    # The standalone exchange is a program of its own, below the floor of `log`.
+    assert found - {"livemarkets/simulator/__main__.py"} == {"livemarkets/log.py"}
+
+
+def test_nothing_stops_the_event_loop_to_wait() -> None:
+    found = [
+        f"{name_of(path)}:{line}"
+        for path in SOURCES
+        for name, attribute, line in uses(path)
+        if (name, attribute) == ("time", "sleep")
+    ]
+    assert found == []

@@ -1,0 +1,123 @@
+"""The documents say what the code does: settings, messages, metrics, commands. They name no machine."""
+
+import re
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from livemarkets import __version__, protocol
+from livemarkets.settings import Settings, readable, variable
+from tests.helpers import PROJECT_ROOT
+
+VARIABLES = [variable(name) for name in Settings.model_fields]
+
+
+def text_of(name: str) -> str:
+    return (PROJECT_ROOT / name).read_text(encoding="utf-8")
+
+
+def missing(wanted: Iterable[str], text: str) -> list[str]:
+    """Those of `wanted` that do not stand in backquotes in `text`."""
+    return [each for each in wanted if f"`{each}`" not in text]
+
+
+def settings_row(name: str) -> str:
+    """The line of docs/settings.md for a field, made from the field."""
+    field = Settings.model_fields[name]
+    extra = field.json_schema_extra
+    assert isinstance(extra, dict)
+    value = readable(field.default).replace(",", ", ")
+    default = "empty" if value == "(empty)" else f"`{value}`"
+    return f"| `{variable(name)}` | {default} | {extra['allowed']} | {field.description} |"
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_each_setting_is_described_as_the_code_has_it(name: str) -> None:
+    assert settings_row(name) in text_of("docs/settings.md").splitlines()
+
+
+def test_docs_and_env_file_name_the_settings_and_no_others() -> None:
+    for document in ("docs/settings.md", "README.md", ".env"):
+        named = set(re.findall(r"\bLIVE_[A-Z_]+\b", text_of(document)))
+        assert named == set(VARIABLES), document
+
+
+def test_the_env_file_sets_every_variable() -> None:
+    assert re.findall(r"^(LIVE_\w+)=", text_of(".env"), re.MULTILINE) == VARIABLES
+
+
+def test_every_message_type_and_code_is_in_the_manual_of_the_route() -> None:
+    manual = text_of("docs/ws-markets.md")
+    types = [*protocol.CLIENT_MESSAGE_TYPES, *protocol.SERVER_MESSAGE_TYPES]
+    assert missing([*types, *protocol.ERROR_CODES, *map(str, protocol.CLOSE_CODES)], manual) == []
+
+
+def test_every_metric_is_in_the_list_of_metrics() -> None:
+    sources = [path.read_text() for path in (PROJECT_ROOT / "livemarkets").rglob("*.py")]
+    names = {name for source in sources for name in re.findall(r'"(livemarkets_[a-z0-9_]+)"', source)}
+    assert names, "the metrics have gone somewhere else: look there"
+    assert missing(sorted(names), text_of("docs/metrics.md")) == []
+
+
+def test_every_command_is_explained() -> None:
+    targets = re.findall(r"^([a-z]+):.*## ", text_of("Makefile"), re.MULTILINE)
+    assert len(targets) >= 5
+    guides = text_of("README.md") + text_of("CONTRIBUTING.md")
+    assert [target for target in targets if f"make {target}" not in guides] == []
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    documents = [*PROJECT_ROOT.glob("*.md"), *(PROJECT_ROOT / "docs").glob("*.md")]
+    broken = [
+        f"{document.name}: {target}"
+        for document in documents
+        for target in re.findall(r"\]\(([^)#\s]+)", document.read_text())
+        if "://" not in target and not (document.parent / target).exists()
+    ]
+    assert broken == []
+
+
+def test_the_changelog_knows_this_version() -> None:
+    assert re.search(rf"^## \[{re.escape(__version__)}\] ", text_of("CHANGELOG.md"), re.MULTILINE)
+
+
+def tracked_files() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout, so nothing says which files belong to the project")
+    files = [PROJECT_ROOT / name for name in listed.stdout.split("\0") if name]
+    return [path for path in files if path.is_file()]
+
+
+def test_no_file_names_a_machine_or_a_package_index() -> None:
+    # Written in halves, so that this file does not find itself.
+    hosts = ("py" + "pi.org", "python" + "hosted.org", "npm" + "js.org", "npm" + "js.com", "npm" + "mirror")
+    machine = re.compile(r"(?<![\w.:/-])/(?:ho" + r"me|ro" + r"ot|wo" + r"rk|Us" + r"ers)/\w|file://" + r"/")
+    found = []
+    for path in tracked_files():
+        text = path.read_bytes().decode("utf-8", "ignore")
+        found += [f"{path.name}: {host}" for host in hosts if host in text]
+        if path.suffix not in {".png", ".js"}:
+            found += [f"{path.name}: {match.group()}" for match in machine.finditer(text)]
+    assert found == []
+
+
+def test_locks_have_a_hash_for_everything_and_no_index() -> None:
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        entries = re.split(r"\n(?=[a-z])", text_of(name))
+        assert all("==" in entry and "--hash=sha256:" in entry for entry in entries), name
+        assert "://" not in text_of(name)
+        assert "index-url" not in text_of(name)
+
+
+def test_both_locks_pin_the_same_versions() -> None:
+    runtime, development = (
+        dict(re.findall(r"^([a-z0-9.-]+)==([^\s;\\]+)", text_of(name), re.MULTILINE))
+        for name in ("requirements.lock", "requirements-dev.lock")
+    )
+    assert runtime
+    assert runtime.items() <= development.items()

@@ -1,0 +1,187 @@
+"""The exchange as a program: `python -m livemarkets.simulator`, and its faults on the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from loguru import logger
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+
+from livemarkets.simulator.faults import Faults
+from livemarkets.simulator.gate import CONTROL_PATH
+from livemarkets.simulator.limits import VenueLimits
+from livemarkets.simulator.market import SimulatedMarket
+from livemarkets.simulator.replay import Replay
+from livemarkets.simulator.server import Simulator
+from livemarkets.simulator.source import SimulatorError, Source
+from livemarkets.simulator.verbs import describe_verbs
+
+__all__ = ["main"]
+
+_PORT = 9443
+_ANSWER_SECONDS = 5.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code: 0, 1 for a failure, 2 for a usage error."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    logger.remove()
+    logger.add(sys.stderr, level="INFO", format="{time:HH:mm:ss.SSS} {level: <7} {message}")
+    try:
+        if words[:1] == ["faults"]:
+            return _faults(_fault_parser().parse_args(words[1:]))
+        options = _serve_parser().parse_args(words)
+        _run(_serve(options))
+    except SimulatorError as error:
+        logger.error("{}", error)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _serve_parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="python -m livemarkets.simulator",
+        description="An exchange that speaks Binance spot's protocol, WebSocket and REST on one port.",
+        epilog="`python -m livemarkets.simulator faults --help` lets things go wrong.",
+    )
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=_PORT, help=f"0 takes a free one; default {_PORT}")
+    market = parser.add_argument_group("the simulated market")
+    market.add_argument("--seed", type=int, default=1, help="same seed and clock, same trades")
+    market.add_argument("--symbols", help="the symbols that are listed, such as BTCUSDT,ETHUSDT; default all")
+    market.add_argument("--rate", type=_positive, default=1.0, help="multiplies how often everything trades")
+    market.add_argument(
+        "--trades-per-second", type=_positive, help="a constant rate for every symbol instead, for load tests"
+    )
+    replay = parser.add_argument_group("or a recording")
+    replay.add_argument("--replay", metavar="FILE", help="lines of recorded frames, gzip or plain")
+    replay.add_argument("--speed", type=_positive, default=1.0, help="2 plays twice as fast as recorded")
+    replay.add_argument(
+        "--lead-in",
+        type=float,
+        default=0.0,
+        help="seconds between the first subscription and the first frame",
+    )
+    rules = parser.add_argument_group("the exchange's rules")
+    defaults = VenueLimits()
+    rules.add_argument("--ping-interval", type=_positive, default=defaults.ping_interval_seconds)
+    rules.add_argument("--ping-timeout", type=_positive, default=defaults.ping_timeout_seconds)
+    rules.add_argument(
+        "--max-age", type=_positive, default=defaults.max_age_seconds, help="seconds; 24 hours"
+    )
+    rules.add_argument("--max-streams", type=int, default=defaults.streams_per_connection)
+    rules.add_argument("--max-messages", type=int, default=defaults.messages_per_second, help="a second")
+    rules.add_argument("--max-connects", type=int, default=defaults.connects_per_window, help="in 5 minutes")
+    rules.add_argument("--error-shape", choices=("flat", "nested"), default="flat")
+    return parser
+
+
+def _fault_parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="python -m livemarkets.simulator faults",
+        description="Let something go wrong at a running exchange.",
+    )
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=_PORT)
+    parser.add_argument("--list", action="store_true", help="show every verb with its arguments")
+    parser.add_argument("verb", nargs="?", help="a fault, or stats, subscriptions, connections")
+    parser.add_argument("arguments", nargs="*", metavar="key=value")
+    return parser
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ArgumentTypeError(f"{text!r} is not a number greater than 0")
+    return value
+
+
+def _faults(options: Namespace) -> int:
+    if options.list:
+        for verb, description in describe_verbs(Faults).items():
+            sys.stdout.write(f"{verb:14} {description}\n")
+        return 0
+    if options.verb is None or not all("=" in word for word in options.arguments):
+        _fault_parser().print_usage(sys.stderr)
+        return 2
+    request: dict[str, Any] = {}
+    if options.verb in ("stats", "subscriptions", "connections"):
+        request["query"] = options.verb
+    else:
+        request["fault"] = options.verb
+        request |= dict(word.split("=", 1) for word in options.arguments)
+    reply = asyncio.run(_ask(f"ws://{options.host}:{options.port}{CONTROL_PATH}", request))
+    if not reply.get("ok"):
+        raise SimulatorError(str(reply.get("error")))
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(reply.get("result"))).decode() + "\n")
+    return 0
+
+
+async def _ask(url: str, request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS), connect(url, proxy=None) as socket:
+            await socket.send(msgspec.json.encode(request).decode())
+            return msgspec.json.decode(await socket.recv(), type=dict[str, Any])
+    except (OSError, TimeoutError, WebSocketException, msgspec.MsgspecError) as error:
+        raise SimulatorError(f"no simulator answers at {url}: {error}") from None
+
+
+def _source(options: Namespace) -> Source:
+    if options.replay is not None:
+        return Replay(options.replay, options.speed, lead_in_seconds=options.lead_in)
+    symbols = None if options.symbols is None else options.symbols.upper().replace(" ", "").split(",")
+    return SimulatedMarket(
+        options.seed, symbols, rate=options.rate, trades_per_second=options.trades_per_second
+    )
+
+
+async def _serve(options: Namespace) -> None:
+    limits = VenueLimits(
+        messages_per_second=options.max_messages,
+        streams_per_connection=options.max_streams,
+        connects_per_window=options.max_connects,
+        ping_interval_seconds=options.ping_interval,
+        ping_timeout_seconds=options.ping_timeout,
+        max_age_seconds=options.max_age,
+    )
+    simulator = Simulator(_source(options), limits=limits, error_shape=options.error_shape)
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Windows has no signal handlers in the loop; there Ctrl-C raises KeyboardInterrupt.
+        with contextlib.suppress(NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    await simulator.start(options.host, options.port)
+    try:
+        logger.info(
+            "simulator: LIVE_BINANCE_WS_URL={} LIVE_BINANCE_REST_URL={}", simulator.ws_url, simulator.rest_url
+        )
+        await stopped.wait()
+    finally:
+        await simulator.aclose()
+        logger.info("simulator: stopped")
+
+
+def _run(main_coroutine: Any) -> None:
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main_coroutine)
+    else:
+        uvloop.run(main_coroutine)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

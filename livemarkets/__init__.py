@@ -3,15 +3,20 @@
 A module imports only from those above it in this list (`make check` holds us to it):
 
     errors          the error tree
+    limiting        tokens for messages, one log line per kind and interval
     models          frozen values: TradeTick, StreamKey, SymbolInfo, FeedState
     stores          latest price and bounded feed per stream; synchronous, in memory
+    symbols         what an exchange lists: look-up, search, did-you-mean
     continuity      the trade-id ledger of a stream: order, duplicates, gaps
     delivery        a subscriber's mailbox: modes, slow consumers, loss accounting
     subscriptions   who wants what, reference counts, linger, the wanted set
     protocol        the messages of /ws/markets: parse, validate, encode
     binance/        messages (bytes to models), session (wanted against acknowledged), client, rest
     simulator/      the embedded exchange; speaks Binance's protocol, shares no code with binance/
+    backfill        fetches from REST what a stream has missed
     feed            joins client, ledger, stores and delivery; owns the tasks
+    preframed       a WebSocket server protocol that writes frames made elsewhere
+    sinks, origins  how a connection is written to; who may open one
     ws_route        /ws/markets: one reader and one writer a connection
     http_routes     health, metrics and the HTTP API
     settings, log   the only readers of the environment and of loguru's configuration

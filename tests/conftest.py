@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,3 +53,12 @@ def chromium() -> str:
     if path is None:
         pytest.skip("no Chromium found: `make test` installs one, or name one with CHROMIUM_PATH")
     return path
+
+
+@pytest.fixture(scope="session")
+def node_with_ws() -> tuple[str, dict[str, str]]:
+    """Node.js and the environment in which its `require("ws")` works, as `make test` installs it."""
+    node, modules = shutil.which("node"), PROJECT_ROOT / ".venv" / "node" / "node_modules"
+    if node is None or not (modules / "ws").is_dir():
+        pytest.skip("no Node.js with its ws package: `make test` installs the package where node and npm are")
+    return node, {**os.environ, "NODE_PATH": str(modules)}

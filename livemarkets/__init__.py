@@ -18,6 +18,7 @@ A module imports only from those above it in this list (`make check` holds us to
     preframed       a WebSocket server protocol that writes frames made elsewhere
     sinks, origins  how a connection is written to; who may open one
     ws_route        /ws/markets: one reader and one writer a connection
+    metrics         what /metrics says, read from the objects at the moment of asking
     http_routes     health, metrics and the HTTP API
     settings, log   the only readers of the environment and of loguru's configuration
     app             build(settings) makes the services, starts and stops them in order

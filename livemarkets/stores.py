@@ -9,9 +9,11 @@ from collections import deque
 from collections.abc import Iterable
 from itertools import islice
 
-from livemarkets.models import StreamKey, TradeTick
+from livemarkets.models import Gap, StreamKey, TradeTick
 
 __all__ = ["FeedStore", "LatestPriceStore"]
+
+_GAPS_KEPT = 100
 
 
 class LatestPriceStore:
@@ -28,7 +30,10 @@ class LatestPriceStore:
         return self._version
 
     def put(self, key: StreamKey, tick: TradeTick) -> None:
-        """Make `tick` the latest of its stream."""
+        """Make `tick` the latest of its stream, unless a later one is there (backfilled trades come late)."""
+        known = self._ticks.get(key)
+        if known is not None and tick.id < known.id and tick.ts <= known.ts:
+            return
         self._version += 1
         self._ticks[key] = tick
         self._versions[key] = self._version
@@ -38,7 +43,7 @@ class LatestPriceStore:
         return self._ticks.get(key)
 
     def changed_since(self, version: int, keys: Iterable[StreamKey]) -> list[TradeTick]:
-        """Return the latest ticks of those of `keys` that were put after `version`, in the order of `keys`."""
+        """Return the latest ticks of those of `keys` that were put after `version`, in their order."""
         versions = self._versions
         return [self._ticks[key] for key in keys if versions.get(key, 0) > version]
 
@@ -59,6 +64,7 @@ class FeedStore:
             raise ValueError(f"a feed keeps at least one trade, not {length}")
         self.length = length
         self._feeds: dict[StreamKey, deque[TradeTick]] = {}
+        self._gaps: dict[StreamKey, deque[Gap]] = {}
 
     def append(self, key: StreamKey, tick: TradeTick) -> None:
         """Add the newest tick; the oldest falls out when the feed is full."""
@@ -66,6 +72,22 @@ class FeedStore:
         if feed is None:
             feed = self._feeds[key] = deque(maxlen=self.length)
         feed.append(tick)
+
+    def note_gap(self, gap: Gap) -> None:
+        """Remember a declared hole, so that who resumes across it is told the same."""
+        gaps = self._gaps.get(gap.key)
+        if gaps is None:
+            gaps = self._gaps[gap.key] = deque(maxlen=_GAPS_KEPT)
+        gaps.append(gap)
+
+    def gaps(self, key: StreamKey) -> list[Gap]:
+        """Return the declared holes that are remembered, oldest first."""
+        return list(self._gaps.get(key, ()))
+
+    def oldest_id(self, key: StreamKey) -> int | None:
+        """Return the id of the oldest tick kept, `None` when there is none."""
+        feed = self._feeds.get(key)
+        return feed[0].id if feed else None
 
     def recent(self, key: StreamKey, count: int) -> list[TradeTick]:
         """Return the newest `count` ticks, oldest first; fewer when there are fewer."""
@@ -87,6 +109,7 @@ class FeedStore:
     def discard(self, key: StreamKey) -> None:
         """Forget a stream that nobody wants any more."""
         self._feeds.pop(key, None)
+        self._gaps.pop(key, None)
 
     def __len__(self) -> int:
         """Count the ticks kept, of all streams."""

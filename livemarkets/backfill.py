@@ -1,0 +1,131 @@
+"""Fetches the trades that the stream did not bring, until the ledger has no hole or patience ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from loguru import logger
+
+from livemarkets.binance.rest import PAGE_TRADES, FetchedTrades
+from livemarkets.continuity import Ledger, Released
+from livemarkets.errors import ExchangeError, ExchangeUnreachable
+
+__all__ = ["Backfiller", "TradesByID"]
+
+_CHECK_SECONDS = 0.05
+_RETRY_SECONDS = 0.5
+_LAG_ATTEMPTS = 4
+"""How often an answer without the expected ids is taken for REST lagging behind the stream."""
+
+
+class TradesByID(Protocol):
+    """Where missing trades can be had."""
+
+    async def trades_from(self, symbol: str, from_id: int) -> FetchedTrades:
+        """Return a page of trades with ids from `from_id` on."""
+
+
+class Backfiller:
+    """Tends the ledgers of one exchange that have a hole.
+
+    Concurrent holes of one stream merge by themselves: there is one job a stream, and it asks for the
+    first hole until none is left.
+
+    Args:
+        source: where to fetch.
+        release: called with what a ledger lets go.
+        clock: monotonic seconds.
+
+    """
+
+    def __init__(
+        self, source: TradesByID, release: Callable[[Iterable[Released]], None], clock: Callable[[], float]
+    ) -> None:
+        self.fetched = 0
+        """Trades that were fetched over REST and delivered."""
+        self._source = source
+        self._release = release
+        self._clock = clock
+        self._open: dict[Ledger, asyncio.Task[None] | None] = {}
+        self._wake = asyncio.Event()
+
+    @property
+    def open_holes(self) -> int:
+        """How many streams wait for a hole to close."""
+        return len(self._open)
+
+    def tend(self, ledger: Ledger) -> None:
+        """Watch a ledger that has a hole now. Idempotent."""
+        if ledger not in self._open:
+            self._open[ledger] = None
+            self._wake.set()
+
+    def forget(self, ledger: Ledger) -> None:
+        """Stop caring: nobody wants the stream any more."""
+        task = self._open.pop(ledger, None)
+        if task is not None:
+            task.cancel()
+
+    async def run(self) -> None:
+        """Do it until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                if not self._open:
+                    self._wake.clear()
+                    await self._wake.wait()
+                for ledger in list(self._open):
+                    self._look_at(ledger, tasks)
+                await asyncio.sleep(_CHECK_SECONDS)
+
+    def _look_at(self, ledger: Ledger, tasks: asyncio.TaskGroup) -> None:
+        now = self._clock()
+        if ledger.is_overdue(now):
+            logger.warning("{}: a hole could not be filled in time: {}", ledger.key.symbol, ledger.missing())
+            self._release(ledger.give_up(now))
+        if ledger.missing() is None:
+            self.forget(ledger)
+        elif self._open[ledger] is None and ledger.is_due(now):
+            self._open[ledger] = tasks.create_task(self._fill(ledger), name=f"backfill {ledger.key.symbol}")
+
+    async def _fill(self, ledger: Ledger) -> None:
+        empty_answers = 0
+        while (hole := ledger.missing()) is not None:
+            first = max(hole[0], hole[1] + 1 - ledger.limits.backfill_trades)
+            try:
+                fetched = await self._source.trades_from(ledger.key.symbol, first)
+            except ExchangeError as error:
+                logger.warning("{}: backfill from {} failed: {}", ledger.key.symbol, first, error)
+                wait = error.retry_after_seconds if isinstance(error, ExchangeUnreachable) else None
+                await asyncio.sleep(max(wait or 0.0, _RETRY_SECONDS))
+                continue
+            if fetched.newest_id is None or fetched.newest_id <= first:
+                empty_answers += 1
+            if empty_answers >= _LAG_ATTEMPTS and self._is_bogus(ledger, fetched, first):
+                continue
+            self._apply(ledger, fetched, first)
+            if fetched.covered_to <= hole[1] and len(fetched.ticks) < PAGE_TRADES:
+                await asyncio.sleep(_CHECK_SECONDS * 4)  # REST lags behind the stream
+
+    def _is_bogus(self, ledger: Ledger, fetched: FetchedTrades, first: int) -> bool:
+        """The exchange has none of the ids that were held: what claimed them was not a trade."""
+        dropped = ledger.drop_ahead(max(first, (fetched.newest_id or 0) + 1), self._clock())
+        if dropped:
+            logger.warning(
+                "{}: {} trades bore ids that the exchange does not have", ledger.key.symbol, dropped
+            )
+        return dropped > 0
+
+    def _apply(self, ledger: Ledger, fetched: FetchedTrades, first: int) -> None:
+        now = self._clock()
+        covered_to = fetched.covered_to
+        if fetched.ticks:
+            oldest = min(tick.id for tick in fetched.ticks)
+            if covered_to < first:  # an address that serves the newest trades only
+                first, covered_to = oldest, fetched.newest_id or covered_to
+            if ledger.next_id is not None and ledger.next_id < first:
+                self._release(ledger.declare(first - 1, "upstream", now))
+        expected = ledger.next_id or 0
+        self.fetched += sum(1 for tick in fetched.ticks if tick.id >= expected)
+        self._release(ledger.fill(fetched.ticks, covered_to, now))

@@ -1,0 +1,202 @@
+"""The trade-id ledger of one stream: order, duplicates, holes. No I/O.
+
+Trade ids are consecutive per symbol, so the ledger knows what comes next. What arrives in order passes;
+what was seen is dropped and counted; what is ahead is held for a short time for late arrivals (two
+overlapping connections deliver out of step), and then the missing range is asked for. Downstream sees
+ids that rise by exactly 1, or a declared :class:`~livemarkets.models.Gap`; nothing twice, nothing out
+of order.
+
+Times are monotonic seconds that the caller passes in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from livemarkets.models import Gap, GapCause, StreamKey, TradeTick
+
+__all__ = ["Ledger", "LedgerLimits", "Released"]
+
+Released = TradeTick | Gap
+
+
+class LedgerLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one ledger may hold and wait for."""
+
+    hold_seconds: float = 0.25
+    """How long a hole may close by itself before its range is asked for."""
+    patience_seconds: float = 15.0
+    """How long a hole may stay open in all; then it is declared and the stream goes on."""
+    held_ticks: int = 50_000
+    """How many ticks may wait behind a hole; then it is declared at once."""
+    backfill_trades: int = 20_000
+    """How many trades of one hole are fetched, the newest; older ones are declared."""
+    relist_evidence: int = 3
+    """So many consecutive lower ids with later times mean that the exchange numbers anew."""
+
+
+class Ledger:
+    """The continuity of one stream. `next_id` is the offset from which everything is reckoned."""
+
+    __slots__ = (
+        "_behind",
+        "_held",
+        "_hole_since",
+        "_last_ts",
+        "_proven_to",
+        "duplicates",
+        "key",
+        "limits",
+        "next_id",
+        "reordered",
+        "resyncs",
+    )
+
+    def __init__(self, key: StreamKey, limits: LedgerLimits) -> None:
+        self.key = key
+        self.limits = limits
+        self.next_id: int | None = None
+        """The id that comes next, `None` before the first trade."""
+        self.duplicates = 0
+        self.reordered = 0
+        """Ticks that came ahead of their turn."""
+        self.resyncs = 0
+        self._held: dict[int, TradeTick] = {}
+        self._hole_since: float | None = None
+        self._proven_to = -1  # the exchange has no ids up to here but those held
+        self._last_ts = 0
+        self._behind: list[TradeTick] = []
+
+    @property
+    def held(self) -> int:
+        """How many ticks wait behind a hole."""
+        return len(self._held)
+
+    def accept(self, tick: TradeTick, now: float) -> list[Released]:
+        """Take in a tick; return what may go downstream now, in order."""
+        expected = self.next_id
+        if tick.id == expected or expected is None:
+            self.next_id = tick.id + 1
+            self._last_ts = tick.ts
+            if self._behind:
+                self._behind.clear()
+            return [tick, *self._drain(now)] if self._held else [tick]
+        if tick.id < expected:
+            return self._handle_behind(tick)
+        if tick.id in self._held:
+            self.duplicates += 1
+            return []
+        self.reordered += 1
+        self._held[tick.id] = tick
+        if self._hole_since is None:
+            self._hole_since = now
+        if len(self._held) > self.limits.held_ticks:
+            return self.give_up(now)
+        return []
+
+    def missing(self) -> tuple[int, int] | None:
+        """Return the first hole as its first and last id, `None` when there is none."""
+        if self.next_id is None or not self._held:
+            return None
+        return self.next_id, min(self._held) - 1
+
+    def is_due(self, now: float) -> bool:
+        """Tell whether the first hole had its time to close by itself."""
+        return self._hole_since is not None and now - self._hole_since >= self.limits.hold_seconds
+
+    def is_overdue(self, now: float) -> bool:
+        """Tell whether the first hole has been open for longer than anybody should wait."""
+        return self._hole_since is not None and now - self._hole_since >= self.limits.patience_seconds
+
+    def fill(self, ticks: Iterable[TradeTick], covered_to: int, now: float) -> list[Released]:
+        """Take in what was fetched for the first hole.
+
+        Args:
+            ticks: trades with ids from :attr:`next_id` on, in any order; known ones are ignored.
+            covered_to: up to this id the exchange's answer is complete: what it does not contain, the
+                exchange does not have. Pass less than :attr:`next_id` when nothing is proven.
+            now: monotonic seconds.
+
+        """
+        if self.next_id is None:
+            return []
+        for tick in ticks:
+            if tick.id >= self.next_id:
+                self._held.setdefault(tick.id, tick)
+        self._proven_to = max(self._proven_to, covered_to)
+        return self._drain(now)
+
+    def declare(self, to_id: int, cause: GapCause, now: float) -> list[Released]:
+        """Give up the ids up to and including `to_id`, as far as they are missing; return what follows."""
+        released: list[Released] = []
+        while self.next_id is not None and self.next_id <= to_id:
+            last = min(to_id, min(self._held, default=to_id + 1) - 1)
+            released.append(Gap(self.key, self.next_id, last, cause))
+            self.next_id = last + 1
+            released += self._drain(now)
+        return released
+
+    def give_up(self, now: float) -> list[Released]:
+        """Declare the first hole as lost by us."""
+        hole = self.missing()
+        return self.declare(hole[1], "upstream", now) if hole else []
+
+    def drop_ahead(self, from_id: int, now: float) -> int:
+        """Forget held ticks from `from_id` on: the exchange says that there are no such ids yet."""
+        bogus = [trade_id for trade_id in self._held if trade_id >= from_id]
+        for trade_id in bogus:
+            del self._held[trade_id]
+        if not self._held:
+            self._hole_since = None
+        return len(bogus)
+
+    def _handle_behind(self, tick: TradeTick) -> list[Released]:
+        """A lower id is a repeat, unless it is the exchange that counts anew: then times go on rising."""
+        behind = self._behind
+        if tick.ts <= self._last_ts or (behind and tick.id != behind[-1].id + 1):
+            behind.clear()
+        if tick.ts <= self._last_ts:
+            self.duplicates += 1
+            return []
+        behind.append(tick)
+        if len(behind) < self.limits.relist_evidence:
+            self.duplicates += 1
+            return []
+        assert self.next_id is not None
+        self.resyncs += 1
+        self.duplicates -= len(behind) - 1
+        released: list[Released] = [Gap(self.key, self.next_id, behind[0].id - 1, "venue"), *behind]
+        self.next_id = tick.id + 1
+        self._last_ts = tick.ts
+        self._held.clear()
+        self._hole_since = None
+        self._proven_to = -1
+        behind.clear()
+        return released
+
+    def _drain(self, now: float) -> list[Released]:
+        """Release what follows without a hole, or behind a hole that the exchange itself has."""
+        held = self._held
+        released: list[Released] = []
+        next_id = self.next_id
+        assert next_id is not None
+        while held or next_id <= self._proven_to:
+            tick = held.pop(next_id, None)
+            if tick is not None:
+                released.append(tick)
+                self._last_ts = max(self._last_ts, tick.ts)
+                next_id += 1
+            elif next_id <= self._proven_to:
+                last = min(self._proven_to, min(held, default=self._proven_to + 1) - 1)
+                released.append(Gap(self.key, next_id, last, "venue"))
+                next_id = last + 1
+            else:
+                break
+        self.next_id = next_id
+        if not held:
+            self._hole_since = None
+        elif released:
+            self._hole_since = now  # another hole begins here
+        return released

@@ -1,0 +1,57 @@
+"""Two small governors of rates: tokens for messages, and one log line per kind and interval. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+__all__ = ["LogLimiter", "TokenBucket"]
+
+
+class TokenBucket:
+    """Lets `rate_per_second` things pass on average, and `burst` at once."""
+
+    def __init__(self, *, rate_per_second: float, burst: float, clock: Callable[[], float]) -> None:
+        self._rate = rate_per_second
+        self._burst = burst
+        self._clock = clock
+        self._tokens = burst
+        self._at = clock()
+
+    def take(self) -> bool:
+        """Take one token. False when there is none: this thing must not pass."""
+        now = self._clock()
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+
+class LogLimiter:
+    """Lets one log line of each kind pass per interval, and counts the others.
+
+    Args:
+        interval_seconds: between two lines of the same kind.
+        clock: monotonic seconds.
+        kinds: how many kinds are told apart; whatever comes beyond them shares one.
+
+    """
+
+    def __init__(self, *, interval_seconds: float, clock: Callable[[], float], kinds: int = 100) -> None:
+        self._interval_seconds = interval_seconds
+        self._clock = clock
+        self._kinds = kinds
+        self._state: dict[str, tuple[float, int]] = {}
+
+    def allow(self, kind: str) -> int | None:
+        """Return how many of this kind were held back since the last line; `None`: hold this one back too."""
+        if kind not in self._state and len(self._state) >= self._kinds:
+            kind = "other"
+        now = self._clock()
+        last, held_back = self._state.get(kind, (-self._interval_seconds, 0))
+        if kind in self._state and now - last < self._interval_seconds:
+            self._state[kind] = (last, held_back + 1)
+            return None
+        self._state[kind] = (now, 0)
+        return held_back

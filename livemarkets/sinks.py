@@ -1,0 +1,82 @@
+"""Where a mailbox's frames leave the program: the raw writer, or `send_text` where there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+
+from fastapi import WebSocket
+from starlette.websockets import WebSocketDisconnect
+
+from livemarkets.preframed import EXTENSION, FrameWriter
+
+__all__ = ["SendTextSink", "open_sink", "split_frames"]
+
+
+@contextlib.asynccontextmanager
+async def open_sink(websocket: WebSocket) -> AsyncIterator[FrameWriter | SendTextSink]:
+    """Open the way out of an accepted WebSocket, and end whatever task it needs."""
+    writer = websocket.scope.get("extensions", {}).get(EXTENSION)
+    if isinstance(writer, FrameWriter):
+        try:
+            yield writer
+        finally:
+            writer.on_resume = None
+        return
+    sink = SendTextSink(websocket)
+    task = asyncio.create_task(sink.run(), name="send_text writer")
+    try:
+        yield sink
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+class SendTextSink:
+    """The same through plain ASGI: one task a connection, one `send_text` a message."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self.is_paused = False
+        self.on_resume: Callable[[], None] | None = None
+        self._websocket = websocket
+        self._frames: list[bytes] = []
+        self._close: tuple[int, str] | None = None
+        self._wake = asyncio.Event()
+
+    def write(self, frames: bytes) -> None:
+        """Put whole frames in line; until they are sent, the mailbox keeps what follows."""
+        self._frames.append(frames)
+        self.is_paused = True
+        self._wake.set()
+
+    def close(self, code: int, reason: str) -> None:
+        """End the connection behind what is in line."""
+        self._close = (code, reason)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Send what is in line until the connection ends."""
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # it ended while we were sending
+            while self._close is None:
+                await self._wake.wait()
+                self._wake.clear()
+                frames, self._frames = self._frames, []
+                for payload in split_frames(b"".join(frames)):
+                    await self._websocket.send_text(payload.decode())
+                self.is_paused = False
+                if self.on_resume is not None:
+                    self.on_resume()
+            await self._websocket.close(*self._close)
+
+
+def split_frames(frames: bytes) -> Iterator[bytes]:
+    """Yield the payloads of joined frames, as :func:`livemarkets.delivery.text_frame` made them."""
+    at = 0
+    while at < len(frames):
+        length, at = frames[at + 1], at + 2
+        extended = {126: 2, 127: 8}.get(length, 0)
+        if extended:
+            length, at = int.from_bytes(frames[at : at + extended], "big"), at + extended
+        yield frames[at : at + length]
+        at += length

@@ -31,16 +31,16 @@ async def main():
 asyncio.run(main())"""
 
 JAVASCRIPT_EXAMPLE = """\
-const ws = new WebSocket("{ws}/ws/markets");
+const url = "{ws}/ws/markets";
+const wish = {{ type: "subscribe", exchange: "binance",
+               channel: "trades", symbols: ["BTCUSDT"] }};
 
-ws.onopen = () => ws.send(JSON.stringify({{
-  type: "subscribe", exchange: "binance",
-  channel: "trades", symbols: ["BTCUSDT"],
-}}));
-
+const ws = new WebSocket(url);
+ws.onopen = () => ws.send(JSON.stringify(wish));
 ws.onmessage = ({{ data }}) => {{
   const message = JSON.parse(data);
-  if (message.type === "trade") console.log(message.symbol, message.price);
+  if (message.type === "trade")
+    console.log(message.symbol, message.price);
 }};"""
 
 INTERFACES = (
@@ -49,7 +49,7 @@ INTERFACES = (
     ("/api/trades", "/api/trades?exchange=binance&symbol=BTCUSDT", "its recent trades"),
     ("/metrics", "/metrics", "counters for Prometheus"),
     ("/healthz", "/healthz", "whether the process is alive"),
-    ("/readyz", "/readyz", "whether every wanted stream is live"),
+    ("/readyz", "/readyz", "whether all streams are live"),
 )
 
 

@@ -8,6 +8,7 @@ from nicegui import Client, ui
 
 from pages.elements.market_grid import MarketGrid, symbol_argument
 from pages.elements.signs import CopyText
+from pages.elements.symbol_panel import SymbolPanel
 from pages.elements.symbol_picker import SymbolPicker
 from pages.elements.trade_tape import TradeTape
 from pages.services import PageServices
@@ -20,6 +21,8 @@ __all__ = ["FLUSH_SECONDS", "LabsPage", "register"]
 
 FLUSH_SECONDS = 0.25
 """How often a page looks at the stores, and sends what changed: four times a second is what eyes can use."""
+FLUSHES_PER_SUMMARY = 4
+"""The figures of the selected symbol are told once a second: they are read, not watched."""
 TRACE_LENGTH = 120
 """Trades behind the small line of a row when it is first drawn."""
 
@@ -60,15 +63,18 @@ class LabsPage:
         self._version = 0
         self._is_visible = True
         self._url = ""
+        self._flushes = 0
         with ui.element("div").classes("labs") as self._root:
             self._build_head()
             with ui.element("div").classes("labs-picker"):
                 self.picker = SymbolPicker(search=self.watch.search, on_pick=self.add)
-            self._notices = ui.element("div").classes("labs-notices").props('role="alert"')
+                self._notices = ui.element("div").classes("labs-notices").props('role="alert"')
             with ui.element("div").classes("labs-grid"):
                 self._build_grid()
             with ui.element("div").classes("labs-tape"):
                 self.tape = TradeTape(on_change=self._fill_tape)
+            with ui.element("div").classes("labs-panel"):
+                self.panel = SymbolPanel()
         self._lay_out()
         ui.timer(FLUSH_SECONDS, self._flush)
 
@@ -137,9 +143,10 @@ class LabsPage:
 
     # What is shown
 
-    def note(self, notices: Iterable[Notice]) -> None:
-        """Show messages in place of the earlier ones."""
-        self._notices.clear()
+    def note(self, notices: Iterable[Notice], *, is_more: bool = False) -> None:
+        """Show messages, in place of the earlier ones unless these are more of them."""
+        if not is_more:
+            self._notices.clear()
         with self._notices:
             for notice in notices:
                 self._build_notice(notice)
@@ -207,6 +214,12 @@ class LabsPage:
         traces = {key.symbol: self._services.trades.recent(key, TRACE_LENGTH) for key in keys}
         self.grid.put_all(ticks, traces=traces, now_ms=self._services.now_ms())
         self._fill_tape()
+        self._fill_panel()
+
+    def _fill_panel(self) -> None:
+        key, symbol, trades = self.watch.selected_key(), self.watch.selected, self._services.trades
+        self.panel.set_visibility(key is not None)
+        self.panel.fill(key, title=self.watch.title(symbol), info=self.watch.info(symbol), trades=trades)
 
     def _fill_tape(self) -> None:
         key, symbol = self.watch.selected_key(), self.watch.selected
@@ -218,7 +231,7 @@ class LabsPage:
         for exchange in self.watch.due_directories():
             self._load_directory(exchange)
         if notices is not None:
-            self.note(notices)
+            self.note(notices, is_more=True)
             self._lay_out()
         if not self._is_visible:
             return
@@ -227,6 +240,9 @@ class LabsPage:
         ticks = self._services.latest.changed_since(version, self.watch.keys())
         self.grid.put(ticks, now_ms=self._services.now_ms())
         self.tape.flush(self._services.trades)
+        self._flushes += 1
+        if self._flushes % FLUSHES_PER_SUMMARY == 0:
+            self.panel.flush(self._services.trades)
 
     def _load_directory(self, exchange: str) -> None:
         async def load() -> None:

@@ -66,11 +66,8 @@ def read_view(
     chosen = exchange.strip().lower() or DEFAULT_EXCHANGE
     if chosen not in exchanges:
         offered = " and ".join(exchanges)
-        notices.append(
-            Notice(
-                f"There is no exchange {clip(exchange)} here. Showing {DEFAULT_EXCHANGE}; there is {offered}."
-            )
-        )
+        text = f"There is no exchange {clip(exchange)} here, but {offered}. Showing {DEFAULT_EXCHANGE}."
+        notices.append(Notice(text))
         chosen = DEFAULT_EXCHANGE
     if symbols is None:
         wanted: list[str] = list(dict.fromkeys(defaults))

@@ -9,7 +9,7 @@ export default {
   template: `
     <section class="trade-tape" aria-label="Trade tape" :data-tone="tone">
       <header class="tape-bar">
-        <h2><span>{{ title || 'Tape' }}</span><span v-if="tag" class="tag">{{ tag }}</span></h2>
+        <h2>{{ title || 'Tape' }}</h2>
         <label class="tape-minimum">min size
           <input ref="minimum" type="text" inputmode="decimal" autocomplete="off" maxlength="24" placeholder="0"
             :value="minimum" :aria-invalid="invalid" @input="onMinimum" :disabled="!title">
@@ -17,7 +17,7 @@ export default {
         <button type="button" class="button tape-pause" :aria-pressed="String(paused)" :disabled="!title"
           @click="$emit('pause', !paused)">{{ paused ? '▶ resume' : '❚❚ pause' }}</button>
       </header>
-      <p class="tape-note" role="status">{{ noteText }}</p>
+      <p class="tape-note"><span v-if="tag" class="tag">{{ tag }}</span>{{ noteText }}</p>
       <div class="tape-lines" ref="lines" role="log" aria-live="off" aria-label="Trades, newest first" tabindex="0"></div>
     </section>`,
   props: {

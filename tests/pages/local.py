@@ -1,4 +1,4 @@
-"""A small application for the pages: the real manager, stores and directories, with states and trades as told.
+"""A small application for the pages: real manager, stores and directories; states and trades as told.
 
 `LocalServices` satisfies `pages.PageServices` without any exchange behind it. Run as a program, it serves
 the pages on a port, and its states are changed over HTTP: that is how a real browser is shown each of them.
@@ -71,7 +71,9 @@ class LocalServices:
         self.directories = {name: SymbolDirectory() for name in self.exchanges()}
         self.can_load = True
         self.loads: list[str] = []
-        self._statuses = {name: _status(name, ExchangeState.LIVE, None, 0) for name in self.exchanges()}
+        self._statuses = {
+            name: _status(name, ExchangeState.LIVE, None, self.now_ms()) for name in self.exchanges()
+        }
         self._ids: dict[StreamKey, int] = {}
 
     def exchanges(self) -> tuple[str, ...]:

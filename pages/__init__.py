@@ -8,6 +8,8 @@
     fallback    when the simulator stands in for an exchange that cannot be reached
     words       the words for every state
     digits      numbers as text
+    summary     what the kept trades of a symbol amount to
+    course      the course of a price, thinned out for drawing
     elements/   the pages' own elements, a Python class and a script each
     style/      tokens, style sheets, the theme script
     services    what the pages need of the application

@@ -18,6 +18,7 @@ class Summary:
     trades: int
     span_ms: int
     """From the first trade to the last."""
+    last: Decimal
     high: Decimal
     low: Decimal
     largest: Decimal
@@ -42,6 +43,7 @@ def summarise(ticks: Sequence[TradeTick]) -> Summary | None:
     return Summary(
         trades=len(ticks),
         span_ms=ticks[-1].ts - ticks[0].ts,
+        last=prices[-1],
         high=max(prices),
         low=min(prices),
         largest=max(sizes),

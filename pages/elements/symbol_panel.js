@@ -20,13 +20,14 @@ export default {
     return { last: "", span: "", figures: [] };
   },
   created() {
-    this.points = []; // [ms, price as a number, price as text]: the numbers are for drawing only
+    this.points = []; // [ms, price]: here a price may be a float, it is for drawing only
+    this.newest = null;
     this.drawnAt = 0;
   },
   mounted() {
     this.observer = new ResizeObserver(() => this.draw());
     this.observer.observe(this.$refs.canvas);
-    this.stopListening = kit.onSelectedPrice((ms, price) => this.add(ms, price));
+    this.stopListening = kit.onSelectedPrice((ms, price) => this.follow(ms, price));
     this.stopTicking = kit.onTick(() => Date.now() - this.drawnAt >= REDRAW_MS && this.draw());
     this.onTheme = () => this.draw();
     window.addEventListener("live-markets-theme", this.onTheme);
@@ -38,15 +39,24 @@ export default {
     window.removeEventListener("live-markets-theme", this.onTheme);
   },
   methods: {
-    /** Begin anew with `[[ms, price]…]`, oldest first. */
-    fill(points) {
-      this.points = points.map(([ms, price]) => [ms, Number(price)]);
+    /** Begin anew with `[[ms, price]…]`, oldest first, and the figures; null while there is no trade. */
+    fill(points, figures) {
+      this.points = [];
       this.last = "";
       this.span = "No trade yet.";
       this.figures = [];
+      this.extend(points, figures);
+    },
+    /** Go on with points that came since. */
+    extend(points, figures) {
+      this.points.push(...points.map(([ms, price]) => [ms, Number(price)]));
+      this.trim();
+      this.newest = null;
+      if (figures) this.summarise(figures);
       this.draw();
     },
     summarise(told) {
+      this.last = kit.grouped(told.last);
       const words = told.span_ms >= 1000 ? ` over ${kit.ageText(told.span_ms)}` : "";
       this.span = `Last ${told.trades.toLocaleString("en-US")} trades${words}`;
       this.figures = [
@@ -57,13 +67,20 @@ export default {
         ["Largest trade", `${kit.grouped(told.largest)} ${this.base}`],
       ];
     },
-    add(ms, price) {
+    /** Follow the grid: the newest price, until the course is told. */
+    follow(ms, price) {
       this.last = kit.grouped(price);
-      const newest = this.points[this.points.length - 1];
-      if (newest && ms < newest[0]) return;
-      this.points.push([ms, Number(price)]);
-      while (this.points.length > MAX_POINTS || this.points[0][0] < ms - SPAN_MS) this.points.shift();
+      this.newest = [ms, Number(price)];
       this.draw();
+    },
+    trim() {
+      const from = this.points.length ? this.points[this.points.length - 1][0] - SPAN_MS : 0;
+      const first = this.points.findIndex(([ms]) => ms >= from);
+      this.points.splice(0, Math.max(first, this.points.length - MAX_POINTS));
+    },
+    /** Everything to draw; the newest price stands at the end even when its trade is older than others. */
+    drawn() {
+      return this.newest ? [...this.points, this.newest] : this.points;
     },
     draw() {
       const canvas = this.$refs.canvas;
@@ -73,24 +90,26 @@ export default {
       const ratio = window.devicePixelRatio || 1;
       canvas.width = width * ratio; // setting the width clears the canvas
       canvas.height = height * ratio;
-      if (this.points.length < 2) return;
+      const points = this.drawn();
+      if (points.length < 2) return;
       const context = canvas.getContext("2d");
       context.scale(ratio, ratio);
       const style = getComputedStyle(canvas);
       const colour = (name) => style.getPropertyValue(`--${name}`);
-      const plot = this.scales(width, height);
+      const plot = this.scales(points, width, height);
       context.font = `12px ${style.fontFamily}`;
       this.drawLevels(context, plot, width, colour);
       this.drawCourse(context, plot, colour);
       this.drawTimes(context, plot, height, colour);
     },
-    scales(width, height) {
-      const prices = this.points.map((point) => point[1]);
+    scales(points, width, height) {
+      const prices = points.map((point) => point[1]);
       const [low, high] = [Math.min(...prices), Math.max(...prices)];
-      const [first, newest] = [this.points[0][0], this.points[this.points.length - 1][0]];
+      const [first, newest] = [points[0][0], points[points.length - 1][0]];
       const right = width - INSET.right;
       const bottom = height - INSET.bottom;
       return {
+        points,
         low,
         high,
         first,
@@ -101,7 +120,7 @@ export default {
       };
     },
     drawLevels(context, plot, width, colour) {
-      const last = this.points[this.points.length - 1][1];
+      const last = plot.points[plot.points.length - 1][1];
       const decimals = kit.decimalsOf(this.last);
       context.textBaseline = "middle";
       for (const [price, ink] of [[plot.high, "muted"], [plot.low, "muted"], [last, "text"]]) {
@@ -121,7 +140,7 @@ export default {
     drawCourse(context, plot, colour) {
       context.beginPath();
       let before = null;
-      for (const [ms, price] of this.points) {
+      for (const [ms, price] of plot.points) {
         // A price holds until the next trade: steps, no slopes that nobody traded at.
         if (before !== null) context.lineTo(plot.x(ms), plot.y(before));
         context.lineTo(plot.x(ms), plot.y(price));

@@ -4,47 +4,54 @@ from __future__ import annotations
 
 from nicegui import ui
 
-from livemarkets.models import StreamKey, SymbolInfo
+from livemarkets.models import StreamKey, SymbolInfo, TradeTick
 from livemarkets.stores import FeedStore
+from pages.course import bucket_ms_for, course
 from pages.digits import decimals_of, significant_decimals, trimmed
 from pages.summary import Summary, summarise
 
 __all__ = ["MAX_POINTS", "SymbolPanel"]
 
 MAX_POINTS = 300
-"""Points of the course that are sent when a symbol is chosen; the browser adds what it is shown later."""
+"""About how many points of the course are sent when a symbol is chosen."""
+BUCKET_MS = 250
+"""How finely the course is told, ms."""
 
 
 class SymbolPanel(ui.element, component="symbol_panel.js", dependencies=["market_kit.js"]):
-    """One symbol in more detail. The course follows the grid's own values, so it costs nothing to send."""
+    """One symbol in more detail. The last price follows the grid; the rest is told at leisure."""
 
     def __init__(self) -> None:
         super().__init__()
         self.summary: Summary | None = None
         self._key: StreamKey | None = None
         self._info: SymbolInfo | None = None
+        self._last_id = 0
 
     def fill(self, key: StreamKey | None, *, title: str, info: SymbolInfo | None, trades: FeedStore) -> None:
         """Show the stream `key` from the beginning; nothing when it is `None`."""
         self._key, self._info = key, info
-        self.summary = None
         self._props["title"] = title
         self._props["base"] = info.base_asset if info else ""
         recent = trades.recent(key, trades.length) if key else []
-        step = -(-len(recent) // MAX_POINTS) or 1
-        # Counted from the end, so that the newest trade is always among the points.
-        points = [[tick.ts, format(tick.price, "f")] for tick in recent[::-step]]
-        self.run_method("fill", points[::-1])
-        self.flush(trades)
+        bucket_ms = bucket_ms_for(recent, most_points=MAX_POINTS, least_ms=BUCKET_MS)
+        self._send("fill", recent, bucket_ms)
 
     def flush(self, trades: FeedStore) -> None:
-        """Send the figures. When they are as before, nothing is sent."""
-        summary = summarise(trades.recent(self._key, trades.length)) if self._key else None
-        if summary == self.summary:
+        """Send what the course touched since the last time, and the figures. Without any trade, nothing."""
+        if self._key is None:
             return
-        self.summary = summary
-        if summary is not None:
-            self.run_method("summarise", self._described(summary))
+        recent = trades.recent(self._key, trades.length)
+        fresh = [tick for tick in recent if tick.id > self._last_id]
+        if fresh:
+            self._send("extend", recent, BUCKET_MS, len(fresh))
+
+    def _send(self, method: str, recent: list[TradeTick], bucket_ms: int, fresh: int | None = None) -> None:
+        self.summary = summarise(recent)
+        self._last_id = recent[-1].id if recent else 0
+        told = recent if fresh is None else recent[-fresh:]
+        points = [[tick.ts, format(tick.price, "f")] for tick in course(told, bucket_ms)]
+        self.run_method(method, points, self._described(self.summary) if self.summary else None)
 
     def _described(self, summary: Summary) -> dict[str, str | int | float | None]:
         info = self._info
@@ -54,6 +61,7 @@ class SymbolPanel(ui.element, component="symbol_panel.js", dependencies=["market
             "trades": summary.trades,
             "span_ms": summary.span_ms,
             "per_second": round(summary.per_second, 1),
+            "last": trimmed(summary.last, price_decimals),
             "high": trimmed(summary.high, price_decimals),
             "low": trimmed(summary.low, price_decimals),
             "largest": trimmed(summary.largest, size_decimals),

@@ -72,9 +72,8 @@ def _serve(web: FastAPI, listener: socket.socket) -> None:
         server_header=False,
     )
     server = _Server(config)
-    with listener:
-        with contextlib.suppress(KeyboardInterrupt):
-            server.run(sockets=[listener])
+    with listener, contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):

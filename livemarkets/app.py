@@ -19,9 +19,8 @@ from livemarkets import __version__
 from livemarkets.binance.client import BinanceClient, ClientStatus, ClientTimings
 from livemarkets.binance.limits import ConnectBudget
 from livemarkets.binance.rest import BinanceRest
-from livemarkets.continuity import LedgerLimits
 from livemarkets.delivery import Fanout
-from livemarkets.feed import Core, ExchangeFeed
+from livemarkets.feed import Core, ExchangeFeed, FeedLimits
 from livemarkets.http_routes import http_router
 from livemarkets.models import ExchangeName, ExchangeStatus, StreamKey, TradeTick
 from livemarkets.settings import Settings
@@ -41,7 +40,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers that are no settings: tests shorten them, nobody else has a reason to."""
 
     client: ClientTimings = ClientTimings()
-    ledger: LedgerLimits = LedgerLimits()
+    feed: FeedLimits = FeedLimits()
     heartbeat_seconds: int = 5
     connects_per_5_minutes: int = 270
 
@@ -166,7 +165,7 @@ class Services:
             client,
             BinanceRest(exchange, rest_urls, clock=self.clock, now_ms=self.now_ms),
             self._core,
-            limits=self._tuning.ledger,
+            limits=self._tuning.feed,
             prepare=self._start_simulator if exchange == "simulator" else _nothing,
             clock=self.clock,
             now_ms=self.now_ms,

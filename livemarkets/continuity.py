@@ -11,7 +11,7 @@ Times are monotonic seconds that the caller passes in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -38,14 +38,24 @@ class LedgerLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ledger:
-    """The continuity of one stream. `next_id` is the offset from which everything is reckoned."""
+    """The continuity of one stream. `next_id` is the offset from which everything is reckoned.
+
+    Args:
+        key: the stream.
+        limits: see there.
+        was_released: tells whether this very trade went downstream lately, as far as is remembered. It
+            is asked only about ids that lie behind.
+
+    """
 
     __slots__ = (
         "_behind",
         "_held",
         "_hole_since",
+        "_known_to",
         "_last_ts",
         "_proven_to",
+        "_was_released",
         "duplicates",
         "key",
         "limits",
@@ -54,7 +64,12 @@ class Ledger:
         "resyncs",
     )
 
-    def __init__(self, key: StreamKey, limits: LedgerLimits) -> None:
+    def __init__(
+        self,
+        key: StreamKey,
+        limits: LedgerLimits,
+        was_released: Callable[[TradeTick], bool] = lambda tick: False,
+    ) -> None:
         self.key = key
         self.limits = limits
         self.next_id: int | None = None
@@ -65,8 +80,10 @@ class Ledger:
         self.resyncs = 0
         self._held: dict[int, TradeTick] = {}
         self._hole_since: float | None = None
+        self._known_to = -1  # the exchange was seen to have ids up to here
         self._proven_to = -1  # the exchange has no ids up to here but those held
         self._last_ts = 0
+        self._was_released = was_released
         self._behind: list[TradeTick] = []
 
     @property
@@ -82,7 +99,7 @@ class Ledger:
             self._last_ts = tick.ts
             if self._behind:
                 self._behind.clear()
-            return [tick, *self._drain(now)] if self._held else [tick]
+            return [tick, *self._drain(now)] if self._hole_since is not None else [tick]
         if tick.id < expected:
             return self._handle_behind(tick)
         if tick.id in self._held:
@@ -96,11 +113,31 @@ class Ledger:
             return self.give_up(now)
         return []
 
+    def begin(self, next_id: int) -> None:
+        """Say which id comes first, where the exchange told so and no trade has come yet."""
+        if self.next_id is None:
+            self.next_id = next_id
+
+    def expect(self, newest_id: int, now: float) -> bool:
+        """Note that the exchange has ids up to `newest_id`. Return whether that shows a hole."""
+        if self.next_id is None or newest_id < self.next_id:
+            return False
+        self._known_to = max(self._known_to, newest_id)
+        if self._hole_since is None:
+            self._hole_since = now
+        return True
+
+    def newest_seen(self) -> int:
+        """Return the newest id that was released or is held; -1 before the first."""
+        return max(self._held, default=-1 if self.next_id is None else self.next_id - 1)
+
     def missing(self) -> tuple[int, int] | None:
         """Return the first hole as its first and last id, `None` when there is none."""
-        if self.next_id is None or not self._held:
+        if self.next_id is None:
             return None
-        return self.next_id, min(self._held) - 1
+        if self._held:
+            return self.next_id, min(self._held) - 1
+        return (self.next_id, self._known_to) if self.next_id <= self._known_to else None
 
     def is_due(self, now: float) -> bool:
         """Tell whether the first hole had its time to close by itself."""
@@ -148,16 +185,18 @@ class Ledger:
         bogus = [trade_id for trade_id in self._held if trade_id >= from_id]
         for trade_id in bogus:
             del self._held[trade_id]
-        if not self._held:
+        self._known_to = min(self._known_to, from_id - 1)
+        if self.missing() is None:
             self._hole_since = None
         return len(bogus)
 
     def _handle_behind(self, tick: TradeTick) -> list[Released]:
         """A lower id is a repeat, unless it is the exchange that counts anew: then times go on rising."""
         behind = self._behind
-        if tick.ts <= self._last_ts or (behind and tick.id != behind[-1].id + 1):
+        is_repeat = tick.ts <= self._last_ts or self._was_released(tick)
+        if is_repeat or (behind and tick.id != behind[-1].id + 1):
             behind.clear()
-        if tick.ts <= self._last_ts:
+        if is_repeat:
             self.duplicates += 1
             return []
         behind.append(tick)
@@ -172,7 +211,7 @@ class Ledger:
         self._last_ts = tick.ts
         self._held.clear()
         self._hole_since = None
-        self._proven_to = -1
+        self._proven_to = self._known_to = -1
         behind.clear()
         return released
 
@@ -195,7 +234,7 @@ class Ledger:
             else:
                 break
         self.next_id = next_id
-        if not held:
+        if self.missing() is None:
             self._hole_since = None
         elif released:
             self._hole_since = now  # another hole begins here

@@ -7,6 +7,7 @@ load rises, and at low load nothing waits. No task, queue or `await` per reader 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
@@ -50,7 +51,7 @@ class Mailbox:
 
     """
 
-    __slots__ = ("backlog", "backlog_bytes", "is_closed", "limit_bytes", "pending", "sink", "written")
+    __slots__ = ("backlog", "backlog_bytes", "is_closed", "limit_bytes", "pending", "room", "sink", "written")
 
     def __init__(self, sink: Sink, *, limit_bytes: int) -> None:
         self.sink = sink
@@ -60,6 +61,9 @@ class Mailbox:
         self.backlog: list[bytes] = []
         self.backlog_bytes = 0
         self.is_closed = False
+        self.room = asyncio.Event()
+        """Set while nothing waits that the connection has not taken: time to add more."""
+        self.room.set()
         self.written = 0
         """Flushes so far: how a heartbeat knows that nothing else was sent."""
 
@@ -83,14 +87,17 @@ class Mailbox:
             self.backlog_bytes = 0
             self.written += 1
             self.sink.write(frames)
+            self.room.set()
 
     def close(self) -> None:
         """Drop everything; nothing is written any more. Idempotent."""
         self.is_closed = True
+        self.room.set()
         self.backlog.clear()
         self.backlog_bytes = 0
 
     def _keep(self, frames: bytes) -> None:
+        self.room.clear()
         self.backlog.append(frames)
         self.backlog_bytes += len(frames)
         if self.backlog_bytes > self.limit_bytes:

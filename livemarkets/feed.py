@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 
 import msgspec
 from loguru import logger
@@ -17,6 +18,7 @@ from livemarkets.binance.client import BinanceClient, ClientStatus
 from livemarkets.binance.rest import BinanceRest
 from livemarkets.continuity import Ledger, LedgerLimits, Released
 from livemarkets.delivery import Fanout, text_frame
+from livemarkets.encoding import encode_gap, encode_trade
 from livemarkets.errors import ExchangeError
 from livemarkets.models import (
     TRADES,
@@ -27,11 +29,13 @@ from livemarkets.models import (
     StreamKey,
     TradeTick,
 )
-from livemarkets.protocol import encode_gap, encode_trade
+from livemarkets.resume import ResumeLimits, Resumer
+from livemarkets.rhythm import Rhythm
 from livemarkets.stores import FeedStore, LatestPriceStore
 from livemarkets.symbols import SymbolDirectory
+from livemarkets.watch import Watcher, WatchLimits
 
-__all__ = ["Core", "ExchangeFeed"]
+__all__ = ["Core", "ExchangeFeed", "FeedLimits"]
 
 _SYMBOLS_REFRESH_SECONDS = 3600.0
 _SYMBOLS_RETRY_SECONDS = 15.0
@@ -46,6 +50,16 @@ class Core(msgspec.Struct, frozen=True):
     fanout: Fanout
 
 
+class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How continuity is kept."""
+
+    ledger: LedgerLimits = LedgerLimits()
+    watch: WatchLimits = WatchLimits()
+    resume: ResumeLimits = ResumeLimits()
+    has_ledger: bool = True
+    """Off only in the test that proves that the tests of continuity can fail."""
+
+
 class ExchangeFeed:
     """Everything about one exchange that is running: its client, its ledgers, its list of symbols.
 
@@ -53,7 +67,7 @@ class ExchangeFeed:
         client: already given :meth:`handle_tick` and :meth:`handle_status` by whoever builds both.
         rest: for symbols and backfill.
         core: what to write to.
-        limits: of every ledger.
+        limits: see there.
         prepare: awaited once, before anything is sent to the exchange (the simulator is started by it).
         clock: monotonic seconds.
         now_ms: ms since the epoch.
@@ -67,7 +81,7 @@ class ExchangeFeed:
         rest: BinanceRest,
         core: Core,
         *,
-        limits: LedgerLimits,
+        limits: FeedLimits,
         prepare: Callable[[], Awaitable[None]],
         clock: Callable[[], float],
         now_ms: Callable[[], int],
@@ -90,6 +104,12 @@ class ExchangeFeed:
         self._clock = clock
         self._now_ms = now_ms
         self.backfiller = Backfiller(rest, self._release, clock)
+        self.watcher = Watcher(
+            client, rest, self.backfiller.tend, self._update_status, limits=limits.watch, clock=clock
+        )
+        self.resumer = Resumer(rest, core.trades, self.ledgers, limits=limits.resume, clock=clock)
+        self._rhythms: dict[str, Rhythm] = {}
+        self._client_status = client.status
         self._listeners: list[Callable[[ExchangeStatus], None]] = []
         self._needed = asyncio.Event()
         self._symbols_tried = asyncio.Event()
@@ -105,13 +125,17 @@ class ExchangeFeed:
         """Follow the subscription manager: keep a stream, or let it and its data go."""
         if is_wanted:
             self._needed.set()
-            self.ledgers[key.symbol] = Ledger(key, self._limits)
+            ledger = Ledger(key, self._limits.ledger, partial(self._core.trades.contains, key))
+            self.ledgers[key.symbol] = ledger
+            self._rhythms[key.symbol] = self.watcher.add(ledger)
             self.client.want(key.symbol)
             return
         self.client.unwant(key.symbol)
         ledger = self.ledgers.pop(key.symbol)
         self._duplicates += ledger.duplicates
         self.backfiller.forget(ledger)
+        self.watcher.discard(key.symbol)
+        del self._rhythms[key.symbol]
         self._core.latest.discard(key)
         self._core.trades.discard(key)
 
@@ -137,7 +161,11 @@ class ExchangeFeed:
         ledger = self.ledgers.get(tick.symbol)
         if ledger is None:
             return  # unsubscribed a moment ago
-        released = ledger.accept(tick, self._clock())
+        now = self._clock()
+        rhythm = self._rhythms[tick.symbol]
+        rhythm.last_at = now
+        rhythm.arrivals += 1
+        released = ledger.accept(tick, now) if self._limits.has_ledger else [tick]
         if ledger.held:
             self._core.latest.put(ledger.key, tick)  # a price on a screen need not wait for a hole to close
             self.backfiller.tend(ledger)
@@ -145,7 +173,16 @@ class ExchangeFeed:
             self._release(released)
 
     def handle_status(self, status: ClientStatus) -> None:
-        """Translate the client's view into what everybody is told, and tell it."""
+        """Take in the client's view of its connections."""
+        self._client_status = status
+        self._update_status()
+
+    def _update_status(self) -> None:
+        """Join what the client and the watcher say, and tell it to everybody when it changed."""
+        status = self._client_status
+        if status.state is ExchangeState.LIVE and (mute := self.watcher.mute):
+            names = ", ".join(mute[:5]) + (" and more" if len(mute) > 5 else "")
+            status = ClientStatus(ExchangeState.STALE, f"no trades arrive for {names}")
         retry_ts = None
         if status.retry_at is not None:
             retry_ts = self._now_ms() + int((status.retry_at - self._clock()) * 1000)
@@ -199,6 +236,7 @@ class ExchangeFeed:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.client.run(), name=f"{self.exchange} client")
                 tasks.create_task(self.backfiller.run(), name=f"{self.exchange} backfill")
+                tasks.create_task(self.watcher.run(), name=f"{self.exchange} watch")
                 tasks.create_task(self._keep_symbols(), name=f"{self.exchange} symbols")
         finally:
             await self.rest.aclose()

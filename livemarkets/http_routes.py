@@ -10,10 +10,10 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from livemarkets.encoding import encode_tick
 from livemarkets.feed import ExchangeFeed
 from livemarkets.metrics import MarketsCollector
 from livemarkets.models import TRADES, ExchangeName, ExchangeState, StreamKey, TradeTick
-from livemarkets.protocol import encode_tick
 from livemarkets.stores import FeedStore, LatestPriceStore
 from livemarkets.subscriptions import SubscriptionManager
 from livemarkets.symbols import normalise

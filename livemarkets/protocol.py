@@ -1,17 +1,17 @@
-"""The messages of `/ws/markets`, protocol 1: parse, validate, encode. No I/O.
+"""The messages of `/ws/markets`, protocol 1: their names, and what a client may say. No I/O.
 
 Every message is one JSON object in one text frame. `docs/ws-markets.md` is its manual.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from livemarkets.errors import ClientMessageError
-from livemarkets.models import TRADES, ExchangeStatus, Gap, StreamKey, TradeTick
+from livemarkets.models import TRADES
 from livemarkets.symbols import normalise
 
 __all__ = [
@@ -23,24 +23,13 @@ __all__ = [
     "ListRequest",
     "PingRequest",
     "Request",
+    "RequestId",
     "SubscribeRequest",
     "UnsubscribeRequest",
-    "encode_error",
-    "encode_gap",
-    "encode_heartbeat",
-    "encode_list",
-    "encode_pong",
-    "encode_results",
-    "encode_snapshots",
-    "encode_status",
-    "encode_trade",
-    "encode_welcome",
     "parse_request",
 ]
 
 PROTOCOL = 1
-SNAPSHOT_TRADES = 500
-"""A longer snapshot is sent as several messages."""
 
 CLIENT_MESSAGE_TYPES = ("subscribe", "unsubscribe", "list", "ping")
 SERVER_MESSAGE_TYPES = (
@@ -77,6 +66,7 @@ CLOSE_CODES = {
 }
 
 RequestId = int | str | None
+"""The `id` of a message, echoed in its answer."""
 
 
 class SubscribeRequest(msgspec.Struct, frozen=True):
@@ -86,6 +76,8 @@ class SubscribeRequest(msgspec.Struct, frozen=True):
     exchange: str
     symbols: tuple[str, ...]
     snapshot: int
+    after: dict[str, int]
+    """Symbol → the last trade id that the client has."""
 
 
 class UnsubscribeRequest(msgspec.Struct, frozen=True):
@@ -120,11 +112,10 @@ class _Streams(msgspec.Struct):
     symbols: list[str] | None = None
     snapshot: int = 1
     mode: str = "all"
+    after: dict[str, int] | None = None
 
 
 _decode = msgspec.json.Decoder().decode
-_encoder = msgspec.json.Encoder(decimal_format="number")
-_encode = _encoder.encode
 
 
 def parse_request(raw: str | bytes, exchanges: Sequence[str], *, snapshot_limit: int) -> Request:
@@ -192,8 +183,11 @@ def _parse_message(
         raise ClientMessageError(
             "invalid_message", f"snapshot is 0 to {snapshot_limit}, not {streams.snapshot}"
         )
-    _refuse_later_features(message, streams)
-    return SubscribeRequest(request_id, streams.exchange, symbols, streams.snapshot)
+    if streams.mode != "all":
+        raise ClientMessageError("invalid_message", f"mode is all, not {_quote(streams.mode)}")
+    return SubscribeRequest(
+        request_id, streams.exchange, symbols, streams.snapshot, _parse_after(streams, symbols)
+    )
 
 
 def _parse_streams(message: dict[str, Any], exchanges: Sequence[str]) -> _Streams:
@@ -234,146 +228,17 @@ def _could_be_symbol(symbol: str) -> bool:
 _SEPARATORS = str.maketrans("", "", "/-_:. ")
 
 
-def _refuse_later_features(message: dict[str, Any], streams: _Streams) -> None:
-    if streams.mode != "all":
-        raise ClientMessageError("invalid_message", f"mode is all, not {_quote(streams.mode)}")
-    if message.get("after") is not None:
-        raise ClientMessageError("invalid_message", "after is not supported by this server yet")
+def _parse_after(streams: _Streams, symbols: tuple[str, ...]) -> dict[str, int]:
+    after = {normalise(symbol): trade_id for symbol, trade_id in (streams.after or {}).items()}
+    for symbol, trade_id in after.items():
+        if symbol not in symbols:
+            raise ClientMessageError(
+                "invalid_message", f"after names {_quote(symbol)}, which is not subscribed by this message"
+            )
+        if trade_id < 0:
+            raise ClientMessageError("invalid_message", f"after is a trade id, not {trade_id}")
+    return after
 
 
 def _quote(text: str) -> str:
     return ascii(text if len(text) <= 40 else text[:40] + "…")
-
-
-# what the server says
-
-
-def encode_welcome(
-    client_id: str,
-    server: str,
-    heartbeat_seconds: float,
-    exchanges: Mapping[str, str],
-    limits: Mapping[str, int],
-) -> bytes:
-    """Return the first message of every connection."""
-    return _encode(
-        {
-            "type": "welcome",
-            "protocol": PROTOCOL,
-            "client_id": client_id,
-            "server": server,
-            "heartbeat_seconds": heartbeat_seconds,
-            "exchanges": exchanges,
-            "limits": limits,
-        }
-    )
-
-
-def encode_results(
-    kind: Literal["subscribed", "unsubscribed"],
-    request: SubscribeRequest | UnsubscribeRequest,
-    results: Sequence[Mapping[str, Any]],
-    subscriptions: Iterable[StreamKey],
-) -> bytes:
-    """Return the verdict on every symbol of a request, and what is subscribed now on that exchange."""
-    return _encode(
-        {
-            "type": kind,
-            **_with_id(request.id),
-            "exchange": request.exchange,
-            "channel": TRADES,
-            "results": results,
-            "subscriptions": [key.symbol for key in subscriptions if key.exchange == request.exchange],
-        }
-    )
-
-
-def encode_snapshots(key: StreamKey, ticks: Sequence[TradeTick]) -> list[bytes]:
-    """Return the recent trades of a stream, oldest first, as one message or, when long, several."""
-    parts = [ticks[start : start + SNAPSHOT_TRADES] for start in range(0, len(ticks), SNAPSHOT_TRADES)] or [
-        ()
-    ]
-    head = b'{"type":"snapshot",' + _encode(key._asdict())[1:-1] + b',"data":['
-    return [head + b",".join(map(encode_tick, part)) + b"]}" for part in parts]
-
-
-def encode_trade(tick: TradeTick) -> bytes:
-    """Return a live trade. The hot path: encoded once, sent to everybody."""
-    return b'{"type":"trade",' + encode_tick(tick)[1:]
-
-
-def encode_tick(tick: TradeTick) -> bytes:
-    """Return a tick as a JSON object whose price and size are numbers with the exchange's digits."""
-    encoded = _encode(tick)
-    if (
-        b"E-" in encoded or b"E+" in encoded
-    ):  # a Decimal below 1e-6 prints as 1.0E-7; symbols have no sign in them
-        return _encode_plain(tick)
-    return encoded
-
-
-def _encode_plain(tick: TradeTick) -> bytes:
-    fields = msgspec.to_builtins(tick, builtin_types=(type(tick.price),))
-    for name in ("price", "size"):
-        fields[name] = msgspec.Raw(f"{fields[name]:f}".encode())
-    return _encode(fields)
-
-
-def encode_gap(gap: Gap) -> bytes:
-    """Return a declared hole. `to_id` below `from_id` says that the exchange numbers anew after `to_id`."""
-    return _encode(
-        {
-            "type": "gap",
-            **gap.key._asdict(),
-            "from_id": gap.from_id,
-            "to_id": gap.to_id,
-            "cause": gap.cause,
-        }
-    )
-
-
-def encode_status(status: ExchangeStatus) -> bytes:
-    """Return how an exchange is."""
-    return _encode(
-        {
-            "type": "status",
-            "exchange": status.exchange,
-            "state": status.state.value,
-            "reason": status.reason,
-            "ts": status.ts,
-        }
-    )
-
-
-def encode_list(request_id: RequestId, subscriptions: Iterable[tuple[StreamKey, int | None]]) -> bytes:
-    """Return all that a connection is subscribed to, with the last trade id of each stream."""
-    return _encode(
-        {
-            "type": "subscriptions",
-            **_with_id(request_id),
-            "subscriptions": [
-                {**key._asdict(), "mode": "all", "last_id": last_id} for key, last_id in subscriptions
-            ],
-        }
-    )
-
-
-def encode_pong(request_id: RequestId, ts: int) -> bytes:
-    """Return the answer to a ping."""
-    return _encode({"type": "pong", **_with_id(request_id), "ts": ts})
-
-
-def encode_heartbeat(ts: int) -> bytes:
-    """Return what is sent when nothing else was."""
-    return _encode({"type": "heartbeat", "ts": ts})
-
-
-def encode_error(error: ClientMessageError) -> bytes:
-    """Return what was wrong with a client's message."""
-    return _encode(
-        {"type": "error", **_with_id(error.request_id), "code": error.code, "message": error.message}
-    )
-
-
-def _with_id(request_id: RequestId) -> dict[str, int | str]:
-    return {} if request_id is None else {"id": request_id}

@@ -106,6 +106,13 @@ class FeedStore:
         found.reverse()
         return found
 
+    def contains(self, key: StreamKey, tick: TradeTick) -> bool:
+        """Tell whether this very trade is kept: same id, price and size."""
+        for kept in reversed(self._feeds.get(key, ())):
+            if kept.id == tick.id:
+                return kept.price == tick.price and kept.size == tick.size
+        return False
+
     def discard(self, key: StreamKey) -> None:
         """Forget a stream that nobody wants any more."""
         self._feeds.pop(key, None)

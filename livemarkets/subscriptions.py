@@ -33,7 +33,7 @@ class SubscriptionManager:
         self._listeners: list[Callable[[StreamKey, bool], None]] = []
 
     def add_listener(self, listener: Callable[[StreamKey, bool], None]) -> None:
-        """Have `listener(key, is_wanted)` called, synchronously, when a stream becomes or ceases to be wanted."""
+        """Have `listener(key, is_wanted)` called at once when a stream becomes or ceases to be wanted."""
         self._listeners.append(listener)
 
     def subscribe(self, subscriber: Hashable, key: StreamKey) -> bool:

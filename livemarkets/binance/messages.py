@@ -145,7 +145,7 @@ def _parse_event(event: Any, raw: bytes) -> Frame:
 
 
 def _parse_reply(message: dict[str, Any], raw: bytes) -> Reply:
-    """Read `{"result":…,"id":…}`, or an error: `{"code":…,"msg":…}` is documented, `{"error":{…}}` observed."""
+    """Read a result or an error: `{"code":…,"msg":…}` is documented, `{"error":{…}}` was observed."""
     request_id = message.get("id")
     if not isinstance(request_id, int) or isinstance(request_id, bool):
         request_id = None

@@ -121,7 +121,7 @@ class BinanceRest:
         return [_symbol_info(symbol) for symbol in info.symbols]
 
     async def newest_id(self, symbol: str) -> int | None:
-        """Return the newest trade id, `None` without trades (`GET /api/v3/aggTrades`, weight 4: the cheapest)."""
+        """Return the newest trade id, `None` without trades (`GET /api/v3/aggTrades`, weight 4)."""
         found = await self._get("aggTrades", {"symbol": symbol, "limit": 1}, 4, list[_Aggregate])
         return found[-1].l if found else None
 

@@ -1,0 +1,79 @@
+"""How long a stream is usually quiet, and when its silence is worth a question. Pure.
+
+Trades come in bursts, so neither their number nor their mean distance says much. What counts is in how
+many of the last short slots of time there was any trade at all: that is the stream's rhythm.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+__all__ = ["Rhythm", "RhythmLimits"]
+
+
+class RhythmLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """From which silence on a stream is suspected."""
+
+    slot_seconds: float = 0.25
+    """How often :meth:`Rhythm.observe` is called."""
+    memory_seconds: float = 120.0
+    """How far back the rhythm reaches (time constant)."""
+    floor_seconds: float = 2.0
+    """No silence shorter than this is suspicious."""
+    tolerance: float = 8.0
+    """So many times the usual distance between trades are suspicious."""
+    unknown_seconds: float = 30.0
+    """The same for a stream whose rhythm is not known."""
+    ceiling_seconds: float = 300.0
+    """The longest time between two questions about a quiet stream."""
+
+
+class Rhythm:
+    """The rhythm of one stream. Times are monotonic seconds that the caller passes in."""
+
+    __slots__ = ("_activity", "_doubt", "_observed_at", "_slots", "arrivals", "last_at", "limits")
+
+    def __init__(self, limits: RhythmLimits, now: float) -> None:
+        self.limits = limits
+        self.last_at = now
+        """When the last trade arrived, or when the stream began."""
+        self.arrivals = 0
+        """Trades since :meth:`observe`; counted by the owner, with :attr:`last_at`."""
+        self._activity = 0.0
+        self._slots = 0
+        self._doubt = 1.0
+        self._observed_at = now
+
+    def observe(self, now: float) -> None:
+        """Close one slot of time."""
+        elapsed = max(now - self._observed_at, 1e-9)
+        self._observed_at = now
+        active = 1.0 if self.arrivals else 0.0
+        if self.arrivals:
+            self.arrivals = 0
+            self._doubt = 1.0
+        self._slots += 1
+        weight = 1.0 - math.exp(-elapsed / self.limits.memory_seconds)
+        self._activity += (active - self._activity) * max(weight, 1.0 / self._slots)
+
+    def suspicious_after(self) -> float:
+        """Return after how many seconds of silence the stream is worth a question."""
+        limits = self.limits
+        usual = limits.slot_seconds / self._activity if self._activity > 1e-6 else math.inf
+        wait = max(limits.floor_seconds, min(limits.tolerance * usual, limits.unknown_seconds))
+        return min(wait * self._doubt, max(wait, limits.ceiling_seconds))
+
+    def is_suspicious(self, now: float) -> bool:
+        """Tell whether the stream has been silent for longer than it usually is."""
+        return now - self.last_at >= self.suspicious_after()
+
+    def reassure(self) -> None:
+        """Note that the silence was asked about and is real: the next question comes at twice the silence."""
+        self._doubt *= 2.0
+
+    def restart(self, now: float) -> None:
+        """Count the silence from now on (the stream was interrupted, or subscribed again)."""
+        self.last_at = now
+        self._doubt = 1.0

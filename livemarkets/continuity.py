@@ -101,7 +101,7 @@ class Ledger:
                 self._behind.clear()
             return [tick, *self._drain(now)] if self._hole_since is not None else [tick]
         if tick.id < expected:
-            return self._handle_behind(tick)
+            return self._handle_behind(tick, now)
         if tick.id in self._held:
             self.duplicates += 1
             return []
@@ -190,7 +190,7 @@ class Ledger:
             self._hole_since = None
         return len(bogus)
 
-    def _handle_behind(self, tick: TradeTick) -> list[Released]:
+    def _handle_behind(self, tick: TradeTick, now: float) -> list[Released]:
         """A lower id is a repeat, unless it is the exchange that counts anew: then times go on rising."""
         behind = self._behind
         is_repeat = tick.ts <= self._last_ts or self._was_released(tick)
@@ -206,7 +206,9 @@ class Ledger:
         assert self.next_id is not None
         self.resyncs += 1
         self.duplicates -= len(behind) - 1
-        released: list[Released] = [Gap(self.key, self.next_id, behind[0].id - 1, "venue"), *behind]
+        # What is still open of the old numbers cannot be asked for any more; what is held was real.
+        released = self.declare(max([*self._held, self._known_to]), "upstream", now)
+        released += [Gap(self.key, self.next_id, behind[0].id - 1, "venue"), *behind]
         self.next_id = tick.id + 1
         self._last_ts = tick.ts
         self._held.clear()
@@ -236,6 +238,6 @@ class Ledger:
         self.next_id = next_id
         if self.missing() is None:
             self._hole_since = None
-        elif released:
+        elif released or self._hole_since is None:
             self._hole_since = now  # another hole begins here
         return released

@@ -76,7 +76,7 @@ def _build_lead(is_on: bool) -> None:
         text(
             "p",
             "Live Markets keeps one connection to the exchange, subscribed to exactly the symbols that"
-            " somebody wants right now, and shares it: with people on the Labs page, and with programs on one"
+            " somebody wants right now, and shares it: with people on a page, and with programs on one"
             " WebSocket. Everything is held in memory, with the exchange's own digits.",
             "home-lead",
         )

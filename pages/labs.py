@@ -184,7 +184,8 @@ class LabsPage:
         self._send_all()
         if watch.view.url != self._url:
             self._url = watch.view.url
-            ui.navigate.history.replace(self._url)
+            with self._root:  # a suggestion that was pressed is gone by now, and its context with it
+                ui.navigate.history.replace(self._url)
 
     def _show_states(self) -> None:
         watch, now_ms = self.watch, self._services.now_ms()
@@ -208,7 +209,7 @@ class LabsPage:
         return "Every trade, newest on top." if self.tape.shown else "No trade yet."
 
     def _send_all(self) -> None:
-        keys = self.watch.keys()
+        keys = self.watch.shown_keys()
         self._version = self._services.latest.version
         ticks = [tick for key in keys if (tick := self._services.latest.get(key)) is not None]
         traces = {key.symbol: self._services.trades.recent(key, TRACE_LENGTH) for key in keys}
@@ -237,7 +238,7 @@ class LabsPage:
             return
         self._show_states()
         version, self._version = self._version, self._services.latest.version
-        ticks = self._services.latest.changed_since(version, self.watch.keys())
+        ticks = self._services.latest.changed_since(version, self.watch.shown_keys())
         self.grid.put(ticks, now_ms=self._services.now_ms())
         self.tape.flush(self._services.trades)
         self._flushes += 1

@@ -174,7 +174,7 @@ class MarketWatch:
 
     # What is shown
 
-    def keys(self) -> list[StreamKey]:
+    def shown_keys(self) -> list[StreamKey]:
         """Return the streams behind the rows, in their order; rows that have none are left out."""
         return [
             StreamKey(self.shown, TRADES, symbol)
@@ -277,7 +277,7 @@ class MarketWatch:
             return
         keys = [key for key in self.view.stream_keys() if self._is_listed(key.symbol)]
         if self._fallback.is_active and self._services.symbols(self.shown).is_loaded:
-            keys += self.keys()
+            keys += self.shown_keys()
         self._services.manager.subscribe_all(self._subscriber, keys)
 
     def _start_over(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 __all__ = ["FAVICON", "head_html"]
 
 _FOLDER = Path(__file__).parent
-_SHEETS = ("tokens.css", "shell.css", "labs.css", "home.css")
+_SHEETS = ("tokens", "base", "shell", "home", "labs", "grid", "tape")
 
 FAVICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
@@ -25,6 +25,6 @@ def head_html() -> str:
 
     Both stand in the page itself, so that nothing flashes unstyled and no second request is made.
     """
-    sheets = "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in _SHEETS)
+    sheets = "\n".join((_FOLDER / f"{name}.css").read_text(encoding="utf-8") for name in _SHEETS)
     script = (_FOLDER / "theme.js").read_text(encoding="utf-8")
     return f"<style>{sheets}</style><script>{script}</script>"

@@ -1,0 +1,44 @@
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pages.digits import decimals_of, significant_decimals, trimmed
+
+
+@pytest.mark.parametrize(
+    ("step", "decimals"),
+    [("0.01", 2), ("0.01000000", 2), ("1", 0), ("1.00000000", 0), ("10", 0), ("1E-8", 8)],
+)
+def test_a_step_has_as_many_decimals_as_its_last_digit_needs(step: str, decimals: int) -> None:
+    assert decimals_of(Decimal(step)) == decimals
+
+
+@pytest.mark.parametrize(
+    ("digits", "decimals", "text"),
+    [
+        ("61837.63000000", 2, "61837.63"),
+        ("61837.60000000", 2, "61837.60"),
+        ("61837.63100000", 2, "61837.631"),  # a digit is never dropped
+        ("0.00001402", 8, "0.00001402"),
+        ("0.00000010", 8, "0.00000010"),  # where Decimal itself would write 1.0E-7
+        ("75.00000000", 0, "75"),
+        ("0E-8", 2, "0.00"),
+    ],
+)
+def test_only_zeros_are_cut_off(digits: str, decimals: int, text: str) -> None:
+    assert trimmed(Decimal(digits), decimals) == text
+
+
+@given(
+    st.decimals(min_value=0, max_value=10**9, places=8, allow_nan=False, allow_infinity=False),
+    st.integers(min_value=0, max_value=8),
+)
+def test_the_text_is_worth_the_number(value: Decimal, decimals: int) -> None:
+    text = trimmed(value, decimals)
+
+    assert Decimal(text) == value
+    assert "E" not in text
+    assert len(text.partition(".")[2]) >= decimals
+    assert significant_decimals(value) <= max(decimals, len(text.partition(".")[2]))

@@ -1,0 +1,49 @@
+import pytest
+from nicegui.testing import User
+
+from livemarkets.models import ExchangeState
+from livemarkets.settings import Settings
+from pages.elements.signs import ConnectionBadge
+from tests.pages.local import LocalServices
+
+
+async def test_home_says_what_this_is_and_how_the_exchanges_are(
+    visitor: User, services: LocalServices
+) -> None:
+    services.set_status("binance", ExchangeState.DOWN, "name lookup failed")
+
+    await visitor.open("/")
+
+    await visitor.should_see("Live trades, on a screen and on a socket")
+    await visitor.should_see("Binance down")
+    await visitor.should_see("Name lookup failed.")
+    await visitor.should_see("Simulator live")
+    await visitor.should_see("ws://test/ws/markets")
+    await visitor.should_see("/metrics")
+    await visitor.should_see("Labs")
+
+
+async def test_home_subscribes_nothing(visitor: User, services: LocalServices) -> None:
+    await visitor.open("/")
+
+    assert services.manager.counts() == (0, 0, 0)
+    assert services.loads == []
+
+
+class TestSwitchedOff:
+    @pytest.fixture
+    def services(self) -> LocalServices:
+        return LocalServices(Settings(stream_enabled="false"))
+
+    async def test_home_says_how_to_switch_it_on(self, visitor: User) -> None:
+        await visitor.open("/")
+
+        await visitor.should_see("LIVE_STREAM_ENABLED=true")
+        await visitor.should_see(".env.local")
+        await visitor.should_not_see("Labs")
+        await visitor.should_not_see(ConnectionBadge)
+
+    async def test_labs_does_not_exist(self, visitor: User) -> None:
+        response = await visitor.http_client.get("/labs")
+
+        assert response.status_code == 404

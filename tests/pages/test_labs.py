@@ -1,0 +1,290 @@
+"""Labs › Live markets, seen by NiceGUI's simulated user: everything but what the scripts draw."""
+
+import asyncio
+from functools import partial
+from typing import TypeVar
+
+import pytest
+from nicegui import Client, ui
+from nicegui.testing import User
+
+from livemarkets.models import ExchangeState
+from pages.elements.market_grid import MarketGrid
+from pages.elements.signs import ConnectionBadge, MarketStrip
+from pages.elements.symbol_panel import SymbolPanel
+from pages.elements.symbol_picker import SymbolPicker
+from pages.elements.trade_tape import MAX_LINES, MAX_PER_FLUSH, TradeTape
+from pages.fallback import FALLBACK_AFTER_MS
+from tests.helpers import eventually
+from tests.pages.local import LocalServices
+
+E = TypeVar("E", bound=ui.element)
+
+
+def only(user: User, kind: type[E]) -> E:
+    [element] = user.find(kind=kind).elements
+    return element
+
+
+def wanted(services: LocalServices) -> list[str]:
+    return sorted(key.symbol for key in services.manager.wanted("binance"))
+
+
+async def opened(visitor: User, services: LocalServices, path: str = "/labs") -> MarketGrid:
+    """Open the page and wait until it subscribed and knows the exchange's symbols."""
+    await visitor.open(path)
+    grid = only(visitor, MarketGrid)
+    await eventually(lambda: services.symbols("binance").is_loaded, because="the list of symbols is loaded")
+    await eventually(lambda: all(line.base for line in grid.lines), because="the rows have names")
+    return grid
+
+
+async def test_the_default_symbols_are_subscribed_on_mount(visitor: User, services: LocalServices) -> None:
+    grid = await opened(visitor, services)
+
+    assert [line.symbol for line in grid.lines] == ["BTCUSDT", "ETHUSDT"]
+    assert wanted(services) == ["BTCUSDT", "ETHUSDT"]
+    assert grid.selected == "BTCUSDT"
+    assert only(visitor, MarketStrip).strip is not None
+    await visitor.should_see("LAB")
+
+
+async def test_a_request_without_a_browser_subscribes_nothing(visitor: User, services: LocalServices) -> None:
+    response = await visitor.http_client.get("/labs")
+
+    assert response.status_code == 200
+    assert services.manager.counts() == (0, 0, 0)
+
+
+async def test_a_price_shows_the_exchanges_own_digits(visitor: User, services: LocalServices) -> None:
+    grid = await opened(visitor, services)
+
+    services.put("BTCUSDT", "61837.63000000", "0.02000000", side="sell")
+    await eventually(lambda: "BTCUSDT" in grid.rows)
+
+    row = grid.rows["BTCUSDT"]
+    assert (row.price, row.size, row.side, row.direction) == ("61837.63", "0.02000", "sell", 0)
+
+
+async def test_the_direction_is_that_of_the_last_price_that_differed(
+    visitor: User, services: LocalServices
+) -> None:
+    grid = await opened(visitor, services)
+    directions: list[int] = []
+
+    def is_shown(trade_id: int) -> bool:
+        return "BTCUSDT" in grid.rows and grid.rows["BTCUSDT"].id == trade_id
+
+    for price in ("10.00", "11.00", "11.00", "9.00", "9.00"):
+        await eventually(partial(is_shown, services.put("BTCUSDT", price).id))
+        directions.append(grid.rows["BTCUSDT"].direction)
+
+    assert directions == [0, 1, 1, -1, -1]
+
+
+async def test_a_thousand_trades_cost_one_message_a_flush(
+    visitor: User, services: LocalServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = await opened(visitor, services)
+    calls: list[tuple[str, int]] = []
+    monkeypatch.setattr(grid, "run_method", lambda name, payload: calls.append((name, len(payload["rows"]))))
+    for number in range(1000):
+        services.put("BTCUSDT", f"{100 + number}.00")
+    services.put("ETHUSDT", "5.00")
+    await eventually(lambda: calls)
+    assert calls == [("apply", 2)]
+
+    await asyncio.sleep(0.6)  # two flushes without a trade
+
+    assert calls == [("apply", 2)]
+
+
+async def test_a_symbol_is_added_and_removed(visitor: User, services: LocalServices) -> None:
+    grid = await opened(visitor, services)
+    picker = only(visitor, SymbolPicker)
+
+    visitor.find(kind=SymbolPicker).trigger("search", "sol")
+    assert [hit.symbol for hit in picker.hits] == ["SOLUSDT"]
+    visitor.find(kind=SymbolPicker).trigger("pick", "SOLUSDT")
+    assert [line.symbol for line in grid.lines] == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+    assert wanted(services) == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+
+    visitor.find(kind=MarketGrid).trigger("remove", "BTCUSDT")
+    assert [line.symbol for line in grid.lines] == ["ETHUSDT", "SOLUSDT"]
+    assert wanted(services) == ["ETHUSDT", "SOLUSDT"]
+
+
+async def test_an_unknown_symbol_is_explained_and_its_suggestion_can_be_taken(
+    visitor: User, services: LocalServices
+) -> None:
+    grid = await opened(visitor, services, "/labs?symbols=ETHUSDT")
+
+    visitor.find(kind=SymbolPicker).trigger("pick", "BTCUSD")
+    await visitor.should_see("does not list “BTCUSD”")
+    visitor.find(marker="add-BTCUSDT").click()
+
+    assert [line.symbol for line in grid.lines] == ["ETHUSDT", "BTCUSDT"]
+    await visitor.should_not_see("does not list")
+
+
+async def test_the_page_works_whatever_its_address_says(visitor: User, services: LocalServices) -> None:
+    grid = await opened(
+        visitor, services, "/labs?exchange=nyse&symbols=ETHUSDT,<img src=x onerror=alert(1)>,😀,NOSUCH"
+    )
+
+    await visitor.should_see("There is no exchange “nyse”")
+    await visitor.should_see("Left out “<img”")
+    await visitor.should_see("Binance does not list “NOSUCH”")
+    assert [line.symbol for line in grid.lines] == ["ETHUSDT"]
+    assert wanted(services) == ["ETHUSDT"]
+
+
+@pytest.mark.parametrize("argument", [None, 7, {"a": 1}, "x" * 100_000, "<b>", ""])
+async def test_events_that_no_page_of_ours_sends_do_no_harm(
+    visitor: User, services: LocalServices, argument: object
+) -> None:
+    grid = await opened(visitor, services)
+    for kind, event in (
+        (MarketGrid, "select"),
+        (MarketGrid, "remove"),
+        (SymbolPicker, "search"),
+        (SymbolPicker, "pick"),
+        (TradeTape, "pause"),
+        (TradeTape, "minimum"),
+    ):
+        visitor.find(kind=kind).trigger(event, argument)
+
+    assert [line.symbol for line in grid.lines] == ["BTCUSDT", "ETHUSDT"]
+
+
+async def test_selecting_a_row_shows_its_tape_and_figures(visitor: User, services: LocalServices) -> None:
+    await opened(visitor, services)
+    services.put("ETHUSDT", "2683.80", "0.5")
+    tape, panel = only(visitor, TradeTape), only(visitor, SymbolPanel)
+
+    visitor.find(kind=MarketGrid).trigger("select", "ETHUSDT")
+
+    assert [str(tick.price) for tick in tape.shown] == ["2683.80"]
+    assert panel.summary is not None
+    assert panel.summary.trades == 1
+
+
+async def test_the_tape_is_bounded_and_says_what_it_left_out(visitor: User, services: LocalServices) -> None:
+    await opened(visitor, services)
+    tape = only(visitor, TradeTape)
+    services.put_many("BTCUSDT", ["1"])
+    await eventually(lambda: len(tape.shown) == 1)
+
+    services.put_many("BTCUSDT", ["1"] * 1500)  # more than the feed keeps
+    await eventually(lambda: len(tape.shown) > 1)
+
+    assert len(tape.shown) == MAX_PER_FLUSH + 1
+    assert tape.left_out == 1500 - MAX_PER_FLUSH
+    assert tape.shown[-1].id == 1501
+    assert tape.shown.maxlen == MAX_LINES
+
+
+async def test_a_paused_tape_counts_and_goes_on_with_the_newest(
+    visitor: User, services: LocalServices
+) -> None:
+    await opened(visitor, services)
+    tape = only(visitor, TradeTape)
+    services.put_many("BTCUSDT", ["1"] * 3)
+    await eventually(lambda: len(tape.shown) == 3)
+
+    visitor.find(kind=TradeTape).trigger("pause", True)
+    services.put_many("BTCUSDT", ["2"] * 128)
+    await eventually(lambda: tape.waiting == 128)
+    assert len(tape.shown) == 3
+
+    visitor.find(kind=TradeTape).trigger("pause", False)
+    assert (len(tape.shown), tape.waiting) == (131, 0)
+
+
+async def test_the_smallest_size_is_compared_exactly(visitor: User, services: LocalServices) -> None:
+    await opened(visitor, services)
+    tape = only(visitor, TradeTape)
+    services.put_many("BTCUSDT", ["0.09999999", "0.10000000", "0.3"])
+    await eventually(lambda: len(tape.shown) == 3)
+
+    visitor.find(kind=TradeTape).trigger("minimum", "0.1")
+    assert [str(tick.size) for tick in tape.shown] == ["0.10000000", "0.3"]
+    visitor.find(kind=TradeTape).trigger("minimum", "much")
+    assert tape.props["invalid"] is True
+    assert len(tape.shown) == 2
+    visitor.find(kind=TradeTape).trigger("minimum", "")
+    assert len(tape.shown) == 3
+
+
+async def test_a_hidden_page_is_sent_nothing_and_catches_up(visitor: User, services: LocalServices) -> None:
+    grid = await opened(visitor, services)
+    visitor.find(kind=MarketGrid).trigger("visibility", False)
+    services.put("BTCUSDT", "1.00")
+    await asyncio.sleep(0.6)  # two flushes
+    assert grid.rows == {}
+
+    visitor.find(kind=MarketGrid).trigger("visibility", True)
+
+    assert grid.rows["BTCUSDT"].price == "1.00"
+
+
+async def test_a_fallback_is_shown_loudly_and_ends_by_itself(visitor: User, services: LocalServices) -> None:
+    grid = await opened(visitor, services)
+    services.put("BTCUSDT", "61837.63")
+    await eventually(lambda: "BTCUSDT" in grid.rows)
+    strip, badge, tape = only(visitor, MarketStrip), only(visitor, ConnectionBadge), only(visitor, TradeTape)
+    services.set_status("binance", ExchangeState.DOWN, "name lookup failed", retry_ms=8_000)
+    await eventually(lambda: strip.props["tone"] == "down")
+    assert grid.props["tone"] == "down"
+
+    services.clock_ms += FALLBACK_AFTER_MS
+    await eventually(lambda: strip.props["tone"] == "simulated")
+    services.put("BTCUSDT", "5.00", exchange="simulator")
+    await eventually(lambda: grid.rows.get("BTCUSDT") is not None and grid.rows["BTCUSDT"].price == "5.00")
+
+    assert "name lookup failed" in strip.props["text"]
+    assert {line.tag for line in grid.lines} == {"simulated"}
+    assert grid.rows["BTCUSDT"].direction == 0, "a simulated price has no direction against a real one"
+    assert (badge.props["asked"], badge.props["tag"]) == ("binance", "simulated")
+    assert {tick.exchange for tick in tape.shown} == {"simulator"}
+
+    services.set_status("binance", ExchangeState.LIVE)
+    await eventually(lambda: strip.props["tone"] == "live")
+    assert grid.rows["BTCUSDT"].price == "61837.63"
+    assert {tick.exchange for tick in tape.shown} == {"binance"}
+    assert services.manager.wanted("simulator") == set()
+
+
+async def test_the_exchange_can_be_chosen(visitor: User, services: LocalServices) -> None:
+    await opened(visitor, services)
+
+    visitor.find(marker="exchange").trigger("change", "simulator")
+
+    assert wanted(services) == []
+    assert len(services.manager.wanted("simulator")) == 2
+    assert only(visitor, MarketStrip).props["tone"] == "simulated"
+
+
+async def test_a_deleted_page_releases_everything_and_is_forgotten(
+    visitor: User, services: LocalServices
+) -> None:
+    await opened(visitor, services)
+    assert visitor.client is not None
+    client_id = visitor.client.id
+    visitor.find(kind=TradeTape)
+
+    visitor.client.delete()
+
+    assert services.manager.counts() == (0, 0, 0)
+    assert client_id not in Client.instances
+
+
+async def test_an_empty_page_offers_popular_symbols(visitor: User, services: LocalServices) -> None:
+    await visitor.open("/labs?symbols=")
+    await visitor.should_see("No symbol chosen")
+    await eventually(lambda: services.symbols("binance").is_loaded)
+
+    visitor.find(marker="add-ETHUSDT").click()
+
+    await visitor.should_not_see("No symbol chosen")
+    assert wanted(services) == ["ETHUSDT"]

@@ -1,0 +1,291 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from livemarkets.models import TRADES, ExchangeState, StreamKey
+from livemarkets.settings import Settings
+from pages.fallback import FALLBACK_AFTER_MS
+from pages.view import View
+from pages.watch import LOAD_AGAIN_AFTER_MS, MarketWatch, PageSubscriber
+from tests.pages.local import NOT_TRADING, PRICES, LocalServices
+
+SUBSCRIBER = PageSubscriber("page 1")
+
+
+def watch_of(services: LocalServices, *symbols: str, exchange: str = "binance") -> MarketWatch:
+    view = View(exchange="simulator" if exchange == "simulator" else "binance", symbols=symbols)
+    watch = MarketWatch(services, view, SUBSCRIBER)
+    watch.open()
+    return watch
+
+
+def wanted(services: LocalServices) -> set[str]:
+    keys = [key for exchange in services.exchanges() for key in services.manager.wanted(exchange)]
+    assert all(key.channel == TRADES for key in keys)
+    return {f"{key.exchange}:{key.symbol}" for key in keys}
+
+
+@pytest.fixture
+def services() -> LocalServices:
+    services = LocalServices()
+    for exchange in services.exchanges():
+        services.load(exchange)
+    return services
+
+
+def fall_back(services: LocalServices, watch: MarketWatch) -> None:
+    services.set_status("binance", ExchangeState.DOWN, "name lookup failed", retry_ms=8_000)
+    watch.follow()
+    services.clock_ms += FALLBACK_AFTER_MS
+    watch.follow()
+    assert watch.shown == "simulator"
+
+
+def test_nothing_is_wanted_before_a_browser_connects(services: LocalServices) -> None:
+    MarketWatch(services, View(exchange="binance", symbols=("BTCUSDT",)), SUBSCRIBER)
+
+    assert wanted(services) == set()
+
+
+def test_opening_again_changes_nothing_and_closing_releases_everything(services: LocalServices) -> None:
+    watch = watch_of(services, "BTCUSDT", "ETHUSDT")
+    watch.open()
+    assert wanted(services) == {"binance:BTCUSDT", "binance:ETHUSDT"}
+
+    watch.close()
+    watch.close()
+
+    assert services.manager.counts() == (0, 0, 0)
+
+
+def test_a_closed_page_wants_nothing_whatever_comes_late(services: LocalServices) -> None:
+    watch = watch_of(services, "BTCUSDT")
+    watch.close()
+
+    watch.add("ETHUSDT")
+    watch.choose("simulator")
+    watch.follow()
+
+    assert services.manager.counts() == (0, 0, 0)
+
+
+def test_adding_and_removing_changes_the_wishes(services: LocalServices) -> None:
+    watch = watch_of(services, "BTCUSDT")
+
+    assert watch.add("eth/usdt") == []
+    watch.remove("BTCUSDT")
+
+    assert wanted(services) == {"binance:ETHUSDT"}
+    assert watch.selected == "ETHUSDT"
+    assert watch.view.url == "/labs?exchange=binance&symbols=ETHUSDT"
+
+
+def test_removing_the_last_symbol_leaves_an_empty_page(services: LocalServices) -> None:
+    watch = watch_of(services, "BTCUSDT")
+
+    watch.remove("BTCUSDT")
+
+    assert (watch.lines(), watch.selected, watch.selected_key()) == ([], "", None)
+    assert watch.popular()[:2] == ["BTCUSDT", "ETHUSDT"]
+
+
+def test_adding_a_symbol_that_is_shown_selects_it(services: LocalServices) -> None:
+    watch = watch_of(services, "BTCUSDT", "ETHUSDT")
+
+    assert watch.add("ETHUSDT") == []
+    assert watch.selected == "ETHUSDT"
+    assert len(watch.lines()) == 2
+
+
+def test_an_unknown_symbol_gets_suggestions(services: LocalServices) -> None:
+    watch = watch_of(services)
+
+    [notice] = watch.add("BTCUSD")
+
+    assert "does not list “BTCUSD”" in notice.text
+    assert "BTCUSDT" in notice.suggestions
+    assert watch.lines() == []
+
+
+@pytest.mark.parametrize("text", ["😀", "<b>", "'; --"])
+def test_what_cannot_be_a_symbol_is_said_to_be_none(services: LocalServices, text: str) -> None:
+    watch = watch_of(services)
+
+    assert "cannot be a symbol" in watch.add(text)[0].text
+    assert watch.lines() == []
+
+
+def test_the_limit_is_named_and_kept() -> None:
+    services = LocalServices(Settings(stream_enabled="true", max_symbols_per_client=2))
+    services.load("binance")
+    watch = watch_of(services, "BTCUSDT", "ETHUSDT")
+
+    [notice] = watch.add("BNBUSDT")
+
+    assert "up to 2 symbols" in notice.text
+    assert wanted(services) == {"binance:BTCUSDT", "binance:ETHUSDT"}
+
+
+def test_a_row_says_why_it_has_no_price(services: LocalServices) -> None:
+    watch = watch_of(services, "BTCUSDT", NOT_TRADING)
+
+    assert [line.note for line in watch.lines()] == ["no trade yet", "not trading"]
+    assert watch.title("BTCUSDT") == "BTC/USDT"
+
+
+def test_symbols_are_checked_as_soon_as_the_list_is_known() -> None:
+    services = LocalServices()
+    watch = watch_of(services, "BTCUSDT", "NOSUCH", *(f"NONE{number}" for number in range(4)))
+    assert watch.follow() is None
+    assert len(wanted(services)) == 6, "without a list, the exchange decides"
+
+    services.load("binance")
+    notices = watch.follow()
+
+    assert notices is not None
+    assert len(notices) == 4
+    assert notices[-1].text == "2 more symbols are not listed either."
+    assert wanted(services) == {"binance:BTCUSDT"}
+    assert watch.follow() is None
+
+
+def test_a_list_that_cannot_be_had_is_asked_for_again_after_a_while() -> None:
+    services = LocalServices()
+    watch = watch_of(services, "BTCUSDT")
+
+    assert watch.due_directories() == ["binance"]
+    assert watch.due_directories() == []
+    services.clock_ms += LOAD_AGAIN_AFTER_MS
+    assert watch.due_directories() == ["binance"]
+    services.load("binance")
+    services.clock_ms += LOAD_AGAIN_AFTER_MS
+    assert watch.due_directories() == []
+
+
+def test_a_fallback_wants_both_and_shows_the_simulator(services: LocalServices) -> None:
+    watch = watch_of(services, "BTCUSDT", "ETHUSDT")
+
+    fall_back(services, watch)
+
+    assert wanted(services) == {
+        "binance:BTCUSDT",
+        "binance:ETHUSDT",
+        "simulator:BTCUSDT",
+        "simulator:ETHUSDT",
+    }
+    assert watch.shown_keys() == [StreamKey("simulator", TRADES, symbol) for symbol in ("BTCUSDT", "ETHUSDT")]
+    assert {line.tag for line in watch.lines()} == {"simulated"}
+    assert watch.strip.head == "SIMULATED PRICES."
+    assert watch.view.exchange == "binance", "the address stays what the person asked for"
+
+
+def test_a_fallback_ends_when_the_exchange_is_live(services: LocalServices) -> None:
+    watch = watch_of(services, "BTCUSDT")
+    fall_back(services, watch)
+
+    services.set_status("binance", ExchangeState.LIVE)
+    assert watch.follow() == []
+
+    assert watch.shown == "binance"
+    assert wanted(services) == {"binance:BTCUSDT"}
+    assert {line.tag for line in watch.lines()} == {""}
+
+
+def test_a_fallback_waits_for_the_simulators_list_and_skips_what_it_has_not() -> None:
+    services = LocalServices()
+    watch = watch_of(services, "BTCUSDT", "NOSUCH")
+    fall_back(services, watch)
+    assert wanted(services) == {"binance:BTCUSDT", "binance:NOSUCH"}
+    assert watch.due_directories() == ["binance", "simulator"]
+
+    services.load("simulator")
+    watch.follow()
+
+    assert wanted(services) == {"binance:BTCUSDT", "binance:NOSUCH", "simulator:BTCUSDT"}
+    assert [line.note for line in watch.lines()] == ["no trade yet", "not on the simulator"]
+
+
+def test_an_empty_page_does_not_fall_back(services: LocalServices) -> None:
+    services.set_status("binance", ExchangeState.IDLE)
+    watch = watch_of(services)
+
+    services.clock_ms += FALLBACK_AFTER_MS * 2
+    watch.follow()
+
+    assert watch.shown == "binance"
+
+
+def test_without_a_simulator_the_page_says_what_is() -> None:
+    services = LocalServices(Settings(stream_enabled="true", simulator_enabled=False))
+    watch = watch_of(services, "BTCUSDT")
+    services.set_status("binance", ExchangeState.DOWN, "refused")
+
+    services.clock_ms += FALLBACK_AFTER_MS * 2
+    watch.follow()
+
+    assert (watch.shown, watch.strip.tone) == ("binance", "down")
+
+
+def test_choosing_the_simulator_moves_the_wishes(services: LocalServices) -> None:
+    watch = watch_of(services, "BTCUSDT")
+
+    watch.choose("simulator")
+    watch.choose("nyse")
+
+    assert watch.view.exchange == "simulator"
+    assert watch.is_simulated
+    assert wanted(services) == {"simulator:BTCUSDT"}
+
+
+def test_a_search_marks_what_is_shown_and_what_does_not_trade(services: LocalServices) -> None:
+    watch = watch_of(services, "BTCUSDT")
+
+    hits, message = watch.search("usdt")
+
+    by_symbol = {hit.symbol: hit for hit in hits}
+    assert by_symbol["BTCUSDT"].shown
+    assert not by_symbol[NOT_TRADING].trading
+    assert message == ""
+    assert watch.search("zzz") == ([], "Nothing fits “zzz”.")
+    assert [hit.symbol for hit in watch.search("")[0]][:1] == ["ETHUSDT"], "popular ones, for a start"
+
+
+def test_a_search_without_a_list_says_what_to_do() -> None:
+    hits, message = watch_of(LocalServices()).search("btc")
+
+    assert hits == []
+    assert "Type a whole one" in message
+
+
+actions = st.one_of(
+    st.tuples(st.just("add"), st.sampled_from([*PRICES, "NOSUCH", "😀"])),
+    st.tuples(st.just("remove"), st.sampled_from(list(PRICES))),
+    st.tuples(st.just("choose"), st.sampled_from(["binance", "simulator", "nyse"])),
+    st.tuples(st.just("state"), st.sampled_from([state.value for state in ExchangeState])),
+    st.tuples(st.just("wait"), st.sampled_from(["100", "5000"])),
+    st.tuples(st.just("load"), st.sampled_from(["binance", "simulator"])),
+)
+
+
+@given(st.lists(actions, max_size=30))
+def test_the_wishes_are_what_is_shown_and_nothing_else(sequence: list[tuple[str, str]]) -> None:
+    services = LocalServices()
+    watch = watch_of(services, "BTCUSDT")
+    for action, argument in sequence:
+        if action == "state":
+            services.set_status("binance", ExchangeState(argument))
+        elif action == "wait":
+            services.clock_ms += int(argument)
+        elif action == "load":
+            services.load(argument)
+        else:
+            getattr(watch, action)(argument)
+        watch.follow()
+        asked = {f"{watch.view.exchange}:{symbol}" for symbol in watch.view.symbols}
+        assert asked <= wanted(services)
+        assert {key.exchange for key in watch.shown_keys()} <= {watch.shown}
+        assert (watch.strip.tone == "simulated") == watch.is_simulated
+        assert bool(watch.selected) == bool(watch.view.symbols)
+
+    watch.close()
+    assert services.manager.counts() == (0, 0, 0)

@@ -1,0 +1,60 @@
+import pytest
+
+from livemarkets.models import ExchangeName, ExchangeState, ExchangeStatus
+from pages.words import strip_for
+
+
+def status(
+    state: ExchangeState,
+    reason: str | None = None,
+    *,
+    exchange: ExchangeName = "binance",
+    retry_ts: int | None = None,
+) -> ExchangeStatus:
+    return ExchangeStatus(exchange=exchange, state=state, reason=reason, ts=0, retry_ts=retry_ts)
+
+
+def test_a_fallback_says_that_prices_are_simulated_and_why() -> None:
+    asked = status(ExchangeState.DOWN, "name lookup failed", retry_ts=8_000)
+
+    strip = strip_for(asked, shown="simulator", symbol_count=2)
+
+    assert strip.tone == "simulated"
+    assert strip.head == "SIMULATED PRICES."
+    assert strip.text == "Binance cannot be reached (name lookup failed)."
+    assert strip.retry_ts == 8_000
+
+
+def test_the_simulator_by_choice_says_so_without_an_excuse() -> None:
+    strip = strip_for(status(ExchangeState.LIVE, exchange="simulator"), shown="simulator", symbol_count=2)
+
+    assert (strip.tone, strip.head) == ("simulated", "SIMULATED PRICES.")
+    assert "cannot be reached" not in strip.text
+
+
+@pytest.mark.parametrize("state", list(ExchangeState))
+def test_the_simulator_is_simulated_in_every_state(state: ExchangeState) -> None:
+    assert (
+        strip_for(status(state, exchange="simulator"), shown="simulator", symbol_count=0).tone == "simulated"
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "count", "tone", "words"),
+    [
+        (ExchangeState.LIVE, None, 1, "live", "Watching 1 symbol."),
+        (ExchangeState.LIVE, None, 2, "live", "Watching 2 symbols."),
+        (ExchangeState.LIVE, None, 0, "live", "Choose a symbol"),
+        (ExchangeState.IDLE, None, 0, "quiet", "Choose a symbol to connect to Binance."),
+        (ExchangeState.CONNECTING, None, 2, "quiet", "Connecting to Binance …"),
+        (ExchangeState.STALE, "mute for 30 s", 2, "stale", "nothing arrives (mute for 30 s)"),
+        (ExchangeState.DOWN, "HTTP 451", 2, "down", "Binance cannot be reached (HTTP 451)."),
+    ],
+)
+def test_every_state_has_its_words(
+    state: ExchangeState, reason: str | None, count: int, tone: str, words: str
+) -> None:
+    strip = strip_for(status(state, reason), shown="binance", symbol_count=count)
+
+    assert strip.tone == tone
+    assert words in f"{strip.head} {strip.text}"

@@ -193,10 +193,14 @@ class MarketsConnection:
         results = [_verdict(feed, symbol) for symbol in request.symbols]
         keys = [StreamKey(feed.exchange, TRADES, result["symbol"]) for result in results if result["ok"]]
         self._check_limit(keys, request)
+        # The first wish of all changes the exchange's state, which is told at once: the reply goes first.
+        held = dict.fromkeys([*hub.manager.subscriptions(self), *keys])
+        self._post(encode_results("subscribed", request, results, held))
+        before = (feed.status.state, feed.status.reason)
         for key in keys:
             hub.manager.subscribe(self, key)
-        self._post(encode_results("subscribed", request, results, hub.manager.subscriptions(self)))
-        self._post(encode_status(feed.status))
+        if (feed.status.state, feed.status.reason) == before:
+            self._post(encode_status(feed.status))
         for key in keys:
             self._cancel_resumption(key)
             if key.symbol in request.after:

@@ -1,0 +1,41 @@
+"""The C programs: compiled when they are first needed, and again when their source has changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from benchmarks.programs import ROOT, BenchmarkError
+
+__all__ = ["RESULTS", "native"]
+
+_SOURCES = ROOT / "benchmarks" / "c"
+RESULTS = ROOT / "benchmarks" / "results"
+"""What the benchmarks leave behind; ignored by git."""
+
+
+def native(name: str) -> Path:
+    """Return the executable made of `c/<name>.c`.
+
+    Raises:
+        BenchmarkError: there is no C compiler, or it refuses.
+
+    """
+    source, program = _SOURCES / f"{name}.c", RESULTS / "bin" / name
+    newest = max(path.stat().st_mtime for path in [source, *_SOURCES.glob("*.h")])
+    if program.exists() and program.stat().st_mtime >= newest:
+        return program
+    compiler = os.environ.get("CC") or next(filter(shutil.which, ("cc", "gcc", "clang")), None)
+    if compiler is None:
+        raise BenchmarkError(
+            "the load generator is written in C and there is no C compiler here; "
+            "on Debian and Ubuntu: sudo apt-get install gcc libc6-dev"
+        )
+    program.parent.mkdir(parents=True, exist_ok=True)
+    command = [compiler, "-O2", "-Wall", "-o", str(program), str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BenchmarkError(f"{' '.join(command)} failed:\n{done.stderr}")
+    return program

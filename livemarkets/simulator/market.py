@@ -42,6 +42,7 @@ class _Symbol:
         self.arrivals = Arrivals(random, self.orders_per_second, start_ms)
         self.next_order_ms = self.arrivals.next_ms()
         self.last_time_ms = 0
+        self.orders = 0
         self.kinds: dict[str, tuple[str, bytes]] = {}
 
 
@@ -198,10 +199,10 @@ class SimulatedMarket:
         at_ms = symbol.next_order_ms
         if self._constant is not None:
             # Evenly spaced orders, one a millisecond at most, with as many fills as the rate needs.
-            spacing_ms = max(1.0, 1000.0 / self._constant)
-            symbol.next_order_ms = at_ms + spacing_ms
-            fills = round(self._constant * symbol.next_order_ms / 1000) - round(self._constant * at_ms / 1000)
-            fills = max(fills, 1)
+            per_order = max(1.0, self._constant / 1000.0)
+            symbol.next_order_ms = at_ms + 1000.0 * per_order / self._constant
+            fills = int((symbol.orders + 1) * per_order) - int(symbol.orders * per_order)
+            symbol.orders += 1
         else:
             symbol.next_order_ms = symbol.arrivals.next_ms()
             fills = max(int(fills_of_an_order(symbol.random) * symbol.scale), 1)

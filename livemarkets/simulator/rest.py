@@ -50,7 +50,8 @@ def error_answer(status: int, code: int, message: str, headers: tuple[tuple[str,
 class _Query:
     """The parameters of one call; remembers which were read, because the others are an error."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, weight: int) -> None:
+        self.weight = weight
         pairs = parse_qsl(text, keep_blank_values=True)
         self.values = dict(pairs)
         if len(self.values) != len(pairs):
@@ -124,15 +125,13 @@ class RestApi:
         if call is None:
             return Answer(404, b'{"code":-1000,"msg":"Path not found."}')
         weight, function = call
-        if parts.path.endswith("/24hr") and "symbol=" not in parts.query:
-            weight = 80
         try:
-            query = _Query(parts.query)
+            query = _Query(parts.query, weight)
             result = function(query, now_ms)
             query.finish()
         except _Refused as refused:
             return error_answer(400, refused.code, refused.message)
-        return Answer(200, msgspec.json.encode(result), weight)
+        return Answer(200, msgspec.json.encode(result), query.weight)
 
     def _time(self, query: _Query, now_ms: float) -> Any:
         return {"serverTime": int(now_ms) + self._source.skew_ms}
@@ -198,6 +197,10 @@ class RestApi:
                 raise _Refused(-1128, "Combination of optional parameters invalid.")
             return self._ticker(self._rule(one), now_ms)
         names = list(self._source.rules) if several is None else _names(several)
+        if several is None or len(names) > 100:
+            query.weight = 80
+        elif len(names) > 20:
+            query.weight = 40
         return [self._ticker(self._rule(name), now_ms) for name in names]
 
     def _ticker(self, rules: SymbolRules, now_ms: float) -> dict[str, Any]:

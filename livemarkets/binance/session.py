@@ -54,7 +54,9 @@ class Session:
         self.lost_answers = 0
         """Answers that did not come, since the last that did."""
         self._retry_at: dict[str, float] = {}
-        self._suspects: list[frozenset[str]] = []  # parts of a refused batch, to be asked for apart
+        self._doubtful: set[str] = set()  # not acknowledged, but the exchange may send them all the same
+        # Parts of refused batches, to be asked for apart.
+        self._suspects: dict[Method, list[frozenset[str]]] = {"SUBSCRIBE": [], "UNSUBSCRIBE": []}
         self._requests: dict[int, _Request] = {}
         self._next_id = 1
         self._next_send = 0.0
@@ -62,7 +64,11 @@ class Session:
     @property
     def is_settled(self) -> bool:
         """Whether the exchange acknowledged all that is wanted (what it refused left aside)."""
-        return not self._requests and self.wanted - self.rejected.keys() == self.acknowledged
+        return (
+            not self._requests
+            and self.wanted - self.rejected.keys() == self.acknowledged
+            and self._doubtful <= self.wanted
+        )
 
     def is_acknowledged(self) -> bool:
         """Whether every wanted stream is subscribed, though some unwanted one may be so still."""
@@ -72,11 +78,14 @@ class Session:
         """Say what this connection should be subscribed to from now on."""
         self.wanted = frozenset(streams)
         for stream in self.rejected.keys() - self.wanted:
-            del self.rejected[stream], self._retry_at[stream]
+            del self.rejected[stream]
+            self._retry_at.pop(stream, None)
 
     def forget(self, streams: Iterable[str]) -> None:
         """Treat streams as not acknowledged, so that they are asked for again (a mute stream)."""
-        self.acknowledged.difference_update(streams)
+        forgotten = self.acknowledged.intersection(streams)
+        self.acknowledged -= forgotten
+        self._doubtful |= forgotten
 
     def reserve(self, now: float) -> bool:
         """Take a turn for a message that is not a subscription (a ping). False when it is too early."""
@@ -114,6 +123,7 @@ class Session:
             return f"an answer to nothing that was asked: {reply.error}" if reply.error else None
         self.lost_answers = 0
         if reply.error is None:
+            self._doubtful -= request.streams
             if request.method == "SUBSCRIBE":
                 self.acknowledged |= request.streams
             else:
@@ -129,20 +139,20 @@ class Session:
         return self._requests.pop(reply.id, None) if reply.id is not None else None
 
     def _handle_refusal(self, request: _Request, error: str, now: float) -> str:
-        streams = request.streams
-        if request.method == "UNSUBSCRIBE":
-            self.acknowledged -= streams  # what it will not unsubscribe it does not know
-            return f"UNSUBSCRIBE of {_names(streams)} was refused: {error}"
+        method, streams = request.method, request.streams
         if len(streams) > 1:  # one bad stream spoils the batch: halve it until it stands alone
             ordered = sorted(streams)
             half = len(ordered) // 2
-            self._suspects += [frozenset(ordered[:half]), frozenset(ordered[half:])]
-            return f"SUBSCRIBE of {_names(streams)} was refused and is tried in parts: {error}"
+            self._suspects[method] += [frozenset(ordered[:half]), frozenset(ordered[half:])]
+            return f"{method} of {_names(streams)} was refused and is tried in parts: {error}"
         (stream,) = streams
-        if stream in self.wanted:
+        self._retry_at[stream] = now + self.timings.rejection_seconds
+        if method == "UNSUBSCRIBE":  # most likely it knows no such stream, but that is not certain
+            self.acknowledged.discard(stream)
+            self._doubtful.add(stream)
+        elif stream in self.wanted:
             self.rejected[stream] = error
-            self._retry_at[stream] = now + self.timings.rejection_seconds
-        return f"SUBSCRIBE of {stream} was refused: {error}"
+        return f"{method} of {stream} was refused: {error}"
 
     def _expire(self, now: float) -> None:
         limit = now - self.timings.ack_timeout_seconds
@@ -150,27 +160,30 @@ class Session:
             if request.sent_at <= limit:
                 del self._requests[request_id]
                 self.lost_answers += 1
-                if request.method == "UNSUBSCRIBE":
-                    self.acknowledged |= request.streams  # not known: ask again
+                # It may have been carried out or not; whichever is wanted now is asked for again.
+                self.acknowledged -= request.streams
+                self._doubtful |= request.streams
         for stream, retry_at in list(self._retry_at.items()):
             if retry_at <= now:
-                del self._retry_at[stream], self.rejected[stream]
+                del self._retry_at[stream]
+                self.rejected.pop(stream, None)
 
     def _difference(self, now: float) -> tuple[Method, frozenset[str]] | None:
         """What to ask for next. Leaving comes first: the streams a connection may have are limited."""
         busy: set[str] = set().union(*(request.streams for request in self._requests.values()))
-        leaving = self.acknowledged - self.wanted - busy
+        leaving = (self.acknowledged | self._doubtful) - self.wanted - busy - self._retry_at.keys()
         if leaving:
-            return "UNSUBSCRIBE", self._portion(leaving)
+            return "UNSUBSCRIBE", self._portion("UNSUBSCRIBE", leaving)
         missing = self.wanted - self.acknowledged - self.rejected.keys() - busy
-        while self._suspects:
-            suspects = self._suspects[-1] & missing
-            if suspects:
-                return "SUBSCRIBE", suspects
-            self._suspects.pop()
-        return ("SUBSCRIBE", self._portion(missing)) if missing else None
+        return ("SUBSCRIBE", self._portion("SUBSCRIBE", missing)) if missing else None
 
-    def _portion(self, streams: set[str] | frozenset[str]) -> frozenset[str]:
+    def _portion(self, method: Method, streams: set[str] | frozenset[str]) -> frozenset[str]:
+        """Choose what goes into one message: what is left of a refused batch comes first."""
+        suspects = self._suspects[method]
+        while suspects:
+            if part := suspects[-1] & streams:
+                return part
+            suspects.pop()
         return frozenset(sorted(streams)[: self.timings.streams_per_message])
 
 

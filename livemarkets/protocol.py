@@ -181,7 +181,7 @@ def _parse_message(
         return UnsubscribeRequest(request_id, streams.exchange, symbols)
     if not 0 <= streams.snapshot <= snapshot_limit:
         raise ClientMessageError(
-            "invalid_message", f"snapshot is 0 to {snapshot_limit}, not {streams.snapshot}"
+            "invalid_message", f"snapshot is 0 to {snapshot_limit}, not {_quote(str(streams.snapshot))}"
         )
     if streams.mode != "all":
         raise ClientMessageError("invalid_message", f"mode is all, not {_quote(streams.mode)}")
@@ -236,7 +236,7 @@ def _parse_after(streams: _Streams, symbols: tuple[str, ...]) -> dict[str, int]:
                 "invalid_message", f"after names {_quote(symbol)}, which is not subscribed by this message"
             )
         if trade_id < 0:
-            raise ClientMessageError("invalid_message", f"after is a trade id, not {trade_id}")
+            raise ClientMessageError("invalid_message", f"after is a trade id, not {_quote(str(trade_id))}")
     return after
 
 

@@ -4,23 +4,31 @@ A module imports only from those above it in this list (`make check` holds us to
 
     errors          the error tree
     limiting        tokens for messages, one log line per kind and interval
-    models          frozen values: TradeTick, StreamKey, SymbolInfo, FeedState
+    models          frozen values: TradeTick, StreamKey, SymbolInfo, Gap, ExchangeStatus
     stores          latest price and bounded feed per stream; synchronous, in memory
     symbols         what an exchange lists: look-up, search, did-you-mean
+    rhythm          how long a stream is usually quiet
     continuity      the trade-id ledger of a stream: order, duplicates, gaps
     delivery        a subscriber's mailbox: modes, slow consumers, loss accounting
     subscriptions   who wants what, reference counts, linger, the wanted set
-    protocol        the messages of /ws/markets: parse, validate, encode
+    protocol        what clients of /ws/markets may say: parse and validate
+    encoding        what the server says there, as bytes with every digit kept
     binance/        messages (bytes to models), session (wanted against acknowledged), client, rest
     simulator/      the embedded exchange; speaks Binance's protocol, shares no code with binance/
     backfill        fetches from REST what a stream has missed
+    resume          everything since a trade id, then live
+    watch           notices streams that are mute though they should not be
     feed            joins client, ledger, stores and delivery; owns the tasks
     preframed       a WebSocket server protocol that writes frames made elsewhere
-    sinks, origins  how a connection is written to; who may open one
+    sinks           how a connection is written to
+    origins         who may open one
+    ws_connection   one client of /ws/markets: what it may do, what it asked for, the answers
     ws_route        /ws/markets: one reader and one writer a connection
     metrics         what /metrics says, read from the objects at the moment of asking
     http_routes     health, metrics and the HTTP API
-    settings, log   the only readers of the environment and of loguru's configuration
+    setting_values  how the text of a setting becomes its value
+    settings        the only reader of the environment and of .env files
+    log             the only place where loguru is configured
     app             build(settings) makes the services, starts and stops them in order
 
 Above the package stand `pages/` (what a person sees) and `main.py` (the composition root).

@@ -1,14 +1,17 @@
 """The rules of the code's shape that tools can see."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import livemarkets
 from tests.helpers import PROJECT_ROOT
 
 SOURCES = sorted([*(PROJECT_ROOT / "livemarkets").rglob("*.py"), *(PROJECT_ROOT / "pages").rglob("*.py")])
@@ -52,6 +55,16 @@ def test_a_planted_violation_is_found(module: str, line: str, contract: str, tmp
     assert outcome.returncode != 0
     said = [text for text in outcome.stdout.splitlines() if contract in text]
     assert any("BROKEN" in text for text in said) or (not line and said), outcome.stdout
+
+
+def test_the_map_in_the_package_shows_every_module_on_its_floor() -> None:
+    tools = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["tool"]
+    floors = next(contract for contract in tools["importlinter"]["contracts"] if contract["id"] == "floors")
+    layers = [[name.strip(" ()") for name in layer.split("|")] for layer in reversed(floors["layers"])]
+    shown = re.findall(r"^    (\w+)/?  +\S", livemarkets.__doc__ or "", re.MULTILINE)
+    position = {name: number for number, layer in enumerate(layers) for name in layer}
+    assert sorted(shown) == sorted(position)
+    assert shown == sorted(shown, key=position.__getitem__)
 
 
 def test_a_module_is_one_idea_that_fits_a_few_screens() -> None:

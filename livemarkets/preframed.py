@@ -22,6 +22,8 @@ __all__ = ["EXTENSION", "FrameWriter", "PreframedProtocol"]
 
 EXTENSION = "livemarkets.frames"
 _CLOSE_SECONDS = 5.0
+"""How long a peer may take over its part of a goodbye: one that takes no more bytes would take for ever."""
+_SHUTDOWN_SECONDS = 1.0
 
 
 class FrameWriter:
@@ -94,12 +96,13 @@ class PreframedProtocol(WebSocketsSansIOProtocol):
 
     def shutdown(self) -> None:
         """The server ends."""
-        self._end_frames()
+        self._end_frames(_SHUTDOWN_SECONDS)
         super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        self._end_frames()
+        if self._writer is not None:
+            self._writer.is_open = False
         super().connection_lost(exc)
 
     async def send(self, message: Any) -> None:
@@ -118,7 +121,11 @@ class PreframedProtocol(WebSocketsSansIOProtocol):
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self.close_timer = self.loop.call_later(_CLOSE_SECONDS, self.transport.abort)
+        if self.read_paused:  # nobody calls receive() any more, and the answer is still to be read
+            self.read_paused = False
+            self.transport.resume_reading()
 
-    def _end_frames(self) -> None:
-        if self._writer is not None:
+    def _end_frames(self, patience_seconds: float = _CLOSE_SECONDS) -> None:
+        if self._writer is not None and self._writer.is_open:
             self._writer.is_open = False
+            self.loop.call_later(patience_seconds, self.transport.abort)

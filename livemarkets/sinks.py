@@ -13,6 +13,9 @@ from livemarkets.preframed import EXTENSION, FrameWriter
 
 __all__ = ["SendTextSink", "open_sink", "split_frames"]
 
+_CLOSE_SECONDS = 5.0
+"""How long a goodbye may wait behind what the peer does not take."""
+
 
 @contextlib.asynccontextmanager
 async def open_sink(websocket: WebSocket) -> AsyncIterator[FrameWriter | SendTextSink]:
@@ -24,25 +27,44 @@ async def open_sink(websocket: WebSocket) -> AsyncIterator[FrameWriter | SendTex
         finally:
             writer.on_resume = None
         return
-    sink = SendTextSink(websocket)
+    patience = asyncio.timeout(None)
+    sink = SendTextSink(websocket, patience)
     task = asyncio.create_task(sink.run(), name="send_text writer")
     try:
-        yield sink
+        async with patience:
+            yield sink
+            if sink.is_closing:
+                await task
+    except TimeoutError:
+        if not patience.expired():
+            raise
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
 
 class SendTextSink:
-    """The same through plain ASGI: one task a connection, one `send_text` a message."""
+    """The same through plain ASGI: one task a connection, one `send_text` a message.
 
-    def __init__(self, websocket: WebSocket) -> None:
+    Args:
+        websocket: already accepted.
+        patience: ends the endpoint when a goodbye cannot be said in time.
+
+    """
+
+    def __init__(self, websocket: WebSocket, patience: asyncio.Timeout) -> None:
         self.is_paused = False
         self.on_resume: Callable[[], None] | None = None
         self._websocket = websocket
+        self._patience = patience
         self._frames: list[bytes] = []
         self._close: tuple[int, str] | None = None
         self._wake = asyncio.Event()
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether a goodbye is in line."""
+        return self._close is not None
 
     def write(self, frames: bytes) -> None:
         """Put whole frames in line; until they are sent, the mailbox keeps what follows."""
@@ -54,6 +76,7 @@ class SendTextSink:
         """End the connection behind what is in line."""
         self._close = (code, reason)
         self._wake.set()
+        self._patience.reschedule(asyncio.get_running_loop().time() + _CLOSE_SECONDS)
 
     async def run(self) -> None:
         """Send what is in line until the connection ends."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
@@ -85,8 +86,9 @@ class MarketsClient:
     async def closed(self, timeout_seconds: float = 5.0) -> tuple[int | None, str]:
         """Read until the server closes the connection; return code and reason."""
         async with asyncio.timeout(timeout_seconds):
-            async for _ in self.socket:
-                pass
+            with contextlib.suppress(ConnectionClosed):
+                while True:
+                    await self.socket.recv(decode=False)
             await self.socket.wait_closed()
         return self.socket.close_code, self.socket.close_reason or ""
 

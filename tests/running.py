@@ -43,13 +43,12 @@ class RunningApp:
     def http_url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    @property
-    def ws_url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/ws/markets"
-
-    async def connect(self, *, greet: bool = True, **options: Any) -> MarketsClient:
+    async def connect(
+        self, *, greet: bool = True, path: str = "/ws/markets", **options: Any
+    ) -> MarketsClient:
         """A connected client that has read its welcome; it is closed with the app."""
-        client = await self._clients.enter_async_context(open_client(self.ws_url, **options))
+        url = f"ws://127.0.0.1:{self.port}{path}"
+        client = await self._clients.enter_async_context(open_client(url, **options))
         if greet:
             assert (await client.receive())["type"] == "welcome"
         return client

@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parent
 _MESSAGE_BYTES = 1_048_576
 
 
-def main() -> int:
-    """Run until SIGINT or SIGTERM. Return the exit code."""
+def main(tuning: app.Tuning | None = None) -> int:
+    """Run until SIGINT or SIGTERM. Return the exit code. Only campaigns of faults have a tuning of their own."""
     try:
         settings = load(ROOT)
     except SettingsError as error:
@@ -39,7 +39,7 @@ def main() -> int:
     except OSError as error:
         logger.error("cannot listen on {}:{}: {}", settings.host, settings.port, error.strerror or error)
         return 1
-    services = app.build(settings)
+    services = app.build(settings, tuning=tuning)
     web = app.create_app(services)
     pages.register(services)
     ui.run_with(web, **pages.run_with_options())

@@ -10,13 +10,13 @@ from loguru import logger
 
 from livemarkets.binance.rest import PAGE_TRADES, FetchedTrades
 from livemarkets.continuity import Ledger, Released
-from livemarkets.errors import ExchangeError, ExchangeUnreachable
+from livemarkets.errors import ExchangeError, ExchangeUnreachable, RestError
 
 __all__ = ["Backfiller", "TradesByID"]
 
 _CHECK_SECONDS = 0.05
 _RETRY_SECONDS = 0.5
-_LAG_ATTEMPTS = 4
+_LAG_ATTEMPTS = 10
 """How often an answer without the expected ids is taken for REST lagging behind the stream."""
 
 
@@ -86,7 +86,9 @@ class Backfiller:
             self._release(ledger.give_up(now))
         if ledger.missing() is None:
             self.forget(ledger)
-        elif self._open[ledger] is None and ledger.is_due(now):
+            return
+        task = self._open[ledger]
+        if (task is None or task.done()) and ledger.is_due(now):
             self._open[ledger] = tasks.create_task(self._fill(ledger), name=f"backfill {ledger.key.symbol}")
 
     async def _fill(self, ledger: Ledger) -> None:
@@ -95,10 +97,13 @@ class Backfiller:
             first = max(hole[0], hole[1] + 1 - ledger.limits.backfill_trades)
             try:
                 fetched = await self._source.trades_from(ledger.key.symbol, first)
+            except RestError as error:
+                if error.status != 400:
+                    await self._wait_after(ledger, first, error)
+                    continue
+                fetched = FetchedTrades([], first - 1, None)  # the exchange does not know such an id
             except ExchangeError as error:
-                logger.warning("{}: backfill from {} failed: {}", ledger.key.symbol, first, error)
-                wait = error.retry_after_seconds if isinstance(error, ExchangeUnreachable) else None
-                await asyncio.sleep(max(wait or 0.0, _RETRY_SECONDS))
+                await self._wait_after(ledger, first, error)
                 continue
             if fetched.newest_id is None or fetched.newest_id <= first:
                 empty_answers += 1
@@ -107,6 +112,11 @@ class Backfiller:
             self._apply(ledger, fetched, first)
             if fetched.covered_to <= hole[1] and len(fetched.ticks) < PAGE_TRADES:
                 await asyncio.sleep(_CHECK_SECONDS * 4)  # REST lags behind the stream
+
+    async def _wait_after(self, ledger: Ledger, first: int, error: ExchangeError) -> None:
+        logger.warning("{}: backfill from {} failed: {}", ledger.key.symbol, first, error)
+        wait = error.retry_after_seconds if isinstance(error, ExchangeUnreachable) else None
+        await asyncio.sleep(max(wait or 0.0, _RETRY_SECONDS))
 
     def _is_bogus(self, ledger: Ledger, fetched: FetchedTrades, first: int) -> bool:
         """The exchange has none of the ids that were held: what claimed them was not a trade."""

@@ -51,6 +51,7 @@ class Ledger:
     __slots__ = (
         "_behind",
         "_held",
+        "_hole_end",
         "_hole_since",
         "_known_to",
         "_last_ts",
@@ -80,6 +81,7 @@ class Ledger:
         self.resyncs = 0
         self._held: dict[int, TradeTick] = {}
         self._hole_since: float | None = None
+        self._hole_end = -1
         self._known_to = -1  # the exchange was seen to have ids up to here
         self._proven_to = -1  # the exchange has no ids up to here but those held
         self._last_ts = 0
@@ -108,7 +110,7 @@ class Ledger:
         self.reordered += 1
         self._held[tick.id] = tick
         if self._hole_since is None:
-            self._hole_since = now
+            self._hole_since, self._hole_end = now, tick.id - 1
         if len(self._held) > self.limits.held_ticks:
             return self.give_up(now)
         return []
@@ -124,7 +126,7 @@ class Ledger:
             return False
         self._known_to = max(self._known_to, newest_id)
         if self._hole_since is None:
-            self._hole_since = now
+            self._hole_since, self._hole_end = now, self._known_to
         return True
 
     def newest_seen(self) -> int:
@@ -236,8 +238,9 @@ class Ledger:
             else:
                 break
         self.next_id = next_id
-        if self.missing() is None:
+        hole = self.missing()
+        if hole is None:
             self._hole_since = None
-        elif released or self._hole_since is None:
-            self._hole_since = now  # another hole begins here
+        elif self._hole_since is None or hole[1] != self._hole_end:
+            self._hole_since, self._hole_end = now, hole[1]  # another hole begins here
         return released

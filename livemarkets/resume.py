@@ -110,6 +110,12 @@ class Resumer:
         if live_id is None:
             return None
         if next_id > live_id:  # the reader is ahead of us, or the exchange numbers anew
+            renumbered = self._renumbered(key, next_id)
+            if renumbered is not None and renumbered <= live_id:
+                return [
+                    Gap(key, next_id, renumbered - 1, "venue"),
+                    *self._from_memory(key, renumbered, live_id),
+                ]
             return [Gap(key, next_id, live_id - 1, "history")] if is_late else None
         oldest = self._trades.oldest_id(key)
         start = live_id if oldest is None else oldest
@@ -131,6 +137,13 @@ class Resumer:
         if next_id < live_id:
             parts.append(Gap(key, next_id, live_id - 1, causes.get(next_id, cause)))
         return parts
+
+    def _renumbered(self, key: StreamKey, next_id: int) -> int | None:
+        """The first id of the newest numbering when `next_id` belongs to an older one, else `None`."""
+        for gap in reversed(self._trades.gaps(key)):
+            if gap.to_id < gap.from_id and next_id <= gap.from_id:
+                return gap.to_id + 1
+        return None
 
     def _live_id(self, key: StreamKey) -> int | None:
         """The id with which the live stream goes on; `None` before its first trade."""
@@ -173,7 +186,7 @@ class Resumer:
             await send(parts)
         ledger = self._ledgers.get(key.symbol)
         if ledger is not None and len(fetched.ticks) < PAGE_TRADES and fetched.covered_to >= next_id - 1:
-            # All that the exchange has is sent: live goes on from here, also without a trade so far.
+            # All that there is was sent: live goes on from here, also without a trade so far.
             ledger.begin(max(reached, (fetched.newest_id or 0) + 1))
         return reached
 

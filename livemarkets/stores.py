@@ -100,7 +100,7 @@ class FeedStore:
         """Return every kept tick with an id greater than `trade_id`, oldest first."""
         found: list[TradeTick] = []
         for tick in reversed(self._feeds.get(key, ())):
-            if tick.id <= trade_id:
+            if tick.id <= trade_id or (found and tick.id >= found[-1].id):  # reached, or an older numbering
                 break
             found.append(tick)
         found.reverse()

@@ -27,6 +27,8 @@ __all__ = [
 
 _SMALLEST = Decimal("1e-20")
 _LARGEST = Decimal("1e20")
+_ENDLESS = 2**62
+"""Ids and times are int64 at the exchange; none will ever come near this."""
 _SHOWN_CHARACTERS = 120
 
 
@@ -111,7 +113,7 @@ def parse_frame(raw: bytes, exchange: ExchangeName, recv_ts: int) -> Frame:
         data = _decode_trade(raw).data
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError):
         return _parse_rare(raw)
-    if data.t < 0 or data.T < 0 or not plausible(data.p, data.q):
+    if not (0 <= data.t < _ENDLESS and 0 <= data.T < _ENDLESS and plausible(data.p, data.q)):
         raise MalformedMessage("implausible trade", _shorten(raw))
     # `m`: the buyer was the maker, so the taker sold.
     side: Literal["sell", "buy"] = "sell" if data.m else "buy"

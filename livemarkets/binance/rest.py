@@ -185,7 +185,9 @@ class BinanceRest:
         """Try the base addresses in order; the last one's error counts."""
         wait = self.weight.delay(weight, self._clock())
         if wait > 0:
-            raise ExchangeUnreachable("the exchange's request weight is used up", retry_after_seconds=wait)
+            raise ExchangeUnreachable(
+                "REST rests: its weight is used up, or the exchange asked for a pause", wait
+            )
         error: ExchangeError = ExchangeUnreachable("no REST address")
         for url in urls or self.urls:
             self.weight.spend(weight, self._clock())

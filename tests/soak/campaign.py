@@ -1,0 +1,326 @@
+"""Runs a campaign: the simulated exchange, the app in a process of its own, the clients, and the faults."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import IO, Any
+
+import httpx
+import msgspec
+
+from livemarkets.app import Tuning
+from livemarkets.binance.client import ClientTimings
+from livemarkets.binance.connection import ConnectionTimings
+from livemarkets.binance.session import SessionTimings
+from livemarkets.binance.shard import ShardTimings
+from livemarkets.continuity import LedgerLimits
+from livemarkets.feed import FeedLimits
+from livemarkets.simulator import SimulatedMarket, Simulator
+from tests.helpers import PROJECT_ROOT, eventually, free_port
+from tests.soak.reader import Reader
+from tests.soak.truth import Truth, Verdict, judge
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "DOGEUSDT")
+_SETTLE_SECONDS = 60.0
+_SAMPLE_SECONDS = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a campaign does."""
+
+    seed: int = 1
+    faults: int = 1000
+    seconds: float = 600.0
+    clients: int = 5
+    has_ledger: bool = True
+    """Off to prove that the campaign can fail."""
+    log: Path | None = None
+    """Where the app's log goes; `None` throws it away."""
+
+
+@dataclass
+class Outcome:
+    """What came of it."""
+
+    plan: Plan
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    """By client."""
+    readers: list[Reader] = field(default_factory=list)
+    injected: dict[str, int] = field(default_factory=dict)
+    exchange: dict[str, Any] = field(default_factory=dict)
+    memory_kb: list[tuple[float, int]] = field(default_factory=list)
+    received: list[tuple[float, int]] = field(default_factory=list)
+    fault_times: list[tuple[float, str]] = field(default_factory=list)
+    metrics: dict[str, float] = field(default_factory=dict)
+    app_ended: bool = False
+    unsettled: list[str] = field(default_factory=list)
+
+    @property
+    def total(self) -> Verdict:
+        """All clients' figures together."""
+        total = Verdict()
+        for verdict in self.verdicts.values():
+            total.add(verdict)
+        return total
+
+    @property
+    def memory_growth(self) -> float:
+        """Memory at the end against that after the warm-up (the first fifth), as a ratio."""
+        samples = [kb for _, kb in self.memory_kb]
+        warm = samples[: max(1, len(samples) // 5)][-1]
+        return samples[-1] / warm
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every promise was kept."""
+        total = self.total
+        return (
+            total.is_clean and not self.exchange["violations"] and not self.app_ended and not self.unsettled
+        )
+
+
+def tuning(plan: Plan) -> Tuning:
+    """Shorter waits than a real exchange deserves, so that much happens in little time."""
+    return Tuning(
+        client=ClientTimings(
+            streams_per_connection=3,
+            shard=ShardTimings(
+                connection=ConnectionTimings(
+                    open_seconds=3.0,
+                    ping_seconds=2.0,
+                    pong_seconds=2.0,
+                    session=SessionTimings(ack_timeout_seconds=2.0, rejection_seconds=2.0),
+                ),
+                lifetime_seconds=60.0,
+                takeover_seconds=3.0,
+                backoff_initial_seconds=0.1,
+                backoff_cap_seconds=2.0,
+            ),
+        ),
+        feed=FeedLimits(ledger=LedgerLimits(patience_seconds=45.0), has_ledger=plan.has_ledger),
+    )
+
+
+def schedule(random: Random, truth: Truth) -> dict[str, Callable[[Any], None]]:
+    """Every kind of fault, with arguments drawn anew each time. REST outages stay shorter than patience."""
+
+    def symbol() -> str:
+        return random.choice(SYMBOLS)
+
+    def stream() -> str:
+        return f"{symbol().lower()}@trade"
+
+    def relist(faults: Any) -> None:
+        name = symbol()
+        truth.close_numbering(name)
+        faults.relist(symbol=name, first_id=random.randrange(1, 1000))
+
+    return {
+        "drop": lambda f: f.drop(),
+        "close": lambda f: f.close(code=random.choice((1000, 1001, 1006 - 5, 1008, 1011))),
+        "refuse": lambda f: f.refuse(
+            count=random.randint(1, 2), status=random.choice((403, 418, 429, 451, 500, 503))
+        ),
+        "refuse politely": lambda f: f.refuse(count=1, status=429, retry_after_seconds=1),
+        "accept_close": lambda f: f.accept_close(
+            count=random.randint(1, 2), code=random.choice((0, 1001, 1008))
+        ),
+        "silence": lambda f: f.silence(),
+        "half_open": lambda f: f.half_open(),
+        "shutdown": lambda f: f.shutdown(notice_seconds=random.uniform(0.2, 3.0)),
+        "max_age": lambda f: f.max_age(seconds=random.uniform(0.1, 5.0)),
+        "slow_acks": lambda f: f.slow_acks(delay_seconds=random.uniform(0.1, 1.5), count=2),
+        "no_acks": lambda f: f.no_acks(count=2),
+        "wrong_acks": lambda f: f.wrong_acks(count=2),
+        "error_acks": lambda f: f.error_acks(count=1),
+        "error_shape": lambda f: f.error_shape(shape=random.choice(("flat", "nested"))),
+        "lose": lambda f: f.lose(stream=stream(), count=random.randint(1, 40)),
+        "repeat": lambda f: f.repeat(stream=stream(), count=random.randint(1, 40)),
+        "swap": lambda f: f.swap(stream=stream(), count=random.randint(1, 10)),
+        "mute": lambda f: f.mute(stream=stream()),
+        "garbage": lambda f: f.garbage(count=random.randint(1, 3)),
+        "hole": lambda f: f.hole(symbol=symbol(), count=random.randint(1, 50)),
+        "relist": relist,
+        "burst": lambda f: f.burst(symbol=symbol(), factor=100, trades=random.randint(50, 900)),
+        "skew": lambda f: f.skew(ms=random.randint(-3000, 3000)),
+        "rest_down": lambda f: f.rest_down(
+            seconds=random.uniform(0.2, 2.0), status=random.choice((0, 500, 503))
+        ),
+        "rest_limit": lambda f: f.rest_limit(count=1, retry_after_seconds=1),
+    }
+
+
+RARE = frozenset({"relist", "half_open", "max_age", "shutdown", "silence"})
+"""These cost seconds each, or a numbering; they come a quarter as often."""
+
+
+async def run(plan: Plan) -> Outcome:
+    """Run it to its end."""
+    random = Random(plan.seed)
+    exchange = Simulator(SimulatedMarket(seed=plan.seed, symbols=SYMBOLS, rate=2.0, history_length=1_000_000))
+    await exchange.start()
+    outcome = Outcome(plan)
+    try:
+        async with _app(plan, exchange) as (process, port):
+            await _campaign(plan, random, exchange, process, port, outcome)
+            outcome.app_ended = process.returncode is not None
+    finally:
+        outcome.exchange = exchange.stats()
+        await exchange.aclose()
+    return outcome
+
+
+@contextlib.asynccontextmanager
+async def _app(plan: Plan, exchange: Simulator) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+    port = free_port()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LIVE_")} | {
+        "LIVE_STREAM_ENABLED": "true",
+        "LIVE_PORT": str(port),
+        "LIVE_BINANCE_WS_URL": exchange.ws_url,
+        "LIVE_BINANCE_REST_URL": exchange.rest_url,
+        "SOAK_TUNING": msgspec.json.encode(tuning(plan)).decode(),
+    }
+    with _log_file(plan) as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tests.soak.serve",
+            cwd=PROJECT_ROOT,
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            await _until_alive(port)
+            yield process, port
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                await process.wait()
+
+
+def _log_file(plan: Plan) -> IO[str]:
+    return open(plan.log or os.devnull, "w", encoding="utf-8")
+
+
+async def _until_alive(port: int) -> None:
+    async with httpx.AsyncClient(trust_env=False) as http, asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                if (await http.get(f"http://127.0.0.1:{port}/healthz")).status_code == 200:
+                    return
+            await asyncio.sleep(0.05)
+
+
+async def _campaign(
+    plan: Plan,
+    random: Random,
+    exchange: Simulator,
+    process: asyncio.subprocess.Process,
+    port: int,
+    outcome: Outcome,
+) -> None:
+    truth = Truth(exchange, SYMBOLS)
+    url = f"ws://127.0.0.1:{port}/ws/markets"
+    outcome.readers = [
+        Reader(
+            f"client {number}",
+            url,
+            SYMBOLS,
+            Random(random.random()),
+            dies_every_seconds=3.0 if number % 5 == 4 else 0.0,
+            changes_every_seconds=2.0 if number % 5 == 3 else 0.0,
+        )
+        for number in range(plan.clients)
+    ]
+    tasks = [asyncio.create_task(reader.run(), name=reader.name) for reader in outcome.readers]
+    sampler = asyncio.create_task(_sample(process.pid, outcome), name="sampler")
+    try:
+        await _all_started(outcome.readers)
+        await _inject(plan, random, exchange, truth, outcome)
+        outcome.injected = dict(exchange.faults.injected)
+        exchange.faults.clear()
+        newest = {symbol: truth.newest(symbol) for symbol in SYMBOLS}
+        outcome.unsettled = await _settled(outcome.readers, newest)
+        outcome.metrics = await _metrics(port)
+    finally:
+        for task in (*tasks, sampler):
+            task.cancel()
+        await asyncio.gather(*tasks, sampler, return_exceptions=True)
+    for reader in outcome.readers:
+        verdict = outcome.verdicts[reader.name] = Verdict()
+        for symbol in SYMBOLS:
+            verdict.add(judge(reader.events[symbol], truth.numberings(symbol), newest[symbol]))
+
+
+async def _all_started(readers: list[Reader]) -> None:
+    await eventually(
+        lambda: all(reader.events[symbol] for reader in readers for symbol in SYMBOLS), 30, because="a start"
+    )
+
+
+async def _inject(plan: Plan, random: Random, exchange: Simulator, truth: Truth, outcome: Outcome) -> None:
+    kinds = schedule(random, truth)
+    names = [name for name in kinds for _ in range(1 if name in RARE else 4)]
+    order = list(kinds) + random.choices(
+        names, k=max(0, plan.faults - len(kinds))
+    )  # every kind at least once
+    order = order[: plan.faults]
+    random.shuffle(order)
+    start = time.monotonic()
+    for number, name in enumerate(order):
+        due = start + plan.seconds * (number + random.random()) / len(order)
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        kinds[name](exchange.faults)
+        outcome.fault_times.append((time.monotonic() - start, name))
+
+
+async def _settled(readers: list[Reader], newest: dict[str, int]) -> list[str]:
+    """Wait until every client has what was traded up to the end of the faults; return who has not."""
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while True:
+        late = [
+            f"{reader.name} has {symbol} up to {reader.reached(symbol)} of {newest[symbol]}"
+            for reader in readers
+            for symbol in SYMBOLS
+            if reader.reached(symbol) < newest[symbol]
+        ]
+        if not late or time.monotonic() > deadline:
+            return late
+        await asyncio.sleep(0.1)
+
+
+async def _sample(pid: int, outcome: Outcome) -> None:
+    start = time.monotonic()
+    while True:
+        with contextlib.suppress(OSError, StopIteration):
+            outcome.memory_kb.append((time.monotonic() - start, _resident_kb(pid)))
+        received = sum(len(events) for reader in outcome.readers for events in reader.events.values())
+        outcome.received.append((time.monotonic() - start, received))
+        await asyncio.sleep(_SAMPLE_SECONDS)
+
+
+def _resident_kb(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+
+
+async def _metrics(port: int) -> dict[str, float]:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        text = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
+    found: Counter[str] = Counter()
+    for line in text.splitlines():
+        if not line.startswith("#") and 'exchange="simulator"' not in line:
+            name, _, value = line.rpartition(" ")
+            found[name.partition("{")[0]] += float(value)  # type: ignore[assignment]
+    return dict(found)

@@ -1,0 +1,161 @@
+"""What the simulated exchange really traded, numbering by numbering, and the verdict on a client."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from livemarkets.simulator import Simulator
+from livemarkets.simulator.history import History
+
+UNIT_DIGITS = 8
+
+
+@dataclass
+class Event:
+    """What a client got: a trade, or the declaration of a hole."""
+
+    kind: str
+    first: int
+    last: int
+    text: str = ""
+    """Price and size of a trade, the cause of a hole."""
+
+
+@dataclass
+class Verdict:
+    """One client's record of one symbol held against the truth."""
+
+    received: int = 0
+    backfilled: int = 0
+    lost: int = 0
+    repeated: int = 0
+    disordered: int = 0
+    altered: int = 0
+    falsely_declared: int = 0
+    """Declared as not existing at the exchange, though they do."""
+    declared: Counter[str] = field(default_factory=Counter)
+    """Trades, by the cause of the gap that declared them."""
+    avoidable: int = 0
+    """Declared as not to be had, though REST still served them: those of the present numbering."""
+    renumbered: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, other: Verdict) -> None:
+        """Add another record's figures."""
+        for name in (
+            "received",
+            "backfilled",
+            "lost",
+            "repeated",
+            "disordered",
+            "altered",
+            "falsely_declared",
+            "avoidable",
+            "renumbered",
+        ):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.declared += other.declared
+        self.examples = (self.examples + other.examples)[:20]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is wrong that was not declared."""
+        return not (
+            self.lost
+            or self.repeated
+            or self.disordered
+            or self.altered
+            or self.falsely_declared
+            or self.avoidable
+        )
+
+
+class Truth:
+    """The trades of every symbol. A relisting begins a new numbering, so the old one is kept here."""
+
+    def __init__(self, exchange: Simulator, symbols: tuple[str, ...]) -> None:
+        self._exchange = exchange
+        self._symbols = symbols
+        self._numberings: dict[str, list[dict[int, str]]] = {symbol: [] for symbol in symbols}
+
+    def close_numbering(self, symbol: str) -> None:
+        """Keep what was traded so far; to be called before a relisting."""
+        self._numberings[symbol].append(self._present(symbol))
+
+    def newest(self, symbol: str) -> int:
+        """Return the newest trade id of the present numbering."""
+        recent = self._history(symbol).recent(1)
+        return recent[0].id if recent else -1
+
+    def numberings(self, symbol: str) -> list[dict[int, str]]:
+        """Return price and size by id, for every numbering, oldest first."""
+        return [*self._numberings[symbol], self._present(symbol)]
+
+    def _history(self, symbol: str) -> History:
+        return self._exchange.source.history(symbol, self._exchange.now_ms())
+
+    def _present(self, symbol: str) -> dict[int, str]:
+        return {
+            trade.id: f"{_digits(trade.price)} {_digits(trade.size)}"
+            for trade in self._history(symbol).trades
+        }
+
+
+def judge(events: list[Event], numberings: list[dict[int, str]], newest: int) -> Verdict:
+    """Hold what one client got of one symbol against the truth, up to the id `newest`."""
+    verdict = Verdict()
+    expected: int | None = None
+    at = _first_numbering(events, numberings)
+    seen: set[int] = set()
+    for event in events:
+        if event.kind == "trade":
+            verdict.received += 1
+            verdict.backfilled += event.text.endswith("backfilled")
+            if expected is not None and event.first != expected:
+                _complain(verdict, event, expected, seen)
+            if numberings[at].get(event.first) != event.text.removesuffix(" backfilled"):
+                verdict.altered += 1
+                verdict.examples.append(f"altered: {event}, truly {numberings[at].get(event.first)}")
+            seen.add(event.first)
+        elif event.last < event.first:
+            verdict.renumbered += 1
+            at, seen = min(at + 1, len(numberings) - 1), set()
+        else:
+            verdict.declared[event.text] += event.last - event.first + 1
+            if expected is not None and event.first != expected:
+                _complain(verdict, event, expected, seen)
+            if event.text != "venue" and at == len(numberings) - 1:
+                verdict.avoidable += sum(1 for i in numberings[at] if event.first <= i <= event.last)
+                verdict.examples.append(f"declared though it could be had: {event}")
+            if event.text == "venue":
+                verdict.falsely_declared += sum(1 for i in numberings[at] if event.first <= i <= event.last)
+        expected = (
+            event.last + 1 if expected is None or event.last < event.first else max(expected, event.last + 1)
+        )
+    if at == len(numberings) - 1 and expected is not None and expected <= newest:
+        verdict.lost += newest + 1 - expected
+        verdict.examples.append(f"the end is missing: {expected} to {newest}")
+    return verdict
+
+
+def _first_numbering(events: list[Event], numberings: list[dict[int, str]]) -> int:
+    first = next((event for event in events if event.kind == "trade"), None)
+    if first is None:
+        return 0
+    text = first.text.removesuffix(" backfilled")
+    return next((at for at, trades in enumerate(numberings) if trades.get(first.first) == text), 0)
+
+
+def _complain(verdict: Verdict, event: Event, expected: int, seen: set[int]) -> None:
+    if event.first > expected:
+        verdict.lost += event.first - expected
+    elif event.first in seen:
+        verdict.repeated += 1
+    else:
+        verdict.disordered += 1
+    verdict.examples.append(f"expected {expected}, got {event}")
+
+
+def _digits(units: int) -> str:
+    return f"{units // 10**UNIT_DIGITS}.{units % 10**UNIT_DIGITS:0{UNIT_DIGITS}d}"

@@ -42,7 +42,7 @@ def shell(services: PageServices, *, path: str, has_strip: bool = False) -> Iter
             if is_on:
                 _navigation_link("Labs", "/labs", path)
         with ui.element("div").classes("shell-tools"):
-            badge = ConnectionBadge() if is_on else None
+            badge = ConnectionBadge(has_age=has_strip) if is_on else None
             ThemeToggle()
     strip = MarketStrip() if has_strip else None
     with ui.element("main") as main:

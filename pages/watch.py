@@ -21,7 +21,7 @@ MAX_UNKNOWN_NAMED = 3
 """Unlisted symbols of an address that get a message of their own."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class PageSubscriber:
     """The token under which one open page subscribes. It refers to nothing, so it keeps nothing alive."""
 

@@ -9,7 +9,7 @@ export default {
         <span class="dot" aria-hidden="true"></span>
         <span class="badge-name">{{ shownLabel }}</span><span class="badge-word">{{ shownWord }}</span>
         <span v-if="tag" class="tag">{{ tag }}</span>
-        <span class="badge-age" :aria-label="age ? 'last trade ' + age + ' ago' : undefined">{{ age }}</span>
+        <span v-if="hasAge" class="badge-age" :aria-label="age ? 'last trade ' + age + ' ago' : undefined">{{ age }}</span>
       </button>
       <div v-if="isOpen" class="badge-panel" role="dialog" aria-label="Connections">
         <section v-for="item in exchanges" :key="item.exchange">
@@ -28,6 +28,7 @@ export default {
     asked: { type: String, default: "" },
     shown: { type: String, default: "" },
     tag: { type: String, default: "" },
+    hasAge: { type: Boolean, default: false },
     now: { type: Number, default: 0 },
   },
   data() {

@@ -32,10 +32,15 @@ class MarketStrip(ui.element, component="market_strip.js", dependencies=["market
 
 
 class ConnectionBadge(ui.element, component="connection_badge.js", dependencies=["market_kit.js"]):
-    """The state of the exchange in the header; pressing it opens what is behind it."""
+    """The state of the exchange in the header; pressing it opens what is behind it.
 
-    def __init__(self) -> None:
+    Args:
+        has_age: whether the page shows trades, so that there is an age of the last one.
+    """
+
+    def __init__(self, *, has_age: bool) -> None:
         super().__init__()
+        self._props["hasAge"] = has_age
         self.statuses: tuple[ExchangeStatus, ...] = ()
         self.shown = ""
         self.asked = ""

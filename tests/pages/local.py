@@ -11,8 +11,11 @@ import time
 from collections.abc import Iterable
 from decimal import Decimal
 
-from fastapi import FastAPI
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from loguru import logger
 from nicegui import ui
+from starlette.middleware.base import RequestResponseEndpoint
 
 import pages
 from livemarkets.models import TRADES, ExchangeState, ExchangeStatus, StreamKey, SymbolInfo, TradeTick
@@ -20,6 +23,8 @@ from livemarkets.settings import Settings
 from livemarkets.stores import FeedStore, LatestPriceStore
 from livemarkets.subscriptions import SubscriptionManager
 from livemarkets.symbols import SymbolDirectory
+from pages.watch import PageSubscriber
+from tests.helpers import eventually
 
 PRICES = {
     "BTCUSDT": ("BTC", "USDT", "61837.63", "0.01", "0.00001"),
@@ -145,8 +150,10 @@ class RunningServices(LocalServices):
     def now_ms(self) -> int:
         return int(time.time() * 1000)
 
-    async def run(self) -> None:
-        """Trade what is wanted, until cancelled."""
+    async def run(self, server: uvicorn.Server) -> None:
+        """Say when the pages are served, then trade what is wanted, until cancelled."""
+        await eventually(lambda: server.started)
+        logger.info("serving")
         turn_seconds = 0.02
         due = 0.0
         while True:
@@ -180,8 +187,8 @@ def _status(
 
 
 CONTENT_SECURITY_POLICY = (
-    b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline';"
-    b" img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'"
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline';"
+    " img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'"
 )
 
 
@@ -194,14 +201,17 @@ def build(services: RunningServices) -> FastAPI:
         services.set_status(exchange, ExchangeState(state), reason or None, retry_ms or None)
 
     @app.get("/control/wanted")
-    async def wanted() -> list[str]:
+    async def wanted(client_id: str) -> list[str]:
         keys = [key for exchange in services.exchanges() for key in services.manager.wanted(exchange)]
-        return sorted(f"{key.exchange}:{key.symbol}" for key in keys)
+        page = PageSubscriber(client_id)
+        return sorted(
+            f"{key.exchange}:{key.symbol}" for key in keys if page in services.manager.subscribers(key)
+        )
 
     @app.middleware("http")
-    async def guard(request, call_next):  # type: ignore[no-untyped-def]
+    async def guard(request: Request, call_next: RequestResponseEndpoint) -> Response:
         response = await call_next(request)
-        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY.decode()
+        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         return response
 
     pages.register(services)
@@ -211,14 +221,13 @@ def build(services: RunningServices) -> FastAPI:
 
 async def serve(port: int, services: RunningServices) -> None:
     """Serve until the process is told to end."""
-    import uvicorn
-
     config = uvicorn.Config(
         build(services), port=port, ws="websockets-sansio", log_level="warning", ws_per_message_deflate=False
     )
-    trading = asyncio.create_task(services.run(), name="trading")
+    server = uvicorn.Server(config)
+    trading = asyncio.create_task(services.run(server), name="trading")
     try:
-        await uvicorn.Server(config).serve()
+        await server.serve()
     finally:
         trading.cancel()
 

@@ -1,0 +1,348 @@
+"""The pages in a real Chromium, on a small application whose states are set over HTTP."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
+
+from tests.helpers import free_port
+from tests.pages.browser import PHONE, Tab, browser, soon, tab
+from tests.running import running_process
+
+# The lines of the tape move down: that is what a tape does. Nothing else may move by itself.
+WATCH_SHIFTS = """
+window.shifts = [];
+const noteShifts = (list) => list.getEntries().forEach((entry) => entry.sources
+    .filter((source) => source.node && !source.node.parentElement?.closest('.tape-lines'))
+    .forEach((source) => window.shifts.push(source.node.className || source.node.textContent)));
+new PerformanceObserver(noteShifts).observe({type: 'layout-shift'});
+"""
+
+
+# One server and one browser for the whole file: to start either takes longer than most of the tests.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def base() -> AsyncIterator[str]:
+    """The address of the small application."""
+    port = free_port()
+    arguments = ("-m", "tests.pages.local", "--port", str(port), "--trades-per-second", "100")
+    async with running_process(*arguments) as process:
+        await process.says("serving")
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chrome(chromium: str) -> AsyncIterator[Browser]:
+    async with browser(chromium) as opened:
+        yield opened
+
+
+async def set_status(shown: Tab, state: str, **parameters: Any) -> None:
+    query = "&".join(
+        f"{name}={value}" for name, value in {"exchange": "binance", "state": state, **parameters}.items()
+    )
+    assert (await shown.page.request.post(f"{shown.base}/control/status?{query}")).ok
+
+
+async def wanted(shown: Tab) -> list[str]:
+    """What this page, and no other that may linger, wants."""
+    client_id = await shown.run("window.clientId")
+    return list(
+        await (await shown.page.request.get(f"{shown.base}/control/wanted?client_id={client_id}")).json()
+    )
+
+
+async def has_price(shown: Tab, symbol: str) -> str:
+    """Wait for a price of the row, and return it."""
+    return str(await soon(lambda: shown.price(symbol), because=f"{symbol} has a price"))
+
+
+async def test_prices_move_without_moving_anything_else(chrome: Browser, base: str) -> None:
+    async with tab(chrome, base) as shown:
+        await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT,SHIBUSDT")
+        first = await has_price(shown, "BTCUSDT")
+        await has_price(shown, "SHIBUSDT")
+        await shown.run(WATCH_SHIFTS)
+
+        async def has_moved() -> bool:
+            return await shown.price("BTCUSDT") != first
+
+        await soon(has_moved, because="the price moves")
+        await soon(lambda: shown.text(".tape-line"), because="the tape runs")
+        assert re.fullmatch(r"6\d,\d{3}\.\d{2}", await shown.price("BTCUSDT"))
+        assert re.fullmatch(r"0\.0000\d{4}", await shown.price("SHIBUSDT"))
+        assert await shown.symbols() == ["BTCUSDT", "ETHUSDT", "SHIBUSDT"]
+        assert re.fullmatch(r"\d\.\d s", await shown.text("tr[data-symbol=BTCUSDT] .col-age"))
+        assert await shown.run("window.shifts") == []
+        assert await shown.run("document.documentElement.lang") == "en-US"
+        assert await shown.run(
+            "[...document.querySelectorAll('thead th')].every(cell => cell.scope === 'col')"
+        )
+
+
+async def test_decimal_points_stand_under_each_other(chrome: Browser, base: str) -> None:
+    """Where the point of each price is, in px from the right of the grid."""
+    points = """() => [...document.querySelectorAll('.market-grid .price')].map(price => {
+        const walker = document.createTreeWalker(price, NodeFilter.SHOW_TEXT);
+        for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+            const at = node.data.indexOf('.');
+            if (at < 0) continue;
+            const range = document.createRange();
+            range.setStart(node, at);
+            range.setEnd(node, at + 1);
+            return Math.round(range.getBoundingClientRect().left);
+        }
+    })"""
+    async with tab(chrome, base) as shown:
+        await shown.goto("/labs?symbols=BTCUSDT,XRPUSDT,SHIBUSDT")
+        for symbol in ("BTCUSDT", "XRPUSDT", "SHIBUSDT"):
+            await has_price(shown, symbol)
+
+        async def are_aligned() -> bool:
+            found = await shown.run(points)
+            return bool(max(found) - min(found) <= 1)
+
+        await soon(are_aligned)
+
+
+async def test_symbols_are_added_and_removed_with_the_keyboard(chrome: Browser, base: str) -> None:
+    async with tab(chrome, base) as shown:
+        await shown.goto("/labs?symbols=BTCUSDT")
+        await has_price(shown, "BTCUSDT")
+        keyboard, box = shown.page.keyboard, shown.page.locator("[role=combobox]")
+
+        await keyboard.press("/")
+        await keyboard.type("eth")
+
+        async def are_found() -> bool:
+            return await shown.texts("[role=option] .pair") == ["ETH/BTC", "ETH/USDT"]
+
+        await soon(are_found)
+        await keyboard.press("ArrowDown")
+        assert await box.get_attribute("aria-activedescendant") == await shown.page.locator(
+            "[role=option][aria-selected=true]"
+        ).get_attribute("id")
+        await keyboard.press("Enter")
+
+        assert await has_price(shown, "ETHUSDT")
+        assert await shown.symbols() == ["BTCUSDT", "ETHUSDT"]
+        await shown.page.wait_for_url("**/labs?exchange=binance&symbols=BTCUSDT,ETHUSDT")
+        assert await wanted(shown) == ["binance:BTCUSDT", "binance:ETHUSDT"]
+        assert await box.input_value() == ""
+
+        await keyboard.press("Escape")
+        await shown.page.locator("tr[data-symbol=BTCUSDT]").focus()
+        await keyboard.press("ArrowDown")
+        await keyboard.press("Enter")
+        await shown.page.locator("tr[data-symbol=ETHUSDT][aria-selected=true]").wait_for()
+        await keyboard.press("Delete")
+        await shown.page.locator("tr[data-symbol=ETHUSDT]").wait_for(state="detached")
+        assert await wanted(shown) == ["binance:BTCUSDT"]
+
+
+async def test_what_is_typed_fast_is_what_is_added(chrome: Browser, base: str) -> None:
+    """Enter before the answer of the search takes the text, not an earlier hit."""
+    async with tab(chrome, base) as shown:
+        await shown.goto("/labs?symbols=BTCUSDT")
+        await has_price(shown, "BTCUSDT")
+
+        await shown.page.keyboard.press("/")
+        await shown.page.keyboard.type("SOLUSDT")
+        await shown.page.keyboard.press("Enter")
+        assert await has_price(shown, "SOLUSDT")
+
+        await shown.page.keyboard.type("BTCUSD,<b>x</b>")
+        await shown.page.keyboard.press("Enter")
+        await shown.page.get_by_text("does not list “BTCUSD”").wait_for()
+        await shown.page.get_by_text("“<b>x</b>” cannot be a symbol").wait_for()
+        assert await shown.symbols() == ["BTCUSDT", "SOLUSDT"]
+
+
+async def test_the_tape_is_bounded_can_be_held_and_filtered(chrome: Browser, base: str) -> None:
+    async with tab(chrome, base) as shown:
+        await shown.goto("/labs?symbols=BTCUSDT")
+        lines = shown.page.locator(".tape-lines > *")
+
+        async def is_full() -> bool:
+            return await lines.count() >= 200
+
+        await soon(is_full, 15)
+        assert await lines.count() == 200
+
+        await shown.page.get_by_role("button", name="pause").click()
+        await shown.page.get_by_text(re.compile(r"Paused · \+\d+ new")).wait_for()
+        held = await shown.texts(".tape-line")
+        await shown.page.get_by_text(re.compile(r"\+[1-9]\d+ new")).wait_for()
+        assert await shown.texts(".tape-line") == held
+        await shown.page.get_by_role("button", name="resume").click()
+
+        async def goes_on() -> bool:
+            return await shown.text(".tape-line") != held[0]
+
+        await soon(goes_on)
+        await shown.page.get_by_label("min size").fill("0.03")
+
+        async def is_filtered() -> bool:
+            sizes = await shown.texts(".tape-size")
+            return bool(sizes) and all(float(size) >= 0.03 for size in sizes)
+
+        await soon(is_filtered)
+        await shown.page.get_by_label("min size").fill("much")
+        await shown.page.get_by_text("That is not a size").wait_for()
+
+
+async def test_every_state_says_what_is_why_and_what_comes(chrome: Browser, base: str) -> None:
+    async with tab(chrome, base) as shown:
+        await shown.goto("/labs?symbols=BTCUSDT")
+        await has_price(shown, "BTCUSDT")
+        strip = shown.page.locator(".market-strip")
+        await strip.get_by_text("Binance is live.").wait_for()
+
+        await set_status(shown, "stale", reason="no trade for 30 s")
+        await strip.get_by_text("Binance is silent.").wait_for()
+        grid = shown.page.locator(".market-grid[data-tone=stale]")
+        await grid.wait_for()
+
+        await set_status(shown, "down", reason="name lookup failed", retry_ms=60_000)
+        await strip.get_by_text("cannot be reached (name lookup failed)").wait_for()
+        await strip.get_by_text(re.compile(r"Trying again in \d+ s\.")).wait_for()
+        await shown.page.locator(".badge-button").click()
+        panel = shown.page.get_by_role("dialog", name="Connections")
+        assert "name lookup failed" in await panel.inner_text()
+        await shown.page.keyboard.press("Escape")
+        await panel.wait_for(state="detached")
+
+        await strip.get_by_text("SIMULATED PRICES.").wait_for()
+        await shown.page.locator("tr[data-symbol=BTCUSDT] .tag", has_text="simulated").wait_for()
+        assert "simulated" in await shown.text(".connection-badge")
+        assert "simulated" in await shown.text(".trade-tape")
+
+        async def wants_both() -> bool:
+            return await wanted(shown) == ["binance:BTCUSDT", "simulator:BTCUSDT"]
+
+        await soon(wants_both)
+
+        await set_status(shown, "live")
+        await strip.get_by_text("Binance is live.").wait_for()
+        await shown.page.locator("tr[data-symbol=BTCUSDT] .tag").wait_for(state="detached")
+        assert await wanted(shown) == ["binance:BTCUSDT"]
+
+
+async def test_a_page_that_lost_its_connection_goes_on(chrome: Browser, base: str) -> None:
+    async with tab(chrome, base) as shown:
+        await shown.goto("/labs?symbols=BTCUSDT")
+        await has_price(shown, "BTCUSDT")
+        await shown.run("window.kept = true; window.socket.io.engine.close()")
+
+        before = await shown.price("BTCUSDT")
+
+        async def has_moved() -> bool:
+            return await shown.price("BTCUSDT") != before
+
+        await soon(has_moved, 10, because="prices move again")
+        assert await shown.run("window.kept"), "without a reload"
+        assert await wanted(shown) == ["binance:BTCUSDT"]
+
+
+async def test_a_hidden_tab_is_sent_nothing_and_catches_up(chrome: Browser, base: str) -> None:
+    hide = (
+        "hidden => { Object.defineProperty(document, 'hidden', {configurable: true, get: () => hidden});"
+        " document.dispatchEvent(new Event('visibilitychange')) }"
+    )
+    async with tab(chrome, base) as shown:
+        await shown.goto("/labs?symbols=BTCUSDT")
+        await has_price(shown, "BTCUSDT")
+        await shown.page.evaluate(hide, True)
+        await shown.run("window.messages = 0; window.socket.on('run_javascript', () => window.messages += 1)")
+        await shown.page.wait_for_timeout(500)  # what was on its way has arrived
+        await shown.run("window.messages = 0")
+        await shown.page.wait_for_timeout(1000)  # four flushes
+        assert await shown.run("window.messages") == 0
+
+        before = await shown.price("BTCUSDT")
+        await shown.page.evaluate(hide, False)
+
+        async def has_moved() -> bool:
+            return await shown.price("BTCUSDT") != before
+
+        await soon(has_moved)
+
+
+async def test_the_theme_begins_with_the_system_and_is_kept_in_the_browser(
+    chrome: Browser, base: str
+) -> None:
+    async with tab(chrome, base, color_scheme="light") as shown:
+        await shown.goto("/")
+        assert await shown.run("document.documentElement.dataset.theme") == "light"
+        await shown.page.emulate_media(color_scheme="dark")
+        await shown.page.locator("html[data-theme=dark]").wait_for()
+
+        toggle = shown.page.locator(".theme-toggle")
+        await toggle.click()
+        assert "light" in str(await toggle.get_attribute("aria-label"))
+        await shown.page.reload()
+        assert await shown.run("document.documentElement.dataset.theme") == "light"
+        assert await shown.run("getComputedStyle(document.body).backgroundColor") == "rgb(246, 247, 249)"
+        await toggle.click()
+        await toggle.click()
+        assert await shown.run("localStorage.length") == 0, "as the system has it needs nothing kept"
+
+
+async def test_reduced_motion_gets_a_still_mark(chrome: Browser, base: str) -> None:
+    async with tab(chrome, base, reduced_motion="reduce") as shown:
+        await shown.goto("/labs?symbols=BTCUSDT")
+
+        await shown.page.locator(".col-last[data-mark]").first.wait_for()
+        assert await shown.run("document.getAnimations().length") == 0
+
+
+async def test_a_phone_shows_the_essence_and_the_rest_on_tap(chrome: Browser, base: str) -> None:
+    async with tab(chrome, base, viewport=PHONE, has_touch=True) as shown:
+        await shown.goto("/labs?symbols=BTCUSDT,SHIBUSDT")
+        await has_price(shown, "SHIBUSDT")
+        row = shown.page.locator("tr[data-symbol=SHIBUSDT]")
+        assert await row.locator(".col-size").is_hidden()
+        box = await row.bounding_box()
+        assert box is not None
+        assert box["height"] >= 44
+
+        await row.tap()
+
+        await row.locator(".col-size").wait_for(state="visible")
+        assert await shown.run("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_the_first_tab_stop_leads_to_the_content(chrome: Browser, base: str) -> None:
+    async with tab(chrome, base) as shown:
+        await shown.goto("/")
+        await shown.page.locator("main h1").wait_for()
+        await shown.page.keyboard.press("Tab")
+        assert await shown.run("document.activeElement.textContent") == "Skip to content"
+        await shown.page.keyboard.press("Enter")
+        assert await shown.run("document.activeElement.tagName") == "MAIN"
+
+
+async def test_an_example_can_be_copied_and_a_view_shared(chrome: Browser, base: str) -> None:
+    async with tab(chrome, base, permissions=["clipboard-read", "clipboard-write"]) as shown:
+        await shown.goto("/")
+        await shown.page.get_by_role("button", name="Copy").first.click()
+        await shown.page.get_by_text("Copied").wait_for()
+        code = await shown.run("navigator.clipboard.readText()")
+        compile(code, "the Python example", "exec")
+        assert shown.base.replace("http", "ws") + "/ws/markets" in code
+
+        await shown.goto("/labs?symbols=ETHUSDT")
+        await has_price(shown, "ETHUSDT")
+        await shown.page.get_by_role("button", name="Share").click()
+        await shown.page.get_by_text("Copied").wait_for()
+        assert (
+            await shown.run("navigator.clipboard.readText()")
+            == f"{base}/labs?exchange=binance&symbols=ETHUSDT"
+        )

@@ -22,6 +22,8 @@ from livemarkets.models import ExchangeName, ExchangeState, TradeTick
 __all__ = ["BinanceClient", "ClientStatus", "ClientTimings"]
 
 _COMPLAINT_SECONDS = 60.0
+_AMPLE = 0.7
+"""Connections are merged only when the rest stays this full at most, so that they do not split again soon."""
 
 
 class ClientTimings(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +83,7 @@ class BinanceClient:
         self._now_ms = now_ms
         self._shards: list[Shard] = []
         self._shard_of: dict[str, Shard] = {}
+        self._moving: dict[str, Shard] = {}  # symbol -> the shard that it leaves
         self._limiter = LogLimiter(interval_seconds=_COMPLAINT_SECONDS, clock=clock)
         self._wake = asyncio.Event()
         self._is_closing = False
@@ -101,6 +104,9 @@ class BinanceClient:
         shard = self._shard_of.pop(symbol, None)
         if shard is not None:
             shard.remove(symbol)
+            if source := self._moving.pop(symbol, None):
+                source.remove(symbol)
+            self._rebalance()
             self.handle_change()
 
     def resubscribe(self, symbol: str) -> None:
@@ -160,6 +166,30 @@ class BinanceClient:
             started = len(self._shards)
             await self._wake.wait()
 
+    def _rebalance(self) -> None:
+        """Empty the shard with the fewest symbols when the others have ample room: a connection less to keep.
+
+        The symbols go over make before break: a shard lets one go when the other has it acknowledged.
+        """
+        busy = [shard for shard in self._shards if shard.symbols]
+        if len(busy) < 2 or self._moving:
+            return
+        source = min(busy, key=lambda shard: len(shard.symbols))
+        ample = int(self._timings.streams_per_connection * _AMPLE)
+        places = [shard for shard in busy if shard is not source for _ in range(ample - len(shard.symbols))]
+        if len(places) < len(source.symbols):
+            return
+        for symbol, target in zip(list(source.symbols), places, strict=False):
+            self._moving[symbol] = source
+            self._shard_of[symbol] = target
+            target.add(symbol)
+
+    def _finish_moves(self) -> None:
+        for symbol, source in list(self._moving.items()):
+            if self._shard_of[symbol].is_acknowledged(symbol):
+                del self._moving[symbol]
+                source.remove(symbol)
+
     def _has_room(self, shard: Shard) -> bool:
         return len(shard.symbols) < self._timings.streams_per_connection
 
@@ -201,6 +231,8 @@ class BinanceClient:
 
     def handle_change(self) -> None:
         """Work out the status again, and tell when it changed. The one place that changes it."""
+        if self._moving:
+            self._finish_moves()
         status = self._assess()
         if self._is_closing or status == self.status:
             return

@@ -106,45 +106,76 @@ def judge(events: list[Event], numberings: list[dict[int, str]], newest: int) ->
     """Hold what one client got of one symbol against the truth, up to the id `newest`."""
     verdict = Verdict()
     expected: int | None = None
-    at = _first_numbering(events, numberings)
-    seen: set[int] = set()
+    at, seen = 0, set[int]()
+    is_new = True  # a numbering begins here; which one, its first trade tells
     for event in events:
         if event.kind == "trade":
-            verdict.received += 1
-            verdict.backfilled += event.text.endswith("backfilled")
-            if expected is not None and event.first != expected:
-                _complain(verdict, event, expected, seen)
-            if numberings[at].get(event.first) != event.text.removesuffix(" backfilled"):
-                verdict.altered += 1
-                verdict.examples.append(f"altered: {event}, truly {numberings[at].get(event.first)}")
-            seen.add(event.first)
+            if is_new:
+                found = _numbering_of(event, numberings, at)
+                at, seen, is_new = found, seen if found == at else set(), False
+            _judge_trade(verdict, event, expected, numberings, at, seen)
         elif event.last < event.first:
             verdict.renumbered += 1
-            at, seen = min(at + 1, len(numberings) - 1), set()
+            is_new, expected = True, None
         else:
-            verdict.declared[event.text] += event.last - event.first + 1
-            if expected is not None and event.first != expected:
-                _complain(verdict, event, expected, seen)
-            if event.text != "venue" and at == len(numberings) - 1:
-                verdict.avoidable += sum(1 for i in numberings[at] if event.first <= i <= event.last)
-                verdict.examples.append(f"declared though it could be had: {event}")
-            if event.text == "venue":
-                verdict.falsely_declared += sum(1 for i in numberings[at] if event.first <= i <= event.last)
-        expected = (
-            event.last + 1 if expected is None or event.last < event.first else max(expected, event.last + 1)
-        )
+            _judge_gap(verdict, event, expected, numberings, at, seen)
+        reached = event.last + 1
+        expected = reached if expected is None else max(expected, reached)
     if at == len(numberings) - 1 and expected is not None and expected <= newest:
         verdict.lost += newest + 1 - expected
         verdict.examples.append(f"the end is missing: {expected} to {newest}")
     return verdict
 
 
-def _first_numbering(events: list[Event], numberings: list[dict[int, str]]) -> int:
-    first = next((event for event in events if event.kind == "trade"), None)
-    if first is None:
-        return 0
-    text = first.text.removesuffix(" backfilled")
-    return next((at for at, trades in enumerate(numberings) if trades.get(first.first) == text), 0)
+def _judge_trade(
+    verdict: Verdict,
+    event: Event,
+    expected: int | None,
+    numberings: list[dict[int, str]],
+    at: int,
+    seen: set[int],
+) -> None:
+    verdict.received += 1
+    verdict.backfilled += event.text.endswith("backfilled")
+    if expected is not None and event.first != expected:
+        _complain(verdict, event, expected, seen)
+    elif event.first in seen:
+        verdict.repeated += 1
+        verdict.examples.append(f"again: {event}")
+    seen.add(event.first)
+    truly = numberings[at].get(event.first)
+    is_last_moment = at < len(numberings) - 1 and event.first > max(numberings[at], default=0)
+    if truly != event.text.removesuffix(" backfilled") and not (truly is None and is_last_moment):
+        verdict.altered += 1
+        verdict.examples.append(f"altered: {event}, truly {truly}")
+
+
+def _judge_gap(
+    verdict: Verdict,
+    event: Event,
+    expected: int | None,
+    numberings: list[dict[int, str]],
+    at: int,
+    seen: set[int],
+) -> None:
+    verdict.declared[event.text] += event.last - event.first + 1
+    if expected is not None and event.first != expected:
+        _complain(verdict, event, expected, seen)
+    existing = sum(1 for trade_id in numberings[at] if event.first <= trade_id <= event.last)
+    if event.text == "venue":
+        verdict.falsely_declared += existing
+    elif at == len(numberings) - 1:
+        verdict.avoidable += existing
+        verdict.examples.append(f"declared though it could be had: {event}")
+
+
+def _numbering_of(event: Event, numberings: list[dict[int, str]], at: int) -> int:
+    """Which numbering a trade belongs to, not before `at`; a relisting is over before its history is taken."""
+    text = event.text.removesuffix(" backfilled")
+    for number in range(at, len(numberings)):
+        if numberings[number].get(event.first) == text:
+            return number
+    return min(at + 1, len(numberings) - 1)
 
 
 def _complain(verdict: Verdict, event: Event, expected: int, seen: set[int]) -> None:

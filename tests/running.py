@@ -70,6 +70,32 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
+async def serving(web: Any, **options: Any) -> AsyncIterator[tuple[uvicorn.Server, int]]:
+    """Serve an ASGI app the way `main.py` does, on a free port; options are uvicorn's."""
+    defaults: dict[str, Any] = {
+        "ws": PreframedProtocol,
+        "ws_per_message_deflate": False,
+        "ws_max_size": 1_048_576,
+        "log_config": None,
+        "access_log": False,
+        "timeout_graceful_shutdown": 5,
+    }
+    server = _Server(uvicorn.Config(web, **(defaults | options)))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        task = asyncio.create_task(server.serve(sockets=[listener]), name="server under test")
+        try:
+            async with asyncio.timeout(10):
+                while not server.started:
+                    assert not task.done(), "the server did not start"
+                    await asyncio.sleep(0.005)
+            yield server, listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            async with asyncio.timeout(15):
+                await task
+
+
+@contextlib.asynccontextmanager
 async def running_app(
     settings: Settings,
     *,
@@ -88,29 +114,12 @@ async def running_app(
     """
     services = app.build(settings, tuning=tuning)
     prepare(services)
-    options: dict[str, Any] = {
-        "ws": PreframedProtocol,
-        "ws_per_message_deflate": False,
-        "ws_max_size": 1_048_576,
-        "log_config": None,
-        "access_log": False,
-        "timeout_graceful_shutdown": 5,
-    }
-    server = _Server(uvicorn.Config(app.create_app(services), **(options | server_options)))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        task = asyncio.create_task(server.serve(sockets=[listener]), name="server under test")
-        running = RunningApp(services, server, listener.getsockname()[1])
+    async with serving(app.create_app(services), **server_options) as (server, port):
+        running = RunningApp(services, server, port)
         try:
-            async with asyncio.timeout(10):
-                while not server.started:
-                    assert not task.done(), "the server did not start"
-                    await asyncio.sleep(0.005)
             yield running
         finally:
-            server.should_exit = True
             await running.aclose()
-            async with asyncio.timeout(15):
-                await task
 
 
 @contextlib.asynccontextmanager

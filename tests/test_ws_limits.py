@@ -111,7 +111,9 @@ async def test_too_many_messages_are_ignored_and_the_client_is_told(app: Running
             return True
         return False
 
-    assert await eventually(answered), "a client that calms down is heard again"
+    async with asyncio.timeout(5):  # a client that calms down is heard again
+        while not await answered():
+            pass
 
 
 @both_ways_out

@@ -1,0 +1,143 @@
+"""The shipped application in a real Chromium: `main.py`, with an exchange of ours in Binance's place."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+from playwright.async_api import Browser
+
+from livemarkets.simulator import SimulatedMarket, Simulator, VenueLimits
+from tests.helpers import eventually, free_port
+from tests.pages.browser import Tab, browser, soon, tab
+from tests.running import running_exchange, running_main, running_process
+
+
+@pytest.fixture
+async def chrome(chromium: str) -> AsyncIterator[Browser]:
+    async with browser(chromium) as opened:
+        yield opened
+
+
+def last_prices(recording: Path) -> dict[str, str]:
+    """The price of the last trade of each symbol in a recording, as the page writes it."""
+    last: dict[str, Decimal] = {}
+    with gzip.open(recording, "rb") as lines:
+        for line in lines:
+            trade = msgspec.json.decode(line)["frame"]["data"]
+            last[trade["s"]] = Decimal(trade["p"])
+    return {symbol: f"{price:,.2f}" for symbol, price in last.items()}
+
+
+async def moves(shown: Tab, symbol: str) -> None:
+    """Wait until the price of a row changes."""
+    first = str(await soon(lambda: shown.price(symbol), 10, because=f"{symbol} has a price"))
+
+    async def has_moved() -> bool:
+        return await shown.price(symbol) != first
+
+    await soon(has_moved, 10, because=f"the price of {symbol} moves")
+
+
+async def test_a_person_watches_adds_removes_and_leaves(chrome: Browser) -> None:
+    async with running_exchange() as exchange:
+        address = exchange.ws_url.removeprefix("ws://")
+        async with running_main(address, LIVE_LINGER_SECONDS="0.5") as (_, port):
+            async with tab(chrome, f"http://127.0.0.1:{port}") as shown:
+                await shown.goto("/labs")
+                await moves(shown, "BTCUSDT")
+                await moves(shown, "ETHUSDT")
+                assert await shown.text(".badge-name") == "Binance"
+                assert exchange.subscriptions() == {"btcusdt@trade", "ethusdt@trade"}
+
+                await shown.page.keyboard.press("/")
+                await shown.page.keyboard.type("sol usdt")
+                await shown.page.locator("[role=option][data-symbol=SOLUSDT]").click()
+                await moves(shown, "SOLUSDT")
+                assert "solusdt@trade" in exchange.subscriptions()
+
+                await shown.page.get_by_role("button", name="Remove ETHUSDT").click()
+                await eventually(lambda: "ethusdt@trade" not in exchange.subscriptions())
+                assert await shown.symbols() == ["BTCUSDT", "SOLUSDT"]
+            # The tab is closed: after its time to come back and the linger, nothing is left upstream.
+            await eventually(lambda: exchange.subscriptions() == set(), 20)
+
+
+async def test_a_reload_keeps_the_upstream_subscription(chrome: Browser) -> None:
+    async with (
+        running_exchange() as exchange,
+        running_main(exchange.ws_url.removeprefix("ws://")) as (_, port),
+        tab(chrome, f"http://127.0.0.1:{port}") as shown,
+    ):
+        await shown.goto("/labs?symbols=BTCUSDT")
+        await moves(shown, "BTCUSDT")
+        before = [connection.number for connection in exchange.connections]
+        assert len(before) == 1
+
+        await shown.page.reload()
+        await moves(shown, "BTCUSDT")
+
+        assert [connection.number for connection in exchange.connections] == before
+        assert exchange.subscriptions() == {"btcusdt@trade"}
+
+
+async def test_an_unreachable_binance_gives_way_to_the_simulator_and_takes_over_again(
+    chrome: Browser,
+) -> None:
+    exchange_port = free_port()
+    async with (
+        running_main(f"127.0.0.1:{exchange_port}") as (_, port),
+        tab(chrome, f"http://127.0.0.1:{port}") as shown,
+    ):
+        await shown.goto("/labs?symbols=BTCUSDT,SHIBUSDT")
+        strip = shown.page.locator(".market-strip")
+        await strip.get_by_text("Binance cannot be reached").wait_for()
+        await strip.get_by_text("SIMULATED PRICES.").wait_for()
+        assert "connection refused" in (await strip.inner_text()).lower()
+        await moves(shown, "BTCUSDT")
+        assert await shown.texts("tr[data-symbol=BTCUSDT] .tag") == ["simulated"]
+
+        market = SimulatedMarket(seed=7, symbols=("BTCUSDT", "SHIBUSDT"), trades_per_second=50.0)
+        exchange = Simulator(market, limits=VenueLimits(messages_per_second=1000))
+        await exchange.start(port=exchange_port)
+        try:
+            await strip.get_by_text("Binance is live.").wait_for(timeout=60_000)
+            await shown.page.locator("tr[data-symbol=BTCUSDT] .tag").wait_for(state="detached")
+            await moves(shown, "BTCUSDT")
+        finally:
+            await exchange.aclose()
+
+
+async def test_without_the_flag_there_is_home_alone(chrome: Browser) -> None:
+    async with (
+        running_main(LIVE_STREAM_ENABLED="false") as (_, port),
+        tab(chrome, f"http://127.0.0.1:{port}") as shown,
+    ):
+        await shown.goto("/")
+        await shown.page.get_by_text("LIVE_STREAM_ENABLED=true").wait_for()
+        assert await shown.texts("nav a") == ["Home"]
+        assert (await shown.page.request.get(f"{shown.base}/labs")).status == 404
+
+
+async def test_the_page_ends_on_the_last_prices_of_a_recording(chrome: Browser, shared_data: Path) -> None:
+    recording = shared_data / "spot_btc_eth_20240808_trade.jsonl.gz"
+    expected = last_prices(recording)
+    assert expected.keys() == {"BTCUSDT", "ETHUSDT"}
+    exchange_port = free_port()
+    arguments = ("--port", str(exchange_port), "--replay", str(recording), "--speed", "60", "--lead-in", "2")
+    async with (
+        running_process("-m", "livemarkets.simulator", *arguments),
+        running_main(f"127.0.0.1:{exchange_port}") as (_, port),
+        tab(chrome, f"http://127.0.0.1:{port}") as shown,
+    ):
+        await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT")
+
+        async def is_at_the_end() -> bool:
+            return {symbol: await shown.price(symbol) for symbol in expected} == expected
+
+        await soon(is_at_the_end, 40, because="the recording ends")
+        assert await shown.text(".panel-last") == expected["BTCUSDT"]

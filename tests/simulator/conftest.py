@@ -26,8 +26,9 @@ Started = Callable[..., Awaitable[Simulator]]
 
 def quick_market(**options: Any) -> SimulatedMarket:
     """A market of three symbols with a hundred trades a second each, so that no test has to wait."""
-    options = {"seed": 7, "symbols": ("BTCUSDT", "ETHUSDT", "SHIBUSDT"), "trades_per_second": 100.0} | options
-    return SimulatedMarket(**options)
+    defaults: dict[str, Any]
+    defaults = {"seed": 7, "symbols": ("BTCUSDT", "ETHUSDT", "SHIBUSDT"), "trades_per_second": 100.0}
+    return SimulatedMarket(**(defaults | options))
 
 
 class Client:
@@ -35,6 +36,7 @@ class Client:
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
+        self.last_id = 0
 
     async def receive(self, timeout_seconds: float = 5.0) -> Any:
         async with asyncio.timeout(timeout_seconds):
@@ -65,10 +67,11 @@ class Client:
             data = message.get("data", message)
             if isinstance(data, dict) and data.get("e") == "trade":
                 found.append(data)
+                self.last_id = data["t"]
         return found
 
     async def closed(self) -> tuple[int, str]:
-        """Read until the exchange closes the connection; return code and reason, 1006 without a close frame."""
+        """Read until the connection is closed; return code and reason, 1006 without a close frame."""
         async with asyncio.timeout(5):
             async for _ in self._rest():
                 pass
@@ -111,7 +114,8 @@ async def dial() -> AsyncIterator[Callable[..., Awaitable[Client]]]:
 
     yield dial_one
     for socket in sockets:
-        await socket.close()
+        socket.transport.abort()
+        await socket.wait_closed()
 
 
 @pytest.fixture

@@ -16,7 +16,9 @@ def trade(trade_id: int, price: int = 100, time_ms: int = T0_MS, maker: bool = T
     return Trade(trade_id, price, 10**8, time_ms, maker)
 
 
-@given(st.lists(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1, max_size=6), max_size=20))
+@given(
+    st.lists(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1, max_size=6), max_size=20)
+)
 def test_aggregates_cover_every_trade_once(orders: list[list[tuple[int, int]]]) -> None:
     """Each order is a list of (step of the id, price); a step above 1 is a hole at the exchange."""
     history, made, next_id = History(10_000), [], 0

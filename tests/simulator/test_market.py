@@ -210,10 +210,10 @@ def test_a_market_that_makes_no_sense_is_refused(options: dict[str, object]) -> 
         SimulatedMarket(1, **options)  # type: ignore[arg-type]
 
 
-@given(st.lists(st.integers(min_value=1, max_value=4000), min_size=1, max_size=20))
+@given(st.lists(st.integers(min_value=1, max_value=4000), min_size=1, max_size=10))
 def test_events_are_the_history_whatever_the_steps(steps_ms: list[int]) -> None:
     """Every trade is emitted exactly once, in order, however irregularly the market is asked."""
-    market = SimulatedMarket(9, symbols=["BTCUSDT"], trades_per_second=50)
+    market = SimulatedMarket(9, symbols=["BTCUSDT"], rate=0.5, history_seconds=1.0)
     market.want({"btcusdt@trade"}, NOW_MS)
     before = len(market.history("BTCUSDT", NOW_MS).trades)
     now_ms, emitted = NOW_MS, []

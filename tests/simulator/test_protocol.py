@@ -31,13 +31,25 @@ def refused(text: str | bytes) -> RequestError:
             '{"method":"SUBSCRIBE","params":["btcusdt@aggTrade","btcusdt@depth"],"id":1}',
             Request("SUBSCRIBE", 1, ("btcusdt@aggTrade", "btcusdt@depth")),
         ),
-        ('{"method":"UNSUBSCRIBE","params":["btcusdt@depth"],"id":"a1B2"}', Request("UNSUBSCRIBE", "a1B2", ("btcusdt@depth",))),
+        (
+            '{"method":"UNSUBSCRIBE","params":["btcusdt@depth"],"id":"a1B2"}',
+            Request("UNSUBSCRIBE", "a1B2", ("btcusdt@depth",)),
+        ),
         ('{"method":"LIST_SUBSCRIPTIONS","id":null}', Request("LIST_SUBSCRIPTIONS", None)),
         ('{"method":"LIST_SUBSCRIPTIONS","params":[],"id":-5}', Request("LIST_SUBSCRIPTIONS", -5)),
-        ('{"method":"SET_PROPERTY","params":["combined",true],"id":5}', Request("SET_PROPERTY", 5, combined=True)),
+        (
+            '{"method":"SET_PROPERTY","params":["combined",true],"id":5}',
+            Request("SET_PROPERTY", 5, combined=True),
+        ),
         ('{"method":"GET_PROPERTY","params":["combined"],"id":2}', Request("GET_PROPERTY", 2)),
-        ('{"id":9223372036854775807,"method":"LIST_SUBSCRIPTIONS","extra":{}}', Request("LIST_SUBSCRIPTIONS", 2**63 - 1)),
-        ('{"method":"SUBSCRIBE","params":["币安人生usdt@trade"],"id":1}', Request("SUBSCRIBE", 1, ("币安人生usdt@trade",))),
+        (
+            '{"id":9223372036854775807,"method":"LIST_SUBSCRIPTIONS","extra":{}}',
+            Request("LIST_SUBSCRIPTIONS", 2**63 - 1),
+        ),
+        (
+            '{"method":"SUBSCRIBE","params":["币安人生usdt@trade"],"id":1}',
+            Request("SUBSCRIBE", 1, ("币安人生usdt@trade",)),
+        ),
     ],
 )
 def test_requests_are_understood(text: str, request_: Request) -> None:
@@ -50,23 +62,80 @@ def test_requests_are_understood(text: str, request_: Request) -> None:
     [
         ('{"method":"SET_PROPERTY","params":["other",true],"id":1}', 0, "Unknown property"),
         ('{"method":"GET_PROPERTY","params":["other"],"id":1}', 0, "Unknown property"),
-        ('{"method":"SET_PROPERTY","params":["combined",1],"id":1}', 1, "Invalid value type: expected Boolean"),
+        (
+            '{"method":"SET_PROPERTY","params":["combined",1],"id":1}',
+            1,
+            "Invalid value type: expected Boolean",
+        ),
         ('{"method":"SET_PROPERTY","params":["combined"],"id":1}', 1, "Invalid value type: expected Boolean"),
-        ('{"method":"GET_PROPERTY","params":[7],"id":1}', 2, "Invalid request: property name must be a string"),
-        ('{"method":"GET_PROPERTY","params":[],"id":1}', 2, "Invalid request: property name must be a string"),
+        (
+            '{"method":"GET_PROPERTY","params":[7],"id":1}',
+            2,
+            "Invalid request: property name must be a string",
+        ),
+        (
+            '{"method":"GET_PROPERTY","params":[],"id":1}',
+            2,
+            "Invalid request: property name must be a string",
+        ),
         ('{"method":"LIST_SUBSCRIPTIONS"}', 2, "Invalid request: request ID must be an unsigned integer"),
-        ('{"method":"LIST_SUBSCRIPTIONS","id":1.5}', 2, "Invalid request: request ID must be an unsigned integer"),
-        ('{"method":"LIST_SUBSCRIPTIONS","id":true}', 2, "Invalid request: request ID must be an unsigned integer"),
-        ('{"method":"LIST_SUBSCRIPTIONS","id":"a-b"}', 2, "Invalid request: request ID must be an unsigned integer"),
-        ('{"method":"LIST_SUBSCRIPTIONS","id":"' + "a" * 37 + '"}', 2, "Invalid request: request ID must be an unsigned integer"),
-        ('{"method":"LIST_SUBSCRIPTIONS","id":9223372036854775808}', 2, "Invalid request: request ID must be an unsigned integer"),
-        ('{"method":"SUBSCRIBEX","params":[],"id":1}', 2, f"Invalid request: unknown variant `SUBSCRIBEX`, expected one of {METHODS} at line 1 column 22"),
-        ('{"method":5,"id":1}', 2, f"Invalid request: unknown variant of a wrong type, expected one of {METHODS} at line 1 column 11"),
+        (
+            '{"method":"LIST_SUBSCRIPTIONS","id":1.5}',
+            2,
+            "Invalid request: request ID must be an unsigned integer",
+        ),
+        (
+            '{"method":"LIST_SUBSCRIPTIONS","id":true}',
+            2,
+            "Invalid request: request ID must be an unsigned integer",
+        ),
+        (
+            '{"method":"LIST_SUBSCRIPTIONS","id":"a-b"}',
+            2,
+            "Invalid request: request ID must be an unsigned integer",
+        ),
+        (
+            '{"method":"LIST_SUBSCRIPTIONS","id":"' + "a" * 37 + '"}',
+            2,
+            "Invalid request: request ID must be an unsigned integer",
+        ),
+        (
+            '{"method":"LIST_SUBSCRIPTIONS","id":9223372036854775808}',
+            2,
+            "Invalid request: request ID must be an unsigned integer",
+        ),
+        (
+            '{"method":"SUBSCRIBEX","params":[],"id":1}',
+            2,
+            f"Invalid request: unknown variant `SUBSCRIBEX`, expected one of {METHODS} at line 1 column 22",
+        ),
+        (
+            '{"method":5,"id":1}',
+            2,
+            f"Invalid request: unknown variant of a wrong type, expected one of {METHODS} "
+            f"at line 1 column 11",
+        ),
         ('{"method":"LIST_SUBSCRIPTIONS","params":["x"],"id":1}', 2, "Invalid request: too many parameters"),
-        ('{"method":"GET_PROPERTY","params":["combined",true],"id":1}', 2, "Invalid request: too many parameters"),
-        ('{"method":"SET_PROPERTY","params":["combined",true,1],"id":1}', 2, "Invalid request: too many parameters"),
-        ('{"params":["btcusdt@trade"],"id":1}', 2, "Invalid request: missing field `method` at line 1 column 35"),
-        ('{"method":"SUBSCRIBE","params":"btcusdt@trade","id":1}', 2, "Invalid request: params must be an array"),
+        (
+            '{"method":"GET_PROPERTY","params":["combined",true],"id":1}',
+            2,
+            "Invalid request: too many parameters",
+        ),
+        (
+            '{"method":"SET_PROPERTY","params":["combined",true,1],"id":1}',
+            2,
+            "Invalid request: too many parameters",
+        ),
+        (
+            '{"params":["btcusdt@trade"],"id":1}',
+            2,
+            "Invalid request: missing field `method` at line 1 column 35",
+        ),
+        (
+            '{"method":"SUBSCRIBE","params":"btcusdt@trade","id":1}',
+            2,
+            "Invalid request: params must be an array",
+        ),
         ('{"method":"SUBSCRIBE","params":[],"id":1}', 2, "Invalid request: invalid stream"),
         ('{"method":"SUBSCRIBE","params":["btcusdt"],"id":1}', 2, "Invalid request: invalid stream"),
         ('{"method":"SUBSCRIBE","params":["btcusdt@nothing"],"id":1}', 2, "Invalid request: invalid stream"),
@@ -79,7 +148,7 @@ def test_requests_are_understood(text: str, request_: Request) -> None:
         ("[" * 5000, 3, "Invalid JSON: expected value at line 1 column 5001"),
         (b"\xff\xfe", 3, "Invalid JSON: expected value at line 1 column 1"),
     ],
-)  # fmt: skip
+)
 def test_everything_else_gets_the_documented_error(text: str | bytes, code: int, message: str) -> None:
     error = refused(text)
     assert (error.code, error.message) == (code, message)
@@ -113,7 +182,9 @@ JSON = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=10,
 )
-MESSAGES = st.dictionaries(st.sampled_from(["method", "params", "id", "other"]), JSON).map(msgspec.json.encode)
+MESSAGES = st.dictionaries(st.sampled_from(["method", "params", "id", "other"]), JSON).map(
+    msgspec.json.encode
+)
 
 
 @given(st.binary() | st.text() | MESSAGES | JSON.map(msgspec.json.encode))

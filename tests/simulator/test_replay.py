@@ -19,7 +19,9 @@ NOW_MS = 1_800_000_000_000.0
 BOTH = {"btcusdt@trade", "ethusdt@trade"}
 
 
-def line(recv_ms: float, trade_id: int, symbol: str = "BTCUSDT", price: str = "10.50000000", time_ms: int = 5) -> str:
+def line(
+    recv_ms: float, trade_id: int, symbol: str = "BTCUSDT", price: str = "10.50000000", time_ms: int = 5
+) -> str:
     data = (
         f'{{"e":"trade","E":{time_ms + 1},"s":"{symbol}","t":{trade_id},"p":"{price}","q":"2.00000000",'
         f'"T":{time_ms},"m":true,"M":true}}'
@@ -40,7 +42,8 @@ def written(tmp_path: Path) -> Callable[..., Path]:
 def frames_of(path: Path) -> list[tuple[float, bytes]]:
     with gzip.open(path) as lines:
         return [
-            (msgspec.json.decode(text)["recv_ms"], text.split(b'"frame":', 1)[1].rstrip()[:-1]) for text in lines
+            (msgspec.json.decode(text)["recv_ms"], text.split(b'"frame":', 1)[1].rstrip()[:-1])
+            for text in lines
         ]
 
 
@@ -73,7 +76,7 @@ def test_the_spacing_is_the_recordings_divided_by_the_speed(speed: float) -> Non
     times_ms = [recv_ms for recv_ms, _ in frames_of(path)][:500]
     replay = Replay(path, speed)
     replay.want(BOTH, NOW_MS)
-    due = []
+    due: list[float] = []
     while len(due) < 500:
         next_ms = replay.next_ms()
         assert next_ms is not None
@@ -82,7 +85,9 @@ def test_the_spacing_is_the_recordings_divided_by_the_speed(speed: float) -> Non
         assert due_ms - NOW_MS == pytest.approx((recv_ms - times_ms[0]) / speed, abs=0.01)
 
 
-def test_the_clock_starts_at_the_first_subscription_to_something_recorded(written: Callable[..., Path]) -> None:
+def test_the_clock_starts_at_the_first_subscription_to_something_recorded(
+    written: Callable[..., Path],
+) -> None:
     replay = Replay(written(line(1000, 1), line(1100, 2)))
     assert replay.next_ms() is None
     replay.want({"nobody@trade"}, NOW_MS)
@@ -191,16 +196,24 @@ def test_a_burst_plays_ahead_and_goes_on_from_there(written: Callable[..., Path]
     ("lines", "where", "what"),
     [
         (["nonsense\n"], "line 1", "not a recorded frame"),
-        ([line(1, 1), "\n", '{"recv_ms":null,"frame":{"stream":"a@trade","data":{}}}\n'], "line 3", "not a recorded frame"),
+        (
+            [line(1, 1), "\n", '{"recv_ms":null,"frame":{"stream":"a@trade","data":{}}}\n'],
+            "line 3",
+            "not a recorded frame",
+        ),
         ([line(1, 1), '{"recv_ms":1,"frame":{"result":null,"id":1}}\n'], "line 2", "not a recorded frame"),
-        ([line(1, 1), '{"recv_ms":1,"frame":{"stream":"a@trade","data":{"e":"trade"}}}\n'], "line 2", "not a recorded frame"),
+        (
+            [line(1, 1), '{"recv_ms":1,"frame":{"stream":"a@trade","data":{"e":"trade"}}}\n'],
+            "line 2",
+            "not a recorded frame",
+        ),
         ([line(1, 1).replace("10.50000000", "ten")], "line 1", "not a recorded frame"),
         ([line(1, 1), b"\xff\xfe\n"], "line 2", "not a recorded frame"),
         ([gzip.compress(line(1, 1).encode() * 500)[:-40]], "recording.jsonl", "cannot read the recording"),
         ([b"\x1f\x8b\x00\x00garbage"], "recording.jsonl", "cannot read the recording"),
         ([""], "recording.jsonl", "the recording is empty"),
     ],
-)  # fmt: skip
+)
 def test_a_file_that_is_no_recording_is_named_with_its_line(
     written: Callable[..., Path], lines: list[str | bytes], where: str, what: str
 ) -> None:
@@ -226,7 +239,9 @@ def test_gzip_is_told_by_its_content_not_by_its_name(written: Callable[..., Path
 
 
 @pytest.mark.parametrize("options", [{"speed": 0.0}, {"speed": -1.0}, {"lead_in_seconds": -1.0}])
-def test_a_speed_that_makes_no_sense_is_refused(written: Callable[..., Path], options: dict[str, float]) -> None:
+def test_a_speed_that_makes_no_sense_is_refused(
+    written: Callable[..., Path], options: dict[str, float]
+) -> None:
     with pytest.raises(SimulatorError):
         Replay(written(line(1, 1)), **options)
 

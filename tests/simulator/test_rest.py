@@ -112,11 +112,18 @@ def test_a_symbol_that_never_traded_has_an_empty_day(api: RestApi) -> None:
 @pytest.mark.parametrize(
     ("target", "weight"),
     [
-        ("ping", 1), ("time", 1), ("exchangeInfo", 20), ("trades?symbol=BTCUSDT", 25), ("klines?symbol=BTCUSDT&interval=1m", 2),
-        ("historicalTrades?symbol=BTCUSDT", 25), ("aggTrades?symbol=BTCUSDT", 4), ("ticker/24hr?symbol=BTCUSDT", 2),
-        ('ticker/24hr?symbols=["BTCUSDT"]', 2), ("ticker/24hr", 80),
+        ("ping", 1),
+        ("time", 1),
+        ("exchangeInfo", 20),
+        ("trades?symbol=BTCUSDT", 25),
+        ("klines?symbol=BTCUSDT&interval=1m", 2),
+        ("historicalTrades?symbol=BTCUSDT", 25),
+        ("aggTrades?symbol=BTCUSDT", 4),
+        ("ticker/24hr?symbol=BTCUSDT", 2),
+        ('ticker/24hr?symbols=["BTCUSDT"]', 2),
+        ("ticker/24hr", 80),
     ],
-)  # fmt: skip
+)
 def test_weights_are_the_documented_ones(api: RestApi, target: str, weight: int) -> None:
     assert api.answer("/api/v3/" + target, NOW_MS).weight == weight
 
@@ -126,21 +133,45 @@ def test_weights_are_the_documented_ones(api: RestApi, target: str, weight: int)
     [
         ("trades", -1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed."),
         ("trades?symbol=NOPE", -1121, "Invalid symbol."),
-        ("trades?symbol=btcusdt", -1100, "Illegal characters found in parameter 'symbol'; legal range is '^[A-Z0-9-_.]{1,20}$'."),
+        (
+            "trades?symbol=btcusdt",
+            -1100,
+            "Illegal characters found in parameter 'symbol'; legal range is '^[A-Z0-9-_.]{1,20}$'.",
+        ),
         ("trades?symbol=", -1105, "Parameter 'symbol' was empty."),
-        ("trades?symbol=BTCUSDT&limit=ten", -1100, "Illegal characters found in parameter 'limit'; legal range is '^[0-9]{1,20}$'."),
+        (
+            "trades?symbol=BTCUSDT&limit=ten",
+            -1100,
+            "Illegal characters found in parameter 'limit'; legal range is '^[0-9]{1,20}$'.",
+        ),
         ("trades?symbol=BTCUSDT&limit=0", -1130, "Data sent for parameter 'limit' is not valid."),
-        ("trades?symbol=BTCUSDT&fromId=1", -1104, "Not all sent parameters were read; read '1' parameter(s) but was sent '2'."),
+        (
+            "trades?symbol=BTCUSDT&fromId=1",
+            -1104,
+            "Not all sent parameters were read; read '1' parameter(s) but was sent '2'.",
+        ),
         ("trades?symbol=BTCUSDT&symbol=ETHUSDT", -1101, "Duplicate values for a parameter detected."),
-        ("historicalTrades?symbol=BTCUSDT&fromId=-1", -1130, "Data sent for parameter 'fromId' is not valid."),
-        ("aggTrades?symbol=BTCUSDT&fromId=1&startTime=1", -1128, "Combination of optional parameters invalid."),
-        ("klines?symbol=BTCUSDT", -1102, "Mandatory parameter 'interval' was not sent, was empty/null, or malformed."),
+        (
+            "historicalTrades?symbol=BTCUSDT&fromId=-1",
+            -1130,
+            "Data sent for parameter 'fromId' is not valid.",
+        ),
+        (
+            "aggTrades?symbol=BTCUSDT&fromId=1&startTime=1",
+            -1128,
+            "Combination of optional parameters invalid.",
+        ),
+        (
+            "klines?symbol=BTCUSDT",
+            -1102,
+            "Mandatory parameter 'interval' was not sent, was empty/null, or malformed.",
+        ),
         ("klines?symbol=BTCUSDT&interval=7m", -1120, "Invalid interval."),
         ("exchangeInfo?symbol=NOPE", -1121, "Invalid symbol."),
         ("exchangeInfo?symbol=BTCUSDT&symbols=[]", -1128, "Combination of optional parameters invalid."),
         ("exchangeInfo?symbols=BTCUSDT", -1100, "Illegal characters found in parameter 'symbols'."),
     ],
-)  # fmt: skip
+)
 def test_bad_calls_get_the_exchanges_own_errors(api: RestApi, target: str, code: int, message: str) -> None:
     assert ask(api, target, status=400) == {"code": code, "msg": message}
 
@@ -150,9 +181,22 @@ def test_unknown_paths_are_404(api: RestApi) -> None:
     assert api.answer("/", NOW_MS).status == 404
 
 
-CALLS = ["trades", "historicalTrades", "aggTrades", "klines", "ticker/24hr", "exchangeInfo", "time", "nothing"]
-WORDS = st.sampled_from(["BTCUSDT", "1", "1m", "", "[", '["BTCUSDT"]', "9" * 30, "%ff", "NaN", "-1"]) | st.text(max_size=5)
-NAMES = st.sampled_from(["symbol", "symbols", "limit", "fromId", "startTime", "endTime", "interval"]) | st.text(max_size=5)
+CALLS = [
+    "trades",
+    "historicalTrades",
+    "aggTrades",
+    "klines",
+    "ticker/24hr",
+    "exchangeInfo",
+    "time",
+    "nothing",
+]
+WORDS = st.sampled_from(
+    ["BTCUSDT", "1", "1m", "", "[", '["BTCUSDT"]', "9" * 30, "%ff", "NaN", "-1"]
+) | st.text(max_size=5)
+NAMES = st.sampled_from(
+    ["symbol", "symbols", "limit", "fromId", "startTime", "endTime", "interval"]
+) | st.text(max_size=5)
 
 
 @given(st.sampled_from(CALLS), st.lists(st.tuples(NAMES, WORDS), max_size=5))

@@ -70,7 +70,9 @@ async def test_other_paths_are_refused(start: Started, dial: Dial, path: str) ->
     assert caught.value.response.status_code == 404
 
 
-async def test_a_stream_that_is_none_is_refused_in_the_path_and_in_a_request(start: Started, dial: Dial) -> None:
+async def test_a_stream_that_is_none_is_refused_in_the_path_and_in_a_request(
+    start: Started, dial: Dial
+) -> None:
     simulator = await start()
     with pytest.raises(InvalidStatus) as caught:
         await dial(simulator, "/ws/nonsense")
@@ -103,7 +105,9 @@ async def test_nonsense_gets_errors_and_the_connection_lives_on(start: Started, 
     assert await client.trades(1)
 
 
-async def test_everything_of_one_order_agrees_in_all_streams_and_rest(start: Started, dial: Dial, rest: Rest) -> None:
+async def test_everything_of_one_order_agrees_in_all_streams_and_rest(
+    start: Started, dial: Dial, rest: Rest
+) -> None:
     simulator = await start(SimulatedMarket(3, ["BTCUSDT"], rate=20))
     client = await dial(simulator, "/stream?streams=btcusdt@trade/btcusdt@aggTrade/btcusdt@bookTicker")
     seen: dict[str, list[dict[str, Any]]] = {"trade": [], "aggTrade": [], "bookTicker": []}
@@ -121,10 +125,12 @@ async def test_everything_of_one_order_agrees_in_all_streams_and_rest(start: Sta
     answer = await rest(simulator, "aggTrades", symbol="BTCUSDT", fromId=first["a"], limit=60)
     fields = ("a", "p", "q", "f", "l", "T", "m", "M")
     assert answer.json() == [{name: item[name] for name in fields} for item in seen["aggTrade"][:60]]
-    answer = await rest(simulator, "historicalTrades", symbol="BTCUSDT", fromId=seen["trade"][0]["t"], limit=50)
-    assert [(item["id"], item["price"], item["qty"], item["time"], item["isBuyerMaker"]) for item in answer.json()] == [
-        (item["t"], item["p"], item["q"], item["T"], item["m"]) for item in seen["trade"][:50]
-    ]
+    answer = await rest(
+        simulator, "historicalTrades", symbol="BTCUSDT", fromId=seen["trade"][0]["t"], limit=50
+    )
+    assert [
+        (item["id"], item["price"], item["qty"], item["time"], item["isBuyerMaker"]) for item in answer.json()
+    ] == [(item["t"], item["p"], item["q"], item["T"], item["m"]) for item in seen["trade"][:50]]
 
 
 async def test_tickers_and_klines_come_by_the_clock(start: Started, dial: Dial) -> None:
@@ -266,7 +272,12 @@ async def test_a_client_that_does_not_read_is_closed_and_delays_nobody(start: St
 
 async def test_garbage_on_the_port_harms_nobody(start: Started, dial: Dial) -> None:
     simulator = await start()
-    for data in (b"\x00" * 100, b"GET\r\n\r\n", b"POST /api/v3/time HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", b""):
+    for data in (
+        b"\x00" * 100,
+        b"GET\r\n\r\n",
+        b"POST /api/v3/time HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello",
+        b"",
+    ):
         _, writer = await asyncio.open_connection("127.0.0.1", simulator.port)
         writer.write(data)
         writer.close()
@@ -319,7 +330,9 @@ async def test_an_outage_of_the_exchange_does_not_stop_its_market(dial: Dial, re
     await simulator.aclose()
 
 
-async def test_a_genuine_recording_arrives_byte_for_byte_and_late_is_complete(start: Started, dial: Dial) -> None:
+async def test_a_genuine_recording_arrives_byte_for_byte_and_late_is_complete(
+    start: Started, dial: Dial
+) -> None:
     path = recording("spot_btc_eth_20240808_trade.jsonl.gz")
     simulator = await start(Replay(path, speed=2000))
     client = await dial(simulator, "/stream", max_queue=None)

@@ -1,6 +1,7 @@
 """Stream names, and payloads that are field by field those of the genuine recordings."""
 
 import gzip
+from typing import Any
 
 import msgspec
 import pytest
@@ -26,11 +27,15 @@ from tests.simulator.conftest import recording
 TRADE = Trade(3735683259, 6183763000000, 2000000, 1723161255342, True)
 
 
-def fixture(event: str) -> dict[str, object]:
+def fixture(event: str) -> dict[str, Any]:
     """The data of a genuine combined frame of that event."""
     for line in recording("binance_fixtures.jsonl").read_bytes().splitlines():
         frame = msgspec.json.decode(line)["frame"]
-        if isinstance(frame, dict) and isinstance(frame.get("data"), dict) and frame["data"].get("e") == event:
+        if (
+            isinstance(frame, dict)
+            and isinstance(frame.get("data"), dict)
+            and frame["data"].get("e") == event
+        ):
             return dict(frame["data"])
     raise AssertionError(event)
 
@@ -38,20 +43,48 @@ def fixture(event: str) -> dict[str, object]:
 @pytest.mark.parametrize(
     "stream",
     [
-        "btcusdt@trade", "btcusdt@aggTrade", "BTCUSDT@trade", "nosuchcoin@trade", "btcusdt@bookTicker", "!bookTicker",
-        "btcusdt@kline_1m", "btcusdt@kline_1M@+08:00", "btcusdt@depth", "btcusdt@depth20@100ms", "btcusdt@ticker_4h",
-        "!miniTicker@arr", "!ticker_1h@arr", "btcusdt@avgPrice", "1000satsusdt@trade", "币安人生usdt@trade",
+        "btcusdt@trade",
+        "btcusdt@aggTrade",
+        "BTCUSDT@trade",
+        "nosuchcoin@trade",
+        "btcusdt@bookTicker",
+        "!bookTicker",
+        "btcusdt@kline_1m",
+        "btcusdt@kline_1M@+08:00",
+        "btcusdt@depth",
+        "btcusdt@depth20@100ms",
+        "btcusdt@ticker_4h",
+        "!miniTicker@arr",
+        "!ticker_1h@arr",
+        "btcusdt@avgPrice",
+        "1000satsusdt@trade",
+        "币安人生usdt@trade",
     ],
-)  # fmt: skip
+)
 def test_stream_names(stream: str) -> None:
     assert is_well_formed(stream)
 
 
 @pytest.mark.parametrize(
     "stream",
-    ["", "btcusdt", "@trade", "btcusdt@", "btcusdt@Trade", "btc usdt@trade", "btcusdt@trade@trade", "btcusdt@kline_7m",
-     "a/b@trade", '"@trade', "<b>@trade", "x" * 41 + "@trade", "btcusdt@trade\n", "!trade", "btcusdt@depth7"],
-)  # fmt: skip
+    [
+        "",
+        "btcusdt",
+        "@trade",
+        "btcusdt@",
+        "btcusdt@Trade",
+        "btc usdt@trade",
+        "btcusdt@trade@trade",
+        "btcusdt@kline_7m",
+        "a/b@trade",
+        '"@trade',
+        "<b>@trade",
+        "x" * 41 + "@trade",
+        "btcusdt@trade\n",
+        "!trade",
+        "btcusdt@depth7",
+    ],
+)
 def test_names_that_are_no_streams(stream: str) -> None:
     assert not is_well_formed(stream)
 
@@ -75,10 +108,9 @@ def test_a_trade_is_encoded_byte_for_byte_as_the_exchange_does() -> None:
 
 def test_an_aggregate_is_encoded_as_the_exchange_does() -> None:
     genuine = fixture("aggTrade")
-    aggregate = Aggregate(
-        genuine["a"], to_units(genuine["p"]), to_units(genuine["q"]), genuine["f"], genuine["l"], genuine["T"], genuine["m"]
-    )  # type: ignore[arg-type]  # fmt: skip
-    assert aggregate_payload(b"BTCUSDT", aggregate, genuine["E"]) == msgspec.json.encode(genuine)  # type: ignore[arg-type]
+    price, size = to_units(genuine["p"]), to_units(genuine["q"])
+    aggregate = Aggregate(genuine["a"], price, size, genuine["f"], genuine["l"], genuine["T"], genuine["m"])
+    assert aggregate_payload(b"BTCUSDT", aggregate, genuine["E"]) == msgspec.json.encode(genuine)
 
 
 def test_tickers_and_klines_have_the_fields_of_the_genuine_ones() -> None:
@@ -94,7 +126,7 @@ def test_tickers_and_klines_have_the_fields_of_the_genuine_ones() -> None:
         assert list(ours) == list(genuine)
         assert [type(value) for value in ours.values()] == [type(value) for value in genuine.values()]
         if event == "kline":
-            assert list(ours["k"]) == list(genuine["k"])  # type: ignore[call-overload]
+            assert list(ours["k"]) == list(genuine["k"])
 
 
 def test_a_book_ticker_has_the_documented_fields() -> None:
@@ -109,6 +141,8 @@ def test_the_raw_shape_is_the_payload_alone() -> None:
     assert Emission("a@trade", prefix + b'{"e":1}}', len(prefix)).raw() == b'{"e":1}'
 
 
-@pytest.mark.parametrize("text", ["0.00000001", "61837.63000000", "0.00000000", "-1.50000000", "92141578.12345678"])
+@pytest.mark.parametrize(
+    "text", ["0.00000001", "61837.63000000", "0.00000000", "-1.50000000", "92141578.12345678"]
+)
 def test_units_keep_every_digit(text: str) -> None:
     assert from_units(to_units(text)) == text

@@ -1,0 +1,209 @@
+"""The control API and the command line."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from websockets.asyncio.client import connect
+
+from livemarkets.simulator import Simulator
+from livemarkets.simulator.__main__ import main
+from tests.helpers import PROJECT_ROOT
+from tests.simulator.conftest import Client, Started
+from tests.simulator.test_replay import line
+
+Dial = Callable[..., Awaitable[Client]]
+Run = Callable[..., Awaitable[Process]]
+
+
+async def control(simulator: Simulator, *requests: Any) -> list[Any]:
+    """Send requests to the control API and return the replies."""
+    async with connect(simulator.ws_url + "/simulator/control", proxy=None) as socket:
+        replies = []
+        for request in requests:
+            text = request if isinstance(request, str | bytes) else msgspec.json.encode(request).decode()
+            await socket.send(text)
+            replies.append(msgspec.json.decode(await socket.recv()))
+        return replies
+
+
+async def test_faults_and_questions(start: Started, dial: Dial) -> None:
+    simulator = await start()
+    client = await dial(simulator, "/ws/btcusdt@trade")
+    replies = await control(
+        simulator,
+        {"query": "subscriptions"},
+        {"query": "connections"},
+        {"query": "faults"},
+        {"fault": "lose", "stream": "btcusdt@trade", "count": 2},
+        {"fault": "drop"},
+        {"query": "stats"},
+        {"fault": "clear"},
+    )
+    assert all(reply["ok"] for reply in replies)
+    assert replies[0]["result"] == ["btcusdt@trade"]
+    assert replies[1]["result"][0]["streams"] == ["btcusdt@trade"]
+    assert "half_open" in replies[2]["result"]
+    assert replies[4]["result"] == {"fault": "drop", "injected": 1}
+    assert replies[5]["result"]["faults"] == {"lose": 1, "drop": 1}
+    assert (await client.closed())[0] == 1006
+
+
+@pytest.mark.parametrize(
+    ("request_", "error"),
+    [
+        ("nonsense", "not a JSON object"),
+        (b"\xff", "not a JSON object"),
+        ([], "not a JSON object"),
+        ({}, 'say {"fault"'),
+        ({"fault": 7}, 'say {"fault"'),
+        ({"query": "weather"}, 'say {"fault"'),
+        ({"fault": "earthquake"}, "no such fault: 'earthquake'; there are "),
+        ({"fault": "bind"}, "no such fault: 'bind'"),
+        ({"fault": "_begin"}, "no such fault: '_begin'"),
+        ({"fault": "drop", "self": 1}, "drop takes no 'self'"),
+        ({"fault": "drop", "colour": 1}, "drop takes no 'colour'"),
+        ({"fault": "drop", "connection": "x"}, "drop: connection: "),
+        ({"fault": "mute"}, "mute needs 'stream'"),
+        ({"fault": "hole", "symbol": "NOPE"}, "hole: the exchange does not list NOPE"),
+        ({"fault": "garbage", "kind": "old"}, "no such garbage: 'old'"),
+        ({"fault": "error_shape", "shape": "round"}, "error_shape: shape: "),
+    ],
+)
+async def test_what_makes_no_sense_is_said(start: Started, request_: Any, error: str) -> None:
+    bad, good = await control(await start(), request_, {"query": "stats"})
+    assert bad["ok"] is False
+    assert error in bad["error"]
+    assert good["ok"] is True
+
+
+@pytest.fixture
+async def run() -> AsyncIterator[Run]:
+    """Run the program; whatever is left is ended."""
+    processes: list[Process] = []
+
+    async def run_one(*arguments: str) -> Process:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "livemarkets.simulator",
+            *arguments,
+            stdout=PIPE,
+            stderr=PIPE,
+            cwd=PROJECT_ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        processes.append(process)
+        return process
+
+    yield run_one
+    for process in processes:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def serving(process: Process) -> int:
+    """Wait for the line with the addresses and return the port."""
+    assert process.stderr is not None
+    text = (await asyncio.wait_for(process.stderr.readline(), 20)).decode()
+    found = re.search(
+        r"LIVE_BINANCE_WS_URL=ws://127\.0\.0\.1:(\d+) LIVE_BINANCE_REST_URL=http://127\.0\.0\.1:\1$",
+        text.strip(),
+    )
+    assert found, text
+    return int(found[1])
+
+
+async def done(process: Process) -> tuple[int | None, str, str]:
+    out, err = await asyncio.wait_for(process.communicate(), 20)
+    return process.returncode, out.decode(), err.decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_the_program_serves_until_a_signal(run: Run, number: signal.Signals) -> None:
+    process = await run("--port", "0", "--symbols", "btcusdt, ETHUSDT", "--trades-per-second", "50")
+    port = await serving(process)
+    async with connect(f"ws://127.0.0.1:{port}/ws/btcusdt@trade", proxy=None) as socket:
+        assert msgspec.json.decode(await socket.recv())["s"] == "BTCUSDT"
+        process.send_signal(number)
+        code, _, errors = await done(process)
+    assert code == 0
+    assert "Traceback" not in errors
+
+
+async def test_faults_from_the_command_line(run: Run) -> None:
+    port = str(await serving(await run("--port", "0")))
+    code, out, _ = await done(await run("faults", "--port", port, "lose", "stream=btcusdt@trade", "count=5"))
+    assert (code, msgspec.json.decode(out)) == (0, {"fault": "lose", "injected": 1})
+    code, out, _ = await done(await run("faults", "--port", port, "stats"))
+    assert msgspec.json.decode(out)["faults"] == {"lose": 1}
+    code, _, errors = await done(await run("faults", "--port", port, "earthquake"))
+    assert code == 1
+    assert "no such fault" in errors
+    code, _, errors = await done(await run("--port", port))
+    assert code == 1
+    assert f"port {port} on 127.0.0.1 is already in use" in errors
+    assert len(errors.splitlines()) == 1
+
+
+async def test_a_recording_from_the_command_line(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "some.jsonl"
+    path.write_text(line(0, 1) + line(50, 2))
+    port = await serving(await run("--port", "0", "--replay", str(path), "--speed", "10"))
+    async with connect(f"ws://127.0.0.1:{port}/stream?streams=btcusdt@trade", proxy=None) as socket:
+        received = [await socket.recv(decode=False) for _ in range(2)]
+    assert received == [text.split(b'"frame":')[1][:-1] for text in path.read_bytes().splitlines()]
+
+
+def test_the_list_of_faults_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["faults", "--list"]) == 0
+    assert "half_open" in capsys.readouterr().out
+
+
+def test_a_fault_without_an_exchange_is_one_line(
+    capsys: pytest.CaptureFixture[str], unused_tcp_port: int
+) -> None:
+    assert main(["faults", "--port", str(unused_tcp_port), "drop"]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--speed", "0"],
+        ["--rate", "x"],
+        ["--port", "x"],
+        ["--nonsense"],
+        ["faults"],
+        ["faults", "drop", "now"],
+    ],
+)
+def test_usage_errors_end_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        code = main(arguments)
+    except SystemExit as exit_:
+        code = int(exit_.code or 0)
+    assert code == 2
+    assert "usage" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [(["--replay", "/nowhere/at.all"], "No such file"), (["--symbols", "NOPE"], "does not know NOPE")],
+)
+def test_what_cannot_be_served_is_one_line(
+    arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 1
+    errors = capsys.readouterr().err
+    assert text in errors
+    assert len(errors.splitlines()) == 1

@@ -187,6 +187,7 @@ class Connection:
         ping_at = self._clock() + self._timings.ping_seconds
         pong: asyncio.Future[float] | None = None
         while not self._retired:
+            self._wake.clear()  # before looking at anything: what changes from here on wakes the pause
             now = self._clock()
             if (
                 pong is not None
@@ -211,7 +212,6 @@ class Connection:
         session_due = self.session.next_due(now)
         if session_due is not None:
             due = min(due, session_due)
-        self._wake.clear()
         if due <= now:
             await asyncio.sleep(0.01)  # its turn has not come by a hair; do not spin
             return
@@ -240,7 +240,7 @@ def retry_after(error: BaseException) -> float | None:
     if not isinstance(error, InvalidStatus):
         return None
     value = error.response.headers.get("Retry-After", "")
-    return min(float(value), 86_400.0) if value.isdigit() else None
+    return min(float(value), 86_400.0) if value.isdecimal() else None
 
 
 _STATUS_REASONS = {

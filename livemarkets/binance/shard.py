@@ -140,7 +140,8 @@ class Shard:
 
     def handle_tick(self, connection: Connection, tick: TradeTick) -> None:
         """Pass a trade on, and note what the standby connection has shown."""
-        if self.failures:
+        if self.failures and (connection is self.standby or self._rotation_reason is None):
+            # While a rotation fails, what the old connection brings is no sign that a new one may be made.
             self.failures, self._delays, self.reason = 0, None, None
             self._owner.handle_change()
         if connection is self.standby and tick.symbol not in self._seen:
@@ -166,16 +167,16 @@ class Shard:
         try:
             while True:
                 self._wake.clear()
-                self._step()
-                await self._pause()
+                now = self._clock()
+                self._step(now)
+                await self._pause(now)
         finally:
             tasks = list(self._tasks.values())
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _step(self) -> None:
-        now = self._clock()
+    def _step(self, now: float) -> None:
         if not self.symbols:
             self._let_go()
             return
@@ -227,9 +228,11 @@ class Shard:
 
     def _open(self, now: float) -> Connection | None:
         """Dial, if it is time and the budget allows it."""
-        wait = max(self._budget.delay(now), (self.retry_at or now) - now)
-        if wait > 0:
-            self.retry_at = now + wait
+        retry_at = max(now + self._budget.delay(now), self.retry_at or now)
+        if retry_at > now:
+            if retry_at != self.retry_at:
+                self.retry_at = retry_at
+                self._owner.handle_change()
             return None
         self._budget.spend(now)
         self.retry_at = None
@@ -284,6 +287,8 @@ class Shard:
         if connection is self.active:
             self.active = None
             self._was_ready = False
+            if self.standby is None:
+                self._rotation_reason = None  # it was about the connection that is gone
         elif connection is self.standby:
             self.standby = None
         self._wake.set()
@@ -297,13 +302,13 @@ class Shard:
         self._was_ready = self.is_down = False
         self.failures = 0
 
-    async def _pause(self) -> None:
-        """Sleep until told, or until the next thing is due by time."""
-        now = self._clock()
-        due = [at for at in (self.retry_at, self._takeover_until) if at is not None and self.symbols]
+    async def _pause(self, now: float) -> None:
+        """Sleep until told, or until the next thing is due; what was due at `now` has been seen to."""
+        times = [self.retry_at, self._takeover_until]
         if self.active is not None and self.standby is None:
-            due.append(self._expires_at[self.active])
-        wait = max(0.005, min(due) - now) if due else None
+            times.append(self._expires_at[self.active])
+        due = [at for at in times if at is not None and at > now]
+        wait = max(0.005, min(due) - now) if due and self.symbols else None
         try:
             async with asyncio.timeout(wait):
                 await self._wake.wait()

@@ -97,9 +97,11 @@ class Recorder:
 
     async def more_trades(self, symbols: Iterable[str] = ("BTCUSDT",), count: int = 5) -> None:
         """Wait for trades that arrive from now on."""
-        for symbol in symbols:
-            target = len(self.ids(symbol)) + count
-            await eventually(lambda s=symbol, t=target: len(self.ids(s)) >= t, because=f"trades of {symbol}")  # type: ignore[misc]
+        targets = {symbol: len(self.ids(symbol)) + count for symbol in symbols}
+        await eventually(
+            lambda: all(len(self.ids(symbol)) >= target for symbol, target in targets.items()),
+            because=f"trades of {', '.join(targets)}",
+        )
 
     async def live(self) -> None:
         await eventually(

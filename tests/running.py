@@ -49,6 +49,7 @@ class RunningApp:
         """A connected client that has read its welcome; it is closed with the app."""
         url = f"ws://127.0.0.1:{self.port}{path}"
         client = await self._clients.enter_async_context(open_client(url, **options))
+        self._clients.callback(client.socket.transport.abort)  # a client that reads nothing says no goodbye
         if greet:
             assert (await client.receive())["type"] == "welcome"
         return client

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import zlib
 from pathlib import Path
 
 from benchmarks.programs import ROOT, BenchmarkError
@@ -23,9 +24,10 @@ def native(name: str) -> Path:
         BenchmarkError: there is no C compiler, or it refuses.
 
     """
-    source, program = _SOURCES / f"{name}.c", RESULTS / "bin" / name
-    newest = max(path.stat().st_mtime for path in [source, *_SOURCES.glob("*.h")])
-    if program.exists() and program.stat().st_mtime >= newest:
+    source = _SOURCES / f"{name}.c"
+    texts = [source.read_bytes(), *(header.read_bytes() for header in sorted(_SOURCES.glob("*.h")))]
+    program = RESULTS / "bin" / f"{name}-{zlib.crc32(b''.join(texts)):08x}"
+    if program.exists():
         return program
     compiler = os.environ.get("CC") or next(filter(shutil.which, ("cc", "gcc", "clang")), None)
     if compiler is None:

@@ -28,6 +28,7 @@ _COLUMNS = [
     "joined",
     "in the app p50 / p99, ms",
     "end to end p50 / p99, ms",
+    "CPU of the clients, %",
 ]
 
 
@@ -53,7 +54,18 @@ class _Sample:
 
 def _measure(app: Program, port: int, clients: int, options: Options, newest: str) -> _Sample:
     seconds = options.seconds(3.0)
-    wanted = ["--seconds", f"{seconds}", "--warmup", "1.0", "--hello", HELLO, "--match", TRADE, "--ids"]
+    wanted = [
+        "--seconds",
+        f"{seconds}",
+        "--warmup",
+        "1.0",
+        "--hello",
+        HELLO,
+        "--match",
+        TRADE,
+        "--sample",
+        str(1 + clients // 5),
+    ]
     wanted += ["--stamp", "recv_ts:ms", "--stamp", "ts:ms" if newest == "ts" else "size:s"]
     with Readers(port, PATH, clients, wanted) as readers:
         readers.expect("BEGIN", 30.0)
@@ -128,6 +140,7 @@ def _add(table: Table, rate: int, samples: Sequence[_Sample]) -> None:
         f"{sum(s.load.messages for s in samples) / max(reads, 1):.1f}",
         _latency([s.inside for s in samples]),
         _latency([s.whole for s in samples]),
+        f"{median([100 * s.load.cpu_seconds / s.load.wall_seconds for s in samples]):.0f}",
     )
     broken = sum(sample.load.breaks + sample.load.closed for sample in samples)
     if broken:

@@ -1,50 +1,32 @@
 /* A WebSocket subscriber that is never the bottleneck: one thread, epoll, whole frames, a latency histogram.
 
-   loadgen --port P --path /ws/markets --connections N [options]; see `usage` for the options.
+   loadgen --port P --path /ws/markets --connections N [options]; see `usage` in options.h.
 
    It prints READY when every handshake is done, in --seconds mode BEGIN when the warm-up is over, and in the
    end one line of JSON. It ends with its standard input. */
 #define _GNU_SOURCE
+#include "options.h"
 #include "stamps.h"
 #include "websocket.h"
-#include <getopt.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 
 #define RECEIVE_BYTES (1 << 18)
 #define CARRY_BYTES (1 << 21) /* the longest frame that may arrive in pieces */
 
-static const char usage[] =
-    "loadgen --port P --path PATH --connections N (--messages M | --seconds S [--warmup W])\n"
-    "  --hello TEXT      sent on every connection after its handshake\n"
-    "  --then TEXT       sent after the first message that arrives (socket.io wants that)\n"
-    "  --match TEXT      only messages that begin with TEXT count\n"
-    "  --stamp KEY:KIND  a number behind KEY is a time: KIND ms (epoch), s (epoch seconds modulo 100000)\n"
-    "  --ids             \"id\": must rise by 1 on every connection; violations are counted\n"
-    "  --stalled K       the first K connections never read\n"
-    "  --deflate         offer permessage-deflate; compressed messages then count unseen\n"
-    "  --timeout T       give up after T seconds without a message\n"
-    "  --origin TEXT     the Origin header\n";
-
 struct connection {
     int fd;
     int stalled;
     int greeted;
+    int is_ready;
     long messages;
     long long last_id;
     unsigned char *carry;
     size_t carried;
 };
 
-static struct options {
-    int port, connections, stalled, check_ids, deflate;
-    long messages;
-    double seconds, warmup, timeout;
-    const char *path, *hello, *then, *match, *origin;
-} options = {.connections = 1, .path = "/", .timeout = 10};
-
 static unsigned char buffer[CARRY_BYTES + RECEIVE_BYTES];
-static long total, bytes, reads_, breaks, closed;
+static long total, bytes, reads_, breaks, closed, ready;
 static uint64_t first_ns, last_ns;
 
 static void check_id(struct connection *connection, const struct frame *frame) {
@@ -67,6 +49,11 @@ static void send_frame(struct connection *connection, int opcode, const void *pa
         return; /* the next read reports it */
 }
 
+static int begins(const struct frame *frame, const char *text) {
+    size_t length = strlen(text);
+    return frame->length >= length && memcmp(frame->payload, text, length) == 0;
+}
+
 static void take_frame(struct connection *connection, const struct frame *frame, uint64_t now_ns) {
     if (frame->opcode == OPCODE_PING)
         send_frame(connection, OPCODE_PONG, frame->payload, frame->length);
@@ -76,17 +63,18 @@ static void take_frame(struct connection *connection, const struct frame *frame,
         connection->greeted = 1;
         send_frame(connection, OPCODE_TEXT, options.then, strlen(options.then));
     }
-    if (options.match && !frame->compressed) {
-        size_t length = strlen(options.match);
-        if (frame->length < length || memcmp(frame->payload, options.match, length) != 0)
-            return;
+    if (options.awaited && !connection->is_ready && begins(frame, options.awaited)) {
+        connection->is_ready = 1;
+        ready++;
     }
+    if (options.match && !frame->compressed && !begins(frame, options.match))
+        return;
     last_ns = monotonic_ns();
     if (!first_ns)
         first_ns = last_ns;
     total++;
     connection->messages++;
-    if (stamp_count)
+    if (stamp_count && (unsigned long)total % options.sample == 0)
         read_stamps(frame, now_ns);
     if (options.check_ids)
         check_id(connection, frame);
@@ -244,50 +232,21 @@ static int measure(struct connection *connections, int epoll) {
 }
 
 int main(int count, char **words) {
-    enum { PORT = 1, PATH, CONNECTIONS, MESSAGES, SECONDS, WARMUP, HELLO, THEN, MATCH, STAMP, IDS, STALLED, DEFLATE,
-           TIMEOUT, ORIGIN };
-    static const struct option known[] = {
-        {"port", 1, 0, PORT},       {"path", 1, 0, PATH},       {"connections", 1, 0, CONNECTIONS},
-        {"messages", 1, 0, MESSAGES}, {"seconds", 1, 0, SECONDS}, {"warmup", 1, 0, WARMUP},
-        {"hello", 1, 0, HELLO},     {"then", 1, 0, THEN},       {"match", 1, 0, MATCH},
-        {"stamp", 1, 0, STAMP},     {"ids", 0, 0, IDS},         {"stalled", 1, 0, STALLED},
-        {"deflate", 0, 0, DEFLATE}, {"timeout", 1, 0, TIMEOUT}, {"origin", 1, 0, ORIGIN},
-        {0, 0, 0, 0}};
-    for (int word; (word = getopt_long(count, words, "", known, NULL)) != -1;) {
-        switch (word) {
-        case PORT: options.port = atoi(optarg); break;
-        case PATH: options.path = optarg; break;
-        case CONNECTIONS: options.connections = atoi(optarg); break;
-        case MESSAGES: options.messages = atol(optarg); break;
-        case SECONDS: options.seconds = atof(optarg); break;
-        case WARMUP: options.warmup = atof(optarg); break;
-        case HELLO: options.hello = optarg; break;
-        case THEN: options.then = optarg; break;
-        case MATCH: options.match = optarg; break;
-        case STAMP: add_stamp(optarg); break;
-        case IDS: options.check_ids = 1; break;
-        case STALLED: options.stalled = atoi(optarg); break;
-        case DEFLATE: options.deflate = 1; break;
-        case TIMEOUT: options.timeout = atof(optarg); break;
-        case ORIGIN: options.origin = optarg; break;
-        default: fputs(usage, stderr); return 2;
-        }
-    }
-    if (!options.port || options.connections < 1 || options.stalled > options.connections) {
-        fputs(usage, stderr);
-        return 2;
-    }
+    read_options(count, words);
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     struct connection *connections = calloc((size_t)options.connections, sizeof *connections);
     for (int i = 0; i < options.connections; i++) {
         connections[i].stalled = i < options.stalled;
         open_connection(&connections[i], epoll);
     }
-    printf("READY\n");
-    fflush(stdout);
     struct epoll_event input = {.events = EPOLLIN};
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, 0, &input) < 0)
         die("standard input");
+    while (options.awaited && ready + closed < options.connections - options.stalled)
+        if (!turn(epoll))
+            return 0;
+    printf("READY\n");
+    fflush(stdout);
     if ((options.messages || options.seconds > 0) && !measure(connections, epoll))
         return 0;
     while (turn(epoll))

@@ -1,0 +1,68 @@
+"""The app as `main.py` builds it, pages included; its trades enter where the exchange's client puts them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
+
+from fastapi import FastAPI
+from nicegui import ui
+
+import main
+import pages
+from benchmarks.servers.contract import follow_orders, say
+from livemarkets import app, log
+from livemarkets.models import TradeTick
+from livemarkets.settings import load
+
+
+class _Driver:
+    """Hands trades to the feed of `binance`, as its client does."""
+
+    def __init__(self, services: app.Services) -> None:
+        self._feed = services.feeds["binance"]
+        self._price, self._size = Decimal("61837.63000000"), Decimal("0.02000000")
+
+    def publish(self, messages: list[bytes]) -> None:
+        now_ms = time.time_ns() // 1_000_000
+        ledger = self._feed.ledgers.get("BTCUSDT")
+        number = 1 if ledger is None else ledger.next_id or 1
+        for at in range(len(messages)):
+            self._feed.handle_tick(
+                TradeTick("binance", "BTCUSDT", self._price, self._size, "sell", now_ms, number + at, now_ms)
+            )
+
+
+def _with_driver(web: FastAPI, services: app.Services) -> None:
+    inner = web.router.lifespan_context
+
+    @contextlib.asynccontextmanager
+    async def lifespan(application: FastAPI) -> AsyncIterator[Any]:
+        async with inner(application) as state:
+            orders = asyncio.create_task(follow_orders(_Driver(services).publish), name="orders")
+            yield state
+            orders.cancel()
+
+    web.router.lifespan_context = lifespan
+
+
+def serve() -> None:
+    """Run until standard input ends."""
+    settings = load(main.ROOT)
+    log.setup(settings.log_level, settings.log_json)
+    listener = main._listen(settings)
+    services = app.build(settings)
+    web = app.create_app(services)
+    _with_driver(web, services)
+    pages.register(services)
+    ui.run_with(web, **pages.run_with_options())
+    say(f"LISTEN {settings.port}")
+    main._serve(web, listener)
+
+
+if __name__ == "__main__":
+    serve()

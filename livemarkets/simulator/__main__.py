@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code: 0, 1 for a failure, 2 for a usage error."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     logger.remove()
-    logger.add(sys.stderr, level="INFO", format="{time:HH:mm:ss.SSS} {level: <7} {message}")
+    sink = logger.add(sys.stderr, level="INFO", format="{time:HH:mm:ss.SSS} {level: <7} {message}")
     try:
         if words[:1] == ["faults"]:
             return _faults(_fault_parser().parse_args(words[1:]))
@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    finally:
+        logger.remove(sink)
     return 0
 
 

@@ -67,7 +67,7 @@ class Fanout:
         # One encoding for each of the two shapes, made when the first connection needs it.
         shapes: dict[bool, bytes] = {}
         for connection in listeners:
-            if stream in connection.muted:
+            if connection.silent or connection.half_open or stream in connection.muted:
                 continue
             own = self._disturbances.apply(run, connection.number)
             if own is not run:

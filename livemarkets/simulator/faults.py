@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 from livemarkets.simulator.connection import VenueConnection
 from livemarkets.simulator.disturbances import Disturbance, Disturbances, Lose, Mute, Repeat, Swap
@@ -18,28 +17,10 @@ from livemarkets.simulator.garbage import GARBAGE
 from livemarkets.simulator.protocol import ErrorShape
 from livemarkets.simulator.source import SimulatorError, Source
 from livemarkets.simulator.standing import AckFault, Refusal, RestFault, Standing
+from livemarkets.simulator.venue import Venue, subscribed_symbols
 from livemarkets.simulator.verbs import verb
 
-__all__ = ["Faults", "Venue"]
-
-
-class Venue(Protocol):
-    """What faults need of the exchange that they happen to."""
-
-    source: Source
-
-    @property
-    def connections(self) -> Sequence[VenueConnection]:
-        """The live connections."""
-
-    def now_ms(self) -> float:
-        """The clock, ms since the epoch."""
-
-    def pulse(self) -> None:
-        """Deliver what has happened until now."""
-
-    def announce_shutdown(self, connections: Collection[VenueConnection], notice_seconds: float) -> None:
-        """Send `serverShutdown` and close after the notice."""
+__all__ = ["Faults"]
 
 
 class Faults:
@@ -239,7 +220,7 @@ class Faults:
     def burst(self, *, symbol: str | None = None, factor: float = 100.0, trades: int | None = None) -> None:
         """Let a symbol (or all that are subscribed) trade as much at once as else in `factor` seconds."""
         venue = self._bound()
-        names = [symbol] if symbol is not None else _subscribed_symbols(venue)
+        names = [symbol] if symbol is not None else subscribed_symbols(venue)
         for name in names:
             source = self._market("burst", name)
             usual = max(source.rules[name].trades_per_second, 1.0)
@@ -316,8 +297,3 @@ class Faults:
 def _once(count: int | None, seconds: float | None) -> tuple[int | None, float | None]:
     """Without any limit a fault happens once."""
     return (1, None) if count is None and seconds is None else (count, seconds)
-
-
-def _subscribed_symbols(venue: Venue) -> list[str]:
-    names = {stream.partition("@")[0].upper() for one in venue.connections for stream in one.streams}
-    return sorted(names & set(venue.source.rules))

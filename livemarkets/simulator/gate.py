@@ -65,8 +65,10 @@ class Gate:
         self.rest_weight_peak = 0
         self.violations: Counter[str] = Counter()
 
-    def rest(self, target: str, address: str, now_ms: float) -> Response | None:
+    def rest(self, method: str, target: str, address: str, now_ms: float) -> Response | None:
         """Answer a REST call; `None` asks for the connection to be cut."""
+        if method != "GET":
+            return _plain(405, "Everything that is served here is read with GET.")
         path = urlsplit(target).path
         self.rest_calls[path if path in self._api.paths else "other"] += 1
         fault = self._faults.rest.take()
@@ -116,6 +118,8 @@ class Gate:
         wanted = streams_of_path(target)
         if wanted is None:
             return _plain(404, "Not found.")
+        if "timeunit=micro" in target.lower():
+            return _plain(400, "This exchange knows milliseconds only.")
         if not all(is_well_formed(name) for name in wanted[1]):
             return _plain(400, "Invalid stream.")
         if len(wanted[1]) > self._limits.streams_per_connection:

@@ -103,6 +103,8 @@ class SimulatedMarket:
 
     def want(self, streams: Collection[str], now_ms: float) -> None:
         """Set which streams are made; those of unknown symbols or kinds stay silent."""
+        # What has happened until now still belongs to those who were subscribed.
+        self._pending = self.advance(now_ms)
         for symbol in self._wanted:
             symbol.kinds = {}
         tickers: list[tuple[str, str, str]] = []

@@ -200,7 +200,7 @@ class Simulator:
         if "Upgrade" in request.headers:
             return self._gate.handshake(client, request, client.loop.time())
         self.pulse()
-        answer = self._gate.rest(request.path, address_of(client), self.now_ms())
+        answer = self._gate.rest(request.method, request.path, address_of(client), self.now_ms())
         if answer is None:
             client.drop()
             await client.wait_closed()

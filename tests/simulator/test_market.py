@@ -222,3 +222,18 @@ def test_events_are_the_history_whatever_the_steps(steps_ms: list[int]) -> None:
         emitted += market.advance(now_ms)
     ids = [msgspec.json.decode(emission.raw())["t"] for emission in emitted]
     assert ids == [trade.id for trade in market.history("BTCUSDT", now_ms).trades[before:]]
+
+
+def test_others_coming_and_going_cost_nobody_a_trade() -> None:
+    """A change of what is wanted happens between two looks; what was traded until then is still due."""
+    market = SimulatedMarket(9, symbols=["BTCUSDT", "ETHUSDT"], trades_per_second=1000, history_seconds=1.0)
+    market.want({"btcusdt@trade"}, NOW_MS)
+    before = len(market.history("BTCUSDT", NOW_MS).trades)
+    emitted = []
+    for turn in range(50):
+        market.want({"btcusdt@trade", "ethusdt@trade"} if turn % 2 else {"btcusdt@trade"}, NOW_MS + 20 * turn)
+        if turn % 3:
+            emitted += market.advance(NOW_MS + 20 * turn + 10)
+    emitted += market.advance(NOW_MS + 2000)
+    ids = [msgspec.json.decode(emission.raw())["t"] for emission in emitted if "btc" in emission.stream]
+    assert ids == [trade.id for trade in market.history("BTCUSDT", NOW_MS + 2000).trades[before:]]

@@ -81,6 +81,31 @@ async def test_a_stream_that_is_none_is_refused_in_the_path_and_in_a_request(
     assert reply == {"code": 2, "msg": "Invalid request: invalid stream", "id": 9}
 
 
+async def test_what_is_not_simulated_is_refused_clearly(start: Started, dial: Dial) -> None:
+    simulator = await start()
+    with pytest.raises(InvalidStatus) as caught:
+        await dial(simulator, "/stream?streams=btcusdt@trade&timeUnit=MICROSECOND")
+    assert caught.value.response.status_code == 400
+    async with httpx.AsyncClient(trust_env=False) as client:
+        assert (await client.delete(f"{simulator.rest_url}/api/v3/time")).status_code == 405
+
+
+async def test_coming_and_going_costs_nobody_a_trade(start: Started, dial: Dial) -> None:
+    simulator = await start(quick_market(trades_per_second=5000.0))
+    steady = await dial(simulator, "/ws/btcusdt@trade", max_queue=None)
+    for _ in range(15):
+        other = await dial(simulator, "/ws/ethusdt@trade", max_queue=None)
+        await other.send('{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":1}')
+        await other.send('{"method":"UNSUBSCRIBE","params":["ethusdt@trade"],"id":2}')
+        other.socket.transport.abort()
+    await eventually(lambda: len(simulator.connections) == 1)
+    trades = await steady.trades(500)
+    now_ms = simulator.now_ms()
+    while trades[-1]["T"] < now_ms:
+        trades += await steady.trades(1)
+    assert all(later["t"] == earlier["t"] + 1 for earlier, later in pairwise(trades))
+
+
 async def test_error_replies_can_have_the_observed_shape(start: Started, dial: Dial) -> None:
     client = await dial(await start(error_shape="nested"))
     reply = await client.ask("SUBSCRIBE", ["nonsense"], 2)

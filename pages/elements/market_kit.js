@@ -136,21 +136,40 @@ export function make(tag, className = "", text = "", attributes = {}) {
   return node;
 }
 
+/** A cleared canvas of this size in CSS px, sharp on this screen. Its memory is taken anew only when it grew. */
+export function clearCanvas(canvas, width, height) {
+  const ratio = window.devicePixelRatio || 1;
+  const [deviceWidth, deviceHeight] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== deviceWidth || canvas.height !== deviceHeight) {
+    canvas.width = deviceWidth;
+    canvas.height = deviceHeight;
+  }
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return context;
+}
+
 const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 const FLASH_MS = 400;
 const MARK_MS = 1500;
 
-/** Show that a value rose (`direction` 1) or fell (-1): a ground that fades, or a still mark. */
-export function flash(node, direction) {
+/** Show that a value rose (`direction` 1) or fell (-1): a ground that fades, or a still mark.
+ *
+ * `veil` covers the value's cell. Its opacity alone changes, which the compositor does by itself: to fade the
+ * ground of the cell would have the whole row painted anew sixty times a second.
+ */
+export function flash(veil, direction) {
   const name = direction < 0 ? "down" : "up";
   if (!reducedMotion.matches) {
-    const ground = `var(--${name}-flash)`;
-    node.animate([{ backgroundColor: ground }, { backgroundColor: "transparent" }], { duration: FLASH_MS });
+    veil.dataset.flash = name;
+    veil.fading?.cancel();
+    veil.fading = veil.animate([{ opacity: 1 }, { opacity: 0 }], { duration: FLASH_MS });
     return;
   }
-  node.dataset.mark = name;
-  clearTimeout(node.markTimer);
-  node.markTimer = setTimeout(() => delete node.dataset.mark, MARK_MS);
+  veil.dataset.mark = name;
+  clearTimeout(veil.markTimer);
+  veil.markTimer = setTimeout(() => delete veil.dataset.mark, MARK_MS);
 }
 
 /** Copy `text`. Works also where the clipboard interface is missing, as on plain HTTP in a local network. */

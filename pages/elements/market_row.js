@@ -37,7 +37,8 @@ export class MarketRow {
     this.arrow = kit.make("span", "arrow", "", { "aria-hidden": "true" });
     this.arrowWord = kit.make("span", "visually-hidden");
     this.note = kit.make("span", "note");
-    this.last.append(this.note, this.price, this.arrow, this.arrowWord);
+    this.veil = kit.make("span", "veil", "", { "aria-hidden": "true" });
+    this.last.append(this.veil, this.note, this.price, this.arrow, this.arrowWord);
     this.sizeText = kit.make("span", "number");
     this.size.append(this.sizeText);
   }
@@ -88,7 +89,7 @@ export class MarketRow {
       kit.setText(this.changed, changed);
       kit.setText(this.unchanged, unchanged);
       this.text = text;
-      if (mayFlash && !isFirst && direction) kit.flash(this.last, direction);
+      if (mayFlash && !isFirst && direction) kit.flash(this.veil, direction);
     }
     this.showDirection(direction);
     this.sizeValue = size;

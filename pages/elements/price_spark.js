@@ -1,4 +1,5 @@
 // A small line of the last prices of one row. It shows shape only, so here a price may become a float.
+import { clearCanvas } from "market_kit";
 
 const POINTS = 120;
 const FEW = 40; // with fewer points the line starts further right
@@ -33,12 +34,8 @@ export class PriceSpark {
   }
 
   draw() {
-    const ratio = window.devicePixelRatio || 1;
-    this.element.width = WIDTH * ratio; // setting the width clears the canvas
-    this.element.height = HEIGHT * ratio;
+    const context = clearCanvas(this.element, WIDTH, HEIGHT);
     if (this.prices.length < 2) return;
-    const context = this.element.getContext("2d");
-    context.scale(ratio, ratio);
     const low = Math.min(...this.prices);
     const span = Math.max(...this.prices) - low || 1;
     const step = (WIDTH - 2 * INSET) / (Math.max(this.prices.length, FEW) - 1);

@@ -87,13 +87,9 @@ export default {
       const { clientWidth: width, clientHeight: height } = canvas;
       if (!width || !height) return;
       this.drawnAt = Date.now();
-      const ratio = window.devicePixelRatio || 1;
-      canvas.width = width * ratio; // setting the width clears the canvas
-      canvas.height = height * ratio;
+      const context = kit.clearCanvas(canvas, width, height);
       const points = this.drawn();
       if (points.length < 2) return;
-      const context = canvas.getContext("2d");
-      context.scale(ratio, ratio);
       const style = getComputedStyle(canvas);
       const colour = (name) => style.getPropertyValue(`--${name}`);
       const plot = this.scales(points, width, height);

@@ -299,7 +299,7 @@ async def test_reduced_motion_gets_a_still_mark(chrome: Browser, base: str) -> N
     async with tab(chrome, base, reduced_motion="reduce") as shown:
         await shown.goto("/labs?symbols=BTCUSDT")
 
-        await shown.page.locator(".col-last[data-mark]").first.wait_for()
+        await shown.page.locator(".veil[data-mark]").first.wait_for()
         assert await shown.run("document.getAnimations().length") == 0
 
 

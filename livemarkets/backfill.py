@@ -11,6 +11,7 @@ from loguru import logger
 from livemarkets.binance.rest import PAGE_TRADES, FetchedTrades
 from livemarkets.continuity import Ledger, Released
 from livemarkets.errors import ExchangeError, ExchangeUnreachable, RestError
+from livemarkets.models import TradeTick
 
 __all__ = ["Backfiller", "TradesByID"]
 
@@ -136,6 +137,8 @@ class Backfiller:
                 first, covered_to = oldest, fetched.newest_id or covered_to
             if ledger.next_id is not None and ledger.next_id < first:
                 self._release(ledger.declare(first - 1, "upstream", now))
-        expected = ledger.next_id or 0
-        self.fetched += sum(1 for tick in fetched.ticks if tick.id >= expected)
-        self._release(ledger.fill(fetched.ticks, covered_to, now))
+        held = ledger.held
+        released = ledger.fill(fetched.ticks, covered_to, now)
+        # What was held already has come by the stream.
+        self.fetched += sum(isinstance(item, TradeTick) for item in released) + ledger.held - held
+        self._release(released)

@@ -24,7 +24,9 @@ __all__ = ["BinanceRest", "FetchedTrades"]
 PAGE_TRADES = 1000
 _TIMEOUT_SECONDS = 5.0
 _DEFAULT_PAUSE_SECONDS = 30.0
-_TRY_NEXT_STATUSES = frozenset({403, 404, 451})
+_TRY_NEXT_STATUSES = frozenset({401, 403, 404, 451})
+_NOT_SERVED_STATUSES = frozenset({401, 404})
+"""An address that answers so does not have this call at all, or not without a key."""
 
 T = TypeVar("T")
 
@@ -140,14 +142,11 @@ class BinanceRest:
         if urls:
             try:
                 found = await self._get("historicalTrades", parameters, 25, list[_RestTrade], urls)
-            except RestError as error:
-                if error.status not in _TRY_NEXT_STATUSES and error.status != 401:
+            except ExchangeError:
+                if not self._without_history:
                     raise
-                self._without_history.update(urls)
-                logger.info("{}: {} serve no historicalTrades: {}", self._exchange, ", ".join(urls), error)
             else:
-                covered_from = from_id
-                return self._fetched(symbol, found, from_id, covered_from)
+                return self._fetched(symbol, found, from_id, from_id)
         found = await self._get("trades", {"symbol": symbol, "limit": PAGE_TRADES}, 25, list[_RestTrade])
         return self._fetched(symbol, found, from_id, min((trade.id for trade in found), default=from_id))
 
@@ -190,12 +189,17 @@ class BinanceRest:
             )
         error: ExchangeError = ExchangeUnreachable("no REST address")
         for url in urls or self.urls:
+            if self.weight.delay(0, self._clock()) > 0:
+                break  # the exchange asked for a pause a moment ago: that holds for all of its addresses
             self.weight.spend(weight, self._clock())
             self.calls += 1
             try:
                 return await self._get_from(f"{url}/api/v3/{call}", parameters, shape)
             except RestError as failure:
                 error = failure
+                if call == "historicalTrades" and failure.status in _NOT_SERVED_STATUSES:
+                    self._without_history.add(url)
+                    logger.info("{}: {} serves no historicalTrades: {}", self._exchange, url, failure)
                 if failure.status not in _TRY_NEXT_STATUSES and failure.status < 500:
                     break
             except ExchangeError as failure:
@@ -224,7 +228,7 @@ class BinanceRest:
         status = response.status_code
         if status in (418, 429):
             value = response.headers.get("Retry-After", "")
-            seconds = min(float(value), 86_400.0) if value.isdigit() else _DEFAULT_PAUSE_SECONDS
+            seconds = min(float(value), 86_400.0) if value.isdecimal() else _DEFAULT_PAUSE_SECONDS
             self.weight.pause(seconds, self._clock())
             return ExchangeUnreachable(f"HTTP {status} (too many requests)", retry_after_seconds=seconds)
         try:
@@ -255,10 +259,14 @@ def _step(text: str) -> Decimal:
 
 
 def _root_cause(error: BaseException) -> BaseException:
-    """Find the OSError beneath httpx's and httpcore's wrappers."""
-    seen: BaseException | None = error
-    while seen is not None:
+    """Find the OSError beneath httpx's, httpcore's and anyio's wrappers; the innermost says most."""
+    found, seen = error, error
+    while True:
+        inner = (
+            seen.exceptions[0] if isinstance(seen, BaseExceptionGroup) else seen.__cause__ or seen.__context__
+        )
+        if inner is None:
+            return found
+        seen = inner
         if isinstance(seen, OSError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
-    return error
+            found = seen

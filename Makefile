@@ -12,7 +12,7 @@ NODE_WS := $(VENV)/node/ws-$(WS_VERSION)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check bench lock clean
+.PHONY: help run test check bench soak lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ check: $(DEVELOPMENT)  ## ruff, mypy --strict, import contracts
 
 bench: $(RUNTIME)  ## run the benchmarks and print their tables
 	$(PYTHON) -m benchmarks $(ARGS)
+
+soak: $(DEVELOPMENT)  ## a campaign of faults with a report; ARGS="--seed 7 --faults 5000 --seconds 3600" chooses
+	$(PYTHON) -m tests.soak $(ARGS)
 
 # Hashes, no index address, one file for every platform and every Python from 3.11 on.
 COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -130,7 +130,7 @@ class Backfiller:
 
     def _apply(self, ledger: Ledger, fetched: FetchedTrades, first: int) -> None:
         now = self._clock()
-        covered_to = fetched.covered_to
+        covered_to = fetched.covered_to if fetched.covered_to >= first else -1  # else it proves nothing
         if fetched.ticks:
             oldest = min(tick.id for tick in fetched.ticks)
             if covered_to < first:  # an address that serves the newest trades only

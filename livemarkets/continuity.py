@@ -33,6 +33,9 @@ class LedgerLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How many ticks may wait behind a hole; then it is declared at once."""
     backfill_trades: int = 20_000
     """How many trades of one hole are fetched, the newest; older ones are declared."""
+    denials: int = 3
+    """So many times in a row the exchange is believed when it says that ids which the stream brought do
+    not exist. A stream that brings ever more of them is right, and REST is of another exchange."""
     relist_evidence: int = 3
     """So many consecutive lower ids with later times mean that the exchange numbers anew."""
 
@@ -50,6 +53,7 @@ class Ledger:
 
     __slots__ = (
         "_behind",
+        "_denied",
         "_held",
         "_hole_end",
         "_hole_since",
@@ -82,6 +86,7 @@ class Ledger:
         self._held: dict[int, TradeTick] = {}
         self._hole_since: float | None = None
         self._hole_end = -1
+        self._denied = (-1, 0)  # the next id at the last denial, and the denials there
         self._known_to = -1  # the exchange was seen to have ids up to here
         self._proven_to = -1  # the exchange has no ids up to here but those held
         self._last_ts = 0
@@ -183,7 +188,15 @@ class Ledger:
         return self.declare(hole[1], "upstream", now) if hole else []
 
     def drop_ahead(self, from_id: int, now: float) -> int:
-        """Forget held ticks from `from_id` on: the exchange says that there are no such ids yet."""
+        """Forget held ticks from `from_id` on: the exchange says that there are no such ids yet.
+
+        Return how many; 0 also when the exchange has said so too often while nothing else came.
+        """
+        assert self.next_id is not None
+        denials = self._denied[1] if self._denied[0] == self.next_id else 0
+        if denials >= self.limits.denials:
+            return 0
+        self._denied = (self.next_id, denials + 1)
         bogus = [trade_id for trade_id in self._held if trade_id >= from_id]
         for trade_id in bogus:
             del self._held[trade_id]

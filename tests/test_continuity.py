@@ -153,6 +153,20 @@ def test_a_jump_beyond_all_reason_costs_nothing_and_ends() -> None:
     assert shown(feed(ledger, 8)) == [8]
 
 
+def test_a_stream_that_goes_on_is_believed_more_than_an_exchange_that_denies_it() -> None:
+    """REST may be that of another exchange, or hopelessly late."""
+    ledger = make_ledger()
+    feed(ledger, 5)
+    for trade_id in (7, 8, 9):
+        assert feed(ledger, trade_id) == []
+        assert ledger.drop_ahead(6, 0) == 1
+    assert feed(ledger, 10, 11) == []
+    assert ledger.drop_ahead(6, 0) == 0
+    assert shown(ledger.give_up(0)) == [(6, 9, "upstream"), 10, 11]
+    assert shown(feed(ledger, 12, 2**40)) == [12]
+    assert ledger.drop_ahead(13, 0) == 1, "what went on since counts anew"
+
+
 def test_a_jump_that_is_believed_is_one_hole() -> None:
     ledger = make_ledger()
     feed(ledger, 5, 2**40)

@@ -2,6 +2,7 @@
 
     shell       header, navigation, badge, theme, strip
     home        what this is, whether it runs, how to begin
+    login       the form that asks for the access token
     labs        the live page: builds elements, flushes what changed four times a second
     watch       what one Labs page wants and shows, without any element
     view        a page's address, read and written
@@ -22,10 +23,11 @@ from __future__ import annotations
 from typing import Any
 
 from pages import home, labs
+from pages.login import login_router
 from pages.services import PageServices
 from pages.style import FAVICON
 
-__all__ = ["PageServices", "register", "run_with_options"]
+__all__ = ["PageServices", "login_router", "register", "run_with_options"]
 
 RECONNECT_TIMEOUT_SECONDS = 6.0
 """How long a page whose network is gone is kept, with its subscriptions."""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sized
 from typing import Protocol
 
 from livemarkets.models import ExchangeStatus, StreamKey
@@ -33,6 +33,10 @@ class PageSettings(Protocol):
     @property
     def max_symbols_per_client(self) -> int:
         """How many symbols one page may show."""
+
+    @property
+    def access_token(self) -> Sized:
+        """Empty when everybody may come in."""
 
 
 class Subscriptions(Protocol):

@@ -44,6 +44,9 @@ def shell(services: PageServices, *, path: str, has_strip: bool = False) -> Iter
         with ui.element("div").classes("shell-tools"):
             badge = ConnectionBadge(has_age=has_strip) if is_on else None
             ThemeToggle()
+            if services.settings.access_token:
+                with ui.element("form").props('method="post" action="/logout"'):
+                    text("button", "Log out").classes("button").props('type="submit"')
     strip = MarketStrip() if has_strip else None
     with ui.element("main") as main:
         yield Shell(badge, strip)

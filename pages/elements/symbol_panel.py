@@ -42,6 +42,9 @@ class SymbolPanel(ui.element, component="symbol_panel.js", dependencies=["market
         if self._key is None:
             return
         recent = trades.recent(self._key, trades.length)
+        if recent and recent[-1].id < self._last_id:
+            self._send("fill", recent, BUCKET_MS)  # the exchange numbers anew
+            return
         fresh = [tick for tick in recent if tick.id > self._last_id]
         if fresh:
             self._send("extend", recent, BUCKET_MS, len(fresh))

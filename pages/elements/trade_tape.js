@@ -44,7 +44,7 @@ export default {
     clearTimeout(this.typing);
   },
   methods: {
-    /** Add trades: `{reset, trades: [[ts, price, size, side]…], left_out}`, oldest first. */
+    /** Add trades: `{reset, trades: [[ts, price, size, side] or [number lost]…], left_out}`, oldest first. */
     apply(payload) {
       const lines = this.$refs.lines;
       if (payload.reset) {
@@ -52,14 +52,21 @@ export default {
         lines.scrollTop = 0;
         this.waiting = 0;
       }
-      const fresh = payload.trades.slice(-MAX_LINES).reverse().map((trade) => this.line(trade));
-      if (payload.left_out > 0) fresh.push(kit.make("div", "tape-left-out", `… ${payload.left_out.toLocaleString("en-US")} more`));
+      const fresh = payload.trades.slice(-MAX_LINES).reverse().map((trade) => this.draw(trade));
+      if (payload.left_out > 0) fresh.push(this.remark(`… ${payload.left_out.toLocaleString("en-US")} more`));
       lines.prepend(...fresh);
       while (lines.childElementCount > MAX_LINES) lines.lastElementChild.remove();
     },
     /** Say how many trades wait behind a paused tape. */
     count(waiting) {
       this.waiting = waiting;
+    },
+    draw(trade) {
+      if (trade.length > 1) return this.line(trade);
+      return this.remark(`… ${trade[0].toLocaleString("en-US")} lost on the way from the exchange`);
+    },
+    remark(text) {
+      return kit.make("div", "tape-left-out", text);
     },
     line([tradeMs, price, size, side]) {
       const line = kit.make("div", "tape-line", "", { "data-side": SIDES[side] });

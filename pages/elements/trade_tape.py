@@ -1,4 +1,4 @@
-"""The tape of one symbol: every new trade, newest on top; what is left out is counted and said."""
+"""The tape of one symbol: every new trade, newest on top; what is left out or lost is counted and said."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 
 from nicegui import ui
 
-from livemarkets.models import StreamKey, SymbolInfo, TradeTick
+from livemarkets.models import Gap, StreamKey, SymbolInfo, TradeTick
 from livemarkets.stores import FeedStore
 from pages.digits import decimals_of, significant_decimals, trimmed
 from pages.elements.market_grid import side_index, symbol_argument
@@ -36,6 +36,8 @@ class TradeTape(ui.element, component="trade_tape.js", dependencies=["market_kit
         """What the browser was told, oldest first."""
         self.left_out = 0
         """Trades that no line was sent for since the tape was last filled."""
+        self.missing = 0
+        """Trades that the feed declared lost since the tape was last filled."""
         self.waiting = 0
         """Trades that came while the tape is paused."""
         self._on_change = on_change
@@ -84,47 +86,68 @@ class TradeTape(ui.element, component="trade_tape.js", dependencies=["market_kit
             self._props["paused"] = False
         self.key = key
         self._props["title"] = title
-        self._decimals = (
-            [2, 0] if info is None else [decimals_of(info.tick_size), decimals_of(info.step_size)]
-        )
+        self._decimals = [decimals_of(info.tick_size), decimals_of(info.step_size)] if info else [2, 0]
         self.shown.clear()
-        self.left_out = self.waiting = 0
-        self._last_id = 0
-        recent = [] if key is None else trades.recent(key, trades.length)
-        if recent:
-            self._last_id = recent[-1].id
-        self._send([tick for tick in recent if tick.size >= self._minimum][-MAX_LINES:], 0, is_reset=True)
+        self.left_out = self.missing = self.waiting = 0
+        recent = trades.recent(key, trades.length) if key else []
+        gaps = [gap for gap in trades.gaps(key) if recent and gap.from_id > recent[0].id] if key else []
+        self._last_id = recent[-1].id if recent else 0
+        self._send(self._lines(recent, gaps)[-MAX_LINES:], 0, is_reset=True)
 
     def flush(self, trades: FeedStore) -> None:
         """Send what came since the last flush. Without any trade, nothing is sent."""
         if self.key is None:
             return
+        newest = trades.recent(self.key, 1)
+        if newest and newest[0].id < self._last_id:
+            self._on_change()  # the exchange numbers anew: no id of before means anything
+            return
         fresh = trades.after(self.key, self._last_id)
         if not fresh:
             return
-        # Ids are consecutive: what they jump over fell out of the feed before anybody looked.
-        unseen = fresh[0].id - self._last_id - 1 if self._last_id else 0
+        gaps = [gap for gap in trades.gaps(self.key) if gap.from_id > self._last_id]
+        # Ids are consecutive: what they jump over was lost, or fell out of the feed before anybody looked.
+        jumped = fresh[0].id - self._last_id - 1 if self._last_id else 0
+        unseen = max(0, jumped - sum(_length(gap) for gap in gaps if gap.to_id < fresh[0].id))
         self._last_id = fresh[-1].id
         if self.is_paused:
             self.waiting += unseen + len(fresh)
             self.run_method("count", self.waiting)
             return
-        matching = [tick for tick in fresh if tick.size >= self._minimum]
-        self._send(matching[-MAX_PER_FLUSH:], unseen + max(0, len(matching) - MAX_PER_FLUSH), is_reset=False)
+        lines = self._lines(fresh, gaps)
+        self._send(lines[-MAX_PER_FLUSH:], unseen + max(0, len(lines) - MAX_PER_FLUSH), is_reset=False)
 
-    def _send(self, ticks: Sequence[TradeTick], left_out: int, *, is_reset: bool) -> None:
-        if not ticks and not left_out and not is_reset:
+    def _lines(self, ticks: Sequence[TradeTick], gaps: Sequence[Gap]) -> list[TradeTick | Gap]:
+        """Return the trades that are large enough and the holes between them, oldest first."""
+        if not ticks:
+            return []
+        lost = [gap for gap in gaps if gap.cause != "venue" and gap.to_id < ticks[-1].id]
+        lines: list[TradeTick | Gap] = [tick for tick in ticks if tick.size >= self._minimum]
+        if lost:
+            lines += lost
+            lines.sort(key=lambda line: line.from_id if isinstance(line, Gap) else line.id)
+        return lines
+
+    def _send(self, lines: Sequence[TradeTick | Gap], left_out: int, *, is_reset: bool) -> None:
+        if not lines and not left_out and not is_reset:
             return
-        self.shown.extend(ticks)
+        self.shown.extend(line for line in lines if isinstance(line, TradeTick))
+        self.missing += sum(_length(line) for line in lines if isinstance(line, Gap))
         self.left_out += left_out
-        payload = {"trades": [self._packed(tick) for tick in ticks], "left_out": left_out}
+        payload = {"trades": [self._packed(line) for line in lines], "left_out": left_out}
         self.run_method("apply", {**payload, "reset": True} if is_reset else payload)
 
-    def _packed(self, tick: TradeTick) -> list[str | int]:
+    def _packed(self, tick: TradeTick | Gap) -> list[str | int]:
+        if isinstance(tick, Gap):
+            return [_length(tick)]
         self._decimals[0] = max(self._decimals[0], significant_decimals(tick.price))
         self._decimals[1] = max(self._decimals[1], significant_decimals(tick.size))
         price, size = trimmed(tick.price, self._decimals[0]), trimmed(tick.size, self._decimals[1])
         return [tick.ts, price, size, side_index(tick.side)]
+
+
+def _length(gap: Gap) -> int:
+    return max(0, gap.to_id - gap.from_id + 1)
 
 
 def _size(text: str) -> Decimal | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from urllib.parse import quote
 
-__all__ = ["FAVICON", "head_html"]
+__all__ = ["FAVICON", "favicon_url", "head_html"]
 
 _FOLDER = Path(__file__).parent
-_SHEETS = ("tokens", "base", "shell", "home", "labs", "grid", "tape")
+_SHEETS = ("tokens", "base", "shell", "home", "labs", "grid", "tape", "login")
 
 FAVICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
@@ -17,6 +18,11 @@ FAVICON = (
     ' stroke-linejoin="round"/><circle cx="21" cy="9" r="3" fill="#e6eaf0"/></svg>'
 )
 """The mark, as the icon of the browser's tab."""
+
+
+def favicon_url() -> str:
+    """Return the mark as an address that needs no request."""
+    return f"data:image/svg+xml,{quote(FAVICON)}"
 
 
 @cache

@@ -70,6 +70,11 @@ async def soon(
     return await eventually(predicate, timeout_seconds, interval_seconds=0.05, because=because)
 
 
+async def has_price(shown: Tab, symbol: str) -> str:
+    """Wait for a price of the row, and return it."""
+    return str(await soon(lambda: shown.price(symbol), because=f"{symbol} has a price"))
+
+
 @contextlib.asynccontextmanager
 async def browser(chromium: str) -> AsyncIterator[Browser]:
     """A Chromium that ends with the test."""

@@ -1,13 +1,18 @@
-"""The pages on a small application, for NiceGUI's simulated user."""
+"""The pages on a small application: for NiceGUI's simulated user, and for a real browser."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import pytest_asyncio
 from nicegui import Client
 from nicegui.testing import User
+from playwright.async_api import Browser
 
 import pages
+from tests.helpers import free_port
+from tests.pages.browser import browser
 from tests.pages.local import LocalServices
+from tests.running import running_process
 
 
 @pytest.fixture
@@ -27,3 +32,23 @@ def visitor(user: User, services: LocalServices) -> Iterator[User]:
     for client in list(Client.instances.values()):
         client.delete()
     assert services.manager.counts() == (0, 0, 0)
+
+
+# One server and one browser for a whole file: to start either takes longer than most of the tests.
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def local_address() -> AsyncIterator[str]:
+    """The address of the small application, served by a process of its own."""
+    port = free_port()
+    arguments = ("-m", "tests.pages.local", "--port", str(port), "--trades-per-second", "100")
+    async with running_process(*arguments) as process:
+        await process.says("serving")
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def module_chrome(chromium: str) -> AsyncIterator[Browser]:
+    """A Chromium for a whole file."""
+    async with browser(chromium) as opened:
+        yield opened

@@ -18,7 +18,7 @@ from nicegui import ui
 from starlette.middleware.base import RequestResponseEndpoint
 
 import pages
-from livemarkets.models import TRADES, ExchangeState, ExchangeStatus, StreamKey, SymbolInfo, TradeTick
+from livemarkets.models import TRADES, ExchangeState, ExchangeStatus, Gap, StreamKey, SymbolInfo, TradeTick
 from livemarkets.settings import Settings
 from livemarkets.stores import FeedStore, LatestPriceStore
 from livemarkets.subscriptions import SubscriptionManager
@@ -136,6 +136,18 @@ class LocalServices:
         """Have one trade happen for each size."""
         for size in sizes:
             self.put(symbol, "100.00", size)
+
+    def lose(self, symbol: str, count: int) -> None:
+        """Have trades lost on the way, and declared so."""
+        key = StreamKey("binance", TRADES, symbol)
+        first = self._ids.get(key, 0) + 1
+        self._ids[key] = first + count - 1
+        self.trades.note_gap(Gap(key, first, self._ids[key], "upstream"))
+
+    def number_anew(self, symbol: str) -> None:
+        """Have the exchange begin again with id 1."""
+        key = StreamKey("binance", TRADES, symbol)
+        self.trades.note_gap(Gap(key, self._ids.pop(key) + 1, 0, "venue"))
 
 
 class RunningServices(LocalServices):

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser
 
-from tests.helpers import free_port
-from tests.pages.browser import PHONE, Tab, browser, soon, tab
-from tests.running import running_process
+from tests.pages.browser import Tab, has_price, soon, tab
 
 # The lines of the tape move down: that is what a tape does. Nothing else may move by itself.
 WATCH_SHIFTS = """
@@ -24,24 +20,7 @@ new PerformanceObserver(noteShifts).observe({type: 'layout-shift'});
 """
 
 
-# One server and one browser for the whole file: to start either takes longer than most of the tests.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def base() -> AsyncIterator[str]:
-    """The address of the small application."""
-    port = free_port()
-    arguments = ("-m", "tests.pages.local", "--port", str(port), "--trades-per-second", "100")
-    async with running_process(*arguments) as process:
-        await process.says("serving")
-        yield f"http://127.0.0.1:{port}"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def chrome(chromium: str) -> AsyncIterator[Browser]:
-    async with browser(chromium) as opened:
-        yield opened
 
 
 async def set_status(shown: Tab, state: str, **parameters: Any) -> None:
@@ -59,13 +38,8 @@ async def wanted(shown: Tab) -> list[str]:
     )
 
 
-async def has_price(shown: Tab, symbol: str) -> str:
-    """Wait for a price of the row, and return it."""
-    return str(await soon(lambda: shown.price(symbol), because=f"{symbol} has a price"))
-
-
-async def test_prices_move_without_moving_anything_else(chrome: Browser, base: str) -> None:
-    async with tab(chrome, base) as shown:
+async def test_prices_move_without_moving_anything_else(module_chrome: Browser, local_address: str) -> None:
+    async with tab(module_chrome, local_address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT,SHIBUSDT")
         first = await has_price(shown, "BTCUSDT")
         await has_price(shown, "SHIBUSDT")
@@ -87,7 +61,7 @@ async def test_prices_move_without_moving_anything_else(chrome: Browser, base: s
         )
 
 
-async def test_decimal_points_stand_under_each_other(chrome: Browser, base: str) -> None:
+async def test_decimal_points_stand_under_each_other(module_chrome: Browser, local_address: str) -> None:
     """Where the point of each price is, in px from the right of the grid."""
     points = """() => [...document.querySelectorAll('.market-grid .price')].map(price => {
         const walker = document.createTreeWalker(price, NodeFilter.SHOW_TEXT);
@@ -100,7 +74,7 @@ async def test_decimal_points_stand_under_each_other(chrome: Browser, base: str)
             return Math.round(range.getBoundingClientRect().left);
         }
     })"""
-    async with tab(chrome, base) as shown:
+    async with tab(module_chrome, local_address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT,XRPUSDT,SHIBUSDT")
         for symbol in ("BTCUSDT", "XRPUSDT", "SHIBUSDT"):
             await has_price(shown, symbol)
@@ -112,8 +86,10 @@ async def test_decimal_points_stand_under_each_other(chrome: Browser, base: str)
         await soon(are_aligned)
 
 
-async def test_symbols_are_added_and_removed_with_the_keyboard(chrome: Browser, base: str) -> None:
-    async with tab(chrome, base) as shown:
+async def test_symbols_are_added_and_removed_with_the_keyboard(
+    module_chrome: Browser, local_address: str
+) -> None:
+    async with tab(module_chrome, local_address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT")
         await has_price(shown, "BTCUSDT")
         keyboard, box = shown.page.keyboard, shown.page.locator("[role=combobox]")
@@ -147,9 +123,9 @@ async def test_symbols_are_added_and_removed_with_the_keyboard(chrome: Browser, 
         assert await wanted(shown) == ["binance:BTCUSDT"]
 
 
-async def test_what_is_typed_fast_is_what_is_added(chrome: Browser, base: str) -> None:
+async def test_what_is_typed_fast_is_what_is_added(module_chrome: Browser, local_address: str) -> None:
     """Enter before the answer of the search takes the text, not an earlier hit."""
-    async with tab(chrome, base) as shown:
+    async with tab(module_chrome, local_address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT")
         await has_price(shown, "BTCUSDT")
 
@@ -165,8 +141,10 @@ async def test_what_is_typed_fast_is_what_is_added(chrome: Browser, base: str) -
         assert await shown.symbols() == ["BTCUSDT", "SOLUSDT"]
 
 
-async def test_the_tape_is_bounded_can_be_held_and_filtered(chrome: Browser, base: str) -> None:
-    async with tab(chrome, base) as shown:
+async def test_the_tape_is_bounded_can_be_held_and_filtered(
+    module_chrome: Browser, local_address: str
+) -> None:
+    async with tab(module_chrome, local_address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT")
         lines = shown.page.locator(".tape-lines > *")
 
@@ -198,8 +176,10 @@ async def test_the_tape_is_bounded_can_be_held_and_filtered(chrome: Browser, bas
         await shown.page.get_by_text("That is not a size").wait_for()
 
 
-async def test_every_state_says_what_is_why_and_what_comes(chrome: Browser, base: str) -> None:
-    async with tab(chrome, base) as shown:
+async def test_every_state_says_what_is_why_and_what_comes(
+    module_chrome: Browser, local_address: str
+) -> None:
+    async with tab(module_chrome, local_address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT")
         await has_price(shown, "BTCUSDT")
         strip = shown.page.locator(".market-strip")
@@ -235,8 +215,8 @@ async def test_every_state_says_what_is_why_and_what_comes(chrome: Browser, base
         assert await wanted(shown) == ["binance:BTCUSDT"]
 
 
-async def test_a_page_that_lost_its_connection_goes_on(chrome: Browser, base: str) -> None:
-    async with tab(chrome, base) as shown:
+async def test_a_page_that_lost_its_connection_goes_on(module_chrome: Browser, local_address: str) -> None:
+    async with tab(module_chrome, local_address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT")
         await has_price(shown, "BTCUSDT")
         await shown.run("window.kept = true; window.socket.io.engine.close()")
@@ -251,12 +231,14 @@ async def test_a_page_that_lost_its_connection_goes_on(chrome: Browser, base: st
         assert await wanted(shown) == ["binance:BTCUSDT"]
 
 
-async def test_a_hidden_tab_is_sent_nothing_and_catches_up(chrome: Browser, base: str) -> None:
+async def test_a_hidden_tab_is_sent_nothing_and_catches_up(
+    module_chrome: Browser, local_address: str
+) -> None:
     hide = (
         "hidden => { Object.defineProperty(document, 'hidden', {configurable: true, get: () => hidden});"
         " document.dispatchEvent(new Event('visibilitychange')) }"
     )
-    async with tab(chrome, base) as shown:
+    async with tab(module_chrome, local_address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT")
         await has_price(shown, "BTCUSDT")
         await shown.page.evaluate(hide, True)
@@ -273,76 +255,3 @@ async def test_a_hidden_tab_is_sent_nothing_and_catches_up(chrome: Browser, base
             return await shown.price("BTCUSDT") != before
 
         await soon(has_moved)
-
-
-async def test_the_theme_begins_with_the_system_and_is_kept_in_the_browser(
-    chrome: Browser, base: str
-) -> None:
-    async with tab(chrome, base, color_scheme="light") as shown:
-        await shown.goto("/")
-        assert await shown.run("document.documentElement.dataset.theme") == "light"
-        await shown.page.emulate_media(color_scheme="dark")
-        await shown.page.locator("html[data-theme=dark]").wait_for()
-
-        toggle = shown.page.locator(".theme-toggle")
-        await toggle.click()
-        assert "light" in str(await toggle.get_attribute("aria-label"))
-        await shown.page.reload()
-        assert await shown.run("document.documentElement.dataset.theme") == "light"
-        assert await shown.run("getComputedStyle(document.body).backgroundColor") == "rgb(246, 247, 249)"
-        await toggle.click()
-        await toggle.click()
-        assert await shown.run("localStorage.length") == 0, "as the system has it needs nothing kept"
-
-
-async def test_reduced_motion_gets_a_still_mark(chrome: Browser, base: str) -> None:
-    async with tab(chrome, base, reduced_motion="reduce") as shown:
-        await shown.goto("/labs?symbols=BTCUSDT")
-
-        await shown.page.locator(".veil[data-mark]").first.wait_for()
-        assert await shown.run("document.getAnimations().length") == 0
-
-
-async def test_a_phone_shows_the_essence_and_the_rest_on_tap(chrome: Browser, base: str) -> None:
-    async with tab(chrome, base, viewport=PHONE, has_touch=True) as shown:
-        await shown.goto("/labs?symbols=BTCUSDT,SHIBUSDT")
-        await has_price(shown, "SHIBUSDT")
-        row = shown.page.locator("tr[data-symbol=SHIBUSDT]")
-        assert await row.locator(".col-size").is_hidden()
-        box = await row.bounding_box()
-        assert box is not None
-        assert box["height"] >= 44
-
-        await row.tap()
-
-        await row.locator(".col-size").wait_for(state="visible")
-        assert await shown.run("document.documentElement.scrollWidth <= innerWidth")
-
-
-async def test_the_first_tab_stop_leads_to_the_content(chrome: Browser, base: str) -> None:
-    async with tab(chrome, base) as shown:
-        await shown.goto("/")
-        await shown.page.locator("main h1").wait_for()
-        await shown.page.keyboard.press("Tab")
-        assert await shown.run("document.activeElement.textContent") == "Skip to content"
-        await shown.page.keyboard.press("Enter")
-        assert await shown.run("document.activeElement.tagName") == "MAIN"
-
-
-async def test_an_example_can_be_copied_and_a_view_shared(chrome: Browser, base: str) -> None:
-    async with tab(chrome, base, permissions=["clipboard-read", "clipboard-write"]) as shown:
-        await shown.goto("/")
-        await shown.page.get_by_role("button", name="Copy").first.click()
-        await shown.page.get_by_text("Copied").wait_for()
-        code = await shown.run("navigator.clipboard.readText()")
-        compile(code, "the Python example", "exec")
-        assert shown.base.replace("http", "ws") + "/ws/markets" in code
-
-        await shown.goto("/labs?symbols=ETHUSDT")
-        await has_price(shown, "ETHUSDT")
-        await shown.page.get_by_role("button", name="Share").click()
-        await shown.page.get_by_text("Copied").wait_for()
-        assert (
-            await shown.run("navigator.clipboard.readText()")
-            == f"{base}/labs?exchange=binance&symbols=ETHUSDT"
-        )

@@ -1,42 +1,23 @@
 """Labs › Live markets, seen by NiceGUI's simulated user: everything but what the scripts draw."""
 
 import asyncio
+import gc
+import weakref
 from functools import partial
-from typing import TypeVar
 
 import pytest
-from nicegui import Client, ui
+from nicegui import Client
 from nicegui.testing import User
 
 from livemarkets.models import ExchangeState
 from pages.elements.market_grid import MarketGrid
 from pages.elements.signs import ConnectionBadge, MarketStrip
-from pages.elements.symbol_panel import SymbolPanel
 from pages.elements.symbol_picker import SymbolPicker
-from pages.elements.trade_tape import MAX_LINES, MAX_PER_FLUSH, TradeTape
+from pages.elements.trade_tape import TradeTape
 from pages.fallback import FALLBACK_AFTER_MS
 from tests.helpers import eventually
 from tests.pages.local import LocalServices
-
-E = TypeVar("E", bound=ui.element)
-
-
-def only(user: User, kind: type[E]) -> E:
-    [element] = user.find(kind=kind).elements
-    return element
-
-
-def wanted(services: LocalServices) -> list[str]:
-    return sorted(key.symbol for key in services.manager.wanted("binance"))
-
-
-async def opened(visitor: User, services: LocalServices, path: str = "/labs") -> MarketGrid:
-    """Open the page and wait until it subscribed and knows the exchange's symbols."""
-    await visitor.open(path)
-    grid = only(visitor, MarketGrid)
-    await eventually(lambda: services.symbols("binance").is_loaded, because="the list of symbols is loaded")
-    await eventually(lambda: all(line.base for line in grid.lines), because="the rows have names")
-    return grid
+from tests.pages.visiting import only, opened, wanted
 
 
 async def test_the_default_symbols_are_subscribed_on_mount(visitor: User, services: LocalServices) -> None:
@@ -157,65 +138,6 @@ async def test_events_that_no_page_of_ours_sends_do_no_harm(
     assert [line.symbol for line in grid.lines] == ["BTCUSDT", "ETHUSDT"]
 
 
-async def test_selecting_a_row_shows_its_tape_and_figures(visitor: User, services: LocalServices) -> None:
-    await opened(visitor, services)
-    services.put("ETHUSDT", "2683.80", "0.5")
-    tape, panel = only(visitor, TradeTape), only(visitor, SymbolPanel)
-
-    visitor.find(kind=MarketGrid).trigger("select", "ETHUSDT")
-
-    assert [str(tick.price) for tick in tape.shown] == ["2683.80"]
-    assert panel.summary is not None
-    assert panel.summary.trades == 1
-
-
-async def test_the_tape_is_bounded_and_says_what_it_left_out(visitor: User, services: LocalServices) -> None:
-    await opened(visitor, services)
-    tape = only(visitor, TradeTape)
-    services.put_many("BTCUSDT", ["1"])
-    await eventually(lambda: len(tape.shown) == 1)
-
-    services.put_many("BTCUSDT", ["1"] * 1500)  # more than the feed keeps
-    await eventually(lambda: len(tape.shown) > 1)
-
-    assert len(tape.shown) == MAX_PER_FLUSH + 1
-    assert tape.left_out == 1500 - MAX_PER_FLUSH
-    assert tape.shown[-1].id == 1501
-    assert tape.shown.maxlen == MAX_LINES
-
-
-async def test_a_paused_tape_counts_and_goes_on_with_the_newest(
-    visitor: User, services: LocalServices
-) -> None:
-    await opened(visitor, services)
-    tape = only(visitor, TradeTape)
-    services.put_many("BTCUSDT", ["1"] * 3)
-    await eventually(lambda: len(tape.shown) == 3)
-
-    visitor.find(kind=TradeTape).trigger("pause", True)
-    services.put_many("BTCUSDT", ["2"] * 128)
-    await eventually(lambda: tape.waiting == 128)
-    assert len(tape.shown) == 3
-
-    visitor.find(kind=TradeTape).trigger("pause", False)
-    assert (len(tape.shown), tape.waiting) == (131, 0)
-
-
-async def test_the_smallest_size_is_compared_exactly(visitor: User, services: LocalServices) -> None:
-    await opened(visitor, services)
-    tape = only(visitor, TradeTape)
-    services.put_many("BTCUSDT", ["0.09999999", "0.10000000", "0.3"])
-    await eventually(lambda: len(tape.shown) == 3)
-
-    visitor.find(kind=TradeTape).trigger("minimum", "0.1")
-    assert [str(tick.size) for tick in tape.shown] == ["0.10000000", "0.3"]
-    visitor.find(kind=TradeTape).trigger("minimum", "much")
-    assert tape.props["invalid"] is True
-    assert len(tape.shown) == 2
-    visitor.find(kind=TradeTape).trigger("minimum", "")
-    assert len(tape.shown) == 3
-
-
 async def test_a_hidden_page_is_sent_nothing_and_catches_up(visitor: User, services: LocalServices) -> None:
     grid = await opened(visitor, services)
     visitor.find(kind=MarketGrid).trigger("visibility", False)
@@ -288,3 +210,19 @@ async def test_an_empty_page_offers_popular_symbols(visitor: User, services: Loc
 
     await visitor.should_not_see("No symbol chosen")
     assert wanted(services) == ["ETHUSDT"]
+
+
+async def test_nothing_keeps_a_deleted_page_alive(visitor: User, services: LocalServices) -> None:
+    grid = weakref.ref(await opened(visitor, services))
+    services.put("BTCUSDT", "1.00")
+    client = visitor.client
+    assert client is not None
+
+    client.delete()
+    visitor.client = client = None
+
+    def is_gone() -> bool:
+        gc.collect()
+        return grid() is None
+
+    await eventually(is_gone)

@@ -1,0 +1,112 @@
+"""The form that asks for the access token, and the end of a session. Plain HTML, no framework."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.requests import ClientDisconnect
+
+from livemarkets.access import SESSION_COOKIE, SESSION_SECONDS, Access, Verdict, local_path
+from livemarkets.door import client_address
+from pages.style import favicon_url, head_html
+
+__all__ = ["login_router"]
+
+_FORM_BYTES = 8_192
+_FORM_SECONDS = 10.0
+_WRONG = {
+    Verdict.WRONG: (401, "This is not the token."),
+    Verdict.TOO_MANY: (429, "Too many wrong tokens came from your address. Wait a minute, then try again."),
+}
+
+
+def login_router(access: Access) -> APIRouter:
+    """Return `/login` and `/logout`, for an app that has an access token."""
+    router = APIRouter()
+
+    async def form(request: Request) -> Response:
+        """Ask for the token, unless there is a session."""
+        target = local_path(request.query_params.get("next", "/"))
+        if access.is_session(request.cookies.get(SESSION_COOKIE, "")):
+            return RedirectResponse(target, 303)
+        return HTMLResponse(_page(target))
+
+    async def login(request: Request) -> Response:
+        """Begin a session if the token is right."""
+        fields = await _fields(request)
+        target = local_path(fields.get("next", "/"))
+        verdict = access.judge(fields.get("token", "").strip(), client_address(request))
+        if verdict is not Verdict.RIGHT:
+            status, text = _WRONG[verdict]
+            return HTMLResponse(_page(target, text), status)
+        response = RedirectResponse(target, 303)
+        response.set_cookie(
+            SESSION_COOKIE,
+            access.new_session(),
+            max_age=SESSION_SECONDS,
+            secure=request.url.scheme == "https",
+            httponly=True,
+            samesite="strict",
+        )
+        return response
+
+    async def logout() -> Response:
+        """End the session in this browser."""
+        response = RedirectResponse("/login", 303)
+        response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
+        return response
+
+    router.add_api_route("/login", form, methods=["GET", "HEAD"])
+    router.add_api_route("/login", login, methods=["POST"])
+    router.add_api_route("/logout", logout, methods=["POST"])
+    return router
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    """Read the form; one that is too large, too slow or no form at all has no fields."""
+    body = b""
+    try:
+        async with asyncio.timeout(_FORM_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > _FORM_BYTES:
+                    return {}
+        return {name: values[-1] for name, values in parse_qs(body.decode(), max_num_fields=10).items()}
+    except (TimeoutError, ClientDisconnect, ValueError):
+        return {}
+
+
+def _page(target: str, problem: str = "") -> str:
+    said = f'<p class="wrong" role="alert" id="problem">{html.escape(problem)}</p>' if problem else ""
+    described = ' aria-describedby="problem" aria-invalid="true"' if problem else ""
+    return f"""<!doctype html>
+<html lang="en-US">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<title>Log in · Live Markets</title>
+<link rel="icon" href="{favicon_url()}">
+{head_html()}
+</head>
+<body>
+<main class="login">
+<span class="shell-mark">Live Markets</span>
+<form class="card" method="post" action="/login">
+<h1>Log in</h1>
+<input type="hidden" name="next" value="{html.escape(target)}">
+<label for="token">Access token</label>
+<input class="field" id="token" name="token" type="password" autocomplete="current-password" required
+  autofocus maxlength="4096" spellcheck="false"{described}>
+{said}
+<button class="primary" type="submit">Log in</button>
+<p>It is the value of <code>LIVE_ACCESS_TOKEN</code> on the server.</p>
+</form>
+</main>
+</body>
+</html>
+"""

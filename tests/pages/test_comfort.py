@@ -1,0 +1,83 @@
+"""What makes the pages pleasant for everybody, in a real Chromium: themes, motion, phones, the keyboard."""
+
+import pytest
+from playwright.async_api import Browser
+
+from tests.pages.browser import PHONE, has_price, tab
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_the_theme_begins_with_the_system_and_is_kept_in_the_browser(
+    module_chrome: Browser, local_address: str
+) -> None:
+    async with tab(module_chrome, local_address, color_scheme="light") as shown:
+        await shown.goto("/")
+        assert await shown.run("document.documentElement.dataset.theme") == "light"
+        await shown.page.emulate_media(color_scheme="dark")
+        await shown.page.locator("html[data-theme=dark]").wait_for()
+
+        toggle = shown.page.locator(".theme-toggle")
+        await toggle.click()
+        assert "light" in str(await toggle.get_attribute("aria-label"))
+        await shown.page.reload()
+        assert await shown.run("document.documentElement.dataset.theme") == "light"
+        assert await shown.run("getComputedStyle(document.body).backgroundColor") == "rgb(246, 247, 249)"
+        await toggle.click()
+        await toggle.click()
+        assert await shown.run("localStorage.length") == 0, "as the system has it needs nothing kept"
+
+
+async def test_reduced_motion_gets_a_still_mark(module_chrome: Browser, local_address: str) -> None:
+    async with tab(module_chrome, local_address, reduced_motion="reduce") as shown:
+        await shown.goto("/labs?symbols=BTCUSDT")
+
+        await shown.page.locator(".veil[data-mark]").first.wait_for()
+        assert await shown.run("document.getAnimations().length") == 0
+
+
+async def test_a_phone_shows_the_essence_and_the_rest_on_tap(
+    module_chrome: Browser, local_address: str
+) -> None:
+    async with tab(module_chrome, local_address, viewport=PHONE, has_touch=True) as shown:
+        await shown.goto("/labs?symbols=BTCUSDT,SHIBUSDT")
+        await has_price(shown, "SHIBUSDT")
+        row = shown.page.locator("tr[data-symbol=SHIBUSDT]")
+        assert await row.locator(".col-size").is_hidden()
+        box = await row.bounding_box()
+        assert box is not None
+        assert box["height"] >= 44
+
+        await row.tap()
+
+        await row.locator(".col-size").wait_for(state="visible")
+        assert await shown.run("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_the_first_tab_stop_leads_to_the_content(module_chrome: Browser, local_address: str) -> None:
+    async with tab(module_chrome, local_address) as shown:
+        await shown.goto("/")
+        await shown.page.locator("main h1").wait_for()
+        await shown.page.keyboard.press("Tab")
+        assert await shown.run("document.activeElement.textContent") == "Skip to content"
+        await shown.page.keyboard.press("Enter")
+        assert await shown.run("document.activeElement.tagName") == "MAIN"
+
+
+async def test_an_example_can_be_copied_and_a_view_shared(module_chrome: Browser, local_address: str) -> None:
+    async with tab(module_chrome, local_address, permissions=["clipboard-read", "clipboard-write"]) as shown:
+        await shown.goto("/")
+        await shown.page.get_by_role("button", name="Copy").first.click()
+        await shown.page.get_by_text("Copied").wait_for()
+        code = await shown.run("navigator.clipboard.readText()")
+        compile(code, "the Python example", "exec")
+        assert shown.base.replace("http", "ws") + "/ws/markets" in code
+
+        await shown.goto("/labs?symbols=ETHUSDT")
+        await has_price(shown, "ETHUSDT")
+        await shown.page.get_by_role("button", name="Share").click()
+        await shown.page.get_by_text("Copied").wait_for()
+        assert (
+            await shown.run("navigator.clipboard.readText()")
+            == f"{local_address}/labs?exchange=binance&symbols=ETHUSDT"
+        )

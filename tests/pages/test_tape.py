@@ -1,0 +1,97 @@
+"""The tape and the figures of the selected symbol, seen by NiceGUI's simulated user."""
+
+from nicegui.testing import User
+
+from pages.elements.market_grid import MarketGrid
+from pages.elements.symbol_panel import SymbolPanel
+from pages.elements.trade_tape import MAX_LINES, MAX_PER_FLUSH, TradeTape
+from tests.helpers import eventually
+from tests.pages.local import LocalServices
+from tests.pages.visiting import only, opened
+
+
+async def test_selecting_a_row_shows_its_tape_and_figures(visitor: User, services: LocalServices) -> None:
+    await opened(visitor, services)
+    services.put("ETHUSDT", "2683.80", "0.5")
+    tape, panel = only(visitor, TradeTape), only(visitor, SymbolPanel)
+
+    visitor.find(kind=MarketGrid).trigger("select", "ETHUSDT")
+
+    assert [str(tick.price) for tick in tape.shown] == ["2683.80"]
+    assert panel.summary is not None
+    assert panel.summary.trades == 1
+
+
+async def test_the_tape_is_bounded_and_says_what_it_left_out(visitor: User, services: LocalServices) -> None:
+    await opened(visitor, services)
+    tape = only(visitor, TradeTape)
+    services.put_many("BTCUSDT", ["1"])
+    await eventually(lambda: len(tape.shown) == 1)
+
+    services.put_many("BTCUSDT", ["1"] * 1500)  # more than the feed keeps
+    await eventually(lambda: len(tape.shown) > 1)
+
+    assert len(tape.shown) == MAX_PER_FLUSH + 1
+    assert tape.left_out == 1500 - MAX_PER_FLUSH
+    assert tape.shown[-1].id == 1501
+    assert tape.shown.maxlen == MAX_LINES
+
+
+async def test_a_paused_tape_counts_and_goes_on_with_the_newest(
+    visitor: User, services: LocalServices
+) -> None:
+    await opened(visitor, services)
+    tape = only(visitor, TradeTape)
+    services.put_many("BTCUSDT", ["1"] * 3)
+    await eventually(lambda: len(tape.shown) == 3)
+
+    visitor.find(kind=TradeTape).trigger("pause", True)
+    services.put_many("BTCUSDT", ["2"] * 128)
+    await eventually(lambda: tape.waiting == 128)
+    assert len(tape.shown) == 3
+
+    visitor.find(kind=TradeTape).trigger("pause", False)
+    assert (len(tape.shown), tape.waiting) == (131, 0)
+
+
+async def test_the_smallest_size_is_compared_exactly(visitor: User, services: LocalServices) -> None:
+    await opened(visitor, services)
+    tape = only(visitor, TradeTape)
+    services.put_many("BTCUSDT", ["0.09999999", "0.10000000", "0.3"])
+    await eventually(lambda: len(tape.shown) == 3)
+
+    visitor.find(kind=TradeTape).trigger("minimum", "0.1")
+    assert [str(tick.size) for tick in tape.shown] == ["0.10000000", "0.3"]
+    visitor.find(kind=TradeTape).trigger("minimum", "much")
+    assert tape.props["invalid"] is True
+    assert len(tape.shown) == 2
+    visitor.find(kind=TradeTape).trigger("minimum", "")
+    assert len(tape.shown) == 3
+
+
+async def test_a_hole_in_the_trades_is_said_where_it_is(visitor: User, services: LocalServices) -> None:
+    await opened(visitor, services)
+    tape = only(visitor, TradeTape)
+    services.put_many("BTCUSDT", ["1"] * 3)
+    await eventually(lambda: len(tape.shown) == 3)
+
+    services.lose("BTCUSDT", 32)
+    services.put_many("BTCUSDT", ["1"] * 2)
+    await eventually(lambda: len(tape.shown) == 5)
+
+    assert (tape.missing, tape.left_out) == (32, 0)
+    visitor.find(kind=MarketGrid).trigger("select", "BTCUSDT")
+    assert (tape.missing, len(tape.shown)) == (32, 5), "also when the tape is filled anew"
+
+
+async def test_an_exchange_that_numbers_anew_is_followed(visitor: User, services: LocalServices) -> None:
+    await opened(visitor, services)
+    tape, panel = only(visitor, TradeTape), only(visitor, SymbolPanel)
+    services.put_many("BTCUSDT", ["1"] * 50)
+    await eventually(lambda: len(tape.shown) == 50)
+
+    services.number_anew("BTCUSDT")
+    services.put_many("BTCUSDT", ["2"] * 3)
+
+    await eventually(lambda: [tick.id for tick in tape.shown] == [1, 2, 3])
+    await eventually(lambda: panel.summary is not None and panel.summary.trades == 3)

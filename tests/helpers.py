@@ -7,7 +7,7 @@ import shutil
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -26,13 +26,33 @@ CHROMIUM_ARGUMENTS = (
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
+@overload
 async def eventually(
-    predicate: Callable[[], T | Awaitable[T]],
+    predicate: Callable[[], Awaitable[T]],
+    timeout_seconds: float = ...,
+    *,
+    interval_seconds: float = ...,
+    because: str = ...,
+) -> T: ...
+
+
+@overload
+async def eventually(
+    predicate: Callable[[], T],
+    timeout_seconds: float = ...,
+    *,
+    interval_seconds: float = ...,
+    because: str = ...,
+) -> T: ...
+
+
+async def eventually(
+    predicate: Callable[[], Any],
     timeout_seconds: float = 5.0,
     *,
     interval_seconds: float = 0.01,
     because: str = "",
-) -> T:
+) -> Any:
     """Call `predicate` until it gives something true, and return that.
 
     An `AssertionError` inside the predicate counts as "not yet", so a predicate may be a block of asserts
@@ -43,7 +63,7 @@ async def eventually(
         failure: AssertionError | None = None
         try:
             outcome = predicate()
-            value: T = await outcome if inspect.isawaitable(outcome) else outcome
+            value = await outcome if inspect.isawaitable(outcome) else outcome
             if value:
                 return value
         except AssertionError as error:

@@ -9,15 +9,19 @@ const REDRAW_MS = 1_000;
 export default {
   template: `
     <section class="symbol-panel" :aria-label="title">
-      <header><h2>{{ title }}</h2><span class="panel-last">{{ last }}</span><span class="panel-span">{{ span }}</span></header>
+      <header><h2>{{ title }}</h2><span class="panel-last">{{ last || '–' }}</span><span v-if="tag" class="tag">{{ tag }}</span></header>
       <div class="panel-chart"><canvas ref="canvas" role="img" :aria-label="'Course of ' + title"></canvas></div>
       <dl class="panel-figures">
         <div v-for="[name, value] in figures" :key="name"><dt>{{ name }}</dt><dd>{{ value }}</dd></div>
       </dl>
     </section>`,
-  props: { title: { type: String, default: "" }, base: { type: String, default: "" } },
+  props: {
+    title: { type: String, default: "" },
+    tag: { type: String, default: "" },
+    base: { type: String, default: "" },
+  },
   data() {
-    return { last: "", span: "", figures: [] };
+    return { last: "", figures: [] };
   },
   created() {
     this.points = []; // [ms, price]: here a price may be a float, it is for drawing only
@@ -43,7 +47,6 @@ export default {
     fill(points, figures) {
       this.points = [];
       this.last = "";
-      this.span = "No trade yet.";
       this.figures = [];
       this.extend(points, figures);
     },
@@ -57,9 +60,9 @@ export default {
     },
     summarise(told) {
       this.last = kit.grouped(told.last);
-      const words = told.span_ms >= 1000 ? ` over ${kit.ageText(told.span_ms)}` : "";
-      this.span = `Last ${told.trades.toLocaleString("en-US")} trades${words}`;
+      const span = told.span_ms >= 1000 ? ` in ${kit.ageText(told.span_ms)}` : "";
       this.figures = [
+        ["Of the last", `${told.trades.toLocaleString("en-US")} trades${span}`],
         ["High", kit.grouped(told.high)],
         ["Low", kit.grouped(told.low)],
         ["Trades a second", told.per_second ? told.per_second.toFixed(1) : "–"],

@@ -32,6 +32,7 @@ class SymbolPanel(ui.element, component="symbol_panel.js", dependencies=["market
         """Show the stream `key` from the beginning; nothing when it is `None`."""
         self._key, self._info = key, info
         self._props["title"] = title
+        self._props["tag"] = "simulated" if key and key.exchange == "simulator" else ""
         self._props["base"] = info.base_asset if info else ""
         recent = trades.recent(key, trades.length) if key else []
         bucket_ms = bucket_ms_for(recent, most_points=MAX_POINTS, least_ms=BUCKET_MS)

@@ -203,6 +203,7 @@ async def test_every_state_says_what_is_why_and_what_comes(
         await shown.page.locator("tr[data-symbol=BTCUSDT] .tag", has_text="simulated").wait_for()
         assert "simulated" in await shown.text(".connection-badge")
         assert "simulated" in await shown.text(".trade-tape")
+        assert "simulated" in await shown.text(".symbol-panel")
 
         async def wants_both() -> bool:
             return await wanted(shown) == ["binance:BTCUSDT", "simulator:BTCUSDT"]

@@ -1,0 +1,135 @@
+"""The composition root: what is built, started, stopped, and what nothing touches before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from livemarkets import app as composition
+from livemarkets.app import Tuning
+from livemarkets.models import StreamKey
+from livemarkets.settings import Settings
+from livemarkets.simulator import Simulator
+from tests.helpers import eventually
+from tests.markets_client import missing_ids
+from tests.running import quiet_market, running_app, running_exchange, settings_for
+
+BTC = StreamKey("binance", "trades", "BTCUSDT")
+
+
+@pytest.fixture
+async def exchange() -> AsyncIterator[Simulator]:
+    async with running_exchange(quiet_market()) as exchange:
+        yield exchange
+
+
+def names_of_tasks() -> set[str]:
+    return {task.get_name() for task in asyncio.all_tasks()}
+
+
+async def test_building_starts_nothing() -> None:
+    before = names_of_tasks()
+    services = composition.build(Settings(stream_enabled=True))
+    assert names_of_tasks() == before
+    await services.stop()
+
+
+async def test_the_exchanges_on_offer_follow_the_settings() -> None:
+    offered = {
+        (enabled, simulator): composition.build(
+            Settings(stream_enabled=enabled, simulator_enabled=simulator)
+        ).exchanges()
+        for enabled in (True, False)
+        for simulator in (True, False)
+    }
+    assert offered == {
+        (True, True): ("binance", "simulator"),
+        (True, False): ("binance",),
+        (False, True): (),
+        (False, False): (),
+    }
+
+
+async def test_an_app_that_nobody_uses_speaks_to_nobody(exchange: Simulator) -> None:
+    async with running_app(settings_for(exchange)) as app:
+        client = await app.connect()
+        assert await client.works()
+        assert app.services.simulator is None
+        assert exchange.stats()["attempts"] == 0
+        assert exchange.stats()["rest_calls"] == {}
+
+
+async def test_a_stop_ends_every_task_and_connection_and_may_be_repeated(exchange: Simulator) -> None:
+    before = names_of_tasks()
+    services = composition.build(settings_for(exchange))
+    await services.start()
+    services.manager.subscribe("somebody", BTC)
+    services.manager.subscribe("somebody", StreamKey("simulator", "trades", "BTCUSDT"))
+    await eventually(lambda: services.status("binance").state == "live")
+    await eventually(lambda: services.status("simulator").state == "live")
+    assert names_of_tasks() > before
+    await services.stop()
+    await services.stop()
+    assert names_of_tasks() == before
+    assert services.simulator is None
+    await eventually(lambda: not exchange.connections)
+
+
+async def test_a_stop_before_the_start_is_no_error() -> None:
+    await composition.build(Settings(stream_enabled=True)).stop()
+
+
+async def test_a_subscriber_without_any_web_is_served_alike(exchange: Simulator) -> None:
+    services = composition.build(settings_for(exchange))
+    await services.start()
+    try:
+        services.manager.subscribe("a page", BTC)
+        await eventually(lambda: services.status("binance").state == "live")
+        exchange.faults.burst(symbol="BTCUSDT", trades=30)
+        await eventually(lambda: len(services.trades.recent(BTC, 100)) == 30)
+        kept = services.trades.recent(BTC, 100)
+        assert missing_ids([tick.id for tick in kept]) == []
+        assert services.latest.get(BTC) == kept[-1]
+        assert len(services.symbols("binance")) == 5
+        services.manager.release("a page")
+        await eventually(lambda: services.status("binance").state == "idle")
+        assert services.latest.get(BTC) is None
+        assert services.trades.recent(BTC, 100) == []
+    finally:
+        await services.stop()
+
+
+async def test_the_simulator_starts_when_it_is_first_wanted_and_only_once(exchange: Simulator) -> None:
+    async with running_app(settings_for(exchange)) as app:
+        clients = [await app.connect() for _ in range(3)]
+        await asyncio.gather(*(client.subscribe("BTCUSDT", exchange="simulator") for client in clients))
+        for client in clients:
+            assert (await client.trades(1))[0]["exchange"] == "simulator"
+        assert app.services.simulator is not None
+        assert app.services.simulator.host == "127.0.0.1"
+        assert len(app.services.simulator.connections) == 1
+        assert exchange.stats()["attempts"] == 0, "the simulator is never called binance"
+
+
+async def test_two_apps_in_one_process_share_nothing(exchange: Simulator) -> None:
+    async with running_app(settings_for(exchange)) as one, running_app(settings_for(exchange)) as other:
+        client = await one.connect()
+        await client.subscribe("BTCUSDT")
+        await client.next("status", state="live")
+        assert other.services.manager.counts() == (0, 0, 0)
+        assert other.services.status("binance").state == "idle"
+        assert len(exchange.connections) == 1
+
+
+async def test_tuning_reaches_what_it_tunes(exchange: Simulator) -> None:
+    async with running_app(settings_for(exchange), tuning=Tuning(heartbeat_seconds=2)) as app:
+        client = await app.connect(greet=False)
+        assert (await client.receive())["heartbeat_seconds"] == 2
+
+
+async def test_there_are_no_pages_that_describe_the_api_by_themselves(exchange: Simulator) -> None:
+    async with running_app(settings_for(exchange)) as app:
+        for path in ("/docs", "/redoc", "/openapi.json"):
+            assert (await app.get(path)).status_code == 404

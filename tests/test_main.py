@@ -1,0 +1,202 @@
+"""`main.py` as the process that a user starts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from livemarkets.simulator import Simulator
+from tests.helpers import eventually
+from tests.markets_client import open_client
+from tests.running import (
+    main_environment,
+    quiet_market,
+    running_exchange,
+    running_main,
+    running_process,
+)
+
+START_SECONDS = 3.0
+STOP_SECONDS = 2.0
+IDLE_BYTES = 200 * 2**20
+MEASURED_SECONDS = 3.0
+IDLE_SHARE = 0.06
+"""Twice what an idle app may take of a core: the machine under test is busy with other things."""
+
+signals = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+
+
+@pytest.fixture
+async def exchange() -> AsyncIterator[Simulator]:
+    async with running_exchange(quiet_market()) as exchange:
+        yield exchange
+
+
+async def get(port: int, path: str) -> httpx.Response:
+    async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+        return await client.get(f"http://127.0.0.1:{port}{path}")
+
+
+measured = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measured through /proc")
+
+
+@measured
+async def test_it_serves_a_page_soon_after_its_start() -> None:
+    port, environment = main_environment()
+
+    async def is_served() -> bool:
+        try:
+            return (await get(port, "/")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    began = time.monotonic()
+    async with running_process("main.py", environment=environment) as process:
+        assert await eventually(is_served, timeout_seconds=15)
+        # On a machine that is busy with other things its own time counts, not its wait for a turn.
+        assert min(time.monotonic() - began, cpu_seconds(process.pid)) < START_SECONDS
+
+
+async def test_it_serves_pages_health_and_trades_on_one_port(exchange: Simulator) -> None:
+    async with running_main(f"127.0.0.1:{exchange.port}") as (process, port):
+        for path in ("/", "/labs", "/healthz", "/readyz", "/metrics", "/api/latest"):
+            assert (await get(port, path)).status_code == 200, path
+        assert "Live Markets" in (await get(port, "/")).text
+        async with open_client(f"ws://127.0.0.1:{port}/ws/markets") as client:
+            await client.subscribe("BTCUSDT")
+            await client.next("status", state="live")
+            exchange.faults.burst(symbol="BTCUSDT", trades=10)
+            assert len(await client.trades(10)) == 10
+        assert "http://127.0.0.1" in process.output
+        assert "ERROR" not in process.output
+
+
+@signals
+async def test_a_signal_ends_it_at_once_although_clients_are_connected(
+    exchange: Simulator, number: signal.Signals
+) -> None:
+    async with running_main(f"127.0.0.1:{exchange.port}") as (process, port):
+        url = f"ws://127.0.0.1:{port}/ws/markets"
+        async with open_client(url) as client, open_client(url) as frozen:
+            for each in (client, frozen):
+                await each.subscribe("BTCUSDT")
+            await client.next("status", state="live")
+            frozen.socket.transport.pause_reading()
+            began = time.monotonic()
+            process.signal(number)
+            assert (await client.closed())[0] == 1012
+            assert await process.ended() == 0
+            assert time.monotonic() - began < STOP_SECONDS
+            frozen.socket.transport.abort()
+        assert "Traceback" not in process.output
+        assert "ERROR" not in process.output
+    await eventually(lambda: not exchange.connections)
+
+
+@signals
+async def test_a_signal_ends_it_when_nobody_is_there(number: signal.Signals) -> None:
+    async with running_main() as (process, _):
+        began = time.monotonic()
+        process.signal(number)
+        assert await process.ended() == 0
+        assert time.monotonic() - began < STOP_SECONDS
+        assert "Traceback" not in process.output
+
+
+async def test_a_taken_port_is_one_clear_line_and_exit_code_1() -> None:
+    port, environment = main_environment()
+    with socket.create_server(("127.0.0.1", port)):
+        async with running_process("main.py", environment=environment) as process:
+            assert await process.ended() == 1
+    complaints = [line for line in process.lines if "ERROR" in line]
+    assert len(complaints) == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in complaints[0]
+    assert "Traceback" not in process.output
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("LIVE_PORT", "eighty"),
+        ("LIVE_BINANCE_WS_URL", "http://example.com"),
+        ("LIVE_DEFAULT_SYMBOLS", "BTC/USDT"),
+    ],
+)
+async def test_a_bad_setting_is_one_line_that_names_it_and_exit_code_2(variable: str, value: str) -> None:
+    _, environment = main_environment()
+    async with running_process("main.py", environment=environment | {variable: value}) as process:
+        assert await process.ended() == 2
+    (line,) = process.lines
+    assert variable in line
+    assert value in line
+
+
+async def test_a_misspelt_variable_is_warned_about() -> None:
+    async with running_main(LIVE_PROT="8080") as (process, _):
+        assert "WARNING" in await process.says("LIVE_PROT")
+
+
+async def test_it_runs_without_a_network_and_serves_the_simulator() -> None:
+    async with running_main() as (process, port):
+        async with open_client(f"ws://127.0.0.1:{port}/ws/markets") as client:
+            await client.subscribe("BTCUSDT")
+            down = await client.next("status", exchange="binance", state="down")
+            assert "refused" in down["reason"]
+            await client.subscribe("BTCUSDT", exchange="simulator")
+            assert (await client.trades(3))[0]["exchange"] == "simulator"
+            assert (await get(port, "/readyz")).status_code == 503
+            assert (await get(port, "/healthz")).status_code == 200
+        assert process.process.returncode is None
+        assert "Traceback" not in process.output
+
+
+async def test_with_the_flag_off_home_and_health_work_and_nothing_else() -> None:
+    async with running_main(LIVE_STREAM_ENABLED="false") as (_, port):
+        home = await get(port, "/")
+        assert home.status_code == 200
+        assert "LIVE_STREAM_ENABLED" in home.text
+        assert (await get(port, "/healthz")).status_code == 200
+        assert (await get(port, "/api/latest")).status_code == 404
+        with pytest.raises(Exception, match=r"40[34]"):
+            async with open_client(f"ws://127.0.0.1:{port}/ws/markets"):
+                pass
+
+
+async def test_logs_can_be_json() -> None:
+
+    async with running_main(LIVE_LOG_JSON="true") as (process, _):
+        records = [json.loads(line) for line in process.lines]
+        assert len(records) >= 2
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process (proc(5), fields 14 and 15)."""
+
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_bytes(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:")))
+
+
+@measured
+async def test_idle_it_takes_next_to_nothing() -> None:
+    async with running_main() as (process, port):
+        assert (await get(port, "/")).status_code == 200
+        before = cpu_seconds(process.pid)
+        await asyncio.sleep(MEASURED_SECONDS)  # the measurement itself
+        used = cpu_seconds(process.pid) - before
+        assert used < IDLE_SHARE * MEASURED_SECONDS
+        assert resident_bytes(process.pid) < IDLE_BYTES

@@ -52,15 +52,18 @@ async def test_it_is_ready_when_every_wanted_stream_is_live(app: RunningApp, exc
     status, reasons = await ready(app)
     assert status == 503
     assert reasons[0].startswith("binance is connecting")
-    await eventually(lambda: _is_ready(app))
+    await becomes_ready(app)
     await client.subscribe("ETHUSDT")
     status, reasons = await ready(app)
     assert (status, reasons) == (503, ["binance has not yet confirmed ETHUSDT"])
-    await eventually(lambda: _is_ready(app))
+    await becomes_ready(app)
 
 
-async def _is_ready(app: RunningApp) -> bool:
-    return await ready(app) == (200, [])
+async def becomes_ready(app: RunningApp) -> None:
+    async def is_ready() -> bool:
+        return await ready(app) == (200, [])
+
+    assert await eventually(is_ready)
 
 
 async def test_it_is_not_ready_while_the_exchange_cannot_be_reached() -> None:
@@ -74,7 +77,7 @@ async def test_it_is_not_ready_while_the_exchange_cannot_be_reached() -> None:
         assert reasons[0].startswith("binance is down: ")
         assert "refused" in reasons[0]
         await client.unsubscribe("BTCUSDT")
-        await eventually(lambda: _is_ready(app))
+        await becomes_ready(app)
         assert (await app.get("/healthz")).status_code == 200
 
 
@@ -189,32 +192,30 @@ async def test_asking_subscribes_to_nothing(app: RunningApp, exchange: Simulator
     assert exchange.stats()["connects"] == 0
 
 
-@pytest.mark.parametrize(
-    ("path", "parameters", "words"),
-    [
-        ("/api/symbols", {"exchange": "nyse"}, "binance, simulator"),
-        ("/api/symbols", {"exchange": ""}, "binance, simulator"),
-        ("/api/symbols", {"limit": "0"}, "1 to 5000"),
-        ("/api/symbols", {"limit": "5001"}, "1 to 5000"),
-        ("/api/symbols", {"limit": "ten"}, "1 to 5000"),
-        ("/api/symbols", {"limit": "1.5"}, "1 to 5000"),
-        ("/api/symbols", {"limit": "1" * 5000}, "1 to 5000"),
-        ("/api/symbols", {"limit": "٣"}, "1 to 5000"),
-        ("/api/latest", {"exchange": "BINANCE"}, "binance, simulator"),
-        ("/api/trades", {}, "symbol"),
-        ("/api/trades", {"symbol": " "}, "symbol"),
-        ("/api/trades", {"symbol": "BTCUSDT", "limit": "201"}, "1 to 200"),
-        ("/api/trades", {"symbol": "BTCUSDT", "limit": "-1"}, "1 to 200"),
-        ("/api/trades", {"symbol": "BTCUSDT", "exchange": "<b>"}, "binance, simulator"),
-    ],
-)
-async def test_a_bad_query_is_told_what_is_right(
-    app: RunningApp, path: str, parameters: dict[str, str], words: str
-) -> None:
-    response = await app.get(path, **parameters)
-    assert response.status_code == 400
-    assert response.headers["content-type"] == "application/json"
-    assert words in response.json()["error"]
+BAD_QUERIES: list[tuple[str, dict[str, str], str]] = [
+    ("/api/symbols", {"exchange": "nyse"}, "binance, simulator"),
+    ("/api/symbols", {"exchange": ""}, "binance, simulator"),
+    ("/api/symbols", {"limit": "0"}, "1 to 5000"),
+    ("/api/symbols", {"limit": "5001"}, "1 to 5000"),
+    ("/api/symbols", {"limit": "ten"}, "1 to 5000"),
+    ("/api/symbols", {"limit": "1.5"}, "1 to 5000"),
+    ("/api/symbols", {"limit": "1" * 5000}, "1 to 5000"),
+    ("/api/symbols", {"limit": "٣"}, "1 to 5000"),
+    ("/api/latest", {"exchange": "BINANCE"}, "binance, simulator"),
+    ("/api/trades", {}, "symbol"),
+    ("/api/trades", {"symbol": " "}, "symbol"),
+    ("/api/trades", {"symbol": "BTCUSDT", "limit": "201"}, "1 to 200"),
+    ("/api/trades", {"symbol": "BTCUSDT", "limit": "-1"}, "1 to 200"),
+    ("/api/trades", {"symbol": "BTCUSDT", "exchange": "<b>"}, "binance, simulator"),
+]
+
+
+async def test_a_bad_query_is_told_what_is_right(app: RunningApp) -> None:
+    for path, parameters, words in BAD_QUERIES:
+        response = await app.get(path, **parameters)
+        assert response.status_code == 400, (path, parameters)
+        assert response.headers["content-type"] == "application/json"
+        assert words in response.json()["error"]
 
 
 async def test_odd_but_harmless_queries_are_answered(app: RunningApp) -> None:

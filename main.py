@@ -19,13 +19,14 @@ from livemarkets import __version__, app, log
 from livemarkets.errors import SettingsError
 from livemarkets.preframed import PreframedProtocol
 from livemarkets.settings import Settings, load
+from livemarkets.strict_http import StrictHttpProtocol
 
 ROOT = Path(__file__).resolve().parent
 _MESSAGE_BYTES = 1_048_576
 
 
 def main(tuning: app.Tuning | None = None) -> int:
-    """Run until SIGINT or SIGTERM. Return the exit code. Only campaigns of faults have a tuning of their own."""
+    """Run until SIGINT or SIGTERM, and return the exit code. Only campaigns of faults bring a tuning."""
     try:
         settings = load(ROOT)
     except SettingsError as error:
@@ -42,6 +43,8 @@ def main(tuning: app.Tuning | None = None) -> int:
         return 1
     services = app.build(settings, tuning=tuning)
     web = app.create_app(services)
+    if services.access.is_on:
+        web.include_router(pages.login_router(services.access))
     pages.register(services)
     ui.run_with(web, **pages.run_with_options())
     _serve(web, listener)
@@ -64,6 +67,7 @@ def _listen(settings: Settings) -> socket.socket:
 def _serve(web: FastAPI, listener: socket.socket) -> None:
     config = uvicorn.Config(
         web,
+        http=StrictHttpProtocol,
         ws=PreframedProtocol,
         ws_per_message_deflate=False,  # 20 to 50 µs a message for frames of 200 bytes
         ws_max_size=_MESSAGE_BYTES,

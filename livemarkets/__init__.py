@@ -9,7 +9,9 @@ A module imports only from those above it in this list (`make check` holds us to
     symbols         what an exchange lists: look-up, search, did-you-mean
     rhythm          how long a stream is usually quiet
     continuity      the trade-id ledger of a stream: order, duplicates, gaps
-    delivery        a subscriber's mailbox: modes, slow consumers, loss accounting
+    conflation      the newest trade only, and an exact count of what was left out
+    mailbox         one reader's outgoing frames, bounded in bytes
+    delivery        who gets which stream and how: everything, the latest, or lagging
     subscriptions   who wants what, reference counts, linger, the wanted set
     protocol        what clients of /ws/markets may say: parse and validate
     encoding        what the server says there, as bytes with every digit kept
@@ -20,8 +22,12 @@ A module imports only from those above it in this list (`make check` holds us to
     watch           notices streams that are mute though they should not be
     feed            joins client, ledger, stores and delivery; owns the tasks
     preframed       a WebSocket server protocol that writes frames made elsewhere
+    strict_http     an HTTP server protocol that neither waits for ever nor reads without end
     sinks           how a connection is written to
-    origins         who may open one
+    origins         which browser pages may open one
+    access          the access token, sessions that it opened, wrong guesses
+    door            who is let in, before anything else sees a request; security headers
+    ws_streams      what one client is subscribed to, and how it is brought up
     ws_connection   one client of /ws/markets: what it may do, what it asked for, the answers
     ws_route        /ws/markets: one reader and one writer a connection
     metrics         what /metrics says, read from the objects at the moment of asking

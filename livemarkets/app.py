@@ -16,10 +16,13 @@ from fastapi import FastAPI
 from loguru import logger
 
 from livemarkets import __version__
+from livemarkets.access import Access
 from livemarkets.binance.client import BinanceClient, ClientStatus, ClientTimings
 from livemarkets.binance.limits import ConnectBudget
 from livemarkets.binance.rest import BinanceRest
 from livemarkets.delivery import Fanout
+from livemarkets.door import Door
+from livemarkets.encoding import encode_lagged
 from livemarkets.feed import Core, ExchangeFeed, FeedLimits
 from livemarkets.http_routes import http_router
 from livemarkets.models import ExchangeName, ExchangeStatus, StreamKey, TradeTick
@@ -59,10 +62,16 @@ class Services:
         self.settings = settings
         self.started_at = clock()
         self.clock = clock
+        self.access = Access(settings.access_token.get_secret_value(), clock=clock)
         self.latest = LatestPriceStore()
         self.trades = FeedStore(settings.feed_length)
         self.manager = SubscriptionManager(linger_seconds=settings.linger_seconds, clock=clock)
-        self.fanout = Fanout(lambda callback: asyncio.get_running_loop().call_soon(callback))
+        self.fanout = Fanout(
+            lambda callback: asyncio.get_running_loop().call_soon(callback),
+            lambda seconds, callback: asyncio.get_running_loop().call_later(seconds, callback),
+            clock,
+            encode_lagged,
+        )
         self.feeds: dict[str, ExchangeFeed] = {}
         self.simulator: Simulator | None = None
         self._tuning = tuning
@@ -82,7 +91,6 @@ class Services:
                 buffer_bytes=settings.client_buffer_bytes,
                 heartbeat_seconds=tuning.heartbeat_seconds,
             ),
-            allowed_origins=settings.allowed_origins,
             clock=clock,
             now_ms=self.now_ms,
         )
@@ -201,7 +209,7 @@ def build(
 
 
 def create_app(services: Services) -> FastAPI:
-    """Return the web app: HTTP routes and, when the feature is on, `/ws/markets`. Pages are added on top.
+    """Return the web app: HTTP routes and, when the feature is on, `/ws/markets`. Pages come on top.
 
     Its lifespan starts and stops the services.
     """
@@ -221,6 +229,13 @@ def create_app(services: Services) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+    )
+    app.add_middleware(
+        Door,
+        access=services.access,
+        allowed_origins=services.settings.allowed_origins,
+        note_refusal=services.hub.note_refusal,
+        clock=services.clock,
     )
     app.include_router(http_router(services))
     if services.settings.stream_enabled:

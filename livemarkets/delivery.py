@@ -1,4 +1,4 @@
-"""From one tick to many readers: mailboxes, and who gets which stream. No I/O.
+"""From one tick to many readers: who gets which stream, and how. No I/O.
 
 A message is encoded and framed once; every mailbox gets the same bytes object. Whatever falls into one
 turn of the event loop is joined and written once per reader, so the cost of a delivery falls as the
@@ -7,153 +7,111 @@ load rises, and at low load nothing waits. No task, queue or `await` per reader 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from typing import Protocol
 
+from livemarkets.conflation import Lane, Skipped
+from livemarkets.mailbox import Mailbox, text_frame
 from livemarkets.models import StreamKey
 
-__all__ = ["CLOSE_TOO_SLOW", "Fanout", "Mailbox", "Sink", "text_frame"]
-
-CLOSE_TOO_SLOW = 1013
-_TEXT = 0x81  # FIN and opcode 1 (RFC 6455, 5.2); RSV1 = 0 says "not compressed", whatever was negotiated
-
-
-def text_frame(payload: bytes) -> bytes:
-    """Return a whole, unmasked WebSocket text frame (RFC 6455, 5.2)."""
-    length = len(payload)
-    if length < 126:
-        return bytes((_TEXT, length)) + payload
-    if length < 65536:
-        return b"\x81\x7e" + length.to_bytes(2, "big") + payload
-    return b"\x81\x7f" + length.to_bytes(8, "big") + payload
-
-
-class Sink(Protocol):
-    """Where a mailbox writes to: one connection."""
-
-    is_paused: bool
-    """Whether what is written now would only pile up in the transport."""
-
-    def write(self, frames: bytes) -> None:
-        """Send one or more whole frames. Never blocks, never raises."""
-
-    def close(self, code: int, reason: str) -> None:
-        """End the connection."""
-
-
-class Mailbox:
-    """One reader's outgoing frames, in order, bounded in bytes.
-
-    Args:
-        sink: the reader's connection.
-        limit_bytes: how much may wait while the connection takes no more.
-
-    """
-
-    __slots__ = ("backlog", "backlog_bytes", "is_closed", "limit_bytes", "pending", "room", "sink", "written")
-
-    def __init__(self, sink: Sink, *, limit_bytes: int) -> None:
-        self.sink = sink
-        self.limit_bytes = limit_bytes
-        self.pending: list[bytes] = []
-        """Frames of this turn of the event loop; appended to by :class:`Fanout` alone."""
-        self.backlog: list[bytes] = []
-        self.backlog_bytes = 0
-        self.is_closed = False
-        self.room = asyncio.Event()
-        """Set while nothing waits that the connection has not taken: time to add more."""
-        self.room.set()
-        self.written = 0
-        """Flushes so far: how a heartbeat knows that nothing else was sent."""
-
-    def flush(self) -> None:
-        """Hand the frames of this turn to the connection, or keep them while it takes no more."""
-        frames = b"".join(self.pending) if len(self.pending) > 1 else self.pending[0]
-        self.pending.clear()
-        if self.is_closed:
-            return
-        if self.backlog or self.sink.is_paused:
-            self._keep(frames)
-        else:
-            self.written += 1
-            self.sink.write(frames)
-
-    def resume(self) -> None:
-        """Write what was kept; to be called when the connection takes more again."""
-        while self.backlog and not self.sink.is_paused and not self.is_closed:
-            frames = b"".join(self.backlog)
-            self.backlog.clear()
-            self.backlog_bytes = 0
-            self.written += 1
-            self.sink.write(frames)
-            self.room.set()
-
-    def close(self) -> None:
-        """Drop everything; nothing is written any more. Idempotent."""
-        self.is_closed = True
-        self.room.set()
-        self.backlog.clear()
-        self.backlog_bytes = 0
-
-    def _keep(self, frames: bytes) -> None:
-        self.room.clear()
-        self.backlog.append(frames)
-        self.backlog_bytes += len(frames)
-        if self.backlog_bytes > self.limit_bytes:
-            self.close()
-            self.sink.close(CLOSE_TOO_SLOW, "too slow: reconnect later")
+__all__ = ["Fanout"]
 
 
 class Fanout:
-    """Who gets which stream, and the one flush per turn of the event loop.
+    """Who gets which stream and how, and the one flush per turn of the event loop.
+
+    A reader gets every trade of a stream (`_direct`), or a lane of its own stands in between: it asked for
+    the latest only, or it lags. A reader that lags gets every stream by a lane until it has caught up.
 
     Args:
         call_soon: schedules a callable for the next turn of the event loop (`loop.call_soon`).
+        call_later: schedules one in so many seconds (`loop.call_later`).
+        clock: monotonic seconds.
+        encode_skipped: makes the message that tells a lagging reader what it was not sent.
 
     """
 
-    def __init__(self, call_soon: Callable[[Callable[[], None]], object]) -> None:
+    def __init__(
+        self,
+        call_soon: Callable[[Callable[[], None]], object],
+        call_later: Callable[[float, Callable[[], None]], object],
+        clock: Callable[[], float],
+        encode_skipped: Callable[[StreamKey, Skipped], bytes],
+    ) -> None:
         self._call_soon = call_soon
-        self._mailboxes: dict[StreamKey, dict[Mailbox, None]] = {}
+        self._call_later = call_later
+        self._clock = clock
+        self._encode_skipped = encode_skipped
+        self._direct: dict[StreamKey, dict[Mailbox, None]] = {}
+        self._lanes: dict[StreamKey, dict[Mailbox, Lane]] = {}
+        self._lagging: dict[Mailbox, dict[StreamKey, Lane]] = {}
         self._dirty: list[Mailbox] = []
         self.delivered = 0
         """Trades handed to mailboxes since the start."""
+        self.lags = 0
+        """How many times a reader fell behind its limit."""
 
-    def join(self, key: StreamKey, mailbox: Mailbox) -> None:
-        """Deliver the stream to the mailbox from the next trade on."""
-        self._mailboxes.setdefault(key, {})[mailbox] = None
+    @property
+    def lagging(self) -> int:
+        """How many readers lag now."""
+        return len(self._lagging)
+
+    def join(self, key: StreamKey, mailbox: Mailbox, interval_seconds: float | None = None) -> None:
+        """Deliver the stream to the mailbox from the next trade on.
+
+        Args:
+            key: the stream.
+            mailbox: the reader's.
+            interval_seconds: `None` for every trade; else at most one in this time, the newest.
+
+        """
+        self.leave(key, mailbox)
+        mailbox.on_overflow, mailbox.on_caught_up = self._begin_lag, self._end_lag
+        if interval_seconds is not None:
+            self._lanes.setdefault(key, {})[mailbox] = Lane(key, interval_seconds, self._encode_skipped)
+        elif mailbox in self._lagging:
+            self._begin_lane(key, mailbox)
+        else:
+            self._direct.setdefault(key, {})[mailbox] = None
 
     def leave(self, key: StreamKey, mailbox: Mailbox) -> None:
         """Deliver it no more. Idempotent."""
-        mailboxes = self._mailboxes.get(key)
-        if mailboxes is not None:
-            mailboxes.pop(mailbox, None)
-            if not mailboxes:
-                del self._mailboxes[key]
+        for books in (self._direct, self._lanes):
+            mailboxes = books.get(key)
+            if mailboxes is not None:
+                mailboxes.pop(mailbox, None)
+                if not mailboxes:
+                    del books[key]
+        if mailbox in self._lagging:
+            self._lagging[mailbox].pop(key, None)
+
+    def forget(self, mailbox: Mailbox) -> None:
+        """Let go of a reader that has left its streams. Idempotent."""
+        self._lagging.pop(mailbox, None)
 
     def has_readers(self, key: StreamKey) -> bool:
         """Tell whether anybody gets the stream; if not, nothing needs to be encoded."""
-        return key in self._mailboxes
+        return key in self._direct or key in self._lanes
 
     def readers(self, key: StreamKey) -> int:
         """Count the mailboxes that get the stream."""
-        return len(self._mailboxes.get(key, ()))
+        return len(self._direct.get(key, ())) + len(self._lanes.get(key, ()))
 
-    def publish(self, key: StreamKey, frame: bytes) -> None:
-        """Put one whole frame into every mailbox of the stream."""
-        mailboxes = self._mailboxes.get(key)
-        if mailboxes is None:
-            return
-        self.delivered += len(mailboxes)
-        dirty = self._dirty
-        if not dirty:
-            self._call_soon(self._flush)
-        for mailbox in mailboxes:
-            pending = mailbox.pending
-            if not pending:
-                dirty.append(mailbox)
-            pending.append(frame)
+    def publish(self, key: StreamKey, payload: bytes, trade_id: int) -> None:
+        """Give one trade to every reader of the stream."""
+        self.delivered += self._broadcast(key, payload)
+        lanes = self._lanes.get(key)
+        if lanes is not None:
+            for mailbox, lane in list(lanes.items()):
+                lane.offer(payload, trade_id)
+                if lane.interval_seconds:
+                    self._pace(mailbox, lane)
+
+    def publish_gap(self, key: StreamKey, payload: bytes, from_id: int, to_id: int) -> None:
+        """Declare a hole to every reader who was promised every trade."""
+        self._broadcast(key, payload)
+        for lane in self._lanes.get(key, {}).values():
+            if not lane.interval_seconds:
+                lane.offer_gap(payload, from_id, to_id)
 
     def post(self, mailbox: Mailbox, payload: bytes) -> None:
         """Put one message for this reader alone in line behind what it already has."""
@@ -163,7 +121,76 @@ class Fanout:
             self._dirty.append(mailbox)
         mailbox.pending.append(text_frame(payload))
 
+    def _broadcast(self, key: StreamKey, payload: bytes) -> int:
+        mailboxes = self._direct.get(key)
+        if mailboxes is None:
+            return 0
+        frame = text_frame(payload)
+        dirty = self._dirty
+        if not dirty:
+            self._call_soon(self._flush)
+        for mailbox in mailboxes:
+            pending = mailbox.pending
+            if not pending:
+                dirty.append(mailbox)
+            pending.append(frame)
+        return len(mailboxes)
+
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []
         for mailbox in dirty:
             mailbox.flush()
+
+    # readers who asked for the latest only
+
+    def _pace(self, mailbox: Mailbox, lane: Lane) -> None:
+        if lane.is_scheduled:
+            return
+        wait = lane.due_at - self._clock()
+        if wait <= 0:
+            self._send_newest(mailbox, lane)
+        else:
+            lane.is_scheduled = True
+            self._call_later(wait, lambda: self._send_newest(mailbox, lane))
+
+    def _send_newest(self, mailbox: Mailbox, lane: Lane) -> None:
+        """Send the newest trade, unless the reader left meanwhile, or has not taken the one before."""
+        lane.is_scheduled = False
+        if mailbox.is_closed or self._lanes.get(lane.key, {}).get(mailbox) is not lane:
+            return
+        lane.due_at = self._clock() + lane.interval_seconds
+        if not mailbox.room.is_set():
+            lane.is_scheduled = True
+            self._call_later(lane.interval_seconds, lambda: self._send_newest(mailbox, lane))
+            return
+        payload, skipped = lane.take_newest()
+        if payload is not None:
+            self.delivered += 1
+            self.post(mailbox, payload if not skipped else payload[:-1] + b',"skipped":%d}' % skipped)
+
+    # readers who lag
+
+    def _begin_lag(self, mailbox: Mailbox) -> None:
+        """Stop giving every trade to a reader whose limit is reached."""
+        if mailbox in self._lagging:
+            return
+        self.lags += 1
+        self._lagging[mailbox] = {}
+        for key in [key for key, mailboxes in self._direct.items() if mailbox in mailboxes]:
+            self.leave(key, mailbox)
+            self._begin_lane(key, mailbox)
+
+    def _begin_lane(self, key: StreamKey, mailbox: Mailbox) -> None:
+        lane = Lane(key, 0.0, self._encode_skipped)
+        self._lagging[mailbox][key] = lane
+        self._lanes.setdefault(key, {})[mailbox] = lane
+
+    def _end_lag(self, mailbox: Mailbox) -> None:
+        """Tell a reader that has caught up what it missed, and give it every trade again."""
+        lanes = self._lagging.pop(mailbox, None)
+        if lanes is None:
+            return
+        for key, lane in lanes.items():
+            for payload in lane.take():
+                self.post(mailbox, payload)
+            self.join(key, mailbox)

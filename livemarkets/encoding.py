@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from livemarkets.conflation import Skipped
 from livemarkets.errors import ClientMessageError
 from livemarkets.models import TRADES, ExchangeStatus, Gap, StreamKey, TradeTick
 from livemarkets.protocol import PROTOCOL, RequestId, SubscribeRequest, UnsubscribeRequest
@@ -19,6 +20,7 @@ __all__ = [
     "encode_error",
     "encode_gap",
     "encode_heartbeat",
+    "encode_lagged",
     "encode_list",
     "encode_pong",
     "encode_released",
@@ -131,6 +133,20 @@ def encode_gap(gap: Gap) -> bytes:
     )
 
 
+def encode_lagged(key: StreamKey, skipped: Skipped) -> bytes:
+    """Return what a reader that was too slow was not sent: the newest trade follows."""
+    return _encode(
+        {
+            "type": "lagged",
+            **key._asdict(),
+            "skipped": skipped.count,
+            "from_id": skipped.first_id,
+            "to_id": skipped.last_id,
+            "mode": "latest",
+        }
+    )
+
+
 def encode_status(status: ExchangeStatus) -> bytes:
     """Return how an exchange is."""
     return _encode(
@@ -144,14 +160,14 @@ def encode_status(status: ExchangeStatus) -> bytes:
     )
 
 
-def encode_list(request_id: RequestId, subscriptions: Iterable[tuple[StreamKey, int | None]]) -> bytes:
-    """Return all that a connection is subscribed to, with the last trade id of each stream."""
+def encode_list(request_id: RequestId, subscriptions: Iterable[tuple[StreamKey, str, int | None]]) -> bytes:
+    """Return all that a connection is subscribed to, with the mode and the last trade id of each stream."""
     return _encode(
         {
             "type": "subscriptions",
             **_with_id(request_id),
             "subscriptions": [
-                {**key._asdict(), "mode": "all", "last_id": last_id} for key, last_id in subscriptions
+                {**key._asdict(), "mode": mode, "last_id": last_id} for key, mode, last_id in subscriptions
             ],
         }
     )

@@ -17,7 +17,7 @@ from livemarkets.backfill import Backfiller
 from livemarkets.binance.client import BinanceClient, ClientStatus
 from livemarkets.binance.rest import BinanceRest
 from livemarkets.continuity import Ledger, LedgerLimits, Released
-from livemarkets.delivery import Fanout, text_frame
+from livemarkets.delivery import Fanout
 from livemarkets.encoding import encode_gap, encode_trade
 from livemarkets.errors import ExchangeError
 from livemarkets.models import (
@@ -208,7 +208,7 @@ class ExchangeFeed:
             latest.put(key, item)
             trades.append(key, item)
             if fanout.has_readers(key):
-                fanout.publish(key, text_frame(encode_trade(item)))
+                fanout.publish(key, encode_trade(item), item.id)
 
     def _declare(self, gap: Gap) -> None:
         self.gaps += 1
@@ -216,7 +216,7 @@ class ExchangeFeed:
             self.lost += gap.to_id - gap.from_id + 1
         logger.warning("{} {}: gap from {} to {} ({})", *gap.key[::2], gap.from_id, gap.to_id, gap.cause)
         self._core.trades.note_gap(gap)
-        self._core.fanout.publish(gap.key, text_frame(encode_gap(gap)))
+        self._core.fanout.publish_gap(gap.key, encode_gap(gap), gap.from_id, gap.to_id)
 
     # the tasks
 

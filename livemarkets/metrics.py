@@ -98,6 +98,15 @@ class MarketsCollector(Collector):
             "livemarkets_deliveries", "Trades handed to clients", value=hub.fanout.delivered
         )
         yield GaugeMetricFamily(
+            "livemarkets_clients_lagging", "Clients that lag now", value=hub.fanout.lagging
+        )
+        yield CounterMetricFamily(
+            "livemarkets_lags", "Times that a client fell behind", value=hub.fanout.lags
+        )
+        yield CounterMetricFamily(
+            "livemarkets_clients_too_slow", "Clients put out because they took nothing", value=hub.closed_slow
+        )
+        yield GaugeMetricFamily(
             "livemarkets_subscribers", "Pages and clients that want something", value=subscribers
         )
         yield GaugeMetricFamily(

@@ -24,6 +24,14 @@ EXTENSION = "livemarkets.frames"
 _CLOSE_SECONDS = 5.0
 """How long a peer may take over its part of a goodbye: one that takes no more bytes would take for ever."""
 _SHUTDOWN_SECONDS = 1.0
+_SLICE_BYTES = 4096
+"""So much is parsed before it is looked at whether the peer overdoes it."""
+_FRAMES_PER_SECOND = 1000
+"""A peer that sends more frames than this is put out: each costs 10 to 20 µs of everybody's time."""
+_FRAGMENTS = 1024
+"""A message in more pieces than this is too big, however small they are."""
+_LINGER_SECONDS = 1.0
+"""How long what a peer still sends is thrown away, so that it can read why it was put out."""
 
 
 class FrameWriter:
@@ -45,6 +53,10 @@ class FrameWriter:
         if self.is_open:
             self._transport.write(frames)
 
+    def limit_messages(self, fatal_bytes: int) -> None:
+        """Close with 1009, unread, on a message larger than this."""
+        self._protocol.conn.max_message_size = fatal_bytes
+
     def close(self, code: int, reason: str) -> None:
         """Say goodbye and end the connection, also when the peer takes nothing any more."""
         if self.is_open:
@@ -52,9 +64,16 @@ class FrameWriter:
 
 
 class PreframedProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's sans-I/O WebSocket protocol, with a :class:`FrameWriter` for the endpoint."""
+    """uvicorn's sans-I/O WebSocket protocol, with a :class:`FrameWriter` for the endpoint.
+
+    It also bounds what a peer can make us do: frames a second, fragments of a message, unread pongs.
+    """
 
     _writer: FrameWriter | None = None
+    _pong = b""
+    _is_deaf = False
+    _second = 0.0
+    _frames_this_second = 0
 
     def handle_connect(self, event: Request) -> None:
         """Offer the writer to the endpoint, whose task exists now but has not begun."""
@@ -62,6 +81,43 @@ class PreframedProtocol(WebSocketsSansIOProtocol):
         scope = getattr(self, "scope", None)
         if scope is not None:
             self._writer = scope["extensions"][EXTENSION] = FrameWriter(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Read in slices, so that one peer's flood is noticed before it has cost much."""
+        for at in range(0, len(data), _SLICE_BYTES):
+            if self._is_deaf:
+                return
+            super().data_received(data[at : at + _SLICE_BYTES])
+        if not self.handshake_initiated:  # the head is too big: the answer is there, nobody would send it
+            self._is_deaf = True
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
+
+    def handle_events(self) -> None:
+        """Handle what has arrived, unless it is too much."""
+        now = self.loop.time()
+        if now - self._second >= 1.0:
+            self._second, self._frames_this_second = now, 0
+        self._frames_this_second += len(self.conn.events)
+        if self._frames_this_second > _FRAMES_PER_SECOND:
+            self.conn.events_received()
+            self._put_out(1008, "policy: the client floods")
+        else:
+            super().handle_events()
+
+    def handle_cont(self, event: Frame) -> None:
+        """Add a fragment to its message."""
+        if len(self.frames) < _FRAGMENTS:
+            super().handle_cont(event)
+        else:
+            self._put_out(1009, f"more than {_FRAGMENTS} fragments")
+
+    def handle_ping(self) -> None:
+        """Answer, or keep the latest answer for a peer that takes nothing at the moment (RFC 6455, 5.5.3)."""
+        if self._writer is not None and self._writer.is_paused:
+            self._pong = b"".join(self.conn.data_to_send()) or self._pong
+        else:
+            super().handle_ping()
 
     def pause_writing(self) -> None:
         """The peer does not keep up."""
@@ -74,6 +130,9 @@ class PreframedProtocol(WebSocketsSansIOProtocol):
         super().resume_writing()
         if self._writer is not None:
             self._writer.is_paused = False
+            pong, self._pong = self._pong, b""
+            if pong:
+                self._writer.write(pong)
             if self._writer.on_resume is not None:
                 self._writer.on_resume()
 
@@ -85,9 +144,10 @@ class PreframedProtocol(WebSocketsSansIOProtocol):
         super().handle_close(event)
 
     def handle_parser_exception(self) -> None:
-        """The peer broke the protocol."""
+        """The peer broke the protocol. It is told, and then no longer listened to."""
         self._end_frames()
-        super().handle_parser_exception()
+        assert self.conn.close_sent is not None
+        self._go_deaf(self.conn.close_sent.code, self.conn.close_sent.reason)
 
     def keepalive_timeout(self) -> None:
         """The peer did not answer a ping."""
@@ -124,6 +184,23 @@ class PreframedProtocol(WebSocketsSansIOProtocol):
         if self.read_paused:  # nobody calls receive() any more, and the answer is still to be read
             self.read_paused = False
             self.transport.resume_reading()
+
+    def _put_out(self, code: int, reason: str) -> None:
+        self._end_frames()
+        self._is_deaf = True
+        self.frames = []
+        if not self.close_sent and not self.disconnected:
+            self.conn.send_close(code, reason)
+            self._go_deaf(code, reason)
+
+    def _go_deaf(self, code: int, reason: str) -> None:
+        """Send the close frame that is due, and throw away what comes: unread bytes would destroy it."""
+        self._is_deaf = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.close_timer = self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
+        self.transport.resume_reading()
 
     def _end_frames(self, patience_seconds: float = _CLOSE_SECONDS) -> None:
         if self._writer is not None and self._writer.is_open:

@@ -30,6 +30,9 @@ __all__ = [
 ]
 
 PROTOCOL = 1
+MODES = ("all", "latest")
+DEFAULT_INTERVAL_MS = 250
+LEAST_INTERVAL_MS, MOST_INTERVAL_MS = 20, 60_000
 
 CLIENT_MESSAGE_TYPES = ("subscribe", "unsubscribe", "list", "ping")
 SERVER_MESSAGE_TYPES = (
@@ -39,6 +42,7 @@ SERVER_MESSAGE_TYPES = (
     "trade",
     "status",
     "gap",
+    "lagged",
     "unsubscribed",
     "subscriptions",
     "pong",
@@ -78,6 +82,8 @@ class SubscribeRequest(msgspec.Struct, frozen=True):
     snapshot: int
     after: dict[str, int]
     """Symbol → the last trade id that the client has."""
+    interval_ms: int | None
+    """`None` for mode `all`; in mode `latest` at most one trade per symbol in this time."""
 
 
 class UnsubscribeRequest(msgspec.Struct, frozen=True):
@@ -112,6 +118,7 @@ class _Streams(msgspec.Struct):
     symbols: list[str] | None = None
     snapshot: int = 1
     mode: str = "all"
+    interval_ms: int = DEFAULT_INTERVAL_MS
     after: dict[str, int] | None = None
 
 
@@ -183,10 +190,13 @@ def _parse_message(
         raise ClientMessageError(
             "invalid_message", f"snapshot is 0 to {snapshot_limit}, not {_quote(str(streams.snapshot))}"
         )
-    if streams.mode != "all":
-        raise ClientMessageError("invalid_message", f"mode is all, not {_quote(streams.mode)}")
     return SubscribeRequest(
-        request_id, streams.exchange, symbols, streams.snapshot, _parse_after(streams, symbols)
+        request_id,
+        streams.exchange,
+        symbols,
+        streams.snapshot,
+        _parse_after(streams, symbols),
+        _parse_mode(streams),
     )
 
 
@@ -226,6 +236,18 @@ def _could_be_symbol(symbol: str) -> bool:
 
 
 _SEPARATORS = str.maketrans("", "", "/-_:. ")
+
+
+def _parse_mode(streams: _Streams) -> int | None:
+    if streams.mode not in MODES:
+        raise ClientMessageError(
+            "invalid_message", f"mode is one of {', '.join(MODES)}, not {_quote(streams.mode)}"
+        )
+    if not LEAST_INTERVAL_MS <= streams.interval_ms <= MOST_INTERVAL_MS:
+        raise ClientMessageError(
+            "invalid_message", f"interval_ms is {LEAST_INTERVAL_MS} to {MOST_INTERVAL_MS}"
+        )
+    return streams.interval_ms if streams.mode == "latest" else None
 
 
 def _parse_after(streams: _Streams, symbols: tuple[str, ...]) -> dict[str, int]:

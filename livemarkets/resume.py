@@ -89,20 +89,19 @@ class Resumer:
                 stream, which goes on without a hole.
 
         """
-        async with self._slots:
-            next_id = await self._skip_what_is_too_old(key, after + 1, send)
-            since = self._clock()
-            while True:
-                is_late = self._clock() - since >= self._limits.patience_seconds
-                tail = self._tail(key, next_id, is_late)
-                if tail is not None:
-                    finish(tail)
-                    return
-                reached = next_id if self._is_ahead(key, next_id) else await self._fetch(key, next_id, send)
-                if reached > next_id:
-                    next_id, since = reached, self._clock()
-                else:
-                    await asyncio.sleep(_RETRY_SECONDS)
+        next_id = await self._skip_what_is_too_old(key, after + 1, send)
+        since = self._clock()
+        while True:
+            is_late = self._clock() - since >= self._limits.patience_seconds
+            tail = self._tail(key, next_id, is_late)
+            if tail is not None:
+                finish(tail)
+                return
+            reached = next_id if self._is_ahead(key, next_id) else await self._fetch(key, next_id, send)
+            if reached > next_id:
+                next_id, since = reached, self._clock()
+            else:
+                await asyncio.sleep(_RETRY_SECONDS)
 
     def _tail(self, key: StreamKey, next_id: int, is_late: bool) -> list[Released] | None:
         """What memory holds from `next_id` on, when nothing older is needed; `None` when something is."""
@@ -110,7 +109,7 @@ class Resumer:
         if live_id is None:
             return None
         if next_id > live_id:  # the reader is ahead of us, or the exchange numbers anew
-            renumbered = self._renumbered(key, next_id)
+            renumbered = self._renumbered(key, next_id, live_id)
             if renumbered is not None and renumbered <= live_id:
                 return [
                     Gap(key, next_id, renumbered - 1, "venue"),
@@ -138,10 +137,11 @@ class Resumer:
             parts.append(Gap(key, next_id, live_id - 1, causes.get(next_id, cause)))
         return parts
 
-    def _renumbered(self, key: StreamKey, next_id: int) -> int | None:
+    def _renumbered(self, key: StreamKey, next_id: int, live_id: int) -> int | None:
         """The first id of the newest numbering when `next_id` belongs to an older one, else `None`."""
         for gap in reversed(self._trades.gaps(key)):
-            if gap.to_id < gap.from_id and next_id <= gap.from_id:
+            is_nearer = gap.from_id - next_id < next_id - live_id  # than to the present numbers
+            if gap.to_id < gap.from_id and next_id <= gap.from_id and is_nearer:
                 return gap.to_id + 1
         return None
 
@@ -175,7 +175,8 @@ class Resumer:
     ) -> int:
         """Send one page of older trades; return the id that is needed next."""
         try:
-            fetched = await self._history.trades_from(key.symbol, next_id)
+            async with self._slots:  # not while a reader takes its time
+                fetched = await self._history.trades_from(key.symbol, next_id)
         except ExchangeError as error:
             logger.debug("{}: resumption waits: {}", key.symbol, error)
             wait = error.retry_after_seconds if isinstance(error, ExchangeUnreachable) else None

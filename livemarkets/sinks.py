@@ -13,6 +13,9 @@ from livemarkets.preframed import EXTENSION, FrameWriter
 
 __all__ = ["SendTextSink", "open_sink", "split_frames"]
 
+FATAL_MESSAGE_BYTES = 65_536
+"""A larger message from a client is not even read: it ends the connection with 1009. Four times what it may
+send: honest mistakes get an error message. Where there is no raw writer, the server's limit stays."""
 _CLOSE_SECONDS = 5.0
 """How long a goodbye may wait behind what the peer does not take."""
 
@@ -22,6 +25,7 @@ async def open_sink(websocket: WebSocket) -> AsyncIterator[FrameWriter | SendTex
     """Open the way out of an accepted WebSocket, and end whatever task it needs."""
     writer = websocket.scope.get("extensions", {}).get(EXTENSION)
     if isinstance(writer, FrameWriter):
+        writer.limit_messages(FATAL_MESSAGE_BYTES)
         try:
             yield writer
         finally:
@@ -94,7 +98,7 @@ class SendTextSink:
 
 
 def split_frames(frames: bytes) -> Iterator[bytes]:
-    """Yield the payloads of joined frames, as :func:`livemarkets.delivery.text_frame` made them."""
+    """Yield the payloads of joined frames, as :func:`livemarkets.mailbox.text_frame` made them."""
     at = 0
     while at < len(frames):
         length, at = frames[at + 1], at + 2

@@ -74,7 +74,13 @@ class FeedStore:
         feed.append(tick)
 
     def note_gap(self, gap: Gap) -> None:
-        """Remember a declared hole, so that who resumes across it is told the same."""
+        """Remember a declared hole, so that who resumes across it is told the same.
+
+        Where the exchange numbers anew (`to_id` below `from_id`), the older ticks are dropped: no id of
+        theirs could be told from a new one.
+        """
+        if gap.to_id < gap.from_id:
+            self._feeds.pop(gap.key, None)
         gaps = self._gaps.get(gap.key)
         if gaps is None:
             gaps = self._gaps[gap.key] = deque(maxlen=_GAPS_KEPT)
@@ -88,6 +94,10 @@ class FeedStore:
         """Return the id of the oldest tick kept, `None` when there is none."""
         feed = self._feeds.get(key)
         return feed[0].id if feed else None
+
+    def count(self, key: StreamKey) -> int:
+        """Return how many ticks of a stream are kept."""
+        return len(self._feeds.get(key, ()))
 
     def recent(self, key: StreamKey, count: int) -> list[TradeTick]:
         """Return the newest `count` ticks, oldest first; fewer when there are fewer."""

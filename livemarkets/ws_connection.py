@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import uuid4
@@ -12,22 +11,20 @@ from fastapi import WebSocket
 from loguru import logger
 
 from livemarkets import __version__
-from livemarkets.continuity import Released
-from livemarkets.delivery import Fanout, Mailbox
+from livemarkets.delivery import Fanout
 from livemarkets.encoding import (
     encode_error,
     encode_heartbeat,
     encode_list,
     encode_pong,
-    encode_released,
     encode_results,
-    encode_snapshots,
     encode_status,
     encode_welcome,
 )
 from livemarkets.errors import ClientMessageError
 from livemarkets.feed import Core, ExchangeFeed
 from livemarkets.limiting import TokenBucket
+from livemarkets.mailbox import CLOSE_TOO_SLOW, Mailbox
 from livemarkets.models import TRADES, StreamKey
 from livemarkets.protocol import (
     CLOSE_CODES,
@@ -38,6 +35,7 @@ from livemarkets.protocol import (
     parse_request,
 )
 from livemarkets.subscriptions import SubscriptionManager
+from livemarkets.ws_streams import ClientStreams
 
 __all__ = ["SWEEP_SECONDS", "Hub", "MarketsConnection", "RouteLimits"]
 
@@ -57,7 +55,11 @@ class RouteLimits(msgspec.Struct, frozen=True, kw_only=True):
     message_bytes: int = 16_384
     flood_messages: int = 400
     """So many ignored messages in a row end the connection."""
+    clients_per_address: int = 2_000
+    """One machine may hold a large crowd, but not every place that `clients` allows."""
     heartbeat_seconds: int = 5
+    stuck_seconds: float = 30.0
+    """A client that takes nothing for so long, while something waits for it, is put out."""
 
 
 class Hub(Protocol):
@@ -74,6 +76,9 @@ class Hub(Protocol):
     def fanout(self) -> Fanout:
         """Where frames are put in line."""
 
+    def note_too_slow(self) -> None:
+        """Count a client that was put out because it took nothing."""
+
 
 class MarketsConnection:
     """One client: what it may do, and what it asked for."""
@@ -86,7 +91,7 @@ class MarketsConnection:
         self._bucket = TokenBucket(
             rate_per_second=limits.messages_per_second, burst=2 * limits.messages_per_second, clock=hub.clock
         )
-        self._resumptions: dict[StreamKey, asyncio.Task[None]] = {}
+        self._streams = ClientStreams(self, mailbox, hub.manager, hub.core)
         self._ignored = 0
         self._written = 0
         self._quiet_since = hub.clock()
@@ -104,7 +109,10 @@ class MarketsConnection:
             await self._handle(message)
 
     def sweep(self, now: float) -> None:
-        """Send a heartbeat when nothing was sent for its interval."""
+        """Send a heartbeat when nothing was sent for its interval; end the connection when it is stuck."""
+        if self.mailbox.is_stuck(now, self._hub.limits.stuck_seconds):
+            self._hub.note_too_slow()
+            self.mailbox.end(CLOSE_TOO_SLOW, CLOSE_CODES[CLOSE_TOO_SLOW])
         if self.mailbox.written != self._written:
             self._written, self._quiet_since = self.mailbox.written, now
         elif now - self._quiet_since >= self._hub.limits.heartbeat_seconds - SWEEP_SECONDS / 2:
@@ -113,10 +121,7 @@ class MarketsConnection:
     def release(self) -> None:
         """Give back everything, however the connection ended. Idempotent."""
         self.mailbox.close()
-        for key in list(self._resumptions):
-            self._cancel_resumption(key)
-        for key in self._hub.manager.release(self):
-            self._hub.fanout.leave(key, self.mailbox)
+        self._streams.release()
 
     def _post(self, payload: bytes) -> None:
         self._hub.fanout.post(self.mailbox, payload)
@@ -145,8 +150,7 @@ class MarketsConnection:
             return True
         self._ignored += 1
         if self._ignored > self._hub.limits.flood_messages:
-            self.mailbox.close()
-            self.mailbox.sink.close(CLOSE_FLOODING, CLOSE_CODES[CLOSE_FLOODING])
+            self.mailbox.end(CLOSE_FLOODING, CLOSE_CODES[CLOSE_FLOODING])
         elif self._ignored == 1 or self._ignored % 20 == 0:
             rate = self._hub.limits.messages_per_second
             self._post(encode_error(ClientMessageError("rate_limited", f"at most {rate} messages a second")))
@@ -176,11 +180,7 @@ class MarketsConnection:
         if isinstance(request, PingRequest):
             self._post(encode_pong(request.id, hub.now_ms()))
         elif isinstance(request, ListRequest):
-            self._post(
-                encode_list(
-                    request.id, [(key, self._last_id(key)) for key in hub.manager.subscriptions(self)]
-                )
-            )
+            self._post(encode_list(request.id, self._streams.describe()))
         elif isinstance(request, UnsubscribeRequest):
             self._unsubscribe(request)
         else:
@@ -194,59 +194,17 @@ class MarketsConnection:
         keys = [StreamKey(feed.exchange, TRADES, result["symbol"]) for result in results if result["ok"]]
         self._check_limit(keys, request)
         # The first wish of all changes the exchange's state, which is told at once: the reply goes first.
-        held = dict.fromkeys([*hub.manager.subscriptions(self), *keys])
+        held = dict.fromkeys([*self._streams.keys(), *keys])
         self._post(encode_results("subscribed", request, results, held))
         before = (feed.status.state, feed.status.reason)
-        for key in keys:
-            hub.manager.subscribe(self, key)
+        self._streams.want(keys)
         if (feed.status.state, feed.status.reason) == before:
             self._post(encode_status(feed.status))
-        for key in keys:
-            self._cancel_resumption(key)
-            if key.symbol in request.after:
-                hub.fanout.leave(key, self.mailbox)
-                self._resume(feed, key, request.after[key.symbol])
-                continue
-            for payload in encode_snapshots(key, hub.core.trades.recent(key, request.snapshot)):
-                self._post(payload)
-            hub.fanout.join(key, self.mailbox)
-
-    def _resume(self, feed: ExchangeFeed, key: StreamKey, after: int) -> None:
-        """Bring a stream up from `after`, beside the reader: other messages are answered meanwhile."""
-
-        async def send(parts: Sequence[Released]) -> None:
-            for payload in encode_released(key, parts):
-                self._post(payload)
-            await self.mailbox.room.wait()
-
-        def finish(parts: Sequence[Released]) -> None:
-            for payload in encode_released(key, parts) or encode_snapshots(key, ()):
-                self._post(payload)
-            self._hub.fanout.join(key, self.mailbox)
-
-        async def run() -> None:
-            try:
-                await feed.resumer.resume(key, after, send, finish)
-            except Exception:
-                logger.exception("client {}: {} could not be resumed", self.client_id, key.symbol)
-                self._post(encode_error(ClientMessageError("internal", f"{key.symbol} could not be resumed")))
-
-        task = asyncio.create_task(run(), name=f"resume {key.symbol} for {self.client_id}")
-        self._resumptions[key] = task
-        task.add_done_callback(lambda done: self._forget_resumption(key, done))
-
-    def _cancel_resumption(self, key: StreamKey) -> None:
-        task = self._resumptions.pop(key, None)
-        if task is not None:
-            task.cancel()
-
-    def _forget_resumption(self, key: StreamKey, task: asyncio.Task[None]) -> None:
-        if self._resumptions.get(key) is task:
-            del self._resumptions[key]
+        self._streams.begin(feed, keys, request)
 
     def _check_limit(self, keys: Sequence[StreamKey], request: SubscribeRequest) -> None:
         limit = self._hub.limits.symbols
-        held = set(self._hub.manager.subscriptions(self))
+        held = set(self._streams.keys())
         total = len(held.union(keys))
         if total > limit:
             raise ClientMessageError(
@@ -254,18 +212,10 @@ class MarketsConnection:
             )
 
     def _unsubscribe(self, request: UnsubscribeRequest) -> None:
-        hub = self._hub
-        for symbol in request.symbols:
-            key = StreamKey(hub.feeds[request.exchange].exchange, TRADES, symbol)
-            self._cancel_resumption(key)
-            hub.fanout.leave(key, self.mailbox)
-            hub.manager.unsubscribe(self, key)
+        exchange = self._hub.feeds[request.exchange].exchange
+        self._streams.end(StreamKey(exchange, TRADES, symbol) for symbol in request.symbols)
         results = [{"symbol": symbol, "ok": True} for symbol in request.symbols]
-        self._post(encode_results("unsubscribed", request, results, hub.manager.subscriptions(self)))
-
-    def _last_id(self, key: StreamKey) -> int | None:
-        recent = self._hub.core.trades.recent(key, 1)
-        return recent[0].id if recent else None
+        self._post(encode_results("unsubscribed", request, results, self._streams.keys()))
 
 
 def _verdict(feed: ExchangeFeed, symbol: str) -> dict[str, Any]:

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping
 
 from fastapi import APIRouter, WebSocket
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 
-from livemarkets.delivery import Fanout, Mailbox
+from livemarkets.access import SUBPROTOCOL
+from livemarkets.delivery import Fanout
+from livemarkets.door import client_address
 from livemarkets.encoding import encode_status
 from livemarkets.feed import Core, ExchangeFeed
+from livemarkets.mailbox import Mailbox
 from livemarkets.models import ExchangeStatus
-from livemarkets.origins import is_allowed_origin
 from livemarkets.sinks import open_sink
 from livemarkets.subscriptions import SubscriptionManager
 from livemarkets.ws_connection import SWEEP_SECONDS, MarketsConnection, RouteLimits
@@ -34,7 +37,6 @@ class MarketsHub:
         manager: who wants what.
         core: stores and fan-out.
         limits: see there.
-        allowed_origins: browser origins beside the app's own.
         clock: monotonic seconds.
         now_ms: ms since the epoch.
 
@@ -47,7 +49,6 @@ class MarketsHub:
         core: Core,
         *,
         limits: RouteLimits,
-        allowed_origins: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
         now_ms: Callable[[], int],
     ) -> None:
@@ -60,7 +61,8 @@ class MarketsHub:
         self.connections: set[MarketsConnection] = set()
         self.refused = 0
         self.closed_slow = 0
-        self._allowed_origins = tuple(allowed_origins)
+        """Clients put out because they took nothing."""
+        self._per_address: Counter[str] = Counter()
         for feed in feeds.values():
             feed.add_status_listener(self._handle_status)
 
@@ -69,11 +71,19 @@ class MarketsHub:
         """Where frames are put in line."""
         return self.core.fanout
 
+    def note_too_slow(self) -> None:
+        """Count a client that was put out because it took nothing."""
+        self.closed_slow += 1
+
     def router(self) -> APIRouter:
         """Return the route, to be included in an app."""
         router = APIRouter()
         router.add_api_websocket_route("/ws/markets", self._endpoint)
         return router
+
+    def note_refusal(self) -> None:
+        """Count a handshake that was refused, here or at the door."""
+        self.refused += 1
 
     async def run(self) -> None:
         """Send heartbeats to the connections that nothing else was sent to, until cancelled."""
@@ -84,18 +94,34 @@ class MarketsHub:
                 connection.sweep(now)
 
     async def _endpoint(self, websocket: WebSocket) -> None:
-        if not is_allowed_origin(websocket.headers, self._allowed_origins):
-            self.refused += 1
-            await websocket.send_denial_response(PlainTextResponse("this origin is not allowed\n", 403))
+        address = client_address(websocket)
+        denial = self._denial(address)
+        if denial is not None:
+            self.note_refusal()
+            await websocket.send_denial_response(denial)
             return
+        self._per_address[address] += 1
+        try:
+            await self._serve(websocket)
+        finally:
+            self._per_address[address] -= 1
+            if not self._per_address[address]:
+                del self._per_address[address]
+
+    def _denial(self, address: str) -> Response | None:
         if len(self.connections) >= self.limits.clients:
-            self.refused += 1
-            await websocket.send_denial_response(PlainTextResponse("too many clients\n", 503))
-            return
-        await websocket.accept()
+            return PlainTextResponse("too many clients\n", 503)
+        if self._per_address[address] >= self.limits.clients_per_address:
+            return PlainTextResponse("too many clients from this address\n", 429)
+        return None
+
+    async def _serve(self, websocket: WebSocket) -> None:
+        offered = websocket.scope.get("subprotocols", ())
+        await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
         async with open_sink(websocket) as sink:
-            connection = MarketsConnection(self, Mailbox(sink, limit_bytes=self.limits.buffer_bytes))
-            sink.on_resume = connection.mailbox.resume
+            mailbox = Mailbox(sink, limit_bytes=self.limits.buffer_bytes, clock=self.clock)
+            connection = MarketsConnection(self, mailbox)
+            sink.on_resume = mailbox.resume
             self.connections.add(connection)
             try:
                 await connection.serve(websocket)

@@ -9,8 +9,11 @@ from websockets.frames import Opcode
 from websockets.protocol import CLIENT, State
 from websockets.protocol import Protocol as WebSocketProtocol
 
-from livemarkets.delivery import CLOSE_TOO_SLOW, Fanout, Mailbox, text_frame
-from tests.ticks import BTC, ETH
+from livemarkets.conflation import Skipped
+from livemarkets.delivery import Fanout
+from livemarkets.mailbox import CLOSE_TOO_SLOW, Mailbox, text_frame
+from livemarkets.models import StreamKey
+from tests.ticks import BTC, ETH, ManualClock
 
 
 class RecordingSink:
@@ -37,6 +40,25 @@ class Turns:
 
     def __init__(self) -> None:
         self.scheduled: list[Callable[[], None]] = []
+        self.later: list[tuple[float, Callable[[], None]]] = []
+        self.clock = ManualClock()
+
+    def fanout(self) -> Fanout:
+        return Fanout(self, self.call_later, self.clock, describe)
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> None:
+        self.later.append((self.clock.now + seconds, callback))
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass; whatever becomes due is done in its order."""
+        end = self.clock.now + seconds
+        while due := [entry for entry in self.later if entry[0] <= end]:
+            first = min(due, key=lambda entry: entry[0])
+            self.later.remove(first)
+            self.clock.now = first[0]
+            first[1]()
+            self.take()
+        self.clock.now = end
 
     def __call__(self, callback: Callable[[], None]) -> None:
         self.scheduled.append(callback)
@@ -45,6 +67,10 @@ class Turns:
         scheduled, self.scheduled = self.scheduled, []
         for callback in scheduled:
             callback()
+
+
+def describe(key: StreamKey, skipped: Skipped) -> bytes:
+    return f"lagged {skipped.first_id} {skipped.last_id} {skipped.count}".encode()
 
 
 def read_frames(data: bytes) -> list[str]:
@@ -63,12 +89,12 @@ def turns() -> Turns:
 
 @pytest.fixture
 def fanout(turns: Turns) -> Fanout:
-    return Fanout(turns)
+    return turns.fanout()
 
 
 def mailbox(limit_bytes: int = 10_000) -> tuple[Mailbox, RecordingSink]:
     sink = RecordingSink()
-    return Mailbox(sink, limit_bytes=limit_bytes), sink
+    return Mailbox(sink, limit_bytes=limit_bytes, clock=ManualClock()), sink
 
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 127, 65535, 65536, 200_000])
@@ -82,9 +108,9 @@ def test_everything_of_one_turn_goes_out_in_one_write(fanout: Fanout, turns: Tur
     box, sink = mailbox()
     fanout.join(BTC, box)
     fanout.join(ETH, box)
-    fanout.publish(BTC, text_frame(b"1"))
+    fanout.publish(BTC, b"1", 1)
     fanout.post(box, b"2")
-    fanout.publish(ETH, text_frame(b"3"))
+    fanout.publish(ETH, b"3", 1)
     assert sink.writes == []
     assert len(turns.scheduled) == 1
     turns.take()
@@ -99,10 +125,10 @@ def test_everybody_gets_the_same_bytes(fanout: Fanout, turns: Turns) -> None:
     readers = [mailbox() for _ in range(3)]
     for box, _ in readers:
         fanout.join(BTC, box)
-    frame = text_frame(b"trade")
-    fanout.publish(BTC, frame)
+    fanout.publish(BTC, b"trade", 1)
     turns.take()
-    assert all(sink.writes[0] is frame for _, sink in readers)
+    assert readers[0][1].writes == [text_frame(b"trade")]
+    assert all(sink.writes[0] is readers[0][1].writes[0] for _, sink in readers)
     assert fanout.delivered == 3
 
 
@@ -112,8 +138,8 @@ def test_only_readers_of_the_stream_get_it(fanout: Fanout, turns: Turns) -> None
     fanout.join(BTC, one)
     fanout.join(BTC, one)
     assert (fanout.has_readers(BTC), fanout.readers(BTC), fanout.readers(ETH)) == (True, 1, 0)
-    fanout.publish(BTC, text_frame(b"x"))
-    fanout.publish(ETH, text_frame(b"y"))
+    fanout.publish(BTC, b"x", 1)
+    fanout.publish(ETH, b"y", 1)
     turns.take()
     assert one_sink.payloads == ["x"]
     assert other_sink.payloads == []
@@ -122,10 +148,10 @@ def test_only_readers_of_the_stream_get_it(fanout: Fanout, turns: Turns) -> None
 def test_who_joins_in_the_middle_of_a_turn_gets_what_follows(fanout: Fanout, turns: Turns) -> None:
     (early, early_sink), (late, late_sink) = mailbox(), mailbox()
     fanout.join(BTC, early)
-    fanout.publish(BTC, text_frame(b"1"))
+    fanout.publish(BTC, b"1", 1)
     fanout.post(late, b"snapshot up to 1")
     fanout.join(BTC, late)
-    fanout.publish(BTC, text_frame(b"2"))
+    fanout.publish(BTC, b"2", 1)
     turns.take()
     assert early_sink.payloads == ["1", "2"]
     assert late_sink.payloads == ["snapshot up to 1", "2"]
@@ -135,10 +161,10 @@ def test_leaving_is_idempotent_and_takes_nothing_back(fanout: Fanout, turns: Tur
     box, sink = mailbox()
     fanout.leave(BTC, box)
     fanout.join(BTC, box)
-    fanout.publish(BTC, text_frame(b"before"))
+    fanout.publish(BTC, b"before", 1)
     fanout.leave(BTC, box)
     fanout.leave(BTC, box)
-    fanout.publish(BTC, text_frame(b"after"))
+    fanout.publish(BTC, b"after", 1)
     turns.take()
     assert sink.payloads == ["before"]
     assert not fanout.has_readers(BTC)
@@ -149,20 +175,20 @@ def test_what_a_paused_connection_cannot_take_waits_in_order(fanout: Fanout, tur
     fanout.join(BTC, box)
     sink.is_paused = True
     for number in range(5):
-        fanout.publish(BTC, text_frame(b"%d" % number))
+        fanout.publish(BTC, b"%d" % number, 1)
         turns.take()
     assert sink.writes == []
     assert box.backlog_bytes == 5 * len(text_frame(b"0"))
     box.resume()
     assert sink.writes == [], "still paused"
-    fanout.publish(BTC, text_frame(b"5"))
+    fanout.publish(BTC, b"5", 1)
     sink.is_paused = False
-    fanout.publish(BTC, text_frame(b"6"))
+    fanout.publish(BTC, b"6", 1)
     box.resume()
-    fanout.publish(BTC, text_frame(b"7"))
+    fanout.publish(BTC, b"7", 1)
     turns.take()
     assert sink.payloads == [str(number) for number in range(8)]
-    assert (box.backlog, box.backlog_bytes) == ([], 0)
+    assert (list(box.backlog), box.backlog_bytes) == ([], 0)
 
 
 def test_nothing_overtakes_a_backlog(fanout: Fanout, turns: Turns) -> None:
@@ -170,57 +196,166 @@ def test_nothing_overtakes_a_backlog(fanout: Fanout, turns: Turns) -> None:
     box, sink = mailbox()
     fanout.join(BTC, box)
     sink.is_paused = True
-    fanout.publish(BTC, text_frame(b"1"))
+    fanout.publish(BTC, b"1", 1)
     turns.take()
     sink.is_paused = False
-    fanout.publish(BTC, text_frame(b"2"))
+    fanout.publish(BTC, b"2", 1)
     turns.take()
     box.resume()
     assert sink.payloads == ["1", "2"]
 
 
-def test_a_reader_that_stays_behind_is_closed_once_and_costs_nothing_more(
-    fanout: Fanout, turns: Turns
-) -> None:
+def test_a_reader_over_its_limit_lags_and_is_told_what_it_missed(fanout: Fanout, turns: Turns) -> None:
     (slow, slow_sink), (quick, quick_sink) = mailbox(limit_bytes=100), mailbox(limit_bytes=100)
     fanout.join(BTC, slow)
     fanout.join(BTC, quick)
     slow_sink.is_paused = True
-    for _ in range(50):
-        fanout.publish(BTC, text_frame(b"0123456789"))
+    for number in range(50):
+        fanout.publish(BTC, b"trade %04d" % number, number)
         turns.take()
-        assert slow.backlog_bytes <= 100
-    assert slow.is_closed
-    assert slow_sink.closes == [CLOSE_TOO_SLOW]
-    assert slow_sink.writes == []
-    assert (slow.pending, slow.backlog) == ([], [])
+        assert slow.backlog_bytes <= 100 + len(text_frame(b"trade 0000"))
+    assert (fanout.lagging, fanout.lags) == (1, 1)
     slow_sink.is_paused = False
     slow.resume()
-    assert slow_sink.writes == []
-    assert len(quick_sink.payloads) == 50
-
-
-def test_a_backlog_may_be_exactly_as_long_as_allowed(fanout: Fanout, turns: Turns) -> None:
-    frame = text_frame(b"0123456789")
-    box, sink = mailbox(limit_bytes=2 * len(frame))
-    fanout.join(BTC, box)
-    sink.is_paused = True
-    for _ in range(2):
-        fanout.publish(BTC, frame)
-        turns.take()
-    assert sink.closes == []
-    fanout.publish(BTC, frame)
     turns.take()
+    got = [text for text in slow_sink.payloads if text.startswith("trade")]
+    reached = len(got) - 2
+    assert slow_sink.payloads[-2:] == [f"lagged {reached + 1} 48 {48 - reached}", "trade 0049"]
+    fanout.publish(BTC, b"trade 0050", 50)
+    turns.take()
+    assert slow_sink.payloads[-1] == "trade 0050"
+    assert fanout.lagging == 0
+    assert len(quick_sink.payloads) == 51
+
+
+def test_messages_for_a_reader_that_takes_nothing_end_its_connection(fanout: Fanout, turns: Turns) -> None:
+    box, sink = mailbox(limit_bytes=100)
+    sink.is_paused = True
+    for _ in range(50):
+        fanout.post(box, b"0123456789")
+        turns.take()
+        assert box.backlog_bytes <= 200
+    assert box.is_closed
     assert sink.closes == [CLOSE_TOO_SLOW]
+    assert (box.pending, list(box.backlog)) == ([], [])
+    sink.is_paused = False
+    box.resume()
+    assert sink.writes == []
+
+
+def test_a_reader_is_stuck_when_it_takes_nothing_for_long(fanout: Fanout, turns: Turns) -> None:
+    sink = RecordingSink()
+    box = Mailbox(sink, limit_bytes=100, clock=turns.clock)
+    turns.clock.advance(100.0)
+    fanout.post(box, b"taken")
+    turns.take()
+    assert not box.is_stuck(turns.clock.now, 30.0), "nothing waits"
+    sink.is_paused = True
+    fanout.post(box, b"waits")
+    turns.take()
+    turns.clock.advance(29.9)
+    assert not box.is_stuck(turns.clock.now, 30.0)
+    turns.clock.advance(0.2)
+    assert box.is_stuck(turns.clock.now, 30.0)
+    box.resume()
+    assert not box.is_stuck(turns.clock.now, 30.0), "it took something, if not all"
+
+
+def test_who_wants_the_latest_gets_one_in_an_interval_and_ends_on_the_newest(
+    fanout: Fanout, turns: Turns
+) -> None:
+    box, sink = mailbox()
+    fanout.join(BTC, box, 0.25)
+    for number in range(10):
+        fanout.publish(BTC, b'{"id":%d}' % number, number)
+    turns.take()
+    assert sink.payloads == ['{"id":0}']
+    turns.pass_time(0.2)
+    assert sink.payloads == ['{"id":0}']
+    turns.pass_time(0.1)
+    assert sink.payloads == ['{"id":0}', '{"id":9,"skipped":8}']
+    turns.pass_time(10.0)
+    assert len(sink.payloads) == 2, "nothing new, nothing sent"
+    fanout.publish(BTC, b'{"id":10}', 10)
+    turns.take()
+    assert sink.payloads[-1] == '{"id":10}', "after a pause nothing waits"
+
+
+def test_who_wants_the_latest_and_takes_nothing_waits_without_growing(fanout: Fanout, turns: Turns) -> None:
+    box, sink = mailbox()
+    fanout.join(BTC, box, 0.25)
+    sink.is_paused = True
+    for number in range(100):
+        fanout.publish(BTC, b'{"id":%d}' % number, number)
+        turns.take()
+        turns.pass_time(0.1)
+    assert box.backlog_bytes == len(text_frame(b'{"id":0}'))
+    sink.is_paused = False
+    box.resume()
+    turns.pass_time(1.0)
+    assert sink.payloads == ['{"id":0}', '{"id":99,"skipped":98}']
+
+
+def test_a_change_of_mode_takes_effect_at_once(fanout: Fanout, turns: Turns) -> None:
+    box, sink = mailbox()
+    fanout.join(BTC, box, 0.25)
+    fanout.publish(BTC, b'{"id":1}', 1)
+    fanout.publish(BTC, b'{"id":2}', 2)
+    fanout.join(BTC, box)
+    fanout.publish(BTC, b'{"id":3}', 3)
+    turns.pass_time(1.0)
+    turns.take()
+    assert sink.payloads == ['{"id":1}', '{"id":3}']
+    assert fanout.readers(BTC) == 1
+
+
+@given(st.lists(st.sampled_from(["trade", "trade", "trade", "hole", "anew", "pause", "resume", "turn"])))
+def test_whatever_a_slow_reader_does_every_trade_is_received_or_declared(actions: list[str]) -> None:
+    turns = Turns()
+    fanout = turns.fanout()
+    box, sink = mailbox(limit_bytes=120)
+    fanout.join(BTC, box)
+    next_id, sent = 1000, 0
+    for action in [*actions, "turn", "resume", "turn"]:
+        if action == "trade":
+            fanout.publish(BTC, f"trade {next_id}".encode(), next_id)
+            next_id, sent = next_id + 1, sent + 1
+        elif action == "hole":
+            fanout.publish_gap(BTC, f"gap {next_id} {next_id + 4}".encode(), next_id, next_id + 4)
+            next_id += 5
+        elif action == "anew":
+            fanout.publish_gap(BTC, f"gap {next_id} 9".encode(), next_id, 9)
+            next_id = 10
+        elif action == "turn":
+            turns.take()
+        else:
+            sink.is_paused = action == "pause"
+            box.resume()
+    if not box.is_closed:
+        assert follow(sink.payloads, 1000) == (next_id, sent)
+
+
+def follow(payloads: list[str], expected: int) -> tuple[int, int]:
+    """Read as a client does that trusts nobody; return the next id, and the trades received or declared."""
+    trades = 0
+    for payload in payloads:
+        kind, first, *rest = payload.split()
+        assert int(first) == expected, payloads
+        if kind == "trade":
+            expected, trades = expected + 1, trades + 1
+        else:
+            expected = int(rest[0]) + 1
+            trades += int(rest[1]) if kind == "lagged" else 0
+    return expected, trades
 
 
 def test_closing_is_idempotent_and_drops_what_waits(fanout: Fanout, turns: Turns) -> None:
     box, sink = mailbox()
     fanout.join(BTC, box)
     sink.is_paused = True
-    fanout.publish(BTC, text_frame(b"1"))
+    fanout.publish(BTC, b"1", 1)
     turns.take()
-    fanout.publish(BTC, text_frame(b"2"))
+    fanout.publish(BTC, b"2", 1)
     box.close()
     box.close()
     sink.is_paused = False
@@ -232,13 +367,13 @@ def test_closing_is_idempotent_and_drops_what_waits(fanout: Fanout, turns: Turns
 @given(st.lists(st.sampled_from(["publish", "post", "turn", "pause", "resume"]), max_size=60))
 def test_whatever_happens_messages_keep_their_order(actions: list[str]) -> None:
     turns = Turns()
-    fanout = Fanout(turns)
+    fanout = turns.fanout()
     box, sink = mailbox()
     fanout.join(BTC, box)
     sent = 0
     for action in actions:
         if action == "publish":
-            fanout.publish(BTC, text_frame(str(sent).encode()))
+            fanout.publish(BTC, str(sent).encode(), 1)
             sent += 1
         elif action == "post":
             fanout.post(box, str(sent).encode())

@@ -14,7 +14,7 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
 from livemarkets import preframed
-from livemarkets.delivery import text_frame
+from livemarkets.mailbox import text_frame
 from livemarkets.preframed import EXTENSION, FrameWriter
 from tests.helpers import eventually
 from tests.markets_client import open_client

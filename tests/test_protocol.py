@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from livemarkets.conflation import Skipped
 from livemarkets.encoding import (
     encode_error,
     encode_gap,
     encode_heartbeat,
+    encode_lagged,
     encode_list,
     encode_pong,
     encode_released,
@@ -60,7 +62,13 @@ def without(*names: str) -> dict[str, Any]:
 
 
 def subscription(*symbols: str, **fields: Any) -> SubscribeRequest:
-    defaults: dict[str, Any] = {"id": None, "exchange": "binance", "snapshot": 1, "after": {}}
+    defaults: dict[str, Any] = {
+        "id": None,
+        "exchange": "binance",
+        "snapshot": 1,
+        "after": {},
+        "interval_ms": None,
+    }
     return SubscribeRequest(symbols=symbols, **{**defaults, **fields})
 
 
@@ -78,6 +86,10 @@ def subscription(*symbols: str, **fields: Any) -> SubscribeRequest:
         (subscribe(snapshot=0), subscription("BTCUSDT", snapshot=0)),
         (subscribe(snapshot=1000), subscription("BTCUSDT", snapshot=1000)),
         (subscribe(mode="all"), subscription("BTCUSDT")),
+        (subscribe(mode="all", interval_ms=1000), subscription("BTCUSDT")),
+        (subscribe(mode="latest"), subscription("BTCUSDT", interval_ms=250)),
+        (subscribe(mode="latest", interval_ms=20), subscription("BTCUSDT", interval_ms=20)),
+        (subscribe(mode="latest", interval_ms=60_000), subscription("BTCUSDT", interval_ms=60_000)),
         (subscribe(id=7), subscription("BTCUSDT", id=7)),
         (subscribe(id=-1), subscription("BTCUSDT", id=-1)),
         (subscribe(id="x" * 64), subscription("BTCUSDT", id="x" * 64)),
@@ -203,6 +215,13 @@ REFUSED: list[tuple[str, object, str]] = [
     ("snapshot null", subscribe(snapshot=None), "invalid_message"),
     ("mode unknown", subscribe(mode="sometimes"), "invalid_message"),
     ("mode number", subscribe(mode=1), "invalid_message"),
+    ("mode null", subscribe(mode=None), "invalid_message"),
+    ("interval too short", subscribe(mode="latest", interval_ms=19), "invalid_message"),
+    ("interval too long", subscribe(mode="latest", interval_ms=60_001), "invalid_message"),
+    ("interval negative", subscribe(mode="latest", interval_ms=-250), "invalid_message"),
+    ("interval beyond reason", subscribe(mode="latest", interval_ms=10**4000), "invalid_message"),
+    ("interval text", subscribe(mode="latest", interval_ms="250"), "invalid_message"),
+    ("interval null", subscribe(mode="latest", interval_ms=None), "invalid_message"),
     ("after number", subscribe(after=5), "invalid_message"),
     ("after array", subscribe(after=[5]), "invalid_message"),
     ("after text id", subscribe(after={"BTCUSDT": "5"}), "invalid_message"),
@@ -282,7 +301,18 @@ def test_no_json_raises_anything_else(value: object) -> None:
 @given(
     st.dictionaries(
         st.sampled_from(
-            ["type", "exchange", "channel", "symbol", "symbols", "snapshot", "mode", "after", "id"]
+            [
+                "type",
+                "exchange",
+                "channel",
+                "symbol",
+                "symbols",
+                "snapshot",
+                "mode",
+                "interval_ms",
+                "after",
+                "id",
+            ]
         ),
         json_values,
     )
@@ -448,11 +478,24 @@ RESULTS = [
             },
         ),
         (
+            encode_lagged(BTC, Skipped(11, 47, 37)),
+            {
+                "type": "lagged",
+                "exchange": "binance",
+                "channel": "trades",
+                "symbol": "BTCUSDT",
+                "skipped": 37,
+                "from_id": 11,
+                "to_id": 47,
+                "mode": "latest",
+            },
+        ),
+        (
             encode_status(STATUS),
             {"type": "status", "exchange": "binance", "state": "down", "reason": "timeout", "ts": 5},
         ),
         (
-            encode_list(8, [(BTC, 42), (ETH, None)]),
+            encode_list(8, [(BTC, "all", 42), (ETH, "latest", None)]),
             {
                 "type": "subscriptions",
                 "id": 8,
@@ -468,7 +511,7 @@ RESULTS = [
                         "exchange": "binance",
                         "channel": "trades",
                         "symbol": "ETHUSDT",
-                        "mode": "all",
+                        "mode": "latest",
                         "last_id": None,
                     },
                 ],

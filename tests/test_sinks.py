@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.websockets import WebSocketDisconnect
 
-from livemarkets.delivery import Mailbox, text_frame
+from livemarkets.mailbox import Mailbox, text_frame
 from livemarkets.preframed import FrameWriter, PreframedProtocol
 from livemarkets.sinks import SendTextSink, open_sink, split_frames
 from tests.helpers import eventually
@@ -41,7 +42,7 @@ class Endpoint:
         await websocket.accept()
         try:
             async with open_sink(websocket) as self.sink:
-                self.mailbox = Mailbox(self.sink, limit_bytes=1_000_000)
+                self.mailbox = Mailbox(self.sink, limit_bytes=1_000_000, clock=time.monotonic)
                 self.sink.on_resume = self.mailbox.resume
                 self.opened.set()
                 with contextlib.suppress(WebSocketDisconnect):

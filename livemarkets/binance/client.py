@@ -186,9 +186,14 @@ class BinanceClient:
 
     def _finish_moves(self) -> None:
         for symbol, source in list(self._moving.items()):
-            if self._shard_of[symbol].is_acknowledged(symbol):
+            target = self._shard_of[symbol]
+            if target.is_acknowledged(symbol):
                 del self._moving[symbol]
                 source.remove(symbol)
+            elif target.rejection(symbol) is not None:  # it stays where it was
+                del self._moving[symbol]
+                self._shard_of[symbol] = source
+                target.remove(symbol)
 
     def _has_room(self, shard: Shard) -> bool:
         return len(shard.symbols) < self._timings.streams_per_connection

@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
@@ -21,7 +22,7 @@ from livemarkets.binance.session import Session, SessionTimings
 from livemarkets.errors import ExchangeUnreachable, MalformedMessage
 from livemarkets.models import ExchangeName, TradeTick
 
-__all__ = ["Connection", "ConnectionEvents", "ConnectionTimings", "explain", "retry_after"]
+__all__ = ["Connection", "ConnectionEvents", "ConnectionTimings", "explain", "is_loopback", "retry_after"]
 
 
 class ConnectionTimings(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +133,7 @@ class Connection:
                     open_timeout=None,
                     close_timeout=self._timings.close_seconds,
                     max_size=4 * 2**20,
+                    proxy=None if is_loopback(self.url) else True,
                 ) as socket_,
             ):
                 opening.reschedule(None)
@@ -220,6 +222,12 @@ class Connection:
                 await self._wake.wait()
         except TimeoutError:
             pass
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether an address is on this machine: then no proxy of the environment can know the way."""
+    host = urlsplit(url).hostname or ""
+    return host == "localhost" or host == "::1" or host.startswith("127.")
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

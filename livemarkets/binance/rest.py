@@ -13,7 +13,7 @@ import httpx
 import msgspec
 from loguru import logger
 
-from livemarkets.binance.connection import explain
+from livemarkets.binance.connection import explain, is_loopback
 from livemarkets.binance.limits import WeightBudget
 from livemarkets.binance.messages import plausible
 from livemarkets.errors import ExchangeError, ExchangeUnreachable, MalformedMessage, RestError
@@ -142,13 +142,20 @@ class BinanceRest:
         if urls:
             try:
                 found = await self._get("historicalTrades", parameters, 25, list[_RestTrade], urls)
-            except ExchangeError:
-                if not self._without_history:
-                    raise
-            else:
-                return self._fetched(symbol, found, from_id, from_id)
+            except ExchangeError as error:
+                return await self._newest_trades(symbol, from_id, error)
+            return self._fetched(symbol, found, from_id, from_id)
+        return await self._newest_trades(symbol, from_id, None)
+
+    async def _newest_trades(self, symbol: str, from_id: int, error: ExchangeError | None) -> FetchedTrades:
+        """Make do with the newest 1,000 where they reach back far enough, or nothing else can be had."""
+        if error is not None and not self._without_history:
+            raise error
         found = await self._get("trades", {"symbol": symbol, "limit": PAGE_TRADES}, 25, list[_RestTrade])
-        return self._fetched(symbol, found, from_id, min((trade.id for trade in found), default=from_id))
+        oldest = min((trade.id for trade in found), default=from_id)
+        if error is not None and oldest > from_id and _may_pass(error):
+            raise error
+        return self._fetched(symbol, found, from_id, oldest)
 
     def _fetched(
         self, symbol: str, found: list[_RestTrade], from_id: int, covered_from: int
@@ -209,7 +216,11 @@ class BinanceRest:
 
     async def _get_from(self, url: str, parameters: dict[str, Any], shape: type[T]) -> T:
         if self._client is None:
-            self._client = httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, follow_redirects=False)
+            self._client = httpx.AsyncClient(
+                timeout=_TIMEOUT_SECONDS,
+                follow_redirects=False,
+                trust_env=not all(map(is_loopback, self.urls)),
+            )
         try:
             response = await self._client.get(url, params=parameters)
         except httpx.TimeoutException:
@@ -236,6 +247,11 @@ class BinanceRest:
             return RestError(status, body.get("code"), str(body.get("msg"))[:200])
         except (ValueError, AttributeError):
             return RestError(status, None, response.reason_phrase)
+
+
+def _may_pass(error: ExchangeError) -> bool:
+    """Whether a failure is one that the next attempt may not meet."""
+    return not (isinstance(error, RestError) and error.status < 500)
 
 
 def _symbol_info(symbol: _Symbol) -> SymbolInfo:

@@ -219,14 +219,13 @@ class Process:
 
 @contextlib.asynccontextmanager
 async def running_process(
-    *arguments: str | Path, environment: dict[str, str] | None = None
+    *arguments: str | Path, environment: dict[str, str] | None = None, program: str | None = None
 ) -> AsyncIterator[Process]:
-    """Run Python on these arguments in the project's folder, with no `LIVE_*` variable but those given."""
+    """Run Python, or another program, in the project's folder with no `LIVE_*` variable but those given."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LIVE_")}
     process = Process(
         await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-u",
+            *([program] if program else [sys.executable, "-u"]),
             *arguments,
             cwd=PROJECT_ROOT,
             env=inherited | (environment or {}),

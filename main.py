@@ -77,7 +77,7 @@ def _serve(web: FastAPI, listener: socket.socket) -> None:
         server_header=False,
     )
     server = _Server(config)
-    # uvicorn raises a signal once more after it has ended in order; SIGTERM shall then do no more than SIGINT.
+    # uvicorn raises a signal once more after it has ended in order; SIGTERM shall do no more than SIGINT.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with listener, contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])

@@ -17,6 +17,10 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 
+from loguru import logger
+
+from livemarkets.limiting import LogLimiter
+
 __all__ = ["BEARER_PREFIX", "SESSION_COOKIE", "SESSION_SECONDS", "SUBPROTOCOL", "Access", "Verdict"]
 __all__ += ["address_of", "bearer_tokens", "local_path"]
 
@@ -70,9 +74,19 @@ class Access:
         self._right = self._digest(token)
         self._session_key = hmac.digest(token.encode(), b"livemarkets session 1", hashlib.sha256)
         self._wrong: dict[str, dict[bytes, float]] = {}
+        self._log_limiter = LogLimiter(interval_seconds=60.0, clock=clock)
 
     def judge(self, token: str, address: str) -> Verdict:
         """Say whether this is the token. `address` is who asks, from :func:`address_of`."""
+        verdict = self._verdict(token, address)
+        if verdict is not Verdict.RIGHT:
+            held_back = self._log_limiter.allow(address)
+            if held_back is not None:
+                more = f", and {held_back} more since the last line" if held_back else ""
+                logger.warning("a wrong access token came from {}{}", address, more)
+        return verdict
+
+    def _verdict(self, token: str, address: str) -> Verdict:
         now = self._clock()
         wrong = self._wrong.get(address, {})
         for guess in [guess for guess, at in wrong.items() if now - at >= _GUESS_SECONDS]:

@@ -235,7 +235,6 @@ def create_app(services: Services) -> FastAPI:
         access=services.access,
         allowed_origins=services.settings.allowed_origins,
         note_refusal=services.hub.note_refusal,
-        clock=services.clock,
     )
     app.include_router(http_router(services))
     if services.settings.stream_enabled:

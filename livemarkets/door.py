@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
-from loguru import logger
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
@@ -17,7 +16,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from livemarkets.access import BEARER_PREFIX, SESSION_COOKIE, Access, Verdict, address_of, bearer_tokens
-from livemarkets.limiting import LogLimiter
 from livemarkets.origins import is_allowed_origin
 
 __all__ = ["CONTENT_SECURITY_POLICY", "Door", "client_address"]
@@ -62,7 +60,6 @@ class Door:
         access: the token and its sessions.
         allowed_origins: browser origins that may open `/ws/markets` beside the app's own.
         note_refusal: called for each refused handshake of `/ws/markets`.
-        clock: monotonic seconds.
 
     """
 
@@ -72,13 +69,11 @@ class Door:
         access: Access,
         allowed_origins: Sequence[str],
         note_refusal: Callable[[], None],
-        clock: Callable[[], float],
     ) -> None:
         self._app = app
         self._access = access
         self._allowed_origins = tuple(allowed_origins)
         self._note_refusal = note_refusal
-        self._log_limiter = LogLimiter(interval_seconds=60.0, clock=clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request or handshake in, or answer it here."""
@@ -129,9 +124,6 @@ class Door:
         verdict = self._access.judge(tokens[0], address) if len(tokens) == 1 else Verdict.WRONG
         if verdict is Verdict.RIGHT:
             return None
-        held_back = self._log_limiter.allow(address)
-        if held_back is not None:
-            logger.warning("{} came with a wrong token ({} more since the last line)", address, held_back)
         if verdict is Verdict.TOO_MANY:
             return PlainTextResponse("too many wrong tokens\n", 429, {"Retry-After": "60"})
         return _unauthorized("this is not the token\n")

@@ -31,7 +31,8 @@ _FRAMES_PER_SECOND = 1000
 _FRAGMENTS = 1024
 """A message in more pieces than this is too big, however small they are."""
 _LINGER_SECONDS = 1.0
-"""How long what a peer still sends is thrown away, so that it can read why it was put out."""
+_QUIET_SECONDS = 0.1
+"""What a peer still sends is thrown away until it is quiet: unread, it would destroy our goodbye."""
 
 
 class FrameWriter:
@@ -72,6 +73,7 @@ class PreframedProtocol(WebSocketsSansIOProtocol):
     _writer: FrameWriter | None = None
     _pong = b""
     _is_deaf = False
+    _deaf_until = 0.0
     _second = 0.0
     _frames_this_second = 0
 
@@ -86,6 +88,7 @@ class PreframedProtocol(WebSocketsSansIOProtocol):
         """Read in slices, so that one peer's flood is noticed before it has cost much."""
         for at in range(0, len(data), _SLICE_BYTES):
             if self._is_deaf:
+                self._close_when_quiet()
                 return
             super().data_received(data[at : at + _SLICE_BYTES])
         if not self.handshake_initiated:  # the head is too big: the answer is there, nobody would send it
@@ -187,20 +190,28 @@ class PreframedProtocol(WebSocketsSansIOProtocol):
 
     def _put_out(self, code: int, reason: str) -> None:
         self._end_frames()
-        self._is_deaf = True
-        self.frames = []
         if not self.close_sent and not self.disconnected:
             self.conn.send_close(code, reason)
-            self._go_deaf(code, reason)
+        self._go_deaf(code, reason)
 
     def _go_deaf(self, code: int, reason: str) -> None:
-        """Send the close frame that is due, and throw away what comes: unread bytes would destroy it."""
+        """Send the close frame that is due, and listen no longer."""
         self._is_deaf = True
+        self._deaf_until = self.loop.time() + _LINGER_SECONDS
+        self.frames = []
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
-        self.close_timer = self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
+        self._close_when_quiet()
         self.transport.resume_reading()
+
+    def _close_when_quiet(self) -> None:
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+        if self.loop.time() < self._deaf_until:
+            self.close_timer = self.loop.call_later(_QUIET_SECONDS, self.transport.close)
+        else:
+            self.transport.abort()
 
     def _end_frames(self, patience_seconds: float = _CLOSE_SECONDS) -> None:
         if self._writer is not None and self._writer.is_open:

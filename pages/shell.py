@@ -45,8 +45,7 @@ def shell(services: PageServices, *, path: str, has_strip: bool = False) -> Iter
             badge = ConnectionBadge(has_age=has_strip) if is_on else None
             ThemeToggle()
             if services.settings.access_token:
-                with ui.element("form").props('method="post" action="/logout"'):
-                    text("button", "Log out").classes("button").props('type="submit"')
+                _logout_button()
     strip = MarketStrip() if has_strip else None
     with ui.element("main") as main:
         yield Shell(badge, strip)
@@ -58,6 +57,20 @@ def text(tag: str, content: str, classes: str = "") -> ui.label:
     element = ui.label(content).classes(classes)
     element.tag = tag
     return element
+
+
+def _logout_button() -> None:
+    with (
+        ui.element("form").classes("logout").props('method="post" action="/logout"'),
+        ui.element("button")
+        .classes("icon-button")
+        .props('type="submit" aria-label="Log out" title="Log out"'),
+        ui.element("svg").props('viewBox="0 0 20 20" width="18" height="18" aria-hidden="true"'),
+    ):
+        ui.element("path").props(
+            'd="M8 3H4v14h4M8 10h9M13.5 6.5 17 10l-3.5 3.5" fill="none" stroke="currentColor"'
+            ' stroke-width="1.6" stroke-linecap="round" stroke-linejoin="round"'
+        )
 
 
 def _navigation_link(name: str, href: str, path: str) -> None:

@@ -218,8 +218,8 @@ class Shard:
     def _promote(self, reason: str) -> None:
         old, self.active, self.standby = self.active, self.standby, None
         self._rotation_reason = self._takeover_until = None
-        self.rotations += 1
         assert self.active is not None
+        self.rotations += self.active.is_open
         self._was_ready = self.active.is_open and self.active.session.is_acknowledged()
         logger.info("{}: {} took over because {}", self.name, self.active.name, reason)
         if old is not None:

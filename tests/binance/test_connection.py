@@ -310,7 +310,7 @@ async def test_the_limit_of_messages_is_kept_whatever_is_wanted() -> None:
         timings = ConnectionTimings(ping_seconds=0.4, pong_seconds=0.39)
         connection = connect_to(venue.ws_url, timings=timings)
         async with running(connection) as task:
-            for turn in range(150):
+            for turn in range(100):
                 connection.set_wanted([BTC] if turn % 2 else [ETH, "solusdt@trade"])
                 await asyncio.sleep(0.02)
             await eventually(lambda: connection.session.is_settled)

@@ -23,7 +23,7 @@ QUICK = ConnectionTimings(
     ping_seconds=0.5,
     pong_seconds=0.45,
     close_seconds=0.2,
-    session=SessionTimings(spacing_seconds=0.02, ack_timeout_seconds=1.0, rejection_seconds=0.5),
+    session=SessionTimings(spacing_seconds=0.02, ack_timeout_seconds=0.6, rejection_seconds=0.5),
 )
 """So short that no test waits, so long that a busy machine does not look like a dead exchange."""
 

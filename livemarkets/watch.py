@@ -147,7 +147,7 @@ class Watcher:
             acknowledged = self._upstream.is_acknowledged(symbol)
             if acknowledged and not stream.was_acknowledged:
                 # What was missed while the stream was away shows soon: at the first trade, or by a question.
-                rhythm.last_at = now
+                rhythm.restart(now)
             stream.was_acknowledged = acknowledged
             if acknowledged and symbol not in self._asking and rhythm.is_suspicious(now):
                 found.append(symbol)
@@ -169,7 +169,7 @@ class Watcher:
 
     async def _judge(self, symbol: str, stream: _Stream, newest: int | None) -> None:
         if not self._is_behind(stream, newest):
-            stream.rhythm.reassure()
+            stream.rhythm.reassure(self._clock())
             return
         await asyncio.sleep(_GRACE_SECONDS)  # it may be on its way
         if newest is not None and self._is_behind(stream, newest) and self._streams.get(symbol) is stream:
@@ -187,13 +187,13 @@ class Watcher:
         return newest > stream.baseline
 
     def _judge_alone(self, symbol: str, stream: _Stream) -> None:
-        """Without a second opinion: only a connection whose every stream is suspicious is replaced."""
+        """Without a second opinion: only a connection whose every lively stream is silent is replaced."""
         now = self._clock()
-        neighbours = self._known(self._upstream.neighbours(symbol))
-        lively = [n for n in neighbours if n.rhythm.suspicious_after() < self._limits.rhythm.unknown_seconds]
-        if len(lively) > 1 and all(n.rhythm.is_suspicious(now) for n in neighbours):
+        neighbours = [other.rhythm for other in self._known(self._upstream.neighbours(symbol))]
+        lively = [rhythm for rhythm in neighbours if rhythm.usual_silence() < rhythm.limits.unknown_seconds]
+        if len(lively) > 1 and all(rhythm.is_silent(now) for rhythm in lively):
             self._upstream.rotate(symbol, "all its streams are silent")
-        stream.rhythm.reassure()
+        stream.rhythm.reassure(now)
 
     def _act(self, symbol: str, stream: _Stream) -> None:
         now = self._clock()

@@ -173,6 +173,8 @@ class PreframedProtocol(WebSocketsSansIOProtocol):
         if message["type"] == "websocket.close":
             self._end_frames()
         await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True  # by a refusal; uvicorn would log an error for each
 
     def close_now(self, code: int, reason: str) -> None:
         """Send a close frame without waiting for room, and drop the connection if no answer comes."""

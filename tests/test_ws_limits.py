@@ -168,6 +168,15 @@ async def test_when_full_the_next_client_gets_503_before_the_upgrade(app: Runnin
     assert all([await client.works() for client in clients[1:]])
 
 
+async def test_a_refusal_is_no_error_in_the_log(app: RunningApp, caplog: pytest.LogCaptureFixture) -> None:
+    assert await refusal(app, origin="https://evil.example") == 403
+    for _ in range(3):
+        await app.connect()
+    assert await refusal(app) == 503
+    await asyncio.sleep(0)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 async def test_a_foreign_page_gets_403_and_our_own_and_listed_ones_pass(app: RunningApp) -> None:
     own = f"http://127.0.0.1:{app.port}"
     for origin in (

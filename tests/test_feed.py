@@ -140,7 +140,7 @@ HEALED: dict[str, tuple[Fault, ...]] = {
     "swapped": (lambda venue: venue.faults.swap(stream=BTC_STREAM, count=20),),
     "dropped": (drop,),
     "closed": (lambda venue: venue.faults.close(),),
-    "shutdown": (lambda venue: venue.faults.shutdown(notice_seconds=0.3),),
+    "shutdown": (lambda venue: venue.faults.shutdown(notice_seconds=0.15),),
     "shutdown too soon": (lambda venue: venue.faults.shutdown(notice_seconds=0.001),),
     "garbage": (lambda venue: venue.faults.garbage(count=5),),
     "burst": (lambda venue: venue.faults.burst(symbol="BTCUSDT", trades=5000),),
@@ -156,7 +156,7 @@ HEALED: dict[str, tuple[Fault, ...]] = {
 async def test_what_can_be_healed_is_healed(world: World, fault: str) -> None:
     for happen in HEALED[fault]:
         happen(world.venue)
-    await world.more_trades(*KEYS, count=150)
+    await world.more_trades(*KEYS, count=100)
     world.check()
     assert [gap for key in KEYS for gap in world.gaps(key)] == []
     assert world.feed.lost == 0

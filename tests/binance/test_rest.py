@@ -13,7 +13,7 @@ from livemarkets.binance.limits import WeightBudget
 from livemarkets.binance.rest import PAGE_TRADES, BinanceRest
 from livemarkets.errors import ExchangeError, ExchangeUnreachable, MalformedMessage, RestError
 from livemarkets.simulator import Simulator
-from tests.binance.upstream import SYMBOLS, exchange
+from tests.binance.upstream import SYMBOLS, exchange, quick_market
 from tests.helpers import free_port
 
 
@@ -35,7 +35,7 @@ async def rest_of(*urls: str | Simulator, weight: WeightBudget | None = None) ->
 
 @pytest.fixture
 async def venue() -> AsyncIterator[Simulator]:
-    async with exchange() as simulator:
+    async with exchange(quick_market(history_seconds=60)) as simulator:
         yield simulator
 
 

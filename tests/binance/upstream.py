@@ -39,9 +39,11 @@ def quick(**changes: object) -> ClientTimings:
     return ClientTimings(shard=ShardTimings(**{**defaults, **changes}))  # type: ignore[arg-type]
 
 
-def quick_market(trades_per_second: float = 100.0) -> SimulatedMarket:
+def quick_market(trades_per_second: float = 100.0, history_seconds: float = 2.0) -> SimulatedMarket:
     """A market without lulls, so that no test waits for a trade."""
-    return SimulatedMarket(seed=7, symbols=SYMBOLS, trades_per_second=trades_per_second)
+    return SimulatedMarket(
+        seed=7, symbols=SYMBOLS, trades_per_second=trades_per_second, history_seconds=history_seconds
+    )
 
 
 @contextlib.asynccontextmanager

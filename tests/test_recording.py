@@ -16,7 +16,7 @@ from tests.markets_client import MarketsClient, missing_ids, open_client
 from tests.running import running_main, running_process
 
 COUNTS = {"BTCUSDT": 9_757, "ETHUSDT": 6_106}
-SPEED = 60
+SPEED = 90
 
 
 class Recorded(NamedTuple):

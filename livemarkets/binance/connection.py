@@ -10,15 +10,18 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
+from loguru import logger
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from livemarkets.binance.messages import OtherEvent, Reply, ServerShutdown, parse_frame
 from livemarkets.binance.session import Session, SessionTimings
+from livemarkets.binance.stream_socket import StreamSocket
 from livemarkets.errors import ExchangeUnreachable, MalformedMessage
 from livemarkets.models import ExchangeName, TradeTick
 
@@ -83,7 +86,6 @@ class Connection:
         self.url = url
         self.session = Session(timings.session)
         self.opened_at: float | None = None
-        self.last_frame_at: float | None = None
         self.ticks = 0
         self.is_ending = False
         """The exchange announced that it will close this connection (`serverShutdown`)."""
@@ -134,6 +136,7 @@ class Connection:
                     close_timeout=self._timings.close_seconds,
                     max_size=4 * 2**20,
                     proxy=None if is_loopback(self.url) else True,
+                    create_connection=partial(StreamSocket, on_text=self._take),  # type: ignore[arg-type]
                 ) as socket_,
             ):
                 opening.reschedule(None)
@@ -147,7 +150,7 @@ class Connection:
 
     async def _converse(self, socket_: ClientConnection) -> None:
         self._socket = socket_
-        self.opened_at = self.last_frame_at = self._clock()
+        self.opened_at = self._clock()
         self._events.handle_change(self)
         async with asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(self._read(socket_), name=f"{self.name} reader")
@@ -156,11 +159,17 @@ class Connection:
             await socket_.close()
 
     async def _read(self, socket_: ClientConnection) -> None:
-        receive = socket_.recv
+        """Read what is not a plain text frame, until the connection ends."""
         while True:
-            raw = await receive(decode=False)
-            self.last_frame_at = self._clock()
+            self._take(await socket_.recv(decode=False))
+
+    def _take(self, raw: bytes) -> None:
+        """Handle a frame; a defect of our own costs that frame, not the connection."""
+        try:
             self.handle_frame(raw)
+        except Exception as error:
+            logger.opt(exception=True).debug("{}: a frame could not be handled", self.name)
+            self._events.handle_complaint(self, "defect of this program", repr(error))
 
     def handle_frame(self, raw: bytes) -> None:
         """Take in one frame. Nothing that the exchange sends can raise here."""

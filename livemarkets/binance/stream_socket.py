@@ -1,0 +1,110 @@
+"""A `websockets` connection that hands over text frames as they are read, without a queue in between.
+
+Market data is one small, unfragmented, uncompressed text frame after another. Those are cut out of what
+the socket delivers and given to a callable at once; everything else (handshake, pings, closes, fragments,
+whatever breaks the protocol) goes to the library as whole frames, and is its business. Measured against
+the library's own `recv`, `docs/performance.md` has the figures.
+
+It overrides `data_received` of `websockets.asyncio.client.ClientConnection`, which is asyncio's own
+interface; the dependency is pinned to a major version all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection
+from websockets.protocol import State
+
+__all__ = ["StreamSocket"]
+
+_TEXT = 0x81
+"""FIN, no reserved bit, opcode 1 (RFC 6455, 5.2)."""
+_MASKED = 0x80
+_LONGEST_HEAD_BYTES = 65_536
+
+
+class StreamSocket(ClientConnection):
+    """One WebSocket whose text frames go to a callable.
+
+    Args:
+        on_text: called with the payload of every text frame, in order; must not raise.
+        args: as `ClientConnection` has them.
+        kwargs: likewise.
+
+    """
+
+    def __init__(self, *args: Any, on_text: Callable[[bytes], None], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._on_text = on_text
+        self._unread = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the socket delivers."""
+        if self._unread:
+            data, self._unread = self._unread + data, b""
+        if self.protocol.state is State.CONNECTING:
+            data = self._shake_hands(data)
+        if data:
+            if self.protocol.state is State.OPEN:
+                self._unread = data[self._read_frames(data) :]
+            else:
+                super().data_received(data)
+
+    def eof_received(self) -> None:
+        """Let the library see what the peer left unfinished."""
+        unread, self._unread = self._unread, b""
+        if unread:
+            super().data_received(unread)
+        super().eof_received()
+
+    def _shake_hands(self, data: bytes) -> bytes:
+        """Give the library the response's head; return what follows it."""
+        end = data.find(b"\r\n\r\n") + 4
+        if end < 4:
+            if len(data) <= _LONGEST_HEAD_BYTES:
+                self._unread = data
+                return b""
+            end = len(data)
+        super().data_received(data[:end])
+        return data[end:]
+
+    def _read_frames(self, data: bytes) -> int:
+        """Read every whole frame; return where the first unfinished one begins."""
+        at, size = 0, len(data)
+        on_text = self._on_text
+        while size - at >= 2:
+            length = data[at + 1]
+            start = at + 2
+            if length == 126:
+                start = at + 4
+                length = int.from_bytes(data[at + 2 : start], "big")
+            elif length == 127:
+                start = at + 10
+                length = int.from_bytes(data[at + 2 : start], "big")
+            if (length & _MASKED and start == at + 2) or self._is_too_long(length):
+                self._leave(data[at:])  # it breaks the protocol: the library says how
+                return size
+            end = start + length
+            if end > size:
+                break
+            if data[at] == _TEXT:
+                on_text(data[start:end])
+            else:
+                super().data_received(data[at:end])
+                if self.protocol.state is not State.OPEN:
+                    self._leave(data[end:])
+                    return size
+            at = end
+        return at
+
+    def _leave(self, rest: bytes) -> None:
+        """The connection is ending. If the peer leaves TCP open, nobody else would notice for long."""
+        if rest:
+            super().data_received(rest)
+        self.loop.call_later(self.close_timeout or 0.0, self.transport.abort)
+
+    def _is_too_long(self, length: int) -> bool:
+        limit = self.protocol.max_message_size
+        return limit is not None and length > limit

@@ -11,6 +11,8 @@ version for that reason, and the route falls back to `send_text` where the exten
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -38,21 +40,40 @@ _QUIET_SECONDS = 0.1
 class FrameWriter:
     """Raw access to one WebSocket's transport, for whole server frames."""
 
-    __slots__ = ("_protocol", "_transport", "is_open", "is_paused", "on_resume")
+    __slots__ = ("_fd", "_protocol", "_transport", "is_open", "is_paused", "on_resume")
 
     def __init__(self, protocol: PreframedProtocol) -> None:
         self._protocol = protocol
         self._transport = protocol.transport
+        self._fd = _plain_socket(protocol.transport)
         self.is_open = True
         """False as soon as either side said goodbye: no data frame may follow a close frame."""
         self.is_paused = False
-        """Whether the transport's buffer is over its high-water mark."""
+        """Whether the transport holds anything that the peer has not taken."""
         self.on_resume: Callable[[], None] | None = None
+        protocol.transport.set_write_buffer_limits(high=0)
 
     def write(self, frames: bytes) -> None:
-        """Send whole frames; nothing once the connection is ending."""
-        if self.is_open:
+        """Send whole frames; nothing once the connection is ending.
+
+        Straight to the socket where nothing is in the way: a third cheaper than the transport's own
+        write. What the socket does not take, and everything under TLS, goes through the transport.
+        """
+        if not self.is_open:
+            return
+        if self._fd < 0 or self.is_paused:
             self._transport.write(frames)
+            return
+        try:
+            written = os.write(self._fd, frames)
+        except BlockingIOError:
+            written = 0
+        except OSError:  # the peer is gone; the transport finds out by itself and says so
+            self.is_open = False
+            self._transport.abort()
+            return
+        if written < len(frames):
+            self._transport.write(memoryview(frames)[written:] if written else frames)
 
     def limit_messages(self, fatal_bytes: int) -> None:
         """Close with 1009, unread, on a message larger than this."""
@@ -62,6 +83,14 @@ class FrameWriter:
         """Say goodbye and end the connection, also when the peer takes nothing any more."""
         if self.is_open:
             self._protocol.close_now(code, reason)
+
+
+def _plain_socket(transport: asyncio.Transport) -> int:
+    """The socket to write to directly; -1 where something stands in between (TLS), or there is none."""
+    if transport.get_extra_info("sslcontext") is not None:
+        return -1
+    socket = transport.get_extra_info("socket")
+    return -1 if socket is None else int(socket.fileno())
 
 
 class PreframedProtocol(WebSocketsSansIOProtocol):
@@ -114,6 +143,16 @@ class PreframedProtocol(WebSocketsSansIOProtocol):
             super().handle_cont(event)
         else:
             self._put_out(1009, f"more than {_FRAGMENTS} fragments")
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand a whole message on; uvicorn would log a traceback for each that is no UTF-8."""
+        try:
+            if self.curr_msg_data_type == "text":
+                b"".join(self.frames).decode()
+        except UnicodeDecodeError:
+            self._put_out(1007, "invalid UTF-8")
+        else:
+            super().send_receive_event_to_app()
 
     def handle_ping(self) -> None:
         """Answer, or keep the latest answer for a peer that takes nothing at the moment (RFC 6455, 5.5.3)."""

@@ -9,12 +9,15 @@ import json
 import logging
 import math
 import sys
+import time
 import traceback
 from datetime import UTC
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from loguru import logger
+
+from livemarkets.limiting import LogLimiter
 
 if TYPE_CHECKING:
     from loguru import Message, Record
@@ -64,9 +67,20 @@ def _lead_in_stdlib(level_number: int) -> None:
 
 
 class _Intercept(logging.Handler):
-    """Hands a stdlib record on to loguru, with its level, its logger's name and the place that logged it."""
+    """Hands a stdlib record on to loguru, with its level, its logger's name and the place that logged it.
+
+    The web server warns of each bad request, of which anybody can send as many as he likes: one line of each
+    kind a minute is enough.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._limiter = LogLimiter(interval_seconds=60.0, clock=time.monotonic)
 
     def emit(self, record: logging.LogRecord) -> None:
+        is_about_a_client = record.name == "uvicorn.error" and record.levelno == logging.WARNING
+        if is_about_a_client and self._limiter.allow(str(record.msg)) is None:
+            return
         try:
             message = record.getMessage()
         except (TypeError, ValueError):  # the arguments do not fit the text: still better than nothing

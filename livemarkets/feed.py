@@ -21,7 +21,6 @@ from livemarkets.delivery import Fanout
 from livemarkets.encoding import encode_gap, encode_trade
 from livemarkets.errors import ExchangeError
 from livemarkets.models import (
-    TRADES,
     ExchangeName,
     ExchangeState,
     ExchangeStatus,
@@ -204,7 +203,10 @@ class ExchangeFeed:
             if isinstance(item, Gap):
                 self._declare(item)
                 continue
-            key = StreamKey(self.exchange, TRADES, item.symbol)
+            ledger = self.ledgers.get(item.symbol)
+            if ledger is None:
+                continue  # nobody wants the stream any more
+            key = ledger.key
             latest.put(key, item)
             trades.append(key, item)
             if fanout.has_readers(key):

@@ -23,6 +23,7 @@ from livemarkets.strict_http import StrictHttpProtocol
 
 ROOT = Path(__file__).resolve().parent
 _MESSAGE_BYTES = 1_048_576
+_OPEN_FILES = 65_536
 
 
 def main(tuning: app.Tuning | None = None) -> int:
@@ -41,6 +42,7 @@ def main(tuning: app.Tuning | None = None) -> int:
     except OSError as error:
         logger.error("cannot listen on {}:{}: {}", settings.host, settings.port, error.strerror or error)
         return 1
+    _allow_many_connections()
     services = app.build(settings, tuning=tuning)
     web = app.create_app(services)
     if services.access.is_on:
@@ -49,6 +51,17 @@ def main(tuning: app.Tuning | None = None) -> int:
     ui.run_with(web, **pages.run_with_options())
     _serve(web, listener)
     return 0
+
+
+def _allow_many_connections() -> None:
+    """Take as many open files as the system grants: many grant 1,024 at first, and 5,000 clients may come."""
+    with contextlib.suppress(ImportError, ValueError, OSError):  # there is no such module on Windows
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -87,6 +87,13 @@ class Target(NamedTuple):
     def open_files(self) -> int:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
+    def most_open_files(self) -> tuple[int, int]:
+        """What it may open now, and what it could allow itself."""
+        limits = Path(f"/proc/{self.process.pid}/limits").read_text()
+        line = next(line for line in limits.splitlines() if line.startswith("Max open files"))
+        soft, hard = line.split()[3:5]
+        return int(soft), int(hard)
+
     async def get(self, path: str) -> httpx.Response:
         async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
             return await client.get(f"http://127.0.0.1:{self.port}{path}", headers={"Connection": "close"})
@@ -193,9 +200,9 @@ def head(headers: dict[str, str], line: str = "GET /ws/markets HTTP/1.1") -> byt
 
 @contextlib.asynccontextmanager
 async def peer(
-    port: int, *, opened: bool = False, receive_bytes: int = 0, **extra: str
+    port: int, *, opened: bool = False, receive_bytes: int = 0, extra: dict[str, str] | None = None
 ) -> AsyncIterator[Peer]:
-    """A raw connection; `opened`: behind a WebSocket handshake."""
+    """A raw connection; `opened`: behind a WebSocket handshake, with `extra` headers."""
     raw = socket.socket()
     if receive_bytes:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
@@ -422,6 +429,21 @@ async def test_a_head_without_end_is_not_kept(target: Target, beginning: bytes) 
         _, went_through = await asyncio.gather(attacker.rest(), attacker.send(beginning, *pieces))
         assert not went_through
         assert target.rss_bytes() < memory + 20_000_000
+
+
+@module_loop
+async def test_bad_requests_do_not_fill_the_log(target: Target) -> None:
+    for _ in range(50):
+        async with peer(target.port) as attacker:
+            await attacker.send(b"nonsense\r\n\r\n")
+            assert await attacker.status() == 400
+    assert 1 <= target.process.output.count("Invalid HTTP request") <= 2
+
+
+@module_loop
+async def test_the_app_takes_the_files_that_the_system_allows(target: Target) -> None:
+    soft, hard = target.most_open_files()
+    assert soft >= min(hard, 65_536)
 
 
 # with lowered limits

@@ -31,7 +31,6 @@ from tests.soak.reader import Reader
 from tests.soak.truth import Truth, Verdict, judge
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "DOGEUSDT")
-_SETTLE_SECONDS = 60.0
 _SAMPLE_SECONDS = 0.5
 
 
@@ -45,6 +44,8 @@ class Plan:
     clients: int = 5
     has_ledger: bool = True
     """Off to prove that the campaign can fail."""
+    settle_seconds: float = 60.0
+    """How long every client may take, once the faults have ended, to have all that was traded."""
     log: Path | None = None
     """Where the app's log goes; `None` throws it away."""
 
@@ -255,7 +256,7 @@ async def _campaign(
         outcome.injected = dict(exchange.faults.injected)
         exchange.faults.clear()
         newest = {symbol: truth.newest(symbol) for symbol in SYMBOLS}
-        outcome.unsettled = await _settled(outcome.readers, newest)
+        outcome.unsettled = await _settled(outcome.readers, newest, plan.settle_seconds)
         outcome.metrics = await _metrics(port)
     finally:
         for task in (*tasks, sampler):
@@ -289,9 +290,9 @@ async def _inject(plan: Plan, random: Random, exchange: Simulator, truth: Truth,
         outcome.fault_times.append((time.monotonic() - start, name))
 
 
-async def _settled(readers: list[Reader], newest: dict[str, int]) -> list[str]:
+async def _settled(readers: list[Reader], newest: dict[str, int], seconds: float) -> list[str]:
     """Wait until every client has what was traded up to the end of the faults; return who has not."""
-    deadline = time.monotonic() + _SETTLE_SECONDS
+    deadline = time.monotonic() + seconds
     while True:
         late = [
             f"{reader.name} has {symbol} up to {reader.reached(symbol)} of {newest[symbol]}"

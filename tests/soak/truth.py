@@ -162,15 +162,18 @@ def _judge_gap(
     if expected is not None and event.first != expected:
         _complain(verdict, event, expected, seen)
     existing = sum(1 for trade_id in numberings[at] if event.first <= trade_id <= event.last)
+    if not existing:
+        return
     if event.text == "venue":
         verdict.falsely_declared += existing
+        verdict.examples.append(f"declared as not existing, {existing} of them wrongly: {event}")
     elif at == len(numberings) - 1:
         verdict.avoidable += existing
         verdict.examples.append(f"declared though it could be had: {event}")
 
 
 def _numbering_of(event: Event, numberings: list[dict[int, str]], at: int) -> int:
-    """Which numbering a trade belongs to, not before `at`; a relisting is over before its history is taken."""
+    """Which numbering a trade belongs to, not before `at`; a relisting ends before its history is taken."""
     text = event.text.removesuffix(" backfilled")
     for number in range(at, len(numberings)):
         if numberings[number].get(event.first) == text:

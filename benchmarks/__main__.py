@@ -13,7 +13,7 @@ from benchmarks.figures import Options, Report
 from benchmarks.natives import RESULTS
 from benchmarks.programs import BenchmarkError
 
-_NAMES = ("pipeline", "fanout")
+_NAMES = ("pipeline", "fanout", "ingest", "slow", "memory", "labs")
 """Each is a module of this package with a function `run(options) -> Report`."""
 
 

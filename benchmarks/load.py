@@ -36,11 +36,15 @@ class Load(msgspec.Struct, frozen=True):
     """Calls of recv(2): messages / reads is how many messages came joined."""
     breaks: int
     """Trade ids that did not follow their predecessor."""
+    behind: int
+    """How far the last id of the hindmost reader is behind the foremost's."""
     least: int
     """Messages of the reading connection that got fewest."""
     most: int
     wall_seconds: float
     cpu_seconds: float
+    worst_p99_us: float
+    """The worst p99 of a single connection, with `--each`; else -1."""
     latency_us: dict[str, Latency]
 
 

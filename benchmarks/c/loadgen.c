@@ -23,6 +23,7 @@ struct connection {
     long long last_id;
     unsigned char *carry;
     size_t carried;
+    long *histogram; /* of the first stamp, where --each asks for it */
 };
 
 static unsigned char buffer[CARRY_BYTES + RECEIVE_BYTES];
@@ -75,7 +76,7 @@ static void take_frame(struct connection *connection, const struct frame *frame,
     total++;
     connection->messages++;
     if (stamp_count && (unsigned long)total % options.sample == 0)
-        read_stamps(frame, now_ns);
+        read_stamps(frame, now_ns, connection->histogram);
     if (options.check_ids)
         check_id(connection, frame);
 }
@@ -165,19 +166,34 @@ static void forget(struct connection *connections) {
     total = bytes = reads_ = 0;
     first_ns = last_ns = 0;
     forget_stamps();
-    for (int i = 0; i < options.connections; i++)
+    for (int i = 0; i < options.connections; i++) {
         connections[i].messages = 0;
+        if (connections[i].histogram)
+            memset(connections[i].histogram, 0, BUCKETS * sizeof(long));
+    }
 }
 
 static void print_result(const struct connection *connections, double wall_seconds, double cpu) {
     long least = -1, most = 0;
+    long long oldest = -1, newest = -1; /* of the last ids */
     for (int i = options.stalled; i < options.connections; i++) {
+        long long id = connections[i].last_id;
+        oldest = oldest < 0 || id < oldest ? id : oldest;
+        newest = id > newest ? id : newest;
         least = least < 0 || connections[i].messages < least ? connections[i].messages : least;
         most = connections[i].messages > most ? connections[i].messages : most;
     }
-    printf("{\"messages\":%ld,\"closed\":%ld,\"bytes\":%ld,\"reads\":%ld,\"breaks\":%ld,\"least\":%ld,\"most\":%ld,"
-           "\"wall_seconds\":%.6f,\"cpu_seconds\":%.6f,\"latency_us\":{",
-           total, closed, bytes, reads_, breaks, least, most, wall_seconds, cpu);
+    double worst = -1;
+    for (int i = options.stalled; options.each && i < options.connections; i++) {
+        long *histogram = connections[i].histogram, count = 0;
+        for (int bucket = 0; bucket < BUCKETS; bucket++)
+            count += histogram[bucket];
+        double p99 = count ? percentile(histogram, count, .99) : -1;
+        worst = p99 > worst ? p99 : worst;
+    }
+    printf("{\"messages\":%ld,\"closed\":%ld,\"bytes\":%ld,\"reads\":%ld,\"breaks\":%ld,\"behind\":%lld,\"least\":%ld,\"most\":%ld,"
+           "\"wall_seconds\":%.6f,\"cpu_seconds\":%.6f,\"worst_p99_us\":%.0f,\"latency_us\":{",
+           total, closed, bytes, reads_, breaks, newest - oldest, least, most, wall_seconds, cpu, worst);
     print_stamps();
     printf("}}\n");
     fflush(stdout);
@@ -237,6 +253,7 @@ int main(int count, char **words) {
     struct connection *connections = calloc((size_t)options.connections, sizeof *connections);
     for (int i = 0; i < options.connections; i++) {
         connections[i].stalled = i < options.stalled;
+        connections[i].histogram = options.each ? calloc(BUCKETS, sizeof(long)) : NULL;
         open_connection(&connections[i], epoll);
     }
     struct epoll_event input = {.events = EPOLLIN};

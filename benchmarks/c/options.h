@@ -14,13 +14,14 @@ static const char usage[] =
     "  --stamp KEY:KIND  a number behind KEY is a time: KIND ms (epoch), s (epoch seconds modulo 100000)\n"
     "  --sample N        only one message in N is looked at for stamps\n"
     "  --ids             \"id\": must rise by 1 on every connection; violations are counted\n"
+    "  --each            also tell the worst p99 of a single connection, by the first stamp\n"
     "  --stalled K       the first K connections never read\n"
     "  --deflate         offer permessage-deflate; compressed messages then count unseen\n"
     "  --timeout T       give up after T seconds without a message\n"
     "  --origin TEXT     the Origin header\n";
 
 static struct options {
-    int port, connections, stalled, check_ids, deflate;
+    int port, connections, stalled, check_ids, deflate, each;
     unsigned long sample;
     long messages;
     double seconds, warmup, timeout;
@@ -29,14 +30,14 @@ static struct options {
 
 static void read_options(int count, char **words) {
     enum { PORT = 1, PATH, CONNECTIONS, MESSAGES, SECONDS, WARMUP, HELLO, THEN, MATCH, STAMP, IDS, STALLED, DEFLATE,
-           TIMEOUT, ORIGIN, SAMPLE, AWAIT };
+           TIMEOUT, ORIGIN, SAMPLE, AWAIT, EACH };
     static const struct option known[] = {
         {"port", 1, 0, PORT},       {"path", 1, 0, PATH},       {"connections", 1, 0, CONNECTIONS},
         {"messages", 1, 0, MESSAGES}, {"seconds", 1, 0, SECONDS}, {"warmup", 1, 0, WARMUP},
         {"hello", 1, 0, HELLO},     {"then", 1, 0, THEN},       {"match", 1, 0, MATCH},
         {"stamp", 1, 0, STAMP},     {"ids", 0, 0, IDS},         {"stalled", 1, 0, STALLED},
         {"deflate", 0, 0, DEFLATE}, {"timeout", 1, 0, TIMEOUT}, {"origin", 1, 0, ORIGIN}, {"sample", 1, 0, SAMPLE},
-        {"await", 1, 0, AWAIT},
+        {"await", 1, 0, AWAIT},     {"each", 0, 0, EACH},
         {0, 0, 0, 0}};
     for (int word; (word = getopt_long(count, words, "", known, NULL)) != -1;) {
         switch (word) {
@@ -55,6 +56,7 @@ static void read_options(int count, char **words) {
         case DEFLATE: options.deflate = 1; break;
         case TIMEOUT: options.timeout = atof(optarg); break;
         case AWAIT: options.awaited = optarg; break;
+        case EACH: options.each = 1; break;
         case SAMPLE: options.sample = strtoul(optarg, NULL, 10); break;
         case ORIGIN: options.origin = optarg; break;
         default: fputs(usage, stderr); exit(2);

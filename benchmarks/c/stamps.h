@@ -46,26 +46,29 @@ static double value_of(int bucket) {
     return (double)((uint64_t)(bucket - power * (SUB_BUCKETS / 2)) << power);
 }
 
-static void record(struct stamp *stamp, double us) {
+/* `own` is the histogram of one connection, for the first stamp, where that is wanted. */
+static void record(struct stamp *stamp, double us, long *own) {
     if (us < 0)
         us = 0;
     stamp->count++;
     stamp->buckets[bucket_of((uint64_t)us)]++;
+    if (own)
+        own[bucket_of((uint64_t)us)]++;
     if (us > stamp->max_us)
         stamp->max_us = us;
 }
 
-static double percentile(const struct stamp *stamp, double part) {
-    long rank = (long)(part * (double)(stamp->count - 1)), seen = 0;
+static double percentile(const long *buckets, long count, double part) {
+    long rank = (long)(part * (double)(count - 1)), seen = 0;
     for (int bucket = 0; bucket < BUCKETS; bucket++) {
-        seen += stamp->buckets[bucket];
+        seen += buckets[bucket];
         if (seen > rank)
             return value_of(bucket);
     }
     return -1;
 }
 
-static void read_stamps(const struct frame *frame, uint64_t now_ns) {
+static void read_stamps(const struct frame *frame, uint64_t now_ns, long *own) {
     for (int i = 0; i < stamp_count; i++) {
         struct stamp *stamp = &stamps[i];
         char *at = memmem(frame->payload, frame->length, stamp->key, stamp->key_length);
@@ -77,9 +80,9 @@ static void read_stamps(const struct frame *frame, uint64_t now_ns) {
         char *digits = text + (text[0] == '"');
         if (stamp->is_seconds) {
             double now = (double)(now_ns % (STAMP_MODULUS_SECONDS * NS_PER_SECOND)) / 1e9;
-            record(stamp, (now - strtod(digits, NULL)) * 1e6);
+            record(stamp, (now - strtod(digits, NULL)) * 1e6, i ? NULL : own);
         } else {
-            record(stamp, ((double)now_ns / 1e6 - (double)strtoll(digits, NULL, 10)) * 1e3);
+            record(stamp, ((double)now_ns / 1e6 - (double)strtoll(digits, NULL, 10)) * 1e3, i ? NULL : own);
         }
     }
 }
@@ -102,8 +105,9 @@ static void print_stamps(void) {
             if ((*c >= 'a' && *c <= 'z') || *c == '_')
                 name[named++] = *c;
         printf("%s\"%s\":{\"count\":%ld,\"p50\":%.0f,\"p90\":%.0f,\"p99\":%.0f,\"p999\":%.0f,\"max\":%.0f}", i ? "," : "",
-               name, stamp->count, percentile(stamp, .5), percentile(stamp, .9), percentile(stamp, .99),
-               percentile(stamp, .999), stamp->max_us);
+               name, stamp->count, percentile(stamp->buckets, stamp->count, .5),
+               percentile(stamp->buckets, stamp->count, .9), percentile(stamp->buckets, stamp->count, .99),
+               percentile(stamp->buckets, stamp->count, .999), stamp->max_us);
     }
 }
 

@@ -53,13 +53,19 @@ static void want(struct connection *connection, struct stream *stream, int is_wa
         connection->began_ns = connection->due_ns = epoch_ns();
 }
 
+static int is_of_name(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
 /* Every name like btcusdt@trade in a text, be it a path or a control message. */
 static void want_named(struct connection *connection, const char *text, int is_wanted) {
-    for (const char *at = text; (at = strstr(at, "@trade")) != NULL; at += 6) {
-        const char *start = at;
-        while (start > text && ((start[-1] >= 'a' && start[-1] <= 'z') || (start[-1] >= '0' && start[-1] <= '9')))
+    for (const char *at = text; (at = strchr(at, '@')) != NULL; at++) {
+        const char *start = at, *end = at + 1;
+        while (start > text && is_of_name(start[-1]))
             start--;
-        struct stream *stream = stream_of(start, (size_t)(at + 6 - start));
+        while (is_of_name(*end))
+            end++;
+        struct stream *stream = stream_of(start, (size_t)(end - start));
         if (stream)
             want(connection, stream, is_wanted);
     }

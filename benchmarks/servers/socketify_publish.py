@@ -8,7 +8,7 @@ import threading
 import time
 from typing import Any
 
-import socketify
+import socketify  # type: ignore[import-not-found]
 
 _PATH = "/ws/markets"
 _TOPIC = "BTCUSDT"

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import Any
 
-import socketio
+import socketio  # type: ignore[import-untyped]
 import uvicorn
 
 from benchmarks.servers.contract import follow_orders, parse_port, say

@@ -59,7 +59,7 @@ def run(options: Options) -> Report:
     options.say(f"slow: {clients // 2} readers beside {clients // 2} that never read")
     beside = _measure(clients, clients // 2, messages)
     table = Table(
-        f"{clients // 2} readers, {messages:,} trades at {_RATE:,}/s, without and with readers that never read",
+        f"{clients // 2} readers, {messages:,} trades at {_RATE:,}/s, alone and beside some that never read",
         [
             "never reading",
             "holes in the ids",

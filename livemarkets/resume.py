@@ -185,11 +185,27 @@ class Resumer:
         parts, reached = self._ordered(key, next_id, fetched)
         if parts:
             await send(parts)
-        ledger = self._ledgers.get(key.symbol)
-        if ledger is not None and len(fetched.ticks) < PAGE_TRADES and fetched.covered_to >= next_id - 1:
-            # All that there is was sent: live goes on from here, also without a trade so far.
-            ledger.begin(max(reached, (fetched.newest_id or 0) + 1))
+        if len(fetched.ticks) < PAGE_TRADES and fetched.covered_to >= next_id - 1:
+            await self._begin(key, reached, fetched.newest_id)
         return reached
+
+    async def _begin(self, key: StreamKey, next_id: int, newest: int | None) -> None:
+        """Let live go on from here, also without a trade so far: all that there is was sent.
+
+        The ledger is everybody's: an empty answer must not move it to whatever id a reader claims to have.
+        """
+        ledger = self._ledgers.get(key.symbol)
+        if ledger is None or ledger.next_id is not None:
+            return
+        if newest is None:
+            try:
+                newest = await self._history.newest_id(key.symbol) or 0
+            except ExchangeError:
+                return
+        if newest >= next_id - 1:
+            ledger.begin(next_id)
+        else:  # the reader is ahead of the exchange: only a trade can tell where the stream is
+            await asyncio.sleep(self._limits.patience_seconds / 4)
 
     def _ordered(self, key: StreamKey, next_id: int, fetched: FetchedTrades) -> tuple[list[Released], int]:
         """The part of a page that lies before what memory will give, holes declared."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from functools import partial
 
 from loguru import logger
 
@@ -66,9 +66,9 @@ class ClientStreams:
             self._core.fanout.leave(key, self._mailbox)
             self._modes[key] = "all" if interval is None else "latest"
             if key.symbol in request.after:
-                self._spawn(key, self._resume(feed, key, request.after[key.symbol], interval))
+                self._spawn(key, partial(self._resume, feed, key, request.after[key.symbol], interval))
             elif expected > _TRADES_AT_ONCE or not self._mailbox.room.is_set():
-                self._spawn(key, self._introduce_when_there_is_room(key, request.snapshot, interval))
+                self._spawn(key, partial(self._introduce_when_there_is_room, key, request.snapshot, interval))
             else:
                 self._introduce(key, request.snapshot, interval)
 
@@ -112,10 +112,10 @@ class ClientStreams:
         for payload in payloads:
             self._core.fanout.post(self._mailbox, payload)
 
-    def _spawn(self, key: StreamKey, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, key: StreamKey, work: Callable[[], Awaitable[None]]) -> None:
         async def run() -> None:
             try:
-                await work
+                await work()
             except Exception:
                 logger.exception("{} could not be brought up", key.symbol)
                 error = ClientMessageError("internal", f"{key.symbol} could not be brought up")

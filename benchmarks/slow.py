@@ -107,7 +107,7 @@ def _ratio(alone: _Outcome, beside: _Outcome) -> float:
 
 def _measure(clients: int, stalled: int, messages: int) -> _Outcome:
     # It is over when nothing has come for a while: who has missed nothing ends on the same id as the others.
-    venue, venue_port = start_venue("--rate", str(_RATE), "--trades", str(messages))
+    venue, venue_port = start_venue("--rate", str(_RATE), "--trades", str(messages), "--wait")
     with venue:
         app, port = start_app(venue_port, LIVE_CLIENT_BUFFER_BYTES=str(_BUFFER_BYTES))
         with app:
@@ -132,8 +132,9 @@ def _measure(clients: int, stalled: int, messages: int) -> _Outcome:
                 "--await",
                 '{"type":"snapshot"',
             ]
-            before = app.cpu()
             with Readers(port, PATH, clients, wanted) as readers:
+                before = app.cpu()
+                venue.say("go")
                 load = readers.result(240.0)
                 used = app.cpu().since(before)
             peak.stop()

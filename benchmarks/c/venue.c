@@ -3,6 +3,7 @@
    venue --rate R       trades a second on every connection; 0 (default): as fast as the client takes them
          --trades M     on every connection, then silence; 0 (default): without end
          --quantum-us Q trades that fall into the same Q µs are written together; default 1000
+         --wait         trade only when a line has come on standard input
          --info FILE    what GET /api/v3/exchangeInfo answers; without it 404
          --port P
 
@@ -38,6 +39,7 @@ static struct connection *connections[MAX_CONNECTIONS];
 static double rate;
 static long trades;
 static uint64_t quantum_ns = 1000000;
+static int is_waiting;
 static char *info;
 
 static void want(struct connection *connection, struct stream *stream, int is_wanted) {
@@ -49,8 +51,6 @@ static void want(struct connection *connection, struct stream *stream, int is_wa
     } else if (!is_wanted && at < connection->stream_count) {
         connection->streams[at] = connection->streams[--connection->stream_count];
     }
-    if (is_wanted && !connection->due_ns)
-        connection->began_ns = connection->due_ns = epoch_ns();
 }
 
 static int is_of_name(char c) {
@@ -90,13 +90,15 @@ static int drain(struct connection *connection) {
 }
 
 static int is_trading(const struct connection *connection) {
-    return connection->is_open && connection->stream_count && (!trades || connection->sent < trades);
+    return connection->is_open && connection->stream_count && !is_waiting && (!trades || connection->sent < trades);
 }
 
 /* Writes what is due; returns 0 when the connection is gone. */
 static int trade(struct connection *connection, uint64_t now_ns) {
     if (!drain(connection))
         return 0;
+    if (!connection->due_ns && is_trading(connection))
+        connection->began_ns = connection->due_ns = now_ns;
     while (!connection->waiting && is_trading(connection) && (rate <= 0 || connection->due_ns <= now_ns)) {
         long count = CHUNK_TRADES;
         uint64_t due_ns = rate > 0 ? connection->due_ns : now_ns;
@@ -254,8 +256,11 @@ static void serve(int listener) {
         struct timespec wait = {.tv_sec = (time_t)(wait_ns / NS_PER_SECOND), .tv_nsec = (long)(wait_ns % NS_PER_SECOND)};
         if (ppoll(sources, (nfds_t)count, &wait, NULL) < 0)
             die("ppoll");
-        if (sources[0].revents && read(0, ignored, sizeof ignored) <= 0)
-            return;
+        if (sources[0].revents) {
+            if (read(0, ignored, sizeof ignored) <= 0)
+                return;
+            is_waiting = 0;
+        }
         if (sources[1].revents)
             take_connection(listener);
         for (int i = 2; i < count; i++) {
@@ -268,6 +273,7 @@ static void serve(int listener) {
 
 int main(int count, char **words) {
     static const struct option known[] = {{"rate", 1, 0, 'r'},   {"trades", 1, 0, 't'}, {"quantum-us", 1, 0, 'q'},
+                                          {"wait", 0, 0, 'w'},
                                           {"info", 1, 0, 'i'},   {"port", 1, 0, 'p'},   {0, 0, 0, 0}};
     int port = 0;
     for (int word; (word = getopt_long(count, words, "", known, NULL)) != -1;) {
@@ -275,6 +281,7 @@ int main(int count, char **words) {
         case 'r': rate = atof(optarg); break;
         case 't': trades = atol(optarg); break;
         case 'q': quantum_ns = (uint64_t)(atof(optarg) * 1000); break;
+        case 'w': is_waiting = 1; break;
         case 'i': info = read_all(optarg); break;
         case 'p': port = atoi(optarg); break;
         default: return 2;

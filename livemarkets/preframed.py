@@ -26,6 +26,7 @@ EXTENSION = "livemarkets.frames"
 _CLOSE_SECONDS = 5.0
 """How long a peer may take over its part of a goodbye: one that takes no more bytes would take for ever."""
 _SHUTDOWN_SECONDS = 1.0
+_TLS_BUFFER_BYTES = 65_536
 _SLICE_BYTES = 4096
 """So much is parsed before it is looked at whether the peer overdoes it."""
 _FRAMES_PER_SECOND = 1000
@@ -49,9 +50,10 @@ class FrameWriter:
         self.is_open = True
         """False as soon as either side said goodbye: no data frame may follow a close frame."""
         self.is_paused = False
-        """Whether the transport holds anything that the peer has not taken."""
+        """Whether the transport holds anything (under TLS: much) that the peer has not taken."""
         self.on_resume: Callable[[], None] | None = None
-        protocol.transport.set_write_buffer_limits(high=0)
+        # asyncio's TLS transport is paused for ever with a limit of 0, since even nothing reaches it.
+        protocol.transport.set_write_buffer_limits(high=_TLS_BUFFER_BYTES if self._fd < 0 else 0)
 
     def write(self, frames: bytes) -> None:
         """Send whole frames; nothing once the connection is ending.

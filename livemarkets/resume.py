@@ -7,8 +7,10 @@ From the feed store where it reaches back far enough, else over REST, else decla
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 import msgspec
 from loguru import logger
@@ -23,6 +25,10 @@ __all__ = ["ResumeLimits", "Resumer"]
 
 _RETRY_SECONDS = 0.25
 _AT_ONCE = 4
+_PAGE_SECONDS = 2.0
+"""So long a page serves other readers too: after a restart they all come at once, from about the same id."""
+_PAGES_KEPT = 8
+"""Of one symbol: readers are at different pages."""
 
 
 class ResumeLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +48,18 @@ class History(Protocol):
 
     async def trades_from(self, symbol: str, from_id: int) -> FetchedTrades:
         """Return a page of trades with ids from `from_id` on."""
+
+
+class _Page(msgspec.Struct, frozen=True):
+    """An answer of REST that may serve several readers."""
+
+    from_id: int
+    fetched: FetchedTrades
+    until: float
+
+    def serves(self, from_id: int, now: float) -> bool:
+        """Tell whether a reader who needs `from_id` gets anything out of this page."""
+        return now < self.until and self.from_id <= from_id <= self.fetched.covered_to
 
 
 class Resumer:
@@ -71,6 +89,9 @@ class Resumer:
         self._limits = limits
         self._clock = clock
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._pages: dict[str, list[_Page]] = {}  # fetched lately, by symbol, the last one last
+        self._failures: dict[str, tuple[float, ExchangeError]] = {}  # and when it failed last
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def resume(
         self,
@@ -175,8 +196,7 @@ class Resumer:
     ) -> int:
         """Send one page of older trades; return the id that is needed next."""
         try:
-            async with self._slots:  # not while a reader takes its time
-                fetched = await self._history.trades_from(key.symbol, next_id)
+            fetched = await self._page(key.symbol, next_id)
         except ExchangeError as error:
             logger.debug("{}: resumption waits: {}", key.symbol, error)
             wait = error.retry_after_seconds if isinstance(error, ExchangeUnreachable) else None
@@ -188,6 +208,34 @@ class Resumer:
         if len(fetched.ticks) < PAGE_TRADES and fetched.covered_to >= next_id - 1:
             await self._begin(key, reached, fetched.newest_id)
         return reached
+
+    async def _page(self, symbol: str, from_id: int) -> FetchedTrades:
+        """Fetch a page, or share the one that another reader of the symbol has just fetched."""
+        asked_at = self._clock()
+        turn = self._turns.setdefault(symbol, asyncio.Lock())
+        async with turn:  # not while a reader takes its time
+            for page in self._pages.get(symbol, ()):
+                if page.serves(from_id, self._clock()):
+                    return page.fetched
+            failed_at, error = self._failures.get(symbol, (-math.inf, None))
+            if error is not None and failed_at >= asked_at:
+                raise error  # who waited meanwhile need not wait for the same again
+            return await self._fetch_page(symbol, from_id)
+
+    async def _fetch_page(self, symbol: str, from_id: int) -> FetchedTrades:
+        self._failures.pop(symbol, None)
+        try:
+            async with self._slots:
+                fetched = await self._history.trades_from(symbol, from_id)
+        except ExchangeError as error:
+            self._failures[symbol] = self._clock(), error
+            raise
+        now = self._clock()
+        for name in [name for name, pages in self._pages.items() if pages[-1].until <= now]:
+            del self._pages[name]
+        page = _Page(from_id, fetched, now + _PAGE_SECONDS)
+        self._pages[symbol] = [*self._pages.get(symbol, ()), page][-_PAGES_KEPT:]
+        return fetched
 
     async def _begin(self, key: StreamKey, next_id: int, newest: int | None) -> None:
         """Let live go on from here, also without a trade so far: all that there is was sent.

@@ -74,9 +74,8 @@ def run(options: Options) -> Report:
     for name, target in _TARGETS.items():
         for is_paced, how in ((False, "as fast as it can"), (True, f"paced {_PACED_RATE:,}/s")):
             if (name, is_paced) in costs:
-                report.goals.append(
-                    Goal(f"the app against {name}, {how}", _ratio(costs, name, is_paced), target)
-                )
+                ratio = _ratio(costs, name, is_paced)
+                report.goals.append(Goal(f"the app against {name}, {how}", ratio, target))
     return report
 
 

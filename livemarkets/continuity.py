@@ -98,6 +98,14 @@ class Ledger:
         """How many ticks wait behind a hole."""
         return len(self._held)
 
+    def passes(self, tick: TradeTick) -> bool:
+        """Tell whether the tick is the next one and nothing else is going on; it then counts as accepted."""
+        if tick.id != self.next_id or self._hole_since is not None or self._behind:
+            return False
+        self.next_id = tick.id + 1
+        self._last_ts = tick.ts
+        return True
+
     def accept(self, tick: TradeTick, now: float) -> list[Released]:
         """Take in a tick; return what may go downstream now, in order."""
         expected = self.next_id

@@ -103,14 +103,17 @@ def encode_trade(tick: TradeTick) -> bytes:
     return b'{"type":"trade",' + encode_tick(tick)[1:]
 
 
+_BEFORE_SYMBOL = len('{"exchange":"simulator","symbol":"')
+"""At least so much: with a shorter name, the search begins a little behind the symbol."""
+
+
 def encode_tick(tick: TradeTick) -> bytes:
     """Return a tick as a JSON object whose price and size are numbers with the exchange's digits."""
     encoded = _encode(tick)
-    if (
-        b"E-" in encoded or b"E+" in encoded
-    ):  # a Decimal below 1e-6 prints as 1.0E-7; symbols have no sign in them
-        return _encode_plain(tick)
-    return encoded
+    # A Decimal below 1e-6 prints as 1.0E-7. Behind the symbol, no capital E stands anywhere else.
+    if encoded.find(b"E", _BEFORE_SYMBOL + len(tick.symbol)) < 0:
+        return encoded
+    return _encode_plain(tick)
 
 
 def _encode_plain(tick: TradeTick) -> bytes:

@@ -164,7 +164,10 @@ class ExchangeFeed:
         rhythm = self._rhythms[tick.symbol]
         rhythm.last_at = now
         rhythm.arrivals += 1
-        released = ledger.accept(tick, now) if self._limits.has_ledger else [tick]
+        if ledger.passes(tick) or not self._limits.has_ledger:
+            self._deliver(ledger.key, tick)
+            return
+        released = ledger.accept(tick, now)
         if ledger.held:
             self._core.latest.put(ledger.key, tick)  # a price on a screen need not wait for a hole to close
             self.backfiller.tend(ledger)
@@ -198,7 +201,6 @@ class ExchangeFeed:
                 listener(self.status)
 
     def _release(self, released: Iterable[Released]) -> None:
-        latest, trades, fanout = self._core.latest, self._core.trades, self._core.fanout
         for item in released:
             if isinstance(item, Gap):
                 self._declare(item)
@@ -206,11 +208,14 @@ class ExchangeFeed:
             ledger = self.ledgers.get(item.symbol)
             if ledger is None:
                 continue  # nobody wants the stream any more
-            key = ledger.key
-            latest.put(key, item)
-            trades.append(key, item)
-            if fanout.has_readers(key):
-                fanout.publish(key, encode_trade(item), item.id)
+            self._deliver(ledger.key, item)
+
+    def _deliver(self, key: StreamKey, tick: TradeTick) -> None:
+        core = self._core
+        core.latest.put(key, tick)
+        core.trades.append(key, tick)
+        if core.fanout.has_readers(key):
+            core.fanout.publish(key, encode_trade(tick), tick.id)
 
     def _declare(self, gap: Gap) -> None:
         self.gaps += 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ from loguru import logger
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from livemarkets.binance.messages import OtherEvent, Reply, ServerShutdown, parse_frame
+from livemarkets.binance.messages import Frame, OtherEvent, Reply, ServerShutdown, parse_frame
 from livemarkets.binance.session import Session, SessionTimings
 from livemarkets.binance.stream_socket import StreamSocket
 from livemarkets.errors import ExchangeUnreachable, MalformedMessage
@@ -136,7 +136,7 @@ class Connection:
                     close_timeout=self._timings.close_seconds,
                     max_size=4 * 2**20,
                     proxy=None if is_loopback(self.url) else True,
-                    create_connection=partial(StreamSocket, on_text=self._take),  # type: ignore[arg-type]
+                    create_connection=partial(StreamSocket, on_texts=self._take),  # type: ignore[arg-type]
                 ) as socket_,
             ):
                 opening.reschedule(None)
@@ -161,27 +161,27 @@ class Connection:
     async def _read(self, socket_: ClientConnection) -> None:
         """Read what is not a plain text frame, until the connection ends."""
         while True:
-            self._take(await socket_.recv(decode=False))
+            self._take([await socket_.recv(decode=False)])
 
-    def _take(self, raw: bytes) -> None:
-        """Handle a frame; a defect of our own costs that frame, not the connection."""
-        try:
-            self.handle_frame(raw)
-        except Exception as error:
-            logger.opt(exception=True).debug("{}: a frame could not be handled", self.name)
-            self._events.handle_complaint(self, "defect of this program", repr(error))
+    def _take(self, raws: Sequence[bytes]) -> None:
+        """Handle what one read brought; a defect of our own costs one frame, not the connection."""
+        now_ms, exchange, events = self._now_ms(), self._exchange, self._events
+        for raw in raws:
+            try:
+                message = parse_frame(raw, exchange, now_ms)
+                if type(message) is TradeTick:
+                    self.ticks += 1
+                    events.handle_tick(self, message)
+                else:
+                    self._handle_rare(message)
+            except MalformedMessage as error:
+                events.handle_complaint(self, error.kind, error.detail)
+            except Exception as error:
+                logger.opt(exception=True).debug("{}: a frame could not be handled", self.name)
+                events.handle_complaint(self, "defect of this program", repr(error))
 
-    def handle_frame(self, raw: bytes) -> None:
-        """Take in one frame. Nothing that the exchange sends can raise here."""
-        try:
-            message = parse_frame(raw, self._exchange, self._now_ms())
-        except MalformedMessage as error:
-            self._events.handle_complaint(self, error.kind, error.detail)
-            return
-        if type(message) is TradeTick:
-            self.ticks += 1
-            self._events.handle_tick(self, message)
-        elif isinstance(message, Reply):
+    def _handle_rare(self, message: Frame) -> None:
+        if isinstance(message, Reply):
             complaint = self.session.handle_reply(message, self._clock())
             self._wake.set()
             if complaint:

@@ -23,21 +23,22 @@ _TEXT = 0x81
 """FIN, no reserved bit, opcode 1 (RFC 6455, 5.2)."""
 _MASKED = 0x80
 _LONGEST_HEAD_BYTES = 65_536
+_LONGEST_FRAME_BYTES = 2**63 - 1
 
 
 class StreamSocket(ClientConnection):
     """One WebSocket whose text frames go to a callable.
 
     Args:
-        on_text: called with the payload of every text frame, in order; must not raise.
+        on_texts: called with the payloads of the text frames of one read, in order; must not raise.
         args: as `ClientConnection` has them.
         kwargs: likewise.
 
     """
 
-    def __init__(self, *args: Any, on_text: Callable[[bytes], None], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, on_texts: Callable[[list[bytes]], None], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._on_text = on_text
+        self._on_texts = on_texts
         self._unread = b""
 
     def data_received(self, data: bytes) -> None:
@@ -73,7 +74,10 @@ class StreamSocket(ClientConnection):
     def _read_frames(self, data: bytes) -> int:
         """Read every whole frame; return where the first unfinished one begins."""
         at, size = 0, len(data)
-        on_text = self._on_text
+        limit = self.protocol.max_message_size
+        if limit is None:
+            limit = _LONGEST_FRAME_BYTES
+        texts: list[bytes] = []
         while size - at >= 2:
             length = data[at + 1]
             start = at + 2
@@ -83,28 +87,33 @@ class StreamSocket(ClientConnection):
             elif length == 127:
                 start = at + 10
                 length = int.from_bytes(data[at + 2 : start], "big")
-            if (length & _MASKED and start == at + 2) or self._is_too_long(length):
+            if length > limit or (length & _MASKED and start == at + 2):
+                self._hand_over(texts)
                 self._leave(data[at:])  # it breaks the protocol: the library says how
                 return size
             end = start + length
             if end > size:
                 break
             if data[at] == _TEXT:
-                on_text(data[start:end])
+                texts.append(data[start:end])
             else:
+                self._hand_over(texts)
                 super().data_received(data[at:end])
                 if self.protocol.state is not State.OPEN:
                     self._leave(data[end:])
                     return size
             at = end
+        self._hand_over(texts)
         return at
+
+    def _hand_over(self, texts: list[bytes]) -> None:
+        """Give what was cut out so far, for what comes now belongs behind it."""
+        if texts:
+            self._on_texts(texts[:])
+            texts.clear()
 
     def _leave(self, rest: bytes) -> None:
         """The connection is ending. If the peer leaves TCP open, nobody else would notice for long."""
         if rest:
             super().data_received(rest)
         self.loop.call_later(self.close_timeout or 0.0, self.transport.abort)
-
-    def _is_too_long(self, length: int) -> bool:
-        limit = self.protocol.max_message_size
-        return limit is not None and length > limit

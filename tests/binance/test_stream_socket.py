@@ -61,7 +61,7 @@ async def server(
 async def read_until_closed(url: str, heard: list[bytes]) -> ConnectionClosed:
     async with connect(
         url,
-        create_connection=partial(StreamSocket, on_text=heard.append),  # type: ignore[arg-type]
+        create_connection=partial(StreamSocket, on_texts=heard.extend),  # type: ignore[arg-type]
         compression=None,
         ping_interval=None,
         close_timeout=0.1,

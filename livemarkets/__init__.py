@@ -11,6 +11,7 @@ A module imports only from those above it in this list (`make check` holds us to
     continuity      the trade-id ledger of a stream: order, duplicates, gaps
     conflation      the newest trade only, and an exact count of what was left out
     mailbox         one reader's outgoing frames, bounded in bytes
+    cohorts         readers of the same streams, served together
     delivery        who gets which stream and how: everything, the latest, or lagging
     subscriptions   who wants what, reference counts, linger, the wanted set
     protocol        what clients of /ws/markets may say: parse and validate

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from livemarkets.models import StreamKey
 
-__all__ = ["Lane", "Skipped"]
+__all__ = ["Lane", "Skipped", "Tape"]
 
 _RENUMBERINGS_KEPT = 100
 
@@ -26,10 +26,27 @@ class Skipped:
         self.count = count
 
 
+class Tape:
+    """The newest trade of one stream and how many there were: written once a trade, read by every lane."""
+
+    __slots__ = ("count", "newest", "newest_id")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.newest: bytes | None = None
+        self.newest_id = -1
+
+    def put(self, payload: bytes, trade_id: int) -> None:
+        """Take a trade."""
+        self.count += 1
+        self.newest, self.newest_id = payload, trade_id
+
+
 class Lane:
     """The newest trade of one stream for one reader, and what was left out before it.
 
     Args:
+        tape: the stream's; what is on it already is not this lane's business.
         interval_seconds: at most one trade in this time; 0 for a lane that only waits for its reader.
         encode_skipped: makes the message that declares what was left out.
 
@@ -42,7 +59,9 @@ class Lane:
         "_last_id",
         "_newest",
         "_newest_id",
+        "_seen",
         "_settled",
+        "_tape",
         "due_at",
         "interval_seconds",
         "is_scheduled",
@@ -50,9 +69,15 @@ class Lane:
     )
 
     def __init__(
-        self, key: StreamKey, interval_seconds: float, encode_skipped: Callable[[StreamKey, Skipped], bytes]
+        self,
+        key: StreamKey,
+        interval_seconds: float,
+        encode_skipped: Callable[[StreamKey, Skipped], bytes],
+        tape: Tape,
     ) -> None:
         self.key = key
+        self._tape = tape
+        self._seen = tape.count
         self.interval_seconds = interval_seconds
         self.due_at = 0.0
         """When the next trade may be sent, monotonic seconds."""
@@ -65,20 +90,21 @@ class Lane:
         self._newest: bytes | None = None
         self._newest_id = -1
 
-    @property
-    def holds_something(self) -> bool:
-        """Whether there is a trade or a declaration to send."""
-        return self._first_id is not None or bool(self._settled)
-
-    def offer(self, payload: bytes, trade_id: int) -> None:
-        """Take a trade; the one before it, if it was not sent, is left out."""
+    def _absorb(self) -> None:
+        """Take what came on the tape: ids rise by one there, a hole is declared by itself."""
+        tape = self._tape
+        count = tape.count - self._seen
+        if not count:
+            return
+        self._seen = tape.count
         if self._first_id is None:
-            self._first_id = trade_id
-        self._count += 1
-        self._newest, self._newest_id, self._last_id = payload, trade_id, trade_id
+            self._first_id = tape.newest_id - count + 1
+        self._count += count
+        self._newest, self._newest_id, self._last_id = tape.newest, tape.newest_id, tape.newest_id
 
     def offer_gap(self, payload: bytes, from_id: int, to_id: int) -> None:
         """Take the declaration of a hole; it becomes part of what is left out."""
+        self._absorb()
         if to_id < from_id:  # the exchange numbers anew: what belongs to the old ids is settled first
             self._settled += [*self._skipped(self._last_id), payload]
             del self._settled[:-_RENUMBERINGS_KEPT]
@@ -90,6 +116,7 @@ class Lane:
 
     def take(self) -> list[bytes]:
         """Return what the reader is to get now: what was left out, then the newest trade; and begin again."""
+        self._absorb()
         messages, self._settled = self._settled, []
         if self._newest is not None and self._newest_id == self._last_id:
             messages += [*self._skipped(self._newest_id - 1, sent=1), self._newest]
@@ -100,6 +127,7 @@ class Lane:
 
     def take_newest(self) -> tuple[bytes | None, int]:
         """Return the newest trade and how many were left out before it; for readers who asked for this."""
+        self._absorb()
         newest, count = self._newest, self._count
         self._settled.clear()
         self._forget()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from livemarkets.conflation import Lane, Skipped
+from livemarkets.cohorts import Cohorts
+from livemarkets.conflation import Lane, Skipped, Tape
 from livemarkets.mailbox import Mailbox, text_frame
 from livemarkets.models import StreamKey
 
@@ -19,7 +20,7 @@ __all__ = ["Fanout"]
 class Fanout:
     """Who gets which stream and how, and the one flush per turn of the event loop.
 
-    A reader gets every trade of a stream (`_direct`), or a lane of its own stands in between: it asked for
+    A reader gets every trade of a stream (`_cohorts`), or a lane of its own stands in between: it asked for
     the latest only, or it lags. A reader that lags gets every stream by a lane until it has caught up.
 
     Args:
@@ -41,10 +42,12 @@ class Fanout:
         self._call_later = call_later
         self._clock = clock
         self._encode_skipped = encode_skipped
-        self._direct: dict[StreamKey, dict[Mailbox, None]] = {}
+        self._cohorts = Cohorts()
         self._lanes: dict[StreamKey, dict[Mailbox, Lane]] = {}
+        self._tapes: dict[StreamKey, Tape] = {}
+        self._idle: dict[StreamKey, dict[Mailbox, Lane]] = {}  # of readers who asked for the latest only
         self._lagging: dict[Mailbox, dict[StreamKey, Lane]] = {}
-        self._dirty: list[Mailbox] = []
+        self._is_scheduled = False
         self.delivered = 0
         """Trades handed to mailboxes since the start."""
         self.lags = 0
@@ -67,20 +70,23 @@ class Fanout:
         self.leave(key, mailbox)
         mailbox.on_overflow, mailbox.on_caught_up = self._begin_lag, self._end_lag
         if interval_seconds is not None:
-            self._lanes.setdefault(key, {})[mailbox] = Lane(key, interval_seconds, self._encode_skipped)
+            lane = self._new_lane(key, mailbox, interval_seconds)
+            self._idle.setdefault(key, {})[mailbox] = lane
         elif mailbox in self._lagging:
             self._begin_lane(key, mailbox)
         else:
-            self._direct.setdefault(key, {})[mailbox] = None
+            self._cohorts.add(key, mailbox)
 
     def leave(self, key: StreamKey, mailbox: Mailbox) -> None:
         """Deliver it no more. Idempotent."""
-        for books in (self._direct, self._lanes):
-            mailboxes = books.get(key)
-            if mailboxes is not None:
-                mailboxes.pop(mailbox, None)
-                if not mailboxes:
-                    del books[key]
+        self._cohorts.discard(key, mailbox)
+        lanes = self._lanes.get(key)
+        if lanes is not None:
+            lanes.pop(mailbox, None)
+            self._idle.get(key, {}).pop(mailbox, None)
+            if not lanes:
+                del self._lanes[key], self._tapes[key]
+                self._idle.pop(key, None)
         if mailbox in self._lagging:
             self._lagging[mailbox].pop(key, None)
 
@@ -90,20 +96,20 @@ class Fanout:
 
     def has_readers(self, key: StreamKey) -> bool:
         """Tell whether anybody gets the stream; if not, nothing needs to be encoded."""
-        return key in self._direct or key in self._lanes
+        return self._cohorts.readers(key) > 0 or key in self._lanes
 
     def readers(self, key: StreamKey) -> int:
         """Count the mailboxes that get the stream."""
-        return len(self._direct.get(key, ())) + len(self._lanes.get(key, ()))
+        return self._cohorts.readers(key) + len(self._lanes.get(key, ()))
 
     def publish(self, key: StreamKey, payload: bytes, trade_id: int) -> None:
         """Give one trade to every reader of the stream."""
         self.delivered += self._broadcast(key, payload)
-        lanes = self._lanes.get(key)
-        if lanes is not None:
-            for mailbox, lane in list(lanes.items()):
-                lane.offer(payload, trade_id)
-                if lane.interval_seconds:
+        tape = self._tapes.get(key)
+        if tape is not None:
+            tape.put(payload, trade_id)
+            if idle := self._idle.pop(key, None):
+                for mailbox, lane in idle.items():
                     self._pace(mailbox, lane)
 
     def publish_gap(self, key: StreamKey, payload: bytes, from_id: int, to_id: int) -> None:
@@ -115,31 +121,23 @@ class Fanout:
 
     def post(self, mailbox: Mailbox, payload: bytes) -> None:
         """Put one message for this reader alone in line behind what it already has."""
-        if not self._dirty:
-            self._call_soon(self._flush)
-        if not mailbox.pending:
-            self._dirty.append(mailbox)
-        mailbox.pending.append(text_frame(payload))
+        self._schedule()
+        self._cohorts.post(mailbox, text_frame(payload))
 
     def _broadcast(self, key: StreamKey, payload: bytes) -> int:
-        mailboxes = self._direct.get(key)
-        if mailboxes is None:
+        if not self._cohorts.readers(key):
             return 0
-        frame = text_frame(payload)
-        dirty = self._dirty
-        if not dirty:
+        self._schedule()
+        return self._cohorts.put(key, text_frame(payload))
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
             self._call_soon(self._flush)
-        for mailbox in mailboxes:
-            pending = mailbox.pending
-            if not pending:
-                dirty.append(mailbox)
-            pending.append(frame)
-        return len(mailboxes)
 
     def _flush(self) -> None:
-        dirty, self._dirty = self._dirty, []
-        for mailbox in dirty:
-            mailbox.flush()
+        self._is_scheduled = False
+        self._cohorts.flush()
 
     # readers who asked for the latest only
 
@@ -163,6 +161,7 @@ class Fanout:
             lane.is_scheduled = True
             self._call_later(lane.interval_seconds, lambda: self._send_newest(mailbox, lane))
             return
+        self._idle.setdefault(lane.key, {})[mailbox] = lane
         payload, skipped = lane.take_newest()
         if payload is not None:
             self.delivered += 1
@@ -176,14 +175,18 @@ class Fanout:
             return
         self.lags += 1
         self._lagging[mailbox] = {}
-        for key in [key for key, mailboxes in self._direct.items() if mailbox in mailboxes]:
+        for key in self._cohorts.keys(mailbox):
             self.leave(key, mailbox)
             self._begin_lane(key, mailbox)
 
     def _begin_lane(self, key: StreamKey, mailbox: Mailbox) -> None:
-        lane = Lane(key, 0.0, self._encode_skipped)
-        self._lagging[mailbox][key] = lane
+        self._lagging[mailbox][key] = self._new_lane(key, mailbox, 0.0)
+
+    def _new_lane(self, key: StreamKey, mailbox: Mailbox, interval_seconds: float) -> Lane:
+        tape = self._tapes.setdefault(key, Tape())
+        lane = Lane(key, interval_seconds, self._encode_skipped, tape)
         self._lanes.setdefault(key, {})[mailbox] = lane
+        return lane
 
     def _end_lag(self, mailbox: Mailbox) -> None:
         """Tell a reader that has caught up what it missed, and give it every trade again."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
-__all__ = ["CLOSE_TOO_SLOW", "Mailbox", "Sink", "text_frame"]
+__all__ = ["CLOSE_TOO_SLOW", "Mailbox", "Sink", "send_to_all", "text_frame"]
 
 CLOSE_TOO_SLOW = 1013
 _TEXT = 0x81  # FIN and opcode 1 (RFC 6455, 5.2); RSV1 = 0 says "not compressed", whatever was negotiated
@@ -28,6 +28,10 @@ class Sink(Protocol):
 
     is_paused: bool
     """Whether what is written now would only pile up in the transport."""
+
+    try_write: Callable[[bytes], int] | None
+    """Hands bytes to the operating system and returns how many it took, or raises `OSError`; what it did not
+    take goes to :meth:`write`. `None` while that is not possible. Spares :func:`send_to_all` two calls."""
 
     def write(self, frames: bytes) -> None:
         """Send one or more whole frames. Never blocks, never raises."""
@@ -66,7 +70,7 @@ class Mailbox:
         self.sink = sink
         self.limit_bytes = limit_bytes
         self.pending: list[bytes] = []
-        """Frames of this turn of the event loop; appended to by :class:`Fanout` alone."""
+        """Frames of this turn for this reader alone; :class:`livemarkets.cohorts.Cohorts` alone appends."""
         self.backlog: deque[bytes] = deque()
         self.backlog_bytes = 0
         self.is_closed = False
@@ -82,9 +86,15 @@ class Mailbox:
         self._clock = clock
 
     def flush(self) -> None:
-        """Hand the frames of this turn to the connection, or keep them while it takes no more."""
-        frames = b"".join(self.pending) if len(self.pending) > 1 else self.pending[0]
+        """Send the frames of this turn that wait for this reader alone."""
+        if not self.pending:
+            return
+        frames = b"".join(self.pending)
         self.pending.clear()
+        self.send(frames)
+
+    def send(self, frames: bytes) -> None:
+        """Hand whole frames to the connection, or keep them while it takes no more."""
         if self.is_closed:
             return
         if self.backlog or self.sink.is_paused:
@@ -133,3 +143,21 @@ class Mailbox:
             self.end(CLOSE_TOO_SLOW, "too slow: reconnect later")
         elif self.backlog_bytes > self.limit_bytes and self.on_overflow is not None:
             self.on_overflow(self)
+
+
+def send_to_all(mailboxes: Iterable[Mailbox], frames: bytes) -> None:
+    """Do :meth:`Mailbox.send` for each. The hot path, and the reason for what is written out here."""
+    size = len(frames)
+    for mailbox in mailboxes:
+        sink = mailbox.sink
+        try_write = sink.try_write
+        if try_write is None or mailbox.backlog or mailbox.is_closed:
+            mailbox.send(frames)
+            continue
+        mailbox.written += 1
+        try:
+            taken = try_write(frames)
+        except OSError:
+            taken = 0
+        if taken < size:
+            sink.write(frames[taken:])

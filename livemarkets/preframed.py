@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -27,6 +29,9 @@ _CLOSE_SECONDS = 5.0
 """How long a peer may take over its part of a goodbye: one that takes no more bytes would take for ever."""
 _SHUTDOWN_SECONDS = 1.0
 _TLS_BUFFER_BYTES = 65_536
+_UNSENT_BYTES = 131_072
+"""So much may wait in the kernel without being on its way; what is on its way is not bounded by this."""
+_TCP = (socket.AF_INET, socket.AF_INET6)
 _SLICE_BYTES = 4096
 """So much is parsed before it is looked at whether the peer overdoes it."""
 _FRAMES_PER_SECOND = 1000
@@ -41,19 +46,22 @@ _QUIET_SECONDS = 0.1
 class FrameWriter:
     """Raw access to one WebSocket's transport, for whole server frames."""
 
-    __slots__ = ("_fd", "_protocol", "_transport", "is_open", "is_paused", "on_resume")
+    __slots__ = ("_direct", "_protocol", "_transport", "is_open", "is_paused", "on_resume", "try_write")
 
     def __init__(self, protocol: PreframedProtocol) -> None:
         self._protocol = protocol
         self._transport = protocol.transport
-        self._fd = _plain_socket(protocol.transport)
+        _limit_unsent(protocol.transport)
+        self._direct = _direct_write(protocol.transport)
+        self.try_write = self._direct
+        """Hands bytes to the socket and returns how many it took; `None` while they have to queue."""
         self.is_open = True
         """False as soon as either side said goodbye: no data frame may follow a close frame."""
         self.is_paused = False
         """Whether the transport holds anything (under TLS: much) that the peer has not taken."""
         self.on_resume: Callable[[], None] | None = None
         # asyncio's TLS transport is paused for ever with a limit of 0, since even nothing reaches it.
-        protocol.transport.set_write_buffer_limits(high=_TLS_BUFFER_BYTES if self._fd < 0 else 0)
+        protocol.transport.set_write_buffer_limits(high=_TLS_BUFFER_BYTES if self._direct is None else 0)
 
     def write(self, frames: bytes) -> None:
         """Send whole frames; nothing once the connection is ending.
@@ -63,19 +71,34 @@ class FrameWriter:
         """
         if not self.is_open:
             return
-        if self._fd < 0 or self.is_paused:
+        if self.try_write is None:
             self._transport.write(frames)
             return
         try:
-            written = os.write(self._fd, frames)
+            written = self.try_write(frames)
         except BlockingIOError:
             written = 0
         except OSError:  # the peer is gone; the transport finds out by itself and says so
-            self.is_open = False
+            self.end()
             self._transport.abort()
             return
         if written < len(frames):
             self._transport.write(memoryview(frames)[written:] if written else frames)
+
+    def pause(self) -> None:
+        """The transport holds something: whatever follows has to queue behind it."""
+        self.is_paused = True
+        self.try_write = None
+
+    def resume(self) -> None:
+        """The transport is empty."""
+        self.is_paused = False
+        self.try_write = self._direct if self.is_open else None
+
+    def end(self) -> None:
+        """Write nothing any more."""
+        self.is_open = False
+        self.try_write = None
 
     def limit_messages(self, fatal_bytes: int) -> None:
         """Close with 1009, unread, on a message larger than this."""
@@ -87,12 +110,23 @@ class FrameWriter:
             self._protocol.close_now(code, reason)
 
 
-def _plain_socket(transport: asyncio.Transport) -> int:
-    """The socket to write to directly; -1 where something stands in between (TLS), or there is none."""
-    if transport.get_extra_info("sslcontext") is not None:
-        return -1
-    socket = transport.get_extra_info("socket")
-    return -1 if socket is None else int(socket.fileno())
+def _direct_write(transport: asyncio.Transport) -> Callable[[bytes], int] | None:
+    """Return what writes to the transport's socket; `None` where something stands in between (TLS)."""
+    socket_ = transport.get_extra_info("socket")
+    if socket_ is None or transport.get_extra_info("sslcontext") is not None:
+        return None
+    return partial(os.write, socket_.fileno())
+
+
+def _limit_unsent(transport: asyncio.Transport) -> None:
+    """Have the kernel take less from us for a peer that reads nothing.
+
+    Else it takes up to 4 MB for each, and a few hundred of those bring the machine's TCP memory under
+    pressure, which slows every connection.
+    """
+    socket_ = transport.get_extra_info("socket")
+    if hasattr(socket, "TCP_NOTSENT_LOWAT") and socket_ is not None and socket_.family in _TCP:
+        socket_.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
 
 
 class PreframedProtocol(WebSocketsSansIOProtocol):
@@ -167,13 +201,13 @@ class PreframedProtocol(WebSocketsSansIOProtocol):
         """The peer does not keep up."""
         super().pause_writing()
         if self._writer is not None:
-            self._writer.is_paused = True
+            self._writer.pause()
 
     def resume_writing(self) -> None:
         """The peer took what was waiting."""
         super().resume_writing()
         if self._writer is not None:
-            self._writer.is_paused = False
+            self._writer.resume()
             pong, self._pong = self._pong, b""
             if pong:
                 self._writer.write(pong)
@@ -206,7 +240,7 @@ class PreframedProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         if self._writer is not None:
-            self._writer.is_open = False
+            self._writer.end()
         super().connection_lost(exc)
 
     async def send(self, message: Any) -> None:
@@ -258,5 +292,5 @@ class PreframedProtocol(WebSocketsSansIOProtocol):
 
     def _end_frames(self, patience_seconds: float = _CLOSE_SECONDS) -> None:
         if self._writer is not None and self._writer.is_open:
-            self._writer.is_open = False
+            self._writer.end()
             self.loop.call_later(patience_seconds, self.transport.abort)

@@ -58,6 +58,7 @@ class SendTextSink:
 
     def __init__(self, websocket: WebSocket, patience: asyncio.Timeout) -> None:
         self.is_paused = False
+        self.try_write: Callable[[bytes], int] | None = None
         self.on_resume: Callable[[], None] | None = None
         self._websocket = websocket
         self._patience = patience

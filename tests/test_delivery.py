@@ -19,6 +19,7 @@ from tests.ticks import BTC, ETH, ManualClock
 class RecordingSink:
     def __init__(self) -> None:
         self.is_paused = False
+        self.try_write: Callable[[bytes], int] | None = None
         self.writes: list[bytes] = []
         self.closes: list[int] = []
 

@@ -140,6 +140,16 @@ async def test_the_writer_tells_when_the_peer_takes_no_more_and_when_it_does_aga
         assert not endpoint.writer.is_paused
 
 
+async def test_the_kernel_keeps_little_for_a_peer_that_takes_nothing() -> None:
+    async with connected(frozen=True) as (endpoint, _):
+        taken, try_write = 0, endpoint.writer.try_write
+        assert try_write is not None
+        with pytest.raises(BlockingIOError):
+            while taken < 10_000_000:
+                taken += try_write(MEGABYTE)
+        assert taken < 500_000
+
+
 async def test_a_goodbye_to_a_peer_that_takes_nothing_ends_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from livemarkets.models import StreamKey
 
-__all__ = ["Lane", "Skipped", "Tape"]
+__all__ = ["Head", "Lane", "Skipped"]
 
 _RENUMBERINGS_KEPT = 100
 
@@ -26,7 +26,7 @@ class Skipped:
         self.count = count
 
 
-class Tape:
+class Head:
     """The newest trade of one stream and how many there were: written once a trade, read by every lane."""
 
     __slots__ = ("count", "newest", "newest_id")
@@ -46,7 +46,7 @@ class Lane:
     """The newest trade of one stream for one reader, and what was left out before it.
 
     Args:
-        tape: the stream's; what is on it already is not this lane's business.
+        head: the stream's; what it has counted already is not this lane's business.
         interval_seconds: at most one trade in this time; 0 for a lane that only waits for its reader.
         encode_skipped: makes the message that declares what was left out.
 
@@ -56,12 +56,12 @@ class Lane:
         "_count",
         "_encode_skipped",
         "_first_id",
+        "_head",
         "_last_id",
         "_newest",
         "_newest_id",
         "_seen",
         "_settled",
-        "_tape",
         "due_at",
         "interval_seconds",
         "is_scheduled",
@@ -73,11 +73,11 @@ class Lane:
         key: StreamKey,
         interval_seconds: float,
         encode_skipped: Callable[[StreamKey, Skipped], bytes],
-        tape: Tape,
+        head: Head,
     ) -> None:
         self.key = key
-        self._tape = tape
-        self._seen = tape.count
+        self._head = head
+        self._seen = head.count
         self.interval_seconds = interval_seconds
         self.due_at = 0.0
         """When the next trade may be sent, monotonic seconds."""
@@ -91,16 +91,16 @@ class Lane:
         self._newest_id = -1
 
     def _absorb(self) -> None:
-        """Take what came on the tape: ids rise by one there, a hole is declared by itself."""
-        tape = self._tape
-        count = tape.count - self._seen
+        """Take what came since: ids rise by one, a hole is declared by itself."""
+        head = self._head
+        count = head.count - self._seen
         if not count:
             return
-        self._seen = tape.count
+        self._seen = head.count
         if self._first_id is None:
-            self._first_id = tape.newest_id - count + 1
+            self._first_id = head.newest_id - count + 1
         self._count += count
-        self._newest, self._newest_id, self._last_id = tape.newest, tape.newest_id, tape.newest_id
+        self._newest, self._newest_id, self._last_id = head.newest, head.newest_id, head.newest_id
 
     def offer_gap(self, payload: bytes, from_id: int, to_id: int) -> None:
         """Take the declaration of a hole; it becomes part of what is left out."""

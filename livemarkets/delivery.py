@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from livemarkets.cohorts import Cohorts
-from livemarkets.conflation import Lane, Skipped, Tape
+from livemarkets.conflation import Head, Lane, Skipped
 from livemarkets.mailbox import Mailbox, text_frame
 from livemarkets.models import StreamKey
 
@@ -44,7 +44,7 @@ class Fanout:
         self._encode_skipped = encode_skipped
         self._cohorts = Cohorts()
         self._lanes: dict[StreamKey, dict[Mailbox, Lane]] = {}
-        self._tapes: dict[StreamKey, Tape] = {}
+        self._heads: dict[StreamKey, Head] = {}
         self._idle: dict[StreamKey, dict[Mailbox, Lane]] = {}  # of readers who asked for the latest only
         self._lagging: dict[Mailbox, dict[StreamKey, Lane]] = {}
         self._is_scheduled = False
@@ -85,7 +85,7 @@ class Fanout:
             lanes.pop(mailbox, None)
             self._idle.get(key, {}).pop(mailbox, None)
             if not lanes:
-                del self._lanes[key], self._tapes[key]
+                del self._lanes[key], self._heads[key]
                 self._idle.pop(key, None)
         if mailbox in self._lagging:
             self._lagging[mailbox].pop(key, None)
@@ -105,9 +105,9 @@ class Fanout:
     def publish(self, key: StreamKey, payload: bytes, trade_id: int) -> None:
         """Give one trade to every reader of the stream."""
         self.delivered += self._broadcast(key, payload)
-        tape = self._tapes.get(key)
-        if tape is not None:
-            tape.put(payload, trade_id)
+        head = self._heads.get(key)
+        if head is not None:
+            head.put(payload, trade_id)
             if idle := self._idle.pop(key, None):
                 for mailbox, lane in idle.items():
                     self._pace(mailbox, lane)
@@ -183,8 +183,8 @@ class Fanout:
         self._lagging[mailbox][key] = self._new_lane(key, mailbox, 0.0)
 
     def _new_lane(self, key: StreamKey, mailbox: Mailbox, interval_seconds: float) -> Lane:
-        tape = self._tapes.setdefault(key, Tape())
-        lane = Lane(key, interval_seconds, self._encode_skipped, tape)
+        head = self._heads.setdefault(key, Head())
+        lane = Lane(key, interval_seconds, self._encode_skipped, head)
         self._lanes.setdefault(key, {})[mailbox] = lane
         return lane
 

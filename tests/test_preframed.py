@@ -144,10 +144,10 @@ async def test_the_kernel_keeps_little_for_a_peer_that_takes_nothing() -> None:
     async with connected(frozen=True) as (endpoint, _):
         taken, try_write = 0, endpoint.writer.try_write
         assert try_write is not None
-        with pytest.raises(BlockingIOError):
+        with contextlib.suppress(BlockingIOError):
             while taken < 10_000_000:
                 taken += try_write(MEGABYTE)
-        assert taken < 500_000
+        assert 0 < taken < 500_000
 
 
 async def test_a_goodbye_to_a_peer_that_takes_nothing_ends_all_the_same(

@@ -1,4 +1,4 @@
-"""Who is let in, before anything else sees a request: origins, the access token, security headers.
+"""Who is let in, before anything else sees a request: origins, the access token, limits, security headers.
 
 Plain ASGI, around everything that is served: a middleware for HTTP requests never sees a WebSocket.
 Whatever is not named here as open needs the token, so a new route is guarded from its first day.
@@ -6,9 +6,12 @@ Whatever is not named here as open needs the token, so a new route is guarded fr
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
+import msgspec
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
@@ -16,9 +19,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from livemarkets.access import BEARER_PREFIX, SESSION_COOKIE, Access, Verdict, address_of, bearer_tokens
+from livemarkets.limiting import TokenBuckets
 from livemarkets.origins import is_allowed_origin
 
-__all__ = ["CONTENT_SECURITY_POLICY", "Door", "client_address"]
+__all__ = ["CONTENT_SECURITY_POLICY", "Door", "PageLimits", "client_address"]
 
 _MARKETS = "/ws/markets"
 _OPEN = {"/healthz", "/login", "/logout"}
@@ -52,6 +56,24 @@ _HEADERS = {
 _PAGE_HEADERS = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": "no-store"}
 
 
+_RETRY = {"Retry-After": "5", "Refresh": "5"}
+"""When to come again: the first is for programs, the second is what a browser does by itself."""
+
+
+class PageLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one address may take of the pages.
+
+    A page is built, and kept in memory for up to 70 seconds, before it is known whether a browser opens it.
+    """
+
+    burst: float = 100
+    """Pages at once."""
+    per_second: float = 1.0
+    """Pages in the long run."""
+    sockets: int = 500
+    """Open pages: the sockets by which they are kept up to date."""
+
+
 class Door:
     """ASGI middleware: lets in, or answers 401, 403, 429 or the way to `/login`.
 
@@ -60,6 +82,8 @@ class Door:
         access: the token and its sessions.
         allowed_origins: browser origins that may open `/ws/markets` beside the app's own.
         note_refusal: called for each refused handshake of `/ws/markets`.
+        limits: what one address may take of the pages.
+        clock: monotonic seconds.
 
     """
 
@@ -69,11 +93,19 @@ class Door:
         access: Access,
         allowed_origins: Sequence[str],
         note_refusal: Callable[[], None],
+        *,
+        limits: PageLimits | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app = app
         self._access = access
         self._allowed_origins = tuple(allowed_origins)
         self._note_refusal = note_refusal
+        self._limits = limits or PageLimits()
+        self._pages = TokenBuckets(
+            rate_per_second=self._limits.per_second, burst=self._limits.burst, clock=clock
+        )
+        self._page_sockets: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request or handshake in, or answer it here."""
@@ -88,13 +120,36 @@ class Door:
                     self._note_refusal()
                 await WebSocket(scope, receive, send).send_denial_response(refusal)
                 return
+            if scope["path"].startswith(_PAGE_SOCKET):
+                await self._serve_page_socket(scope, receive, send)
+                return
         elif scope["type"] == "http":
             send = _with_security_headers(send)
-            refusal = self._refusal(HTTPConnection(scope))
+            request = HTTPConnection(scope)
+            refusal = self._refusal(request) or self._page_refusal(request)
             if refusal is not None:
                 await refusal(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    async def _serve_page_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        address = client_address(HTTPConnection(scope))
+        if self._page_sockets[address] >= self._limits.sockets:
+            denial = PlainTextResponse("too many open pages from this address\n", 429, _RETRY)
+            await WebSocket(scope, receive, send).send_denial_response(denial)
+            return
+        self._page_sockets[address] += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._page_sockets[address] -= 1
+            if not self._page_sockets[address]:
+                del self._page_sockets[address]
+
+    def _page_refusal(self, request: HTTPConnection) -> Response | None:
+        if not _begins_a_page(request.scope) or self._pages.take(client_address(request)):
+            return None
+        return PlainTextResponse("too many pages were asked for from this address\n", 429, _RETRY)
 
     def _refusal(self, request: HTTPConnection) -> Response | None:
         if not self._may_come_from_there(request):
@@ -127,6 +182,14 @@ class Door:
         if verdict is Verdict.TOO_MANY:
             return PlainTextResponse("too many wrong tokens\n", 429, {"Retry-After": "60"})
         return _unauthorized("this is not the token\n")
+
+
+def _begins_a_page(scope: Scope) -> bool:
+    """Tell whether this builds a page, or begins a session of a page's socket by polling."""
+    path: str = scope["path"]
+    if path.startswith(_PAGE_SOCKET):
+        return "sid" not in parse_qs(scope["query_string"].decode("latin-1"))
+    return scope["method"] == "GET" and path not in _OPEN and not path.startswith(_NO_PAGES)
 
 
 def client_address(request: HTTPConnection) -> str:

@@ -1,10 +1,11 @@
-"""Two small governors of rates: tokens for messages, and one log line per kind and interval. Pure."""
+"""Small governors of rates: tokens for messages and pages, one log line per kind and interval. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
-__all__ = ["LogLimiter", "TokenBucket"]
+__all__ = ["LogLimiter", "TokenBucket", "TokenBuckets"]
 
 
 class TokenBucket:
@@ -26,6 +27,33 @@ class TokenBucket:
             return False
         self._tokens -= 1.0
         return True
+
+
+class TokenBuckets:
+    """A token bucket for each key, of which the `keys` that were used last are kept.
+
+    Args:
+        rate_per_second: see :class:`TokenBucket`.
+        burst: see there.
+        clock: monotonic seconds.
+        keys: how many are kept; one that was forgotten begins anew, with a full bucket.
+
+    """
+
+    def __init__(
+        self, *, rate_per_second: float, burst: float, clock: Callable[[], float], keys: int = 10_000
+    ) -> None:
+        self._new = partial(TokenBucket, rate_per_second=rate_per_second, burst=burst, clock=clock)
+        self._keys = keys
+        self._buckets: dict[str, TokenBucket] = {}
+
+    def take(self, key: str) -> bool:
+        """Take one token of this key. False when there is none: this thing must not pass."""
+        bucket = self._buckets.pop(key, None) or self._new()
+        self._buckets[key] = bucket
+        if len(self._buckets) > self._keys:
+            del self._buckets[next(iter(self._buckets))]
+        return bucket.take()
 
 
 class LogLimiter:

@@ -2,6 +2,7 @@
 
     shell       header, navigation, badge, theme, strip
     home        what this is, whether it runs, how to begin
+    plain       pages without the framework: what does not exist, and the frame of the login
     login       the form that asks for the access token
     labs        the live page: builds elements, flushes what changed four times a second
     watch       what one Labs page wants and shows, without any element
@@ -22,8 +23,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from nicegui import app as framework
+
 from pages import home, labs
 from pages.login import login_router
+from pages.plain import not_found
 from pages.services import PageServices
 from pages.style import FAVICON
 
@@ -37,6 +41,7 @@ MESSAGE_HISTORY_LENGTH = 200
 
 def register(services: PageServices) -> None:
     """Register the pages: home always, Labs only while streaming is enabled."""
+    framework.add_exception_handler(404, not_found)
     home.register(services)
     if services.settings.stream_enabled:
         labs.register(services)

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from livemarkets.access import SESSION_COOKIE, SESSION_SECONDS, Access, Verdict, local_path
 from livemarkets.door import client_address
-from pages.style import favicon_url, head_html
+from pages.plain import plain_page
 
 __all__ = ["login_router"]
 
@@ -83,20 +83,9 @@ async def _fields(request: Request) -> dict[str, str]:
 def _page(target: str, problem: str = "") -> str:
     said = f'<p class="wrong" role="alert" id="problem">{html.escape(problem)}</p>' if problem else ""
     described = ' aria-describedby="problem" aria-invalid="true"' if problem else ""
-    return f"""<!doctype html>
-<html lang="en-US">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">
-<title>Log in · Live Markets</title>
-<link rel="icon" href="{favicon_url()}">
-{head_html()}
-</head>
-<body>
-<main class="login">
-<span class="shell-mark">Live Markets</span>
-<form class="card" method="post" action="/login">
+    return plain_page(
+        "Log in",
+        f"""<form class="card" method="post" action="/login">
 <h1>Log in</h1>
 <input type="hidden" name="next" value="{html.escape(target)}">
 <label for="token">Access token</label>
@@ -105,8 +94,5 @@ def _page(target: str, problem: str = "") -> str:
 {said}
 <button class="primary" type="submit">Log in</button>
 <p>It is the value of <code>LIVE_ACCESS_TOKEN</code> on the server.</p>
-</form>
-</main>
-</body>
-</html>
-"""
+</form>""",
+    )

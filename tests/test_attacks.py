@@ -342,6 +342,69 @@ async def test_one_address_gets_two_thousand_connections_and_no_more(target: Tar
     assert at_the_height < 300_000_000
 
 
+def visitor(target: Target, address: str) -> httpx.AsyncClient:
+    """A client that comes from another of the machine's own addresses."""
+    transport = httpx.AsyncHTTPTransport(local_address=address)
+    return httpx.AsyncClient(transport=transport, base_url=f"http://127.0.0.1:{target.port}", timeout=10)
+
+
+@module_loop
+async def test_pages_that_nobody_opens_are_built_within_bounds(target: Target) -> None:
+    memory, began = target.rss_bytes(), time.monotonic()
+
+    async def load(client: httpx.AsyncClient, paths: list[str]) -> list[httpx.Response]:
+        return [await client.get(path) for path in paths]
+
+    polling = "/_nicegui_ws/socket.io/?EIO=4&transport=polling"
+    paths = ["/", "/labs", "/labs?symbols=BTCUSDT", "/nowhere", polling]
+    async with visitor(target, "127.0.0.3") as attacker, visitor(target, "127.0.0.2") as neighbour:
+        groups = [load(attacker, paths * 40) for _ in range(10)]
+        answers = [answer for group in await asyncio.gather(*groups) for answer in group]
+        built = [answer for answer in answers if answer.status_code != 429]
+        assert len(answers) == 2_000
+        assert 100 <= len(built) <= 101 + (time.monotonic() - began)
+        refused = next(answer for answer in answers if answer.status_code == 429)
+        assert (refused.headers["Retry-After"], refused.headers["Refresh"]) == ("5", "5")
+        assert refused.text == "too many pages were asked for from this address\n"
+        assert target.rss_bytes() < memory + 60_000_000
+        assert (await neighbour.get("/labs")).status_code == 200, "others get their page"
+        for path in ("/healthz", "/metrics", "/api/symbols"):
+            assert (await attacker.get(path)).status_code == 200, "what builds no page is not counted"
+
+
+@module_loop
+async def test_addresses_that_do_not_exist_cost_no_page_and_no_line(target: Target) -> None:
+    memory, lines = target.rss_bytes(), len(target.process.lines)
+    async with visitor(target, "127.0.0.2") as attacker:
+        for number in range(1_000):
+            answer = await attacker.get(f"/api/nowhere{number}")
+            assert (answer.status_code, answer.text) == (404, "not found\n")
+    assert target.rss_bytes() < memory + 10_000_000
+    assert len(target.process.lines) == lines
+
+
+@module_loop
+async def test_one_address_opens_five_hundred_sockets_of_pages_and_no_more(target: Target) -> None:
+    line = "GET /_nicegui_ws/socket.io/?EIO=4&transport=websocket HTTP/1.1"
+    async with asyncio.timeout(30), contextlib.AsyncExitStack() as stack:
+        statuses = []
+        for _ in range(600):
+            attacker = await stack.enter_async_context(peer(target.port))
+            await attacker.send(head(UPGRADE, line))
+            statuses.append(await attacker.status())
+        assert statuses == [101] * 500 + [429] * 100
+        async with peer(target.port) as neighbour:
+            await neighbour.send(head(UPGRADE | {"X-Forwarded-For": "203.0.113.9"}, line))
+            assert await neighbour.status() == 101, "others are let in"
+
+    async def is_let_in_again() -> bool:
+        async with peer(target.port) as late:
+            await late.send(head(UPGRADE, line))
+            return await late.status() == 101
+
+    await eventually(is_let_in_again)
+
+
 @module_loop
 async def test_a_hundred_connections_that_say_nothing_are_ended(target: Target) -> None:
     async with contextlib.AsyncExitStack() as stack:

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livemarkets.limiting import LogLimiter, TokenBucket
+from livemarkets.limiting import LogLimiter, TokenBucket, TokenBuckets
 from tests.ticks import ManualClock
 
 
@@ -34,6 +34,19 @@ def test_tokens_come_back_with_time_and_no_more_than_the_burst() -> None:
     assert bucket.take()
     clock.advance(3600)
     assert [bucket.take() for _ in range(4)] == [True, True, True, False]
+
+
+def test_each_key_has_tokens_of_its_own_and_the_one_unused_longest_is_forgotten() -> None:
+    clock = ManualClock()
+    buckets = TokenBuckets(rate_per_second=1, burst=2, clock=clock, keys=2)
+    assert [buckets.take("a") for _ in range(3)] == [True, True, False]
+    assert buckets.take("b")
+    assert not buckets.take("a"), "used last"
+    assert buckets.take("c"), "in place of b"
+    assert not buckets.take("a")
+    assert [buckets.take("b") for _ in range(3)] == [True, True, False], "a new one, in place of c"
+    clock.advance(1)
+    assert [buckets.take("a") for _ in range(2)] == [True, False]
 
 
 def test_one_line_per_kind_and_interval() -> None:

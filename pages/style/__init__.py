@@ -9,7 +9,7 @@ from urllib.parse import quote
 __all__ = ["FAVICON", "favicon_url", "head_html"]
 
 _FOLDER = Path(__file__).parent
-_SHEETS = ("tokens", "base", "shell", "home", "labs", "grid", "tape", "login")
+_SHEETS = ("tokens", "base", "shell", "home", "labs", "grid", "tape", "plain")
 
 FAVICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'

@@ -1,4 +1,5 @@
 import pytest
+from nicegui import Client
 from nicegui.testing import User
 
 from livemarkets.models import ExchangeState
@@ -47,3 +48,13 @@ class TestSwitchedOff:
         response = await visitor.http_client.get("/labs")
 
         assert response.status_code == 404
+
+
+async def test_what_does_not_exist_is_a_page_for_people_and_a_line_for_programs(visitor: User) -> None:
+    person = await visitor.http_client.get("/nowhere", headers={"Accept": "text/html,*/*;q=0.8"})
+    program = await visitor.http_client.get("/nowhere?a=secret", headers={"Accept": "*/*"})
+
+    assert person.status_code == program.status_code == 404
+    assert "There is no such page" in person.text
+    assert program.text == "not found\n"
+    assert not Client.instances, "nothing is kept for either"

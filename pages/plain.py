@@ -1,0 +1,53 @@
+"""Pages that stand alone: plain HTML in the app's look, without the framework, which cost nothing to send."""
+
+from __future__ import annotations
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, PlainTextResponse, Response
+
+from pages.style import favicon_url, head_html
+
+__all__ = ["not_found", "plain_page"]
+
+
+def plain_page(title: str, content: str) -> str:
+    """Return a page around `content`, which is markup."""
+    return f"""<!doctype html>
+<html lang="en-US">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<title>{title} · Live Markets</title>
+<link rel="icon" href="{favicon_url()}">
+{head_html()}
+</head>
+<body>
+<main class="plain">
+<span class="shell-mark">Live Markets</span>
+{content}
+</main>
+</body>
+</html>
+"""
+
+
+async def not_found(request: Request, _: Exception) -> Response:
+    """Answer what does not exist: a person with a page, a program with a line.
+
+    The framework would build a live page for each wrong address, keep it for a minute, and log the address
+    with whatever stands in its query.
+    """
+    if "text/html" not in request.headers.get("accept", ""):
+        return PlainTextResponse("not found\n", 404)
+    return HTMLResponse(_NOT_FOUND, 404)
+
+
+_NOT_FOUND = plain_page(
+    "Not found",
+    """<div class="card">
+<h1>There is no such page</h1>
+<p>The address may be mistyped, or the page may be switched off.</p>
+<a class="primary" href="/">Home</a>
+</div>""",
+)

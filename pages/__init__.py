@@ -2,6 +2,7 @@
 
     shell       header, navigation, badge, theme, strip
     home        what this is, whether it runs, how to begin
+    examples    the programs on the home page
     plain       pages without the framework: what does not exist, and the frame of the login
     login       the form that asks for the access token
     labs        the live page: builds elements, flushes what changed four times a second

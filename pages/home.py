@@ -6,6 +6,7 @@ from nicegui import Client, ui
 
 from livemarkets.models import ExchangeStatus
 from pages.elements.signs import ConnectionBadge, CopyText
+from pages.examples import examples
 from pages.services import PageServices
 from pages.shell import shell, text
 from pages.view import DEFAULT_EXCHANGE
@@ -14,34 +15,6 @@ from pages.words import STATE_WORDS, label
 __all__ = ["register"]
 
 REFRESH_SECONDS = 1.0
-
-PYTHON_EXAMPLE = """\
-import asyncio, json, websockets
-
-URL = "{ws}/ws/markets"
-WISH = {{"type": "subscribe", "exchange": "binance",
-        "channel": "trades", "symbols": ["BTCUSDT"]}}
-
-async def main():
-    async with websockets.connect(URL) as ws:
-        await ws.send(json.dumps(WISH))
-        async for message in ws:
-            print(json.loads(message))
-
-asyncio.run(main())"""
-
-JAVASCRIPT_EXAMPLE = """\
-const url = "{ws}/ws/markets";
-const wish = {{ type: "subscribe", exchange: "binance",
-               channel: "trades", symbols: ["BTCUSDT"] }};
-
-const ws = new WebSocket(url);
-ws.onopen = () => ws.send(JSON.stringify(wish));
-ws.onmessage = ({{ data }}) => {{
-  const message = JSON.parse(data);
-  if (message.type === "trade")
-    console.log(message.symbol, message.price);
-}};"""
 
 INTERFACES = (
     ("/api/symbols", "/api/symbols?q=btc", "what an exchange lists"),
@@ -64,7 +37,7 @@ def register(services: PageServices) -> None:
                 if frame.badge is not None:
                     _build_exchanges(services, frame.badge)
             if frame.badge is not None:
-                _build_examples(_websocket_base(client))
+                _build_examples(_markets_url(client), has_token=bool(services.settings.access_token))
                 _build_interfaces()
             else:
                 _build_switch()
@@ -138,10 +111,9 @@ _WHAT_IT_IS = {
 }
 
 
-def _build_examples(base: str) -> None:
+def _build_examples(url: str, *, has_token: bool) -> None:
     with ui.element("section").classes("wide").props('aria-label="Examples"'):
-        for title, template in (("Python", PYTHON_EXAMPLE), ("JavaScript", JAVASCRIPT_EXAMPLE)):
-            code = template.format(ws=base)
+        for title, code in examples(url, has_token=has_token).items():
             with ui.element("div").classes("card"):
                 with ui.element("div").classes("card-head"):
                     text("h2", title)
@@ -159,8 +131,8 @@ def _build_interfaces() -> None:
                     text("span", meaning)
 
 
-def _websocket_base(client: Client) -> str:
-    """Return the address that the page was opened under, for WebSockets."""
+def _markets_url(client: Client) -> str:
+    """Return the address of `/ws/markets` under which the page was opened."""
     url = client.request.url
     scheme = "wss" if url.scheme == "https" else "ws"
-    return f"{scheme}://{url.netloc}"
+    return f"{scheme}://{url.netloc}/ws/markets"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import re
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
@@ -15,8 +16,9 @@ from websockets.exceptions import InvalidStatus
 
 from livemarkets.access import Access
 from livemarkets.door import CONTENT_SECURITY_POLICY
+from pages.examples import examples
 from tests.pages.browser import browser, soon, tab
-from tests.running import Process, running_main
+from tests.running import Process, running_main, running_process
 
 TOKEN = "open-Sesame_42?>+/~"
 PAGES = ("/", "/labs", "/labs?symbols=BTCUSDT", "/nowhere")
@@ -336,6 +338,31 @@ async def test_a_person_logs_in_watches_and_logs_out_in_a_real_browser(door: Doo
 
 
 @module_loop
+async def test_the_examples_bring_the_token_and_run_as_they_are(door: Door) -> None:
+    url = f"ws://127.0.0.1:{door.port}/ws/markets"
+    page = (await door.get("/", BEARER)).text
+    assert "LIVE_ACCESS_TOKEN" in page
+    assert "livemarkets.v1" in page
+    assert TOKEN not in html.unescape(page)
+    plain = examples(url, has_token=False)["Python"]
+    async with running_process("-c", plain, environment={"LIVE_ACCESS_TOKEN": TOKEN}) as process:
+        await process.says("HTTP 401")
+    program = examples(url, has_token=True)["Python"]
+    async with running_process("-c", program, environment={"LIVE_ACCESS_TOKEN": TOKEN}) as process:
+        await process.says("'type': 'welcome'")
+
+
+@module_loop
+async def test_the_example_for_browsers_brings_the_token_that_it_asked_for(door: Door, chromium: str) -> None:
+    program = examples(f"ws://127.0.0.1:{door.port}/ws/markets", has_token=True)["JavaScript"]
+    async with browser(chromium) as opened, tab(opened, door.url) as shown:
+        await shown.goto("/login")  # without a session
+        shown.page.on("dialog", lambda dialog: dialog.accept(TOKEN))
+        opens = "return new Promise(resolve => { ws.onopen = () => resolve(ws.protocol) })"
+        assert await shown.run(f"() => {{ {program}\n{opens} }}") == "livemarkets.v1"
+
+
+@module_loop
 async def test_a_foreign_browser_page_can_open_no_socket(door: Door, chromium: str) -> None:
     async with browser(chromium) as opened:
         page = await (await opened.new_context()).new_page()  # about:blank: its origin is `null`
@@ -356,6 +383,7 @@ async def test_a_foreign_browser_page_can_open_no_socket(door: Door, chromium: s
 
 @module_loop
 async def test_the_token_stands_nowhere(door: Door) -> None:
+    assert (await door.get("/metrics", {"Authorization": "Bearer guess11"})).status_code == 401
     secrets = (TOKEN, offers(TOKEN)[0].removeprefix("bearer."), "livemarkets_session")
     bodies = [(await door.get(path, BEARER)).text for path in (*PAGES, *MACHINES)]
     said = "\n".join([door.process.output, *bodies])

@@ -20,6 +20,7 @@ async def test_home_says_what_this_is_and_how_the_exchanges_are(
     await visitor.should_see("Name lookup failed.")
     await visitor.should_see("Simulator live")
     await visitor.should_see("ws://test/ws/markets")
+    await visitor.should_not_see("LIVE_ACCESS_TOKEN")
     await visitor.should_see("/metrics")
     await visitor.should_see("Labs")
 

@@ -91,7 +91,7 @@ def _start_floor(stack: ExitStack) -> Server:
 
 
 def _start_node(stack: ExitStack) -> Server:
-    node, modules = peers.node_with_ws()
+    node, modules = peers.node_with("ws")
     port = free_port()
     command: list[str | Path] = [node, _SERVERS / "node_ws.js", "--port", str(port)]
     program = _program(stack, "node", command, NODE_PATH=str(modules))

@@ -11,7 +11,7 @@ import msgspec
 
 from benchmarks.figures import Goal, Options, Report, Table, median, spread
 from benchmarks.load import start_venue
-from benchmarks.peers import peer_python
+from benchmarks.peers import node_with, peer_python
 from benchmarks.programs import ROOT, BenchmarkError, Program
 
 __all__ = ["run"]
@@ -21,12 +21,23 @@ _APP = "the app: socket to store, as shipped"
 _PACED_RATE = 5_000
 _TRADES = 60_000
 _SECONDS = 2.0
-_MOST_ROUNDS = 3
-_TARGETS = {"cryptofeed": 0.35, "UBWA on picows, not normalised": 0.8}
+_TARGETS = {"cryptofeed": 0.35, "UBWA on picows, not normalised": 0.8, "tardis-dev (Node.js)": 0.4}
+
+_Start = tuple[Path, dict[str, str]]
+"""An interpreter, and the environment that it needs."""
 
 
-def _own(_: str) -> Path:
-    return Path(sys.executable)
+def _own(_: str) -> _Start:
+    return Path(sys.executable), {}
+
+
+def _peer(module: str) -> _Start:
+    return peer_python(module), {}
+
+
+def _node(package: str) -> _Start:
+    node, modules = node_with(package)
+    return Path(node), {"NODE_PATH": str(modules)}
 
 
 class _Client(msgspec.Struct, frozen=True):
@@ -37,24 +48,25 @@ class _Client(msgspec.Struct, frozen=True):
     library: str = ""
     module: str = "sys"
     """What must be importable, or the client is left out."""
-    python: Callable[[str], Path] = _own
+    start: Callable[[str], _Start] = _own
     slowness: int = 1
     """So many times fewer trades, so that every turn takes about as long."""
 
 
 _ALL = (
-    _Client(_APP, "app"),
-    _Client("seam: websockets, asyncio client", "seams", "asyncio"),
-    _Client("seam: websockets, sans-I/O under a protocol", "seams", "sansio"),
-    _Client("seam: the same, text frames cut by hand", "seams", "frames"),
-    _Client("seam: picows", "seams", "picows", "picows", peer_python),
+    _Client(_APP, "app.py"),
+    _Client("seam: websockets, asyncio client", "seams.py", "asyncio"),
+    _Client("seam: websockets, sans-I/O under a protocol", "seams.py", "sansio"),
+    _Client("seam: the same, text frames cut by hand", "seams.py", "frames"),
+    _Client("seam: picows", "seams.py", "picows", "picows", _peer),
     _Client(
-        "UBWA on picows, not normalised", "peers", "ubwa-picows", "unicorn_binance_websocket_api", peer_python
+        "UBWA on picows, not normalised", "peers.py", "ubwa-picows", "unicorn_binance_websocket_api", _peer
     ),
-    _Client("UBWA, not normalised", "peers", "ubwa", "unicorn_binance_websocket_api", peer_python, 2),
-    _Client("cryptofeed", "peers", "cryptofeed", "cryptofeed", peer_python, 2),
-    _Client("python-binance, not normalised", "peers", "python-binance", "binance", peer_python, 4),
-    _Client("ccxt pro", "peers", "ccxt", "ccxt.pro", peer_python, 8),
+    _Client("UBWA, not normalised", "peers.py", "ubwa", "unicorn_binance_websocket_api", _peer, 2),
+    _Client("cryptofeed", "peers.py", "cryptofeed", "cryptofeed", _peer, 2),
+    _Client("tardis-dev (Node.js)", "tardis.js", "", "tardis-dev", _node, 2),
+    _Client("python-binance, not normalised", "peers.py", "python-binance", "binance", _peer, 4),
+    _Client("ccxt pro", "peers.py", "ccxt", "ccxt.pro", _peer, 8),
 )
 
 _Costs = dict[tuple[str, bool], list[float]]
@@ -65,11 +77,11 @@ def run(options: Options) -> Report:
     report = Report("ingest")
     costs: _Costs = {}
     clients = _available(report)
-    for number in range(min(options.rounds, _MOST_ROUNDS)):
+    for number in range(options.rounds):
         for is_paced in (False, True):
             options.say(f"ingest: {'paced' if is_paced else 'as fast as it can'}, round {number + 1}")
-            for client, python in clients:
-                _take_turn(client, python, is_paced, options, costs, report)
+            for client, start in clients:
+                _take_turn(client, start, is_paced, options, costs, report)
     report.tables.append(_table([client.name for client, _ in clients], costs))
     for name, target in _TARGETS.items():
         for is_paced, how in ((False, "as fast as it can"), (True, f"paced {_PACED_RATE:,}/s")):
@@ -79,29 +91,29 @@ def run(options: Options) -> Report:
     return report
 
 
-def _available(report: Report) -> list[tuple[_Client, Path]]:
+def _available(report: Report) -> list[tuple[_Client, _Start]]:
     clients = []
     for client in _ALL:
         try:
-            clients.append((client, client.python(client.module)))
+            clients.append((client, client.start(client.module)))
         except BenchmarkError as error:
             report.skipped.append(f"{client.name}: {error}")
     return clients
 
 
 def _take_turn(
-    client: _Client, python: Path, is_paced: bool, options: Options, costs: _Costs, report: Report
+    client: _Client, start: _Start, is_paced: bool, options: Options, costs: _Costs, report: Report
 ) -> None:
     if is_paced:
         trades, rate = int(options.seconds(_SECONDS) * _PACED_RATE), _PACED_RATE
     else:
         trades, rate = int(options.seconds(_TRADES)) // client.slowness, 0
     venue, port = start_venue("--rate", str(rate))
-    script = _CLIENTS / f"{client.script}.py"
+    program, environment = start
     words = ["--port", str(port), "--trades", str(trades), "--library", client.library]
     try:
-        with venue, Program(client.name, [python, script, *words]) as program:
-            used = json.loads(program.expect("{", 60.0))
+        with venue, Program(client.name, [program, _CLIENTS / client.script, *words], environment) as running:
+            used = json.loads(running.expect("{", 60.0))
     except BenchmarkError as error:
         report.skipped.append(f"{client.name}: {error}")
         return

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from benchmarks.programs import ROOT, BenchmarkError
 
-__all__ = ["install_peers", "nginx_with_nchan", "node_with_ws", "peer_python"]
+__all__ = ["install_peers", "nginx_with_nchan", "node_with", "peer_python"]
 
 _PEERS = ROOT / ".venv-peers"
 _WANTED = ROOT / "benchmarks" / "peers.txt"
 _NGINX = _PEERS / "nginx"
 _NGINX_PACKAGES = ("nginx", "libnginx-mod-nchan")
 _NODE_MODULES = (ROOT / ".venv" / "node" / "node_modules", _PEERS / "node" / "node_modules")
-_WS_VERSION = "8.23.0"
+_NODE_PACKAGES = ("ws@8.23.0", "tardis-dev@13.35.3")
 _HINT = "python -m benchmarks --install-peers"
 
 
@@ -32,14 +32,10 @@ def install_peers() -> list[str]:
         if line and not line.startswith("#"):
             _run([*pip, line], problems, line)
     if shutil.which("npm"):
-        place = ["--prefix", str(_PEERS / "node")]
-        _run(
-            ["npm", "install", "--silent", "--no-audit", "--no-fund", *place, f"ws@{_WS_VERSION}"],
-            problems,
-            "ws",
-        )
+        npm = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(_PEERS / "node")]
+        _run([*npm, *_NODE_PACKAGES], problems, " and ".join(_NODE_PACKAGES))
     else:
-        problems.append("ws: there is no npm here")
+        problems.append("ws and tardis-dev: there is no npm here")
     _unpack_nginx(problems)
     return problems
 
@@ -60,8 +56,8 @@ def peer_python(module: str) -> Path:
     raise BenchmarkError(f"not installed; {_HINT}")
 
 
-def node_with_ws() -> tuple[str, Path]:
-    """Return Node.js and the folder that has its `ws` package.
+def node_with(package: str) -> tuple[str, Path]:
+    """Return Node.js and the folder that has one of its packages.
 
     Raises:
         BenchmarkError: one of the two is missing.
@@ -71,9 +67,9 @@ def node_with_ws() -> tuple[str, Path]:
     if node is None:
         raise BenchmarkError("there is no Node.js here")
     for modules in _NODE_MODULES:
-        if (modules / "ws").is_dir():
+        if (modules / package).is_dir():
             return node, modules
-    raise BenchmarkError(f"its package `ws` is not installed; {_HINT}")
+    raise BenchmarkError(f"its package `{package}` is not installed; {_HINT}")
 
 
 def nginx_with_nchan() -> tuple[Path, Path]:

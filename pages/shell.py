@@ -14,6 +14,14 @@ from pages.style import head_html
 
 __all__ = ["Shell", "shell", "text"]
 
+# The session of an open page ends unnoticed: only when its socket connects anew is it refused, for ever.
+# Asked for again, the page leads to the login. This arrives by that socket, so there is one that was let in.
+_TO_THE_LOGIN = """
+window.socket.on("connect_error", (error) => {
+  if (error.description === 401) location.reload();
+});
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Shell:
@@ -46,6 +54,7 @@ def shell(services: PageServices, *, path: str, has_strip: bool = False) -> Iter
             ThemeToggle()
             if services.settings.access_token:
                 _logout_button()
+                ui.run_javascript(_TO_THE_LOGIN)
     strip = MarketStrip() if has_strip else None
     with ui.element("main") as main:
         yield Shell(badge, strip)

@@ -18,7 +18,7 @@ from livemarkets.access import Access
 from livemarkets.door import CONTENT_SECURITY_POLICY
 from pages.examples import examples
 from tests.pages.browser import browser, soon, tab
-from tests.running import Process, running_main, running_process
+from tests.running import Process, main_environment, running_main, running_process
 
 TOKEN = "open-Sesame_42?>+/~"
 PAGES = ("/", "/labs", "/labs?symbols=BTCUSDT", "/nowhere")
@@ -335,6 +335,30 @@ async def test_a_person_logs_in_watches_and_logs_out_in_a_real_browser(door: Doo
         await shown.page.wait_for_url("**/login")
         await shown.goto("/labs")
         assert "/login" in shown.page.url
+
+
+async def test_a_page_whose_session_ended_meanwhile_leads_to_the_login_and_back(chromium: str) -> None:
+    port, environment = main_environment(LIVE_ACCESS_TOKEN="old")
+    async with browser(chromium) as opened, await opened.new_context() as context:
+        page, login = await context.new_page(), f"http://127.0.0.1:{port}/login"
+
+        async def log_in(token: str) -> None:
+            await page.fill("#token", token)
+            await page.keyboard.press("Enter")
+            await page.wait_for_url("**/labs?**")
+            await page.wait_for_function("window.socket?.listeners('connect_error').length === 2")
+
+        async with running_process("main.py", environment=environment) as process:
+            await process.says("Live Markets is at")
+            await page.goto(f"{login}?next=/labs%3Fsymbols%3DETHBTC")
+            await log_in("old")
+        async with running_process(
+            "main.py", environment=environment | {"LIVE_ACCESS_TOKEN": "new"}
+        ) as process:
+            await process.says("Live Markets is at")
+            await page.wait_for_url(f"{login}?next=/labs*", timeout=20_000)
+            await log_in("new")
+            assert page.url.endswith("symbols=ETHBTC")
 
 
 @module_loop

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 
-from benchmarks.programs import Program, free_port
+from benchmarks.programs import ROOT, Program, free_port
 
 __all__ = ["HELLO", "PATH", "TRADE", "app_environment", "start_app", "subscription"]
 
@@ -38,11 +37,10 @@ def app_environment(port: int, venue_port: int, **settings: str) -> dict[str, st
     } | settings
 
 
-def start_app(venue_port: int, **settings: str) -> tuple[Program, int]:
-    """Start `main.py` and wait until it serves; return it and its port."""
+def start_app(venue_port: int, *, program: str = "main.py", **settings: str) -> tuple[Program, int]:
+    """Start the app, or a program that wraps it, and wait until it serves; return it and its port."""
     port = free_port()
-    main = Path(__file__).resolve().parent.parent / "main.py"
-    app = Program("the app", [sys.executable, main], app_environment(port, venue_port, **settings))
+    app = Program("the app", [sys.executable, ROOT / program], app_environment(port, venue_port, **settings))
     try:
         app.wait_for_port(port, 30.0)
     except BaseException:

@@ -85,7 +85,7 @@ def _one_client(options: Options, report: Report) -> None:
             venue.wait_for_port(venue_port)
             app, port = start_app(venue_port)
             with app:
-                for number in range(_rounds(options)):
+                for number in range(options.rounds):
                     options.say(f"pipeline: simulator, {rate:,} trades/s, round {number + 1}")
                     samples.append(_measure(app, port, 1, options, "ts"))
         _add(table, rate, samples)
@@ -98,7 +98,7 @@ def _one_client(options: Options, report: Report) -> None:
 def _many_clients(options: Options, report: Report) -> None:
     table = Table(f"{_CLIENTS} clients, fed by an exchange in C", list(_COLUMNS))
     samples: dict[int, list[_Sample]] = {rate: [] for rate in _RATES}
-    for number in range(_rounds(options)):
+    for number in range(options.rounds):
         for rate in _RATES:
             options.say(f"pipeline: {_CLIENTS} clients, {rate:,} trades/s, round {number + 1}")
             venue, venue_port = start_venue("--rate", str(rate))
@@ -119,10 +119,6 @@ def _many_clients(options: Options, report: Report) -> None:
         Goal("the same: p99 from socket to client, ms, quietest round", _quietest(busiest, "inside"), 3.0),
         Goal("the same: p99 end to end, ms, quietest round", _quietest(busiest, "whole"), 3.0),
     ]
-
-
-def _rounds(options: Options) -> int:
-    return min(options.rounds, 3)
 
 
 def _quietest(samples: Sequence[_Sample], part: str) -> float:

@@ -31,7 +31,7 @@ from livemarkets.simulator import SimulatedMarket, Simulator
 from livemarkets.stores import FeedStore, LatestPriceStore
 from livemarkets.subscriptions import SubscriptionManager
 from livemarkets.symbols import SymbolDirectory
-from livemarkets.ws_route import MarketsHub, RouteLimits
+from livemarkets.ws_route import MarketsHub, MarketsRoute, RouteLimits
 
 __all__ = ["Services", "Tuning", "build", "create_app"]
 
@@ -230,13 +230,13 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
     )
-    app.add_middleware(
+    if services.settings.stream_enabled:
+        app.add_middleware(MarketsRoute, hub=services.hub)
+    app.add_middleware(  # the last one is the first that a request meets
         Door,
         access=services.access,
         allowed_origins=services.settings.allowed_origins,
         note_refusal=services.hub.note_refusal,
     )
     app.include_router(http_router(services))
-    if services.settings.stream_enabled:
-        app.include_router(services.hub.router())
     return app

@@ -21,6 +21,7 @@ from livemarkets.delivery import Fanout
 from livemarkets.encoding import encode_gap, encode_trade
 from livemarkets.errors import ExchangeError
 from livemarkets.models import (
+    TRADES,
     ExchangeName,
     ExchangeState,
     ExchangeStatus,
@@ -119,6 +120,11 @@ class ExchangeFeed:
         return self._duplicates + sum(ledger.duplicates for ledger in self.ledgers.values())
 
     # wishes
+
+    def key(self, symbol: str) -> StreamKey:
+        """Return the key of a symbol's trades: the same object for all who want the stream."""
+        ledger = self.ledgers.get(symbol)
+        return StreamKey(self.exchange, TRADES, symbol) if ledger is None else ledger.key
 
     def handle_wanted(self, key: StreamKey, is_wanted: bool) -> None:
         """Follow the subscription manager: keep a stream, or let it and its data go."""

@@ -25,7 +25,7 @@ from livemarkets.errors import ClientMessageError
 from livemarkets.feed import Core, ExchangeFeed
 from livemarkets.limiting import TokenBucket
 from livemarkets.mailbox import CLOSE_TOO_SLOW, Mailbox
-from livemarkets.models import TRADES, StreamKey
+from livemarkets.models import StreamKey
 from livemarkets.protocol import (
     CLOSE_CODES,
     ListRequest,
@@ -191,7 +191,7 @@ class MarketsConnection:
         hub = self._hub
         feed = hub.feeds[request.exchange]
         results = [_verdict(feed, symbol) for symbol in request.symbols]
-        keys = [StreamKey(feed.exchange, TRADES, result["symbol"]) for result in results if result["ok"]]
+        keys = [feed.key(result["symbol"]) for result in results if result["ok"]]
         self._check_limit(keys, request)
         # The first wish of all changes the exchange's state, which is told at once: the reply goes first.
         held = dict.fromkeys([*self._streams.keys(), *keys])
@@ -212,8 +212,7 @@ class MarketsConnection:
             )
 
     def _unsubscribe(self, request: UnsubscribeRequest) -> None:
-        exchange = self._hub.feeds[request.exchange].exchange
-        self._streams.end(StreamKey(exchange, TRADES, symbol) for symbol in request.symbols)
+        self._streams.end(map(self._hub.feeds[request.exchange].key, request.symbols))
         results = [{"symbol": symbol, "ok": True} for symbol in request.symbols]
         self._post(encode_results("unsubscribed", request, results, self._streams.keys()))
 

@@ -12,8 +12,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from fastapi import APIRouter, WebSocket
+from fastapi import WebSocket
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from livemarkets.access import SUBPROTOCOL
 from livemarkets.delivery import Fanout
@@ -26,7 +27,9 @@ from livemarkets.sinks import open_sink
 from livemarkets.subscriptions import SubscriptionManager
 from livemarkets.ws_connection import SWEEP_SECONDS, MarketsConnection, RouteLimits
 
-__all__ = ["MarketsHub", "RouteLimits"]
+__all__ = ["PATH", "MarketsHub", "MarketsRoute", "RouteLimits"]
+
+PATH = "/ws/markets"
 
 
 class MarketsHub:
@@ -75,12 +78,6 @@ class MarketsHub:
         """Count a client that was put out because it took nothing."""
         self.closed_slow += 1
 
-    def router(self) -> APIRouter:
-        """Return the route, to be included in an app."""
-        router = APIRouter()
-        router.add_api_websocket_route("/ws/markets", self._endpoint)
-        return router
-
     def note_refusal(self) -> None:
         """Count a handshake that was refused, here or at the door."""
         self.refused += 1
@@ -93,7 +90,8 @@ class MarketsHub:
             for connection in list(self.connections):
                 connection.sweep(now)
 
-    async def _endpoint(self, websocket: WebSocket) -> None:
+    async def serve(self, websocket: WebSocket) -> None:
+        """Take a connection in, or refuse it. Returns when it has ended."""
         address = client_address(websocket)
         denial = self._denial(address)
         if denial is not None:
@@ -134,3 +132,22 @@ class MarketsHub:
         for connection in self.connections:
             if any(key.exchange == status.exchange for key in self.manager.subscriptions(connection)):
                 self.fanout.post(connection.mailbox, payload)
+
+
+class MarketsRoute:
+    """ASGI middleware that gives `/ws/markets` to its hub, and everything else to the app.
+
+    A route in the app's router would be wrapped by everything that is made for requests: twice the memory a
+    connection, and every message from a client would wake two dozen coroutines instead of ten.
+    """
+
+    def __init__(self, app: ASGIApp, hub: MarketsHub) -> None:
+        self._app = app
+        self._hub = hub
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] == "websocket" and scope["path"] == PATH:
+            await self._hub.serve(WebSocket(scope, receive, send))
+        else:
+            await self._app(scope, receive, send)

@@ -21,6 +21,9 @@ from typing import Any
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
+from websockets.protocol import State
+
+from livemarkets.strict_frames import StrictServerProtocol
 
 __all__ = ["EXTENSION", "FrameWriter", "PreframedProtocol"]
 
@@ -142,12 +145,19 @@ class PreframedProtocol(WebSocketsSansIOProtocol):
     _second = 0.0
     _frames_this_second = 0
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.conn = StrictServerProtocol(
+            extensions=self.conn.available_extensions, max_size=self.config.ws_max_size, logger=self.logger
+        )
+
     def handle_connect(self, event: Request) -> None:
         """Offer the writer to the endpoint, whose task exists now but has not begun."""
         super().handle_connect(event)
         scope = getattr(self, "scope", None)
         if scope is not None:
             self._writer = scope["extensions"][EXTENSION] = FrameWriter(self)
+            self.transport.pause_reading()  # no frame may be answered before the handshake is
 
     def data_received(self, data: bytes) -> None:
         """Read in slices, so that one peer's flood is noticed before it has cost much."""
@@ -179,16 +189,6 @@ class PreframedProtocol(WebSocketsSansIOProtocol):
             super().handle_cont(event)
         else:
             self._put_out(1009, f"more than {_FRAGMENTS} fragments")
-
-    def send_receive_event_to_app(self) -> None:
-        """Hand a whole message on; uvicorn would log a traceback for each that is no UTF-8."""
-        try:
-            if self.curr_msg_data_type == "text":
-                b"".join(self.frames).decode()
-        except UnicodeDecodeError:
-            self._put_out(1007, "invalid UTF-8")
-        else:
-            super().send_receive_event_to_app()
 
     def handle_ping(self) -> None:
         """Answer, or keep the latest answer for a peer that takes nothing at the moment (RFC 6455, 5.5.3)."""
@@ -250,6 +250,8 @@ class PreframedProtocol(WebSocketsSansIOProtocol):
         await super().send(message)
         if self.initial_response is not None and self.close_sent:
             self.handshake_complete = True  # by a refusal; uvicorn would log an error for each
+        elif message["type"] == "websocket.accept" and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def close_now(self, code: int, reason: str) -> None:
         """Send a close frame without waiting for room, and drop the connection if no answer comes."""
@@ -267,7 +269,7 @@ class PreframedProtocol(WebSocketsSansIOProtocol):
 
     def _put_out(self, code: int, reason: str) -> None:
         self._end_frames()
-        if not self.close_sent and not self.disconnected:
+        if self.conn.state is State.OPEN:  # not when a goodbye that came with it is answered already
             self.conn.send_close(code, reason)
         self._go_deaf(code, reason)
 

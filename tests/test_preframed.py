@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.frames import Frame, Opcode
 
 from livemarkets import preframed
 from livemarkets.mailbox import text_frame
@@ -188,3 +190,76 @@ async def test_a_refused_handshake_needs_no_writer() -> None:
     async with serving(refuse, lifespan="off") as (_, port):
         with pytest.raises(Exception, match="403"):
             await connect(f"ws://127.0.0.1:{port}/", proxy=None)
+
+
+HEAD = (
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+)
+
+
+def frame(opcode: Opcode, data: bytes = b"", *, fin: bool = True) -> bytes:
+    return Frame(opcode, data, fin).serialize(mask=True)
+
+
+@contextlib.asynccontextmanager
+async def raw_connection(endpoint: Any) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection whose handshake is asked for and not yet answered."""
+    async with serving(endpoint, lifespan="off") as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HEAD)
+        try:
+            async with asyncio.timeout(8):
+                yield reader, writer
+        finally:
+            writer.transport.abort()
+
+
+TEXT, PING, PONG = Opcode.TEXT, Opcode.PING, Opcode.PONG
+GOODBYE = frame(Opcode.CLOSE, (1000).to_bytes(2, "big"))
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        pytest.param(frame(TEXT, b"x", fin=False) + GOODBYE, 1000, id="goodbye between fragments"),
+        pytest.param(frame(TEXT, b"\xff") + GOODBYE, 1007, id="invalid UTF-8 and goodbye in one segment"),
+        pytest.param(frame(TEXT, b"x" * 5000 + b"\xe2") + GOODBYE, 1007, id="half a character at the end"),
+        pytest.param(frame(TEXT, b"\xff", fin=False), 1007, id="invalid UTF-8 of a message without end"),
+        pytest.param(frame(PONG) * 1100 + GOODBYE, 1000, id="flood and goodbye in one segment"),
+    ],
+)
+async def test_what_comes_together_with_a_goodbye_is_answered_with_one(
+    data: bytes, code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint = Endpoint()
+    async with raw_connection(endpoint) as (reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(data)
+        answer = await reader.read()
+        assert (answer[:1], answer[2:4]) == (b"\x88", code.to_bytes(2, "big"))
+        await eventually(lambda: endpoint.ended)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_frames_that_come_before_the_handshake_is_answered_are_read_after_it() -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def hesitant(scope: Any, receive: Callable[[], Awaitable[Any]], send: Any) -> None:
+        await receive()
+        asked.set()
+        await answer.wait()
+        await send({"type": "websocket.accept"})
+        message = await receive()
+        scope["extensions"][EXTENSION].write(text_frame(message["text"].encode()))
+        await receive()
+
+    async with raw_connection(hesitant) as (reader, writer):
+        await asked.wait()
+        writer.write(frame(PING, b"early") + frame(TEXT, b"hello"))
+        for _ in range(10):  # turns of the loop that we share with the server: it could have read them now
+            await asyncio.sleep(0)
+        answer.set()
+        assert (await reader.readline()).startswith(b"HTTP/1.1 101")
+        await reader.readuntil(b"\r\n\r\n")
+        assert await reader.readexactly(14) == b"\x8a\x05early\x81\x05hello"

@@ -4,11 +4,13 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip -qq --disable-pip-version-check
 WS_VERSION := 8.23.0
+KOSOKU_VERSION := 0.1.0
 
 # Copies of the lock files, made once their contents are installed, so an unchanged lock costs nothing.
 RUNTIME := $(VENV)/requirements.lock
 DEVELOPMENT := $(VENV)/requirements-dev.lock
 NODE_WS := $(VENV)/node/ws-$(WS_VERSION)
+KOSOKU := $(VENV)/kosoku-$(KOSOKU_VERSION)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -20,7 +22,7 @@ help:  ## show this list
 run: $(RUNTIME)  ## start the app on http://127.0.0.1:8080 (set-up included)
 	@exec $(PYTHON) main.py
 
-test: $(DEVELOPMENT) $(NODE_WS)  ## run all tests, in a real browser too; ARGS="-k name" chooses
+test: $(DEVELOPMENT) $(NODE_WS) $(KOSOKU)  ## run all tests, in a real browser too; ARGS="-k name" chooses
 	@sh tests/install_chromium.sh $(PYTHON)
 	$(PYTHON) -m pytest $(ARGS)
 
@@ -79,3 +81,8 @@ $(NODE_WS): | $(VENV)/pyvenv.cfg
 	  mkdir -p $(@D); echo "No Node.js here: its interoperability tests will be skipped"; \
 	fi
 	@touch $@
+
+# A runner of the Autobahn cases, for the test of conformance; where no wheel fits, that is skipped.
+$(KOSOKU): | $(VENV)/pyvenv.cfg
+	@if $(PIP) install --no-deps --only-binary :all: kosoku==$(KOSOKU_VERSION); then touch $@; \
+	  else echo "No kosoku here: the test of conformance will be skipped"; fi

@@ -51,7 +51,10 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self.send_400_response("Request too large.")
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the connection over."""
+        """Hand the connection over, if the request may ask for that (RFC 6455, 4.2.1)."""
+        if self.scope["http_version"] == "1.0":
+            self.send_400_response("A WebSocket needs HTTP/1.1.")
+            return
         self._stop_timer()
         super().handle_websocket_upgrade()
 

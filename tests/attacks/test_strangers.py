@@ -1,0 +1,97 @@
+"""Foreign origins and wrong tokens by the hundred, against the shipped application with an access token.
+
+What each single one is answered stands in `tests/test_door.py`; here they come as a flood, while a client
+with the token misses nothing and waits for nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import sys
+
+import pytest
+
+from tests.attacks.attacker import UPGRADE, head, peer
+from tests.attacks.target import Target
+
+TOKEN = "open-Sesame_42?>+/~"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+MARKETS, PAGES = "/ws/markets", "/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
+
+module_loop = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measured through /proc")
+
+
+def handshake(path: str, headers: dict[str, str]) -> bytes:
+    return head(UPGRADE | headers, f"GET {path} HTTP/1.1")
+
+
+async def statuses(target: Target, requests: list[bytes], address: str = "127.0.0.1") -> list[int]:
+    """What each of the requests is answered, each on a connection of its own, ten at a time."""
+    places = asyncio.Semaphore(10)
+
+    async def status(request: bytes) -> int:
+        async with places, peer(target.port, address=address) as attacker:
+            await attacker.send(request)
+            return await attacker.status()
+
+    return await asyncio.gather(*map(status, requests))
+
+
+def subprotocol(token: str) -> str:
+    return "bearer." + base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        (MARKETS, BEARER | {"Origin": "https://evil.example"}, 403),
+        (MARKETS, BEARER | {"Origin": "null"}, 403),
+        (PAGES, BEARER | {"Origin": "https://evil.example"}, 403),
+        (MARKETS, {}, 401),
+        (PAGES, {}, 401),
+        (MARKETS, {"Authorization": "Bearer wrong"}, 401),
+        (PAGES, {"Authorization": "Bearer wrong"}, 401),
+        (MARKETS, {"Sec-WebSocket-Protocol": f"livemarkets.v1, {subprotocol('wrong')}"}, 401),
+        (f"{MARKETS}?token={TOKEN}&access_token={TOKEN}", {}, 401),
+        (MARKETS, {"Cookie": f"livemarkets_session={TOKEN}; token={TOKEN}"}, 401),
+        (MARKETS, {"Sec-WebSocket-Protocol": subprotocol(TOKEN).removeprefix("bearer.")}, 401),
+        (MARKETS, {"X-Access-Token": TOKEN, "Proxy-Authorization": f"Bearer {TOKEN}"}, 401),
+        (MARKETS, {"Authorization": TOKEN}, 401),
+    ],
+    ids=[
+        "foreign origin",
+        "null origin",
+        "foreign origin, pages",
+        "no token",
+        "no token, pages",
+        "wrong token",
+        "wrong token, pages",
+        "wrong subprotocol",
+        "token in the address",
+        "token in a cookie",
+        "token in a bare subprotocol",
+        "token in another header",
+        "token without its scheme",
+    ],
+)
+@module_loop
+async def test_strangers_are_turned_away_before_the_upgrade(
+    target: Target, path: str, headers: dict[str, str], status: int
+) -> None:
+    assert await statuses(target, [handshake(path, headers)] * 200) == [status] * 200
+    assert await statuses(target, [handshake(MARKETS, BEARER)]) == [101], "the owner is let in beside them"
+
+
+@module_loop
+async def test_who_guesses_is_no_longer_listened_to(target: Target) -> None:
+    lines = len(target.process.lines)
+    guesses = [handshake(MARKETS, {"Authorization": f"Bearer guess{number}"}) for number in range(2_000)]
+    answers = await statuses(target, guesses, "127.0.0.5")
+    assert (answers.count(401), answers.count(429)) == (10, 1_990)
+    assert await statuses(target, [handshake(MARKETS, BEARER)], "127.0.0.5") == [429], "nor to the right one"
+    assert await statuses(target, [handshake(MARKETS, BEARER)], "127.0.0.6") == [101]
+    said = target.process.lines[lines:]
+    assert len(said) <= 3, "a line a minute"
+    assert not [line for line in said if "guess" in line]

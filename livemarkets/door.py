@@ -22,9 +22,9 @@ from livemarkets.access import BEARER_PREFIX, SESSION_COOKIE, Access, Verdict, a
 from livemarkets.limiting import TokenBuckets
 from livemarkets.origins import is_allowed_origin
 
-__all__ = ["CONTENT_SECURITY_POLICY", "Door", "PageLimits", "client_address"]
+__all__ = ["CONTENT_SECURITY_POLICY", "MARKETS_PATH", "Door", "PageLimits", "client_address"]
 
-_MARKETS = "/ws/markets"
+MARKETS_PATH = "/ws/markets"
 _OPEN = {"/healthz", "/login", "/logout"}
 _NO_PAGES = ("/api/", "/ws/", "/_nicegui", "/metrics", "/readyz", "/favicon")
 """Who asks here without the token is a program, or part of a page: it gets 401 and no login form."""
@@ -116,7 +116,7 @@ class Door:
                 offer for offer in scope.get("subprotocols", ()) if not offer.startswith(BEARER_PREFIX)
             ]
             if refusal is not None:
-                if scope["path"] == _MARKETS:
+                if scope["path"] == MARKETS_PATH:
                     self._note_refusal()
                 await WebSocket(scope, receive, send).send_denial_response(refusal)
                 return
@@ -173,7 +173,7 @@ class Door:
             return True
         if len(request.headers.getlist("origin")) > 1:
             return False
-        return is_allowed_origin(request.headers, self._allowed_origins if path == _MARKETS else ())
+        return is_allowed_origin(request.headers, self._allowed_origins if path == MARKETS_PATH else ())
 
     def _judge(self, tokens: Sequence[str], address: str) -> Response | None:
         verdict = self._access.judge(tokens[0], address) if len(tokens) == 1 else Verdict.WRONG

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from livemarkets.access import SUBPROTOCOL
 from livemarkets.delivery import Fanout
-from livemarkets.door import client_address
+from livemarkets.door import MARKETS_PATH, client_address
 from livemarkets.encoding import encode_status
 from livemarkets.feed import Core, ExchangeFeed
 from livemarkets.mailbox import Mailbox
@@ -27,9 +27,7 @@ from livemarkets.sinks import open_sink
 from livemarkets.subscriptions import SubscriptionManager
 from livemarkets.ws_connection import SWEEP_SECONDS, MarketsConnection, RouteLimits
 
-__all__ = ["PATH", "MarketsHub", "MarketsRoute", "RouteLimits"]
-
-PATH = "/ws/markets"
+__all__ = ["MarketsHub", "MarketsRoute", "RouteLimits"]
 
 
 class MarketsHub:
@@ -147,7 +145,7 @@ class MarketsRoute:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if scope["type"] == "websocket" and scope["path"] == PATH:
+        if scope["type"] == "websocket" and scope["path"] == MARKETS_PATH:
             await self._hub.serve(WebSocket(scope, receive, send))
         else:
             await self._app(scope, receive, send)

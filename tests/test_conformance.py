@@ -9,14 +9,12 @@ import asyncio
 import json
 import shutil
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from livemarkets.mailbox import text_frame
-from livemarkets.preframed import EXTENSION
+from tests.echo import echo
 from tests.running import serving
 
 LARGE = ("9.1.4", "9.1.5", "9.1.6", "9.2.4", "9.2.5", "9.2.6", "9.3.", "9.4.")
@@ -25,17 +23,6 @@ FAST = ("9.7.", "9.8.")
 """1,000 messages as fast as they are answered; we take 1,000 frames a second, which a slow machine keeps."""
 DEFLATE = ("12.", "13.")
 """Offers of permessage-deflate, which we decline."""
-
-
-async def echo(scope: Any, receive: Callable[[], Awaitable[Any]], send: Any) -> None:
-    writer = scope["extensions"][EXTENSION]
-    await receive()
-    await send({"type": "websocket.accept"})
-    while (message := await receive())["type"] == "websocket.receive":
-        if (text := message.get("text")) is not None:
-            writer.write(text_frame(text.encode()))
-        else:
-            writer.write(b"\x82" + text_frame(message["bytes"])[1:])
 
 
 async def verdicts(program: str, folder: Path) -> dict[str, dict[str, Any]]:

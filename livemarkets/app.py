@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
@@ -70,6 +71,7 @@ class Services:
             lambda callback: asyncio.get_running_loop().call_soon(callback),
             lambda seconds, callback: asyncio.get_running_loop().call_later(seconds, callback),
             clock,
+            os.write,
             encode_lagged,
         )
         self.feeds: dict[str, ExchangeFeed] = {}

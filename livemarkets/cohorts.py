@@ -6,23 +6,68 @@ line once a cohort, not once a reader, and what falls into one turn is joined on
 
 from __future__ import annotations
 
-from livemarkets.mailbox import Mailbox, send_to_all
+from collections.abc import Callable
+
+from livemarkets.mailbox import Mailbox
 from livemarkets.models import StreamKey
 
-__all__ = ["Cohorts"]
+__all__ = ["Cohorts", "Write"]
+
+Write = Callable[[int, bytes], int]
 
 
 class _Cohort:
     """Readers of the same streams, and what is in line for all of them."""
 
-    __slots__ = ("keys", "mailboxes", "pending", "taken")
+    __slots__ = ("direct", "flushes", "is_stale", "keys", "mailboxes", "others", "pending", "taken")
 
     def __init__(self, keys: frozenset[StreamKey]) -> None:
         self.keys = keys
         self.mailboxes: dict[Mailbox, None] = {}
+        self.direct: dict[int, Mailbox] = {}
+        """By file descriptor: readers whose connection takes bytes at once."""
+        self.others: list[Mailbox] = []
+        self.is_stale = False
+        """Whether `direct` and `others` are to be told apart anew."""
         self.pending: list[bytes] = []
         self.taken: dict[Mailbox, int] = {}
         """Readers with a line of their own in this turn, and how many of `pending` are no more for them."""
+        self.flushes = 0
+
+    def note_change(self) -> None:
+        """Look at every reader again before the next flush."""
+        self.is_stale = True
+
+    def flush(self, write: Write) -> None:
+        """Hand over what is in line, to most readers in the plainest of loops."""
+        pending, self.pending = self.pending, []
+        taken, self.taken = self.taken, {}
+        if self.is_stale:
+            self._sort()
+        direct, others = self.direct, self.others
+        if taken:
+            direct = {fd: mailbox for fd, mailbox in direct.items() if mailbox not in taken}
+            others = [mailbox for mailbox in others if mailbox not in taken]
+            for mailbox, count in taken.items():
+                mailbox.pending += pending[count:]
+                mailbox.flush()
+        frames = b"".join(pending) if len(pending) > 1 else pending[0]
+        self.flushes += 1
+        size = len(frames)
+        for fd in direct:  # nothing of a reader is touched but a number: what is not in the cache costs most
+            try:
+                sent = write(fd, frames)
+            except OSError:
+                sent = 0
+            if sent < size:
+                direct[fd].sink.write(frames[sent:])
+        for mailbox in others:
+            mailbox.send(frames)
+
+    def _sort(self) -> None:
+        self.is_stale = False
+        self.direct = {mailbox.sink.fd: mailbox for mailbox in self.mailboxes if mailbox.is_direct}
+        self.others = [mailbox for mailbox in self.mailboxes if not mailbox.is_direct]
 
 
 class Cohorts:
@@ -30,9 +75,14 @@ class Cohorts:
 
     A reader changes its cohort when the next frame comes, so one that subscribes two hundred streams in
     one message changes it once.
+
+    Args:
+        write: `os.write`: takes a file descriptor and bytes; returns how many it took, or raises `OSError`.
+
     """
 
-    def __init__(self) -> None:
+    def __init__(self, write: Write) -> None:
+        self._write = write
         self._keys: dict[Mailbox, set[StreamKey]] = {}
         self._counts: dict[StreamKey, int] = {}
         self._unsettled: dict[Mailbox, None] = {}
@@ -72,6 +122,11 @@ class Cohorts:
         """Count the readers of a stream."""
         return self._counts.get(key, 0)
 
+    def flushes(self, mailbox: Mailbox) -> int:
+        """Count what was handed over to the reader's cohort, since that was made."""
+        cohort = self._cohort_of.get(mailbox)
+        return 0 if cohort is None else cohort.flushes
+
     def put(self, key: StreamKey, frame: bytes) -> int:
         """Put a whole frame in line for the readers of the stream; return how many they are."""
         if self._unsettled:
@@ -98,7 +153,7 @@ class Cohorts:
         """Hand over what is in line: one write a reader."""
         dirty, self._dirty = self._dirty, []
         for cohort in dirty:
-            _flush(cohort)
+            cohort.flush(self._write)
         lines, self._lines = self._lines, []
         for mailbox in lines:
             mailbox.flush()
@@ -127,7 +182,10 @@ class Cohorts:
                 self._enter(keys, mailbox)
 
     def _leave(self, cohort: _Cohort, mailbox: Mailbox) -> None:
-        del self._cohort_of[mailbox], cohort.mailboxes[mailbox], cohort.taken[mailbox]
+        del self._cohort_of[mailbox], cohort.mailboxes[mailbox]
+        cohort.taken.pop(mailbox, None)
+        mailbox.sink.on_change = None
+        cohort.note_change()
         if cohort.mailboxes:
             return
         del self._by_keys[cohort.keys]
@@ -144,17 +202,8 @@ class Cohorts:
             for key in keys:
                 self._by_key.setdefault(key, {})[cohort] = None
         cohort.mailboxes[mailbox] = None
-        cohort.taken[mailbox] = len(cohort.pending)
+        mailbox.sink.on_change = cohort.note_change
+        cohort.note_change()
+        if cohort.pending or mailbox.pending:
+            cohort.taken[mailbox] = len(cohort.pending)
         self._cohort_of[mailbox] = cohort
-
-
-def _flush(cohort: _Cohort) -> None:
-    pending, cohort.pending = cohort.pending, []
-    taken, cohort.taken = cohort.taken, {}
-    mailboxes = list(cohort.mailboxes)  # a copy: a reader that falls behind leaves
-    if taken:
-        mailboxes = [mailbox for mailbox in mailboxes if mailbox not in taken]
-        for mailbox, count in taken.items():
-            mailbox.pending += pending[count:]
-            mailbox.flush()
-    send_to_all(mailboxes, b"".join(pending) if len(pending) > 1 else pending[0])

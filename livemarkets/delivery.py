@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from livemarkets.cohorts import Cohorts
+from livemarkets.cohorts import Cohorts, Write
 from livemarkets.conflation import Head, Lane, Skipped
 from livemarkets.mailbox import Mailbox, text_frame
 from livemarkets.models import StreamKey
@@ -27,6 +27,7 @@ class Fanout:
         call_soon: schedules a callable for the next turn of the event loop (`loop.call_soon`).
         call_later: schedules one in so many seconds (`loop.call_later`).
         clock: monotonic seconds.
+        write: see :class:`Cohorts`.
         encode_skipped: makes the message that tells a lagging reader what it was not sent.
 
     """
@@ -36,13 +37,14 @@ class Fanout:
         call_soon: Callable[[Callable[[], None]], object],
         call_later: Callable[[float, Callable[[], None]], object],
         clock: Callable[[], float],
+        write: Write,
         encode_skipped: Callable[[StreamKey, Skipped], bytes],
     ) -> None:
         self._call_soon = call_soon
         self._call_later = call_later
         self._clock = clock
         self._encode_skipped = encode_skipped
-        self._cohorts = Cohorts()
+        self._cohorts = Cohorts(write)
         self._lanes: dict[StreamKey, dict[Mailbox, Lane]] = {}
         self._heads: dict[StreamKey, Head] = {}
         self._idle: dict[StreamKey, dict[Mailbox, Lane]] = {}  # of readers who asked for the latest only
@@ -101,6 +103,10 @@ class Fanout:
     def readers(self, key: StreamKey) -> int:
         """Count the mailboxes that get the stream."""
         return self._cohorts.readers(key) + len(self._lanes.get(key, ()))
+
+    def activity(self, mailbox: Mailbox) -> int:
+        """Return a number that changes whenever something is sent: how a heartbeat knows that nothing was."""
+        return mailbox.written + self._cohorts.flushes(mailbox)
 
     def publish(self, key: StreamKey, payload: bytes, trade_id: int) -> None:
         """Give one trade to every reader of the stream."""

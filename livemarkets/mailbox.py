@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ["CLOSE_TOO_SLOW", "Mailbox", "Sink", "send_to_all", "text_frame"]
+__all__ = ["CLOSE_TOO_SLOW", "Mailbox", "Sink", "text_frame"]
 
 CLOSE_TOO_SLOW = 1013
 _TEXT = 0x81  # FIN and opcode 1 (RFC 6455, 5.2); RSV1 = 0 says "not compressed", whatever was negotiated
@@ -29,9 +29,12 @@ class Sink(Protocol):
     is_paused: bool
     """Whether what is written now would only pile up in the transport."""
 
-    try_write: Callable[[bytes], int] | None
-    """Hands bytes to the operating system and returns how many it took, or raises `OSError`; what it did not
-    take goes to :meth:`write`. `None` while that is not possible. Spares :func:`send_to_all` two calls."""
+    fd: int
+    """The file descriptor that frames may be written to as they are; what it does not take goes to
+    :meth:`write`. -1 while that is not possible."""
+
+    on_change: Callable[[], None] | None
+    """Called whenever :attr:`fd` has changed."""
 
     def write(self, frames: bytes) -> None:
         """Send one or more whole frames. Never blocks, never raises."""
@@ -78,12 +81,17 @@ class Mailbox:
         """Set while nothing waits that the connection has not taken: time to add more."""
         self.room.set()
         self.written = 0
-        """Flushes so far: how a heartbeat knows that nothing else was sent."""
+        """How often something was handed to the connection, beside what went to its `fd`."""
         self.moved_at = clock()
         """When the connection last took something."""
         self.on_overflow: Callable[[Mailbox], None] | None = None
         self.on_caught_up: Callable[[Mailbox], None] | None = None
         self._clock = clock
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether frames may be written to the sink's `fd`. Changes are told by its `on_change`."""
+        return self.sink.fd >= 0 and not self.backlog and not self.is_closed
 
     def flush(self) -> None:
         """Send the frames of this turn that wait for this reader alone."""
@@ -123,6 +131,8 @@ class Mailbox:
     def close(self) -> None:
         """Drop everything; nothing is written any more. Idempotent."""
         self.is_closed = True
+        if self.sink.on_change is not None:
+            self.sink.on_change()
         self.room.set()
         self.backlog.clear()
         self.backlog_bytes = 0
@@ -143,21 +153,3 @@ class Mailbox:
             self.end(CLOSE_TOO_SLOW, "too slow: reconnect later")
         elif self.backlog_bytes > self.limit_bytes and self.on_overflow is not None:
             self.on_overflow(self)
-
-
-def send_to_all(mailboxes: Iterable[Mailbox], frames: bytes) -> None:
-    """Do :meth:`Mailbox.send` for each. The hot path, and the reason for what is written out here."""
-    size = len(frames)
-    for mailbox in mailboxes:
-        sink = mailbox.sink
-        try_write = sink.try_write
-        if try_write is None or mailbox.backlog or mailbox.is_closed:
-            mailbox.send(frames)
-            continue
-        mailbox.written += 1
-        try:
-            taken = try_write(frames)
-        except OSError:
-            taken = 0
-        if taken < size:
-            sink.write(frames[taken:])

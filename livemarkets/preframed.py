@@ -15,7 +15,6 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -49,22 +48,24 @@ _QUIET_SECONDS = 0.1
 class FrameWriter:
     """Raw access to one WebSocket's transport, for whole server frames."""
 
-    __slots__ = ("_direct", "_protocol", "_transport", "is_open", "is_paused", "on_resume", "try_write")
+    __slots__ = ("_fd", "_protocol", "_transport", "fd", "is_open", "is_paused", "on_change", "on_resume")
 
     def __init__(self, protocol: PreframedProtocol) -> None:
         self._protocol = protocol
         self._transport = protocol.transport
         _limit_unsent(protocol.transport)
-        self._direct = _direct_write(protocol.transport)
-        self.try_write = self._direct
-        """Hands bytes to the socket and returns how many it took; `None` while they have to queue."""
+        self._fd = _plain_socket(protocol.transport)
+        self.fd = self._fd
+        """Where whole frames may be written to directly; -1 while they have to queue, and under TLS."""
         self.is_open = True
         """False as soon as either side said goodbye: no data frame may follow a close frame."""
         self.is_paused = False
         """Whether the transport holds anything (under TLS: much) that the peer has not taken."""
+        self.on_change: Callable[[], None] | None = None
+        """Called whenever :attr:`fd` has changed."""
         self.on_resume: Callable[[], None] | None = None
         # asyncio's TLS transport is paused for ever with a limit of 0, since even nothing reaches it.
-        protocol.transport.set_write_buffer_limits(high=_TLS_BUFFER_BYTES if self._direct is None else 0)
+        protocol.transport.set_write_buffer_limits(high=_TLS_BUFFER_BYTES if self._fd < 0 else 0)
 
     def write(self, frames: bytes) -> None:
         """Send whole frames; nothing once the connection is ending.
@@ -74,11 +75,11 @@ class FrameWriter:
         """
         if not self.is_open:
             return
-        if self.try_write is None:
+        if self.fd < 0:
             self._transport.write(frames)
             return
         try:
-            written = self.try_write(frames)
+            written = os.write(self.fd, frames)
         except BlockingIOError:
             written = 0
         except OSError:  # the peer is gone; the transport finds out by itself and says so
@@ -91,17 +92,22 @@ class FrameWriter:
     def pause(self) -> None:
         """The transport holds something: whatever follows has to queue behind it."""
         self.is_paused = True
-        self.try_write = None
+        self._set_fd(-1)
 
     def resume(self) -> None:
         """The transport is empty."""
         self.is_paused = False
-        self.try_write = self._direct if self.is_open else None
+        self._set_fd(self._fd if self.is_open else -1)
 
     def end(self) -> None:
         """Write nothing any more."""
         self.is_open = False
-        self.try_write = None
+        self._set_fd(-1)
+
+    def _set_fd(self, fd: int) -> None:
+        self.fd = fd
+        if self.on_change is not None:
+            self.on_change()
 
     def limit_messages(self, fatal_bytes: int) -> None:
         """Close with 1009, unread, on a message larger than this."""
@@ -113,12 +119,12 @@ class FrameWriter:
             self._protocol.close_now(code, reason)
 
 
-def _direct_write(transport: asyncio.Transport) -> Callable[[bytes], int] | None:
-    """Return what writes to the transport's socket; `None` where something stands in between (TLS)."""
+def _plain_socket(transport: asyncio.Transport) -> int:
+    """The socket to write to directly; -1 where something stands in between (TLS), or there is none."""
     socket_ = transport.get_extra_info("socket")
     if socket_ is None or transport.get_extra_info("sslcontext") is not None:
-        return None
-    return partial(os.write, socket_.fileno())
+        return -1
+    return int(socket_.fileno())
 
 
 def _limit_unsent(transport: asyncio.Transport) -> None:

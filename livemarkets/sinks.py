@@ -29,7 +29,7 @@ async def open_sink(websocket: WebSocket) -> AsyncIterator[FrameWriter | SendTex
         try:
             yield writer
         finally:
-            writer.on_resume = None
+            writer.on_resume = writer.on_change = None
         return
     patience = asyncio.timeout(None)
     sink = SendTextSink(websocket, patience)
@@ -58,7 +58,8 @@ class SendTextSink:
 
     def __init__(self, websocket: WebSocket, patience: asyncio.Timeout) -> None:
         self.is_paused = False
-        self.try_write: Callable[[bytes], int] | None = None
+        self.fd = -1
+        self.on_change: Callable[[], None] | None = None
         self.on_resume: Callable[[], None] | None = None
         self._websocket = websocket
         self._patience = patience

@@ -93,7 +93,7 @@ class MarketsConnection:
         )
         self._streams = ClientStreams(self, mailbox, hub.manager, hub.core)
         self._ignored = 0
-        self._written = 0
+        self._activity = 0
         self._quiet_since = hub.clock()
 
     async def serve(self, websocket: WebSocket) -> None:
@@ -113,8 +113,9 @@ class MarketsConnection:
         if self.mailbox.is_stuck(now, self._hub.limits.stuck_seconds):
             self._hub.note_too_slow()
             self.mailbox.end(CLOSE_TOO_SLOW, CLOSE_CODES[CLOSE_TOO_SLOW])
-        if self.mailbox.written != self._written:
-            self._written, self._quiet_since = self.mailbox.written, now
+        activity = self._hub.fanout.activity(self.mailbox)
+        if activity != self._activity:
+            self._activity, self._quiet_since = activity, now
         elif now - self._quiet_since >= self._hub.limits.heartbeat_seconds - SWEEP_SECONDS / 2:
             self._post(encode_heartbeat(self._hub.now_ms()))
 

@@ -1,6 +1,7 @@
 """Cohorts: whoever comes and goes, every reader gets what it subscribed, in order, once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain, repeat
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -14,31 +15,49 @@ KEYS = [StreamKey("simulator", TRADES, symbol) for symbol in ("BTCUSDT", "ETHUSD
 READERS = 3
 
 
-class Listing:
-    """A sink that takes everything, by the short cut or by the usual way."""
+class Peer:
+    """A reader's connection, and the kernel behind it, which takes what it likes."""
 
-    is_paused = False
-
-    def __init__(self, is_direct: bool) -> None:
+    def __init__(self, fd: int, moods: Iterator[int]) -> None:
+        self.fd = self._fd = fd
+        self.on_change: Callable[[], None] | None = None
+        self.is_paused = False
         self.taken = b""
-        self.try_write: Callable[[bytes], int] | None = self._take_some if is_direct else None
+        self._buffer = b""
+        self._moods = moods
 
-    def _take_some(self, frames: bytes) -> int:
-        if len(self.taken) % 7 == 3:
+    def take_some(self, frames: bytes) -> int:
+        """Be `os.write`: take everything, a part or nothing."""
+        assert self.fd >= 0, "written to behind the transport's back"
+        mood = next(self._moods)
+        if mood == 0:
             raise BlockingIOError
-        size = len(frames) - len(self.taken) % 3
+        size = len(frames) if mood < 3 else mood % (len(frames) + 1)
         self.taken += frames[:size]
         return size
 
     def write(self, frames: bytes) -> None:
-        self.taken += frames
+        """Take everything, for a transport may; the next has to wait until it was sent."""
+        assert not self.is_paused
+        self._buffer += frames
+        self._set(is_paused=self._fd >= 0)
+
+    def drain(self) -> None:
+        """Send what the transport holds."""
+        self.taken, self._buffer = self.taken + self._buffer, b""
+        self._set(is_paused=False)
 
     def close(self, code: int, reason: str) -> None:
         raise AssertionError("nobody is too slow here")
 
+    def _set(self, is_paused: bool) -> None:
+        self.is_paused, self.fd = is_paused, -1 if is_paused else self._fd
+        if self.on_change is not None:
+            self.on_change()
+
 
 def step() -> st.SearchStrategy[tuple[str, int, int]]:
-    action = st.sampled_from(["join", "join", "leave", "publish", "publish", "publish", "post", "turn"])
+    action = st.sampled_from(["join", "join", "leave", *["publish"] * 3, "post", "turn", "turn", "drain"])
     return st.tuples(action, st.integers(0, READERS - 1), st.integers(0, len(KEYS) - 1))
 
 
@@ -53,16 +72,17 @@ ENTERED = [
 ]
 
 
-@example(ENTERED)
-@given(st.lists(step(), max_size=60))
+@example(ENTERED, [])
+@given(st.lists(step(), max_size=60), st.lists(st.integers(0, 40)))
 @settings(max_examples=300)
 def test_every_reader_gets_what_it_subscribed_in_order_whoever_comes_and_goes(
-    steps: list[tuple[str, int, int]],
+    steps: list[tuple[str, int, int]], moods: list[int]
 ) -> None:
     turns: list[Callable[[], None]] = []
-    fanout = Fanout(turns.append, lambda seconds, callback: None, lambda: 0.0, no_skips)
-    sinks = [Listing(is_direct=number % 2 == 0) for number in range(READERS)]
-    boxes = [Mailbox(sink, limit_bytes=10**6, clock=lambda: 0.0) for sink in sinks]
+    # The last one has no descriptor, as under TLS.
+    peers = [Peer(fd, chain(moods, repeat(1))) for fd in (*range(READERS - 1), -1)]
+    fanout = make_fanout(turns, peers)
+    boxes = [Mailbox(peer, limit_bytes=10**6, clock=lambda: 0.0) for peer in peers]
     expected = [b""] * READERS
     wanted: list[set[StreamKey]] = [set() for _ in range(READERS)]
     for number, (action, reader, at) in enumerate(steps):
@@ -81,18 +101,27 @@ def test_every_reader_gets_what_it_subscribed_in_order_whoever_comes_and_goes(
         elif action == "post":
             fanout.post(boxes[reader], payload)
             expected[reader] += text_frame(payload)
+        elif action == "drain":
+            peers[reader].drain()
+            boxes[reader].resume()
         else:
             take(turns)
         assert fanout.readers(key) == sum(key in keys for keys in wanted)
     take(turns)
-    assert [sink.taken for sink in sinks] == expected
+    for peer, box in zip(peers, boxes, strict=True):
+        while peer.is_paused or box.backlog:
+            peer.drain()
+            box.resume()
+        peer.drain()
+    assert [peer.taken for peer in peers] == expected
 
 
 def test_nothing_is_kept_of_readers_that_are_gone() -> None:
     turns: list[Callable[[], None]] = []
-    fanout = Fanout(turns.append, lambda seconds, callback: None, lambda: 0.0, no_skips)
+    peer = Peer(0, repeat(1))
+    fanout = make_fanout(turns, [peer])
     for _ in range(2):
-        box = Mailbox(Listing(is_direct=True), limit_bytes=10**6, clock=lambda: 0.0)
+        box = Mailbox(peer, limit_bytes=10**6, clock=lambda: 0.0)
         for key in KEYS:
             fanout.join(key, box)
             fanout.publish(key, b"trade", 1)
@@ -100,7 +129,36 @@ def test_nothing_is_kept_of_readers_that_are_gone() -> None:
             fanout.leave(key, box)
         take(turns)
         fanout.publish(KEYS[0], b"nobody's", 2)
-    assert not any(vars(fanout._cohorts).values())
+    assert peer.on_change is None
+    books = [book for book in vars(fanout._cohorts).values() if not callable(book)]
+    assert books
+    assert not any(books)
+
+
+def test_a_closed_reader_is_not_written_to_any_more() -> None:
+    turns: list[Callable[[], None]] = []
+    peers = [Peer(fd, repeat(1)) for fd in range(2)]
+    fanout = make_fanout(turns, peers)
+    boxes = [Mailbox(peer, limit_bytes=10**6, clock=lambda: 0.0) for peer in peers]
+    for box in boxes:
+        fanout.join(KEYS[0], box)
+    fanout.publish(KEYS[0], b"1", 1)
+    take(turns)
+    assert [peer.taken for peer in peers] == [text_frame(b"1")] * 2
+    activity = fanout.activity(boxes[1])
+    fanout.publish(KEYS[0], b"2", 2)
+    boxes[0].close()
+    take(turns)
+    assert peers[0].taken == text_frame(b"1")
+    assert peers[1].taken == text_frame(b"1") + text_frame(b"2")
+    assert fanout.activity(boxes[1]) != activity
+
+
+def make_fanout(turns: list[Callable[[], None]], peers: list[Peer]) -> Fanout:
+    def write(fd: int, frames: bytes) -> int:
+        return peers[fd].take_some(frames)
+
+    return Fanout(turns.append, lambda seconds, callback: None, lambda: 0.0, write, no_skips)
 
 
 def take(turns: list[Callable[[], None]]) -> None:

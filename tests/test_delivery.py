@@ -1,5 +1,6 @@
 """Mailboxes and the fan-out, with a sink that writes down what it is given."""
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -19,7 +20,8 @@ from tests.ticks import BTC, ETH, ManualClock
 class RecordingSink:
     def __init__(self) -> None:
         self.is_paused = False
-        self.try_write: Callable[[bytes], int] | None = None
+        self.fd = -1
+        self.on_change: Callable[[], None] | None = None
         self.writes: list[bytes] = []
         self.closes: list[int] = []
 
@@ -45,7 +47,7 @@ class Turns:
         self.clock = ManualClock()
 
     def fanout(self) -> Fanout:
-        return Fanout(self, self.call_later, self.clock, describe)
+        return Fanout(self, self.call_later, self.clock, os.write, describe)
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> None:
         self.later.append((self.clock.now + seconds, callback))

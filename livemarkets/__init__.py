@@ -23,7 +23,8 @@ A module imports only from those above it in this list (`make check` holds us to
     watch           notices streams that are mute though they should not be
     feed            joins client, ledger, stores and delivery; owns the tasks
     strict_frames   what RFC 6455 asks about arriving frames beyond what `websockets` does
-    preframed       a WebSocket server protocol that writes frames made elsewhere
+    frame_writer    whole frames straight to a WebSocket's socket
+    preframed       a WebSocket server protocol that offers such a writer
     strict_http     an HTTP server protocol that neither waits for ever nor reads without end
     sinks           how a connection is written to
     origins         which browser pages may open one

@@ -11,10 +11,6 @@ version for that reason, and the route falls back to `send_text` where the exten
 
 from __future__ import annotations
 
-import asyncio
-import os
-import socket
-from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -22,18 +18,14 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from livemarkets.frame_writer import EXTENSION, FrameWriter
 from livemarkets.strict_frames import StrictServerProtocol
 
-__all__ = ["EXTENSION", "FrameWriter", "PreframedProtocol"]
+__all__ = ["PreframedProtocol"]
 
-EXTENSION = "livemarkets.frames"
 _CLOSE_SECONDS = 5.0
 """How long a peer may take over its part of a goodbye: one that takes no more bytes would take for ever."""
 _SHUTDOWN_SECONDS = 1.0
-_TLS_BUFFER_BYTES = 65_536
-_UNSENT_BYTES = 131_072
-"""So much may wait in the kernel without being on its way; what is on its way is not bounded by this."""
-_TCP = (socket.AF_INET, socket.AF_INET6)
 _SLICE_BYTES = 4096
 """So much is parsed before it is looked at whether the peer overdoes it."""
 _FRAMES_PER_SECOND = 1000
@@ -43,99 +35,6 @@ _FRAGMENTS = 1024
 _LINGER_SECONDS = 1.0
 _QUIET_SECONDS = 0.1
 """What a peer still sends is thrown away until it is quiet: unread, it would destroy our goodbye."""
-
-
-class FrameWriter:
-    """Raw access to one WebSocket's transport, for whole server frames."""
-
-    __slots__ = ("_fd", "_protocol", "_transport", "fd", "is_open", "is_paused", "on_change", "on_resume")
-
-    def __init__(self, protocol: PreframedProtocol) -> None:
-        self._protocol = protocol
-        self._transport = protocol.transport
-        _limit_unsent(protocol.transport)
-        self._fd = _plain_socket(protocol.transport)
-        self.fd = self._fd
-        """Where whole frames may be written to directly; -1 while they have to queue, and under TLS."""
-        self.is_open = True
-        """False as soon as either side said goodbye: no data frame may follow a close frame."""
-        self.is_paused = False
-        """Whether the transport holds anything (under TLS: much) that the peer has not taken."""
-        self.on_change: Callable[[], None] | None = None
-        """Called whenever :attr:`fd` has changed."""
-        self.on_resume: Callable[[], None] | None = None
-        # asyncio's TLS transport is paused for ever with a limit of 0, since even nothing reaches it.
-        protocol.transport.set_write_buffer_limits(high=_TLS_BUFFER_BYTES if self._fd < 0 else 0)
-
-    def write(self, frames: bytes) -> None:
-        """Send whole frames; nothing once the connection is ending.
-
-        Straight to the socket where nothing is in the way: a third cheaper than the transport's own
-        write. What the socket does not take, and everything under TLS, goes through the transport.
-        """
-        if not self.is_open:
-            return
-        if self.fd < 0:
-            self._transport.write(frames)
-            return
-        try:
-            written = os.write(self.fd, frames)
-        except BlockingIOError:
-            written = 0
-        except OSError:  # the peer is gone; the transport finds out by itself and says so
-            self.end()
-            self._transport.abort()
-            return
-        if written < len(frames):
-            self._transport.write(memoryview(frames)[written:] if written else frames)
-
-    def pause(self) -> None:
-        """The transport holds something: whatever follows has to queue behind it."""
-        self.is_paused = True
-        self._set_fd(-1)
-
-    def resume(self) -> None:
-        """The transport is empty."""
-        self.is_paused = False
-        self._set_fd(self._fd if self.is_open else -1)
-
-    def end(self) -> None:
-        """Write nothing any more."""
-        self.is_open = False
-        self._set_fd(-1)
-
-    def _set_fd(self, fd: int) -> None:
-        self.fd = fd
-        if self.on_change is not None:
-            self.on_change()
-
-    def limit_messages(self, fatal_bytes: int) -> None:
-        """Close with 1009, unread, on a message larger than this."""
-        self._protocol.conn.max_message_size = fatal_bytes
-
-    def close(self, code: int, reason: str) -> None:
-        """Say goodbye and end the connection, also when the peer takes nothing any more."""
-        if self.is_open:
-            self._protocol.close_now(code, reason)
-
-
-def _plain_socket(transport: asyncio.Transport) -> int:
-    """The socket to write to directly; -1 where something stands in between (TLS), or there is none."""
-    socket_ = transport.get_extra_info("socket")
-    if socket_ is None or transport.get_extra_info("sslcontext") is not None:
-        return -1
-    return int(socket_.fileno())
-
-
-def _limit_unsent(transport: asyncio.Transport) -> None:
-    """Have the kernel take less from us for a peer that reads nothing.
-
-    Else it takes up to 4 MB for each, and a few hundred of those bring the machine's TCP memory under
-    pressure, which slows every connection.
-    """
-    socket_ = transport.get_extra_info("socket")
-    if hasattr(socket, "TCP_NOTSENT_LOWAT") and socket_ is not None and socket_.family in _TCP:
-        socket_.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
 
 
 class PreframedProtocol(WebSocketsSansIOProtocol):
@@ -162,7 +61,7 @@ class PreframedProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         scope = getattr(self, "scope", None)
         if scope is not None:
-            self._writer = scope["extensions"][EXTENSION] = FrameWriter(self)
+            self._writer = scope["extensions"][EXTENSION] = FrameWriter(self.transport, self)
             self.transport.pause_reading()  # no frame may be answered before the handshake is
 
     def data_received(self, data: bytes) -> None:
@@ -258,6 +157,10 @@ class PreframedProtocol(WebSocketsSansIOProtocol):
             self.handshake_complete = True  # by a refusal; uvicorn would log an error for each
         elif message["type"] == "websocket.accept" and not self.transport.is_closing():
             self.transport.resume_reading()
+
+    def limit_messages(self, fatal_bytes: int) -> None:
+        """Close with 1009, unread, on a message larger than this."""
+        self.conn.max_message_size = fatal_bytes
 
     def close_now(self, code: int, reason: str) -> None:
         """Send a close frame without waiting for room, and drop the connection if no answer comes."""

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from livemarkets.preframed import EXTENSION, FrameWriter
+from livemarkets.frame_writer import EXTENSION, FrameWriter
 
 __all__ = ["SendTextSink", "open_sink", "split_frames"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from livemarkets.frame_writer import EXTENSION
 from livemarkets.mailbox import text_frame
-from livemarkets.preframed import EXTENSION
 
 
 async def echo(scope: Any, receive: Callable[[], Awaitable[Any]], send: Any) -> None:

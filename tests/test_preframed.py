@@ -17,8 +17,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.frames import Frame, Opcode
 
 from livemarkets import preframed
+from livemarkets.frame_writer import EXTENSION, FrameWriter
 from livemarkets.mailbox import text_frame
-from livemarkets.preframed import EXTENSION, FrameWriter
 from tests.helpers import eventually
 from tests.markets_client import open_client
 from tests.running import serving

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.websockets import WebSocketDisconnect
 
+from livemarkets.frame_writer import FrameWriter
 from livemarkets.mailbox import Mailbox, text_frame
-from livemarkets.preframed import FrameWriter, PreframedProtocol
+from livemarkets.preframed import PreframedProtocol
 from livemarkets.sinks import SendTextSink, open_sink, split_frames
 from tests.helpers import eventually
 from tests.markets_client import MarketsClient, open_client

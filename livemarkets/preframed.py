@@ -139,6 +139,13 @@ class PreframedProtocol(WebSocketsSansIOProtocol):
 
     def shutdown(self) -> None:
         """The server ends."""
+        is_over = self.handshake_complete and self.conn.state is not State.OPEN
+        if is_over and not self.close_sent:
+            # The peer's goodbye is answered, but it has not taken the answer. There is nothing to add, and
+            # the error that uvicorn would run into would keep it from telling anybody else.
+            self.stop_keepalive()
+            self.loop.call_later(_SHUTDOWN_SECONDS, self.transport.abort)
+            return
         self._end_frames(_SHUTDOWN_SECONDS)
         super().shutdown()
 

@@ -182,6 +182,19 @@ async def test_a_shutdown_does_not_wait_for_a_peer_that_takes_nothing() -> None:
         assert time.monotonic() - began < 2
 
 
+async def test_a_shutdown_is_not_upset_by_a_peer_that_said_goodbye_and_takes_no_answer() -> None:
+    async with connected(frozen=True) as (endpoint, client):
+        await stuff(endpoint.writer)
+        client.protocol.send_close(1000)
+        client.transport.write(b"".join(client.protocol.data_to_send()))
+        await eventually(lambda: endpoint.ended == [1000])
+        assert endpoint.server.server_state.connections
+        endpoint.server.should_exit = True
+        began = time.monotonic()
+        await eventually(lambda: not endpoint.server.server_state.connections)
+        assert time.monotonic() - began < 2
+
+
 async def test_a_refused_handshake_needs_no_writer() -> None:
     async def refuse(scope: Any, receive: Callable[[], Awaitable[Any]], send: Any) -> None:
         await receive()

@@ -38,6 +38,10 @@ class _Cohort:
         """Look at every reader again before the next flush."""
         self.is_stale = True
 
+    def let_go(self) -> None:
+        """Hold on to nobody who may have left. A flush that is going on keeps what it has in hand."""
+        self.is_stale, self.direct, self.others = True, {}, []
+
     def flush(self, write: Write) -> None:
         """Hand over what is in line, to most readers in the plainest of loops."""
         pending, self.pending = self.pending, []
@@ -46,7 +50,8 @@ class _Cohort:
             self._sort()
         direct, others = self.direct, self.others
         if taken:
-            direct = {fd: mailbox for fd, mailbox in direct.items() if mailbox not in taken}
+            apart = {mailbox.sink.fd for mailbox in taken}
+            direct = {fd: mailbox for fd, mailbox in direct.items() if fd not in apart}
             others = [mailbox for mailbox in others if mailbox not in taken]
             for mailbox, count in taken.items():
                 mailbox.pending += pending[count:]
@@ -65,9 +70,12 @@ class _Cohort:
             mailbox.send(frames)
 
     def _sort(self) -> None:
-        self.is_stale = False
-        self.direct = {mailbox.sink.fd: mailbox for mailbox in self.mailboxes if mailbox.is_direct}
-        self.others = [mailbox for mailbox in self.mailboxes if not mailbox.is_direct]
+        self.is_stale, self.direct, self.others = False, {}, []
+        for mailbox in self.mailboxes:
+            if mailbox.is_direct:
+                self.direct[mailbox.sink.fd] = mailbox
+            else:
+                self.others.append(mailbox)
 
 
 class Cohorts:
@@ -149,14 +157,21 @@ class Cohorts:
             self._lines.append(mailbox)
         mailbox.pending.append(frame)
 
+    @property
+    def has_something(self) -> bool:
+        """Whether anything is in line."""
+        return bool(self._dirty or self._lines)
+
     def flush(self) -> None:
         """Hand over what is in line: one write a reader."""
-        dirty, self._dirty = self._dirty, []
-        for cohort in dirty:
-            cohort.flush(self._write)
-        lines, self._lines = self._lines, []
-        for mailbox in lines:
+        while self._dirty:  # one by one: whatever happens at one, the others stay in line
+            self._dirty.pop().flush(self._write)
+        while self._lines:
+            mailbox = self._lines.pop()
             mailbox.flush()
+            cohort = self._cohort_of.get(mailbox)
+            if cohort is not None and not cohort.pending:
+                cohort.taken.pop(mailbox, None)
 
     def _part(self, cohort: _Cohort, mailbox: Mailbox) -> None:
         """Put the reader's share into a line of its own: what follows there is not for the others."""
@@ -185,7 +200,8 @@ class Cohorts:
         del self._cohort_of[mailbox], cohort.mailboxes[mailbox]
         cohort.taken.pop(mailbox, None)
         mailbox.sink.on_change = None
-        cohort.note_change()
+        mailbox.written += cohort.flushes
+        cohort.let_go()
         if cohort.mailboxes:
             return
         del self._by_keys[cohort.keys]
@@ -203,6 +219,7 @@ class Cohorts:
                 self._by_key.setdefault(key, {})[cohort] = None
         cohort.mailboxes[mailbox] = None
         mailbox.sink.on_change = cohort.note_change
+        mailbox.written -= cohort.flushes  # so that their sum does not jump
         cohort.note_change()
         if cohort.pending or mailbox.pending:
             cohort.taken[mailbox] = len(cohort.pending)

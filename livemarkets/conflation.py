@@ -64,7 +64,6 @@ class Lane:
         "_settled",
         "due_at",
         "interval_seconds",
-        "is_scheduled",
         "key",
     )
 
@@ -81,7 +80,6 @@ class Lane:
         self.interval_seconds = interval_seconds
         self.due_at = 0.0
         """When the next trade may be sent, monotonic seconds."""
-        self.is_scheduled = False
         self._encode_skipped = encode_skipped
         self._settled: list[bytes] = []  # messages about an older numbering
         self._first_id: int | None = None
@@ -118,10 +116,10 @@ class Lane:
         """Return what the reader is to get now: what was left out, then the newest trade; and begin again."""
         self._absorb()
         messages, self._settled = self._settled, []
-        if self._newest is not None and self._newest_id == self._last_id:
+        if self._newest is not None:
             messages += [*self._skipped(self._newest_id - 1, sent=1), self._newest]
-        elif self._first_id is not None:  # a hole came last: the newest trade before it is left out too
-            messages += self._skipped(self._last_id)
+            self._first_id, self._count = self._newest_id + 1, 0
+        messages += self._skipped(self._last_id)  # a hole that came last
         self._forget()
         return messages
 

@@ -47,7 +47,8 @@ class Fanout:
         self._cohorts = Cohorts(write)
         self._lanes: dict[StreamKey, dict[Mailbox, Lane]] = {}
         self._heads: dict[StreamKey, Head] = {}
-        self._idle: dict[StreamKey, dict[Mailbox, Lane]] = {}  # of readers who asked for the latest only
+        self._idle: dict[StreamKey, dict[Mailbox, Lane]] = {}
+        """Lanes of readers who asked for the latest only, while no moment is waited for."""
         self._lagging: dict[Mailbox, dict[StreamKey, Lane]] = {}
         self._is_scheduled = False
         self.delivered = 0
@@ -105,7 +106,10 @@ class Fanout:
         return self._cohorts.readers(key) + len(self._lanes.get(key, ()))
 
     def activity(self, mailbox: Mailbox) -> int:
-        """Return a number that changes whenever something is sent: how a heartbeat knows that nothing was."""
+        """Return a number that changes when something is sent, so that a heartbeat knows when nothing was.
+
+        It also changes while something is kept for a reader that takes nothing.
+        """
         return mailbox.written + self._cohorts.flushes(mailbox)
 
     def publish(self, key: StreamKey, payload: bytes, trade_id: int) -> None:
@@ -143,28 +147,27 @@ class Fanout:
 
     def _flush(self) -> None:
         self._is_scheduled = False
-        self._cohorts.flush()
+        try:
+            self._cohorts.flush()
+        finally:
+            if self._cohorts.has_something:
+                self._schedule()
 
     # readers who asked for the latest only
 
     def _pace(self, mailbox: Mailbox, lane: Lane) -> None:
-        if lane.is_scheduled:
-            return
         wait = lane.due_at - self._clock()
         if wait <= 0:
             self._send_newest(mailbox, lane)
         else:
-            lane.is_scheduled = True
             self._call_later(wait, lambda: self._send_newest(mailbox, lane))
 
     def _send_newest(self, mailbox: Mailbox, lane: Lane) -> None:
         """Send the newest trade, unless the reader left meanwhile, or has not taken the one before."""
-        lane.is_scheduled = False
         if mailbox.is_closed or self._lanes.get(lane.key, {}).get(mailbox) is not lane:
             return
         lane.due_at = self._clock() + lane.interval_seconds
-        if not mailbox.room.is_set():
-            lane.is_scheduled = True
+        if mailbox.backlog or mailbox.sink.is_paused:
             self._call_later(lane.interval_seconds, lambda: self._send_newest(mailbox, lane))
             return
         self._idle.setdefault(lane.key, {})[mailbox] = lane

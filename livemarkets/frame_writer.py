@@ -94,6 +94,8 @@ class FrameWriter:
         self._set_fd(-1)
 
     def _set_fd(self, fd: int) -> None:
+        if fd == self.fd:
+            return
         self.fd = fd
         if self.on_change is not None:
             self.on_change()
@@ -109,9 +111,9 @@ class FrameWriter:
 
 
 def _plain_socket(transport: asyncio.Transport) -> int:
-    """The socket to write to directly; -1 where something stands in between (TLS), or there is none."""
+    """The socket to write to directly; -1 where something stands between (TLS), or it is no file."""
     socket_ = transport.get_extra_info("socket")
-    if socket_ is None or transport.get_extra_info("sslcontext") is not None:
+    if socket_ is None or os.name == "nt" or transport.get_extra_info("sslcontext") is not None:
         return -1
     return int(socket_.fileno())
 

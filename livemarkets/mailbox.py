@@ -34,7 +34,7 @@ class Sink(Protocol):
     :meth:`write`. -1 while that is not possible."""
 
     on_change: Callable[[], None] | None
-    """Called whenever :attr:`fd` has changed."""
+    """Called whenever :attr:`Mailbox.is_direct` may have changed."""
 
     def write(self, frames: bytes) -> None:
         """Send one or more whole frames. Never blocks, never raises."""
@@ -147,9 +147,10 @@ class Mailbox:
         if not self.backlog:
             self.moved_at = self._clock()
             self.room.clear()
+        was_over = self.backlog_bytes > self.limit_bytes
         self.backlog.append(frames)
         self.backlog_bytes += len(frames)
-        if self.backlog_bytes > 2 * self.limit_bytes:
+        if was_over and self.backlog_bytes > 2 * self.limit_bytes:
             self.end(CLOSE_TOO_SLOW, "too slow: reconnect later")
         elif self.backlog_bytes > self.limit_bytes and self.on_overflow is not None:
             self.on_overflow(self)

@@ -1,5 +1,8 @@
 """Cohorts: whoever comes and goes, every reader gets what it subscribed, in order, once."""
 
+import contextlib
+import gc
+import weakref
 from collections.abc import Callable, Iterator
 from itertools import chain, repeat
 
@@ -133,6 +136,50 @@ def test_nothing_is_kept_of_readers_that_are_gone() -> None:
     books = [book for book in vars(fanout._cohorts).values() if not callable(book)]
     assert books
     assert not any(books)
+
+
+def test_readers_that_left_are_let_go_of_while_others_stay() -> None:
+    turns: list[Callable[[], None]] = []
+    peers = [Peer(fd, repeat(1)) for fd in (0, 1, -1)]
+    fanout = make_fanout(turns, peers)
+    boxes = [Mailbox(peer, limit_bytes=10**6, clock=lambda: 0.0) for peer in peers]
+    for box in boxes:
+        fanout.join(KEYS[0], box)
+    fanout.publish(KEYS[0], b"1", 1)
+    take(turns)
+    gone = [weakref.ref(peer) for peer in peers[1:]]
+    for box in boxes[1:]:
+        fanout.leave(KEYS[0], box)
+    del peers[1:], boxes[1:], box
+    gc.collect()
+    assert [reference() for reference in gone] == [None, None]
+
+
+def test_a_write_that_fails_by_a_defect_does_not_silence_the_others() -> None:
+    turns: list[Callable[[], None]] = []
+    peers = [Peer(fd, repeat(1)) for fd in range(2)]
+    broken = Peer(-1, repeat(1))
+    fanout = make_fanout(turns, peers)
+    boxes = [Mailbox(peer, limit_bytes=10**6, clock=lambda: 0.0) for peer in (peers[0], broken, peers[1])]
+    fanout.join(KEYS[0], boxes[0])
+    fanout.join(KEYS[1], boxes[1])
+    for key in KEYS:
+        fanout.join(key, boxes[2])
+    broken.write = fail  # type: ignore[method-assign]
+    expected = b""
+    for number in range(3):
+        for key in reversed(KEYS):
+            fanout.publish(key, b"%d" % number, number)
+        with contextlib.suppress(ZeroDivisionError):
+            take(turns)
+        take(turns)
+        expected += text_frame(b"%d" % number)
+    assert peers[0].taken == expected
+    assert len(peers[1].taken) == 2 * len(expected)
+
+
+def fail(frames: bytes) -> None:
+    raise ZeroDivisionError
 
 
 def test_a_closed_reader_is_not_written_to_any_more() -> None:

@@ -292,11 +292,11 @@ def test_who_wants_the_latest_and_takes_nothing_waits_without_growing(fanout: Fa
         fanout.publish(BTC, b'{"id":%d}' % number, number)
         turns.take()
         turns.pass_time(0.1)
-    assert box.backlog_bytes == len(text_frame(b'{"id":0}'))
+    assert box.backlog_bytes == 0
     sink.is_paused = False
     box.resume()
     turns.pass_time(1.0)
-    assert sink.payloads == ['{"id":0}', '{"id":99,"skipped":98}']
+    assert sink.payloads == ['{"id":99,"skipped":99}']
 
 
 def test_a_change_of_mode_takes_effect_at_once(fanout: Fanout, turns: Turns) -> None:
@@ -336,6 +336,57 @@ def test_whatever_a_slow_reader_does_every_trade_is_received_or_declared(actions
             box.resume()
     if not box.is_closed:
         assert follow(sink.payloads, 1000) == (next_id, sent)
+
+
+def test_who_lags_into_a_hole_gets_the_last_price_before_it(fanout: Fanout, turns: Turns) -> None:
+    box, sink = mailbox(limit_bytes=20)
+    fanout.join(BTC, box)
+    sink.is_paused = True
+    for number in range(5):
+        fanout.publish(BTC, b"trade %d" % number, number)
+        turns.take()
+    fanout.publish_gap(BTC, b"gap 5 9", 5, 9)
+    turns.take()
+    sink.is_paused = False
+    box.resume()
+    turns.take()
+    assert sink.payloads[-3:] == ["lagged 3 3 1", "trade 4", "lagged 5 9 0"]
+    assert follow(sink.payloads, 0) == (10, 5)
+
+
+def test_a_turn_of_many_bytes_conflates_and_does_not_end_the_connection(fanout: Fanout, turns: Turns) -> None:
+    box, sink = mailbox(limit_bytes=100)
+    fanout.join(BTC, box)
+    sink.is_paused = True
+    for number in range(50):
+        fanout.publish(BTC, b"trade %d" % number, number)
+    turns.take()
+    assert (box.is_closed, fanout.lagging) == (False, 1)
+    for number in range(50, 60):
+        fanout.publish(BTC, b"trade %d" % number, number)
+        turns.take()
+    sink.is_paused = False
+    box.resume()
+    turns.take()
+    assert follow(sink.payloads, 0) == (60, 60)
+
+
+def test_a_change_of_streams_is_no_sign_of_life(fanout: Fanout, turns: Turns) -> None:
+    (box, _), (other, _) = mailbox(), mailbox()
+    for key in (BTC, ETH):
+        fanout.join(key, box)
+    fanout.join(BTC, other)
+    for number in range(5):
+        fanout.publish(BTC, b"trade", number)
+        turns.take()
+    activity = fanout.activity(box)
+    fanout.leave(BTC, box)
+    fanout.publish(BTC, b"trade", 5)
+    turns.take()
+    assert fanout.activity(box) == activity
+    fanout.publish(ETH, b"trade", 1)
+    turns.take()
+    assert fanout.activity(box) != activity
 
 
 def follow(payloads: list[str], expected: int) -> tuple[int, int]:

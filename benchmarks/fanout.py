@@ -16,7 +16,7 @@ __all__ = ["run"]
 _READERS = (10, 100, 500, 1000)
 _BURSTS = (1, 4, 16)
 _BURST_READERS = 100
-_TURN_SECONDS = 0.35
+_TURN_SECONDS = 0.6
 _ROUNDS_WITHOUT_JOINING = 1
 """How often those who cannot join are asked for bursts: their cost per trade stays the same."""
 _TARGETS = {"node ws, send": 0.7, "websockets.broadcast": 0.65, "NiceGUI's default server, send_text": 0.4}

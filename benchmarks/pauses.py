@@ -32,7 +32,7 @@ class _Pauses(msgspec.Struct, frozen=True):
 def run(options: Options) -> Report:
     """Look at the arrival of clients and of a page, and at what follows."""
     table = Table(
-        "Garbage collections after start-up: how many, and the longest in ms, by generation",
+        "Garbage collections after start-up: how many, and the longest in ms of CPU, by generation",
         ["clients", "trades/s", "time", "young", "middle", "full"],
     )
     steady = 0.0

@@ -37,13 +37,19 @@ class _Driver:
             )
 
 
+def _leave_it_to_the_app(number: int) -> bytes:
+    return b""
+
+
 def _with_driver(web: FastAPI, services: app.Services) -> None:
     inner = web.router.lifespan_context
 
     @contextlib.asynccontextmanager
     async def lifespan(application: FastAPI) -> AsyncIterator[Any]:
         async with inner(application) as state:
-            orders = asyncio.create_task(follow_orders(_Driver(services).publish), name="orders")
+            orders = asyncio.create_task(
+                follow_orders(_Driver(services).publish, _leave_it_to_the_app), name="orders"
+            )
             yield state
             orders.cancel()
 

@@ -54,8 +54,14 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-async def follow_orders(publish: Publish) -> None:
-    """Send what standard input asks for, until it ends; then end the process."""
+async def follow_orders(publish: Publish, encode: Callable[[int], bytes] = trade_message) -> None:
+    """Send what standard input asks for, until it ends; then end the process.
+
+    Args:
+        publish: see there.
+        encode: makes the message of that number. Only who encodes later, and once as well, needs another.
+
+    """
     loop = asyncio.get_running_loop()
     lines: asyncio.Queue[str] = asyncio.Queue()
 
@@ -71,7 +77,7 @@ async def follow_orders(publish: Publish) -> None:
     while True:
         ticks, burst = map(int, (await lines.get()).split())
         for _ in range(0, ticks, burst):
-            messages = [trade_message(number + at) for at in range(burst)]
+            messages = [encode(number + at) for at in range(burst)]
             number += burst
             sent = publish(messages)
             if sent is not None:

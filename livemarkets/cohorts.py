@@ -126,6 +126,10 @@ class Cohorts:
         """Return what the reader gets."""
         return list(self._keys.get(mailbox, ()))
 
+    def has_readers(self, key: StreamKey) -> bool:
+        """Tell whether anybody gets every trade of the stream."""
+        return key in self._counts
+
     def readers(self, key: StreamKey) -> int:
         """Count the readers of a stream."""
         return self._counts.get(key, 0)

@@ -99,7 +99,7 @@ class Fanout:
 
     def has_readers(self, key: StreamKey) -> bool:
         """Tell whether anybody gets the stream; if not, nothing needs to be encoded."""
-        return self._cohorts.readers(key) > 0 or key in self._lanes
+        return self._cohorts.has_readers(key) or key in self._lanes
 
     def readers(self, key: StreamKey) -> int:
         """Count the mailboxes that get the stream."""
@@ -135,10 +135,10 @@ class Fanout:
         self._cohorts.post(mailbox, text_frame(payload))
 
     def _broadcast(self, key: StreamKey, payload: bytes) -> int:
-        if not self._cohorts.readers(key):
-            return 0
-        self._schedule()
-        return self._cohorts.put(key, text_frame(payload))
+        count = self._cohorts.put(key, text_frame(payload))
+        if count and not self._is_scheduled:
+            self._schedule()
+        return count
 
     def _schedule(self) -> None:
         if not self._is_scheduled:

@@ -16,12 +16,19 @@ __all__ = ["FeedStore", "LatestPriceStore"]
 _GAPS_KEPT = 100
 
 
+class _Latest:
+    __slots__ = ("tick", "version")
+
+    def __init__(self, tick: TradeTick) -> None:
+        self.tick = tick
+        self.version = 0
+
+
 class LatestPriceStore:
     """The last tick of every stream, with a version number so that a reader can ask what changed."""
 
     def __init__(self) -> None:
-        self._ticks: dict[StreamKey, TradeTick] = {}
-        self._versions: dict[StreamKey, int] = {}
+        self._entries: dict[StreamKey, _Latest] = {}
         self._version = 0
 
     @property
@@ -31,29 +38,30 @@ class LatestPriceStore:
 
     def put(self, key: StreamKey, tick: TradeTick) -> None:
         """Make `tick` the latest of its stream, unless a later one is there (backfilled trades come late)."""
-        known = self._ticks.get(key)
-        if known is not None and tick.id < known.id and tick.ts <= known.ts:
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = self._entries[key] = _Latest(tick)
+        elif tick.id < entry.tick.id and tick.ts <= entry.tick.ts:
             return
         self._version += 1
-        self._ticks[key] = tick
-        self._versions[key] = self._version
+        entry.tick, entry.version = tick, self._version
 
     def get(self, key: StreamKey) -> TradeTick | None:
         """Return the latest tick, `None` when the stream has none."""
-        return self._ticks.get(key)
+        entry = self._entries.get(key)
+        return None if entry is None else entry.tick
 
     def changed_since(self, version: int, keys: Iterable[StreamKey]) -> list[TradeTick]:
         """Return the latest ticks of those of `keys` that were put after `version`, in their order."""
-        versions = self._versions
-        return [self._ticks[key] for key in keys if versions.get(key, 0) > version]
+        entries = map(self._entries.get, keys)
+        return [entry.tick for entry in entries if entry is not None and entry.version > version]
 
     def discard(self, key: StreamKey) -> None:
         """Forget a stream that nobody wants any more."""
-        self._ticks.pop(key, None)
-        self._versions.pop(key, None)
+        self._entries.pop(key, None)
 
     def __len__(self) -> int:
-        return len(self._ticks)
+        return len(self._entries)
 
 
 class FeedStore:

@@ -5,14 +5,16 @@ const SPAN_MS = 300_000;
 const MAX_POINTS = 2_400;
 const INSET = { top: 10, right: 88, bottom: 20, left: 2 };
 const REDRAW_MS = 1_000;
+const FIGURES = ["Of the last", "High", "Low", "Trades a second", "Bought by takers", "Largest trade"];
+const NONE = "–";
 
 export default {
   template: `
     <section class="symbol-panel" :aria-label="title">
-      <header><h2>{{ title }}</h2><span class="panel-last">{{ last || '–' }}</span><span v-if="tag" class="tag">{{ tag }}</span></header>
+      <header><h2>{{ title }}</h2><span class="panel-last">{{ last || none }}</span><span v-if="tag" class="tag">{{ tag }}</span></header>
       <div class="panel-chart"><canvas ref="canvas" role="img" :aria-label="'Course of ' + title"></canvas></div>
       <dl class="panel-figures">
-        <div v-for="[name, value] in figures" :key="name"><dt>{{ name }}</dt><dd>{{ value }}</dd></div>
+        <div v-for="(name, at) in names" :key="name"><dt>{{ name }}</dt><dd>{{ figures[at] ?? none }}</dd></div>
       </dl>
     </section>`,
   props: {
@@ -24,6 +26,7 @@ export default {
     return { last: "", figures: [] };
   },
   created() {
+    [this.names, this.none] = [FIGURES, NONE];
     this.points = []; // [ms, price]: here a price may be a float, it is for drawing only
     this.newest = null;
     this.drawnAt = 0;
@@ -62,12 +65,12 @@ export default {
       this.last = kit.grouped(told.last);
       const span = told.span_ms >= 1000 ? ` in ${kit.ageText(told.span_ms)}` : "";
       this.figures = [
-        ["Of the last", `${told.trades.toLocaleString("en-US")} trades${span}`],
-        ["High", kit.grouped(told.high)],
-        ["Low", kit.grouped(told.low)],
-        ["Trades a second", told.per_second ? told.per_second.toFixed(1) : "–"],
-        ["Bought by takers", told.bought === null ? "–" : `${told.bought} %`],
-        ["Largest trade", `${kit.grouped(told.largest)} ${this.base}`],
+        `${told.trades.toLocaleString("en-US")} trades${span}`,
+        kit.grouped(told.high),
+        kit.grouped(told.low),
+        told.per_second ? told.per_second.toFixed(1) : NONE,
+        told.bought === null ? NONE : `${told.bought} %`,
+        `${kit.grouped(told.largest)} ${this.base}`,
       ];
     },
     /** Follow the grid: the newest price, until the course is told. */

@@ -49,7 +49,7 @@ export class MarketRow {
     if (line.base) name.append(line.base, kit.make("span", "quote", `/${line.quote}`));
     else name.append(line.symbol);
     this.symbol.replaceChildren(name);
-    if (line.tag) this.symbol.append(kit.make("span", "tag", line.tag));
+    if (line.tag) this.symbol.append(" ", kit.make("span", "tag", line.tag));
     this.button.setAttribute("aria-label", `Remove ${line.symbol}`);
     this.button.title = `Remove ${line.symbol}`;
     this.noteText = line.note;

@@ -22,7 +22,8 @@ new PerformanceObserver(noteShifts).observe({type: 'layout-shift'});
 
 # What the figures of a busy coin grow to while one looks at them.
 LENGTHEN_FIGURES = """new Promise((painted) => {
-    const longer = ['10,000 trades in 59 min', '123,456.78', '123,456.78', '1,234.5', '100 %', '12,345,678 SHIB'];
+    const longer =
+        ['10,000 trades in 59 min', '123,456.78', '123,456.78', '1,234.5', '100 %', '12,345,678 SHIB'];
     document.querySelectorAll('.panel-figures dd').forEach((figure, at) => figure.textContent = longer[at]);
     requestAnimationFrame(() => requestAnimationFrame(painted));
 })"""
@@ -94,6 +95,22 @@ async def test_decimal_points_stand_under_each_other(module_chrome: Browser, loc
             return bool(max(found) - min(found) <= 1)
 
         await soon(are_aligned)
+
+
+@pytest.mark.parametrize("width", [320, 640, 720, 760, 860, 1000, 1179, 1180, 1280, 1440])
+async def test_every_row_can_be_read_at_every_width(
+    module_chrome: Browser, local_address: str, width: int
+) -> None:
+    """Nothing of a symbol, a price or an age is cut off, and nobody has to scroll sideways for them."""
+    clipped = """() => [...document.querySelectorAll(
+        '.market-grid, .market-grid .col-symbol, .market-grid .col-last, .market-grid .col-age, html')]
+        .filter(node => node.scrollWidth > node.clientWidth).map(node => node.outerHTML)"""
+    async with tab(module_chrome, local_address, viewport={"width": width, "height": 800}) as shown:
+        await shown.goto("/labs?exchange=simulator&symbols=BTCUSDT,DOGEUSDT,SHIBUSDT")
+        await shown.page.get_by_role("rowheader", name="DOGE/USDT simulated").wait_for()
+        for symbol in ("BTCUSDT", "DOGEUSDT", "SHIBUSDT"):
+            await has_price(shown, symbol)
+        assert await shown.run(clipped) == []
 
 
 async def test_symbols_are_added_and_removed_with_the_keyboard(

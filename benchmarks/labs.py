@@ -44,7 +44,7 @@ def _measure(rate: int, seconds: float, without: list[float], beside: list[float
     with start_large_venue("--rate", str(rate)) as venue_port:
         app, port = start_app(venue_port)
         with app, Readers(port, PATH, 1, ["--hello", subscription(*SYMBOLS)]):
-            time.sleep(1.0)
+            time.sleep(_SETTLE_SECONDS)
             without.append(_core(app, seconds))
             with open_page(port):
                 time.sleep(_SETTLE_SECONDS)

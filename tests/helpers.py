@@ -5,9 +5,12 @@ import inspect
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar, overload
+
+import pytest
 
 T = TypeVar("T")
 
@@ -22,6 +25,9 @@ CHROMIUM_ARGUMENTS = (
     "--no-first-run",
 )
 """Flags under which a Chromium runs anywhere, also as root in a container, and calls nobody by itself."""
+
+measured = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measured through /proc")
+"""For tests that look at a process's memory, files or time of the processor."""
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 

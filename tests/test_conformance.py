@@ -5,7 +5,6 @@ An endpoint that echoes through its writer is served as `main.py` serves the app
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import sys
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.echo import echo
-from tests.running import serving
+from tests.running import running_process, serving
 
 LARGE = ("9.1.4", "9.1.5", "9.1.6", "9.2.4", "9.2.5", "9.2.6", "9.3.", "9.4.")
 """Messages of 4 MB and more, whole or in up to 65,536 pieces; we take 1 MB in 1,024 pieces."""
@@ -27,21 +26,14 @@ DEFLATE = ("12.", "13.")
 
 async def verdicts(program: str, folder: Path) -> dict[str, dict[str, Any]]:
     """Run every case against our echo."""
-    async with serving(echo, lifespan="off") as (_, port):
-        process = await asyncio.create_subprocess_exec(
-            *(program, "--parallelism", "8", "--outdir", str(folder), f"127.0.0.1:{port}"),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        try:
-            async with asyncio.timeout(90):
-                output, _ = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+    arguments = ("--parallelism", "8", "--outdir", str(folder))
+    async with (
+        serving(echo, lifespan="off") as (_, port),
+        running_process(*arguments, f"127.0.0.1:{port}", program=program) as fuzzer,
+    ):
+        await fuzzer.ended(90)
     index = folder / "index.json"
-    assert index.exists(), output.decode()
+    assert index.exists(), fuzzer.output
     (cases,) = json.loads(index.read_text()).values()
     assert isinstance(cases, dict)
     return cases

@@ -1,19 +1,14 @@
 """Mailboxes and the fan-out, with a sink that writes down what it is given."""
 
-import os
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from websockets.frames import Opcode
-from websockets.protocol import CLIENT, State
-from websockets.protocol import Protocol as WebSocketProtocol
 
-from livemarkets.conflation import Skipped
 from livemarkets.delivery import Fanout
 from livemarkets.mailbox import CLOSE_TOO_SLOW, Mailbox, text_frame
-from livemarkets.models import StreamKey
+from tests.delivering import Turns, follow, read_frames
 from tests.ticks import BTC, ETH, ManualClock
 
 
@@ -36,53 +31,6 @@ class RecordingSink:
 
     def close(self, code: int, reason: str) -> None:
         self.closes.append(code)
-
-
-class Turns:
-    """An event loop's `call_soon`, whose turns a test takes."""
-
-    def __init__(self) -> None:
-        self.scheduled: list[Callable[[], None]] = []
-        self.later: list[tuple[float, Callable[[], None]]] = []
-        self.clock = ManualClock()
-
-    def fanout(self) -> Fanout:
-        return Fanout(self, self.call_later, self.clock, os.write, describe)
-
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> None:
-        self.later.append((self.clock.now + seconds, callback))
-
-    def pass_time(self, seconds: float) -> None:
-        """Let time pass; whatever becomes due is done in its order."""
-        end = self.clock.now + seconds
-        while due := [entry for entry in self.later if entry[0] <= end]:
-            first = min(due, key=lambda entry: entry[0])
-            self.later.remove(first)
-            self.clock.now = first[0]
-            first[1]()
-            self.take()
-        self.clock.now = end
-
-    def __call__(self, callback: Callable[[], None]) -> None:
-        self.scheduled.append(callback)
-
-    def take(self) -> None:
-        scheduled, self.scheduled = self.scheduled, []
-        for callback in scheduled:
-            callback()
-
-
-def describe(key: StreamKey, skipped: Skipped) -> bytes:
-    return f"lagged {skipped.first_id} {skipped.last_id} {skipped.count}".encode()
-
-
-def read_frames(data: bytes) -> list[str]:
-    """Parse with the websockets library, as a client that refuses whatever RFC 6455 forbids."""
-    parser = WebSocketProtocol(CLIENT, state=State.OPEN, max_size=None)
-    parser.receive_data(data)
-    assert parser.parser_exc is None
-    frames = [event for event in parser.events_received() if getattr(event, "opcode", None) is Opcode.TEXT]
-    return [bytes(frame.data).decode() for frame in frames]  # type: ignore[union-attr]
 
 
 @pytest.fixture
@@ -223,7 +171,7 @@ def test_a_reader_over_its_limit_lags_and_is_told_what_it_missed(fanout: Fanout,
     turns.take()
     got = [text for text in slow_sink.payloads if text.startswith("trade")]
     reached = len(got) - 2
-    assert slow_sink.payloads[-2:] == [f"lagged {reached + 1} 48 {48 - reached}", "trade 0049"]
+    assert slow_sink.payloads[-2:] == [f"lagged {reached + 1} 48 {48 - reached} BTCUSDT", "trade 0049"]
     fanout.publish(BTC, b"trade 0050", 50)
     turns.take()
     assert slow_sink.payloads[-1] == "trade 0050"
@@ -350,7 +298,7 @@ def test_who_lags_into_a_hole_gets_the_last_price_before_it(fanout: Fanout, turn
     sink.is_paused = False
     box.resume()
     turns.take()
-    assert sink.payloads[-3:] == ["lagged 3 3 1", "trade 4", "lagged 5 9 0"]
+    assert sink.payloads[-3:] == ["lagged 3 3 1 BTCUSDT", "trade 4", "lagged 5 9 0 BTCUSDT"]
     assert follow(sink.payloads, 0) == (10, 5)
 
 
@@ -387,20 +335,6 @@ def test_a_change_of_streams_is_no_sign_of_life(fanout: Fanout, turns: Turns) ->
     fanout.publish(ETH, b"trade", 1)
     turns.take()
     assert fanout.activity(box) != activity
-
-
-def follow(payloads: list[str], expected: int) -> tuple[int, int]:
-    """Read as a client does that trusts nobody; return the next id, and the trades received or declared."""
-    trades = 0
-    for payload in payloads:
-        kind, first, *rest = payload.split()
-        assert int(first) == expected, payloads
-        if kind == "trade":
-            expected, trades = expected + 1, trades + 1
-        else:
-            expected = int(rest[0]) + 1
-            trades += int(rest[1]) if kind == "lagged" else 0
-    return expected, trades
 
 
 def test_closing_is_idempotent_and_drops_what_waits(fanout: Fanout, turns: Turns) -> None:

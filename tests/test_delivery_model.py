@@ -10,11 +10,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from livemarkets.conflation import Skipped
 from livemarkets.delivery import Fanout
 from livemarkets.mailbox import Mailbox
 from livemarkets.models import StreamKey
-from tests.test_delivery import Turns, describe, read_frames
+from tests.delivering import Peer, Turns, follow, read_frames
 from tests.ticks import BTC, ETH
 
 KEYS = (BTC, ETH)
@@ -23,57 +22,12 @@ INTERVAL_SECONDS = 0.5
 LIMIT_BYTES = 40
 
 
-class Connection:
-    """A connection of a reader who takes everything, or nothing at the moment."""
-
-    def __init__(self, fd: int) -> None:
-        self.fd = self._fd = fd
-        self.is_paused = False
-        self.on_change: Callable[[], None] | None = None
-        self.taken = b""
-        self.is_closed = False
-        self._buffer = b""
-        self._is_asleep = False
-
-    def take(self, frames: bytes) -> int:
-        assert self.fd >= 0
-        if self._is_asleep:
-            raise BlockingIOError
-        self.taken += frames
-        return len(frames)
-
-    def write(self, frames: bytes) -> None:
-        assert not self.is_paused
-        if self._is_asleep:
-            self._buffer += frames
-            self._pause(True)
-        else:
-            self.taken += frames
-
-    def sleep(self) -> None:
-        self._is_asleep = True
-
-    def wake(self) -> None:
-        self._is_asleep = False
-        self.taken, self._buffer = self.taken + self._buffer, b""
-        self._pause(False)
-
-    def close(self, code: int, reason: str) -> None:
-        assert self._is_asleep
-        self.is_closed = True
-
-    def _pause(self, is_paused: bool) -> None:
-        self.is_paused, self.fd = is_paused, -1 if is_paused else self._fd
-        if self.on_change is not None:
-            self.on_change()
-
-
 class Reader:
     """One reader: what it was sent, and what it subscribes now, with the counts of the moment it began."""
 
-    def __init__(self, number: int, fanout: Fanout, clock: Callable[[], float]) -> None:
-        self.connection = Connection(number)
-        self.mailbox = Mailbox(self.connection, limit_bytes=LIMIT_BYTES, clock=clock)
+    def __init__(self, connection: Peer, fanout: Fanout, clock: Callable[[], float]) -> None:
+        self.connection = connection
+        self.mailbox = Mailbox(connection, limit_bytes=LIMIT_BYTES, clock=clock)
         self.wishes: dict[StreamKey, tuple[bool, int, int]] = {}
         self._fanout = fanout
 
@@ -95,11 +49,9 @@ class Delivery(RuleBasedStateMachine):
     def begin(self) -> None:
         self.turns = Turns()
 
-        def write(fd: int, frames: bytes) -> int:
-            return self.readers[fd].connection.take(frames)
-
-        self.fanout = Fanout(self.turns, self.turns.call_later, self.turns.clock, write, describe_with_symbol)
-        self.readers = [Reader(number, self.fanout, self.turns.clock) for number in range(READERS)]
+        peers = [Peer(fd) for fd in range(READERS)]
+        self.fanout = self.turns.fanout(peers)
+        self.readers = [Reader(peer, self.fanout, self.turns.clock) for peer in peers]
         self.next_id = dict.fromkeys(KEYS, 1)
         self.sent: Counter[StreamKey] = Counter()
         self.newest: dict[StreamKey, int] = {}
@@ -107,7 +59,7 @@ class Delivery(RuleBasedStateMachine):
     @rule(key=st.sampled_from(KEYS), count=st.integers(1, 8))
     def trade(self, key: StreamKey, count: int) -> None:
         for _ in range(count):
-            payload = b'{"%s":%d}' % (key.symbol.encode(), self.next_id[key])
+            payload = f"trade {self.next_id[key]} {key.symbol} }}".encode()
             self.fanout.publish(key, payload, self.next_id[key])
             self.newest[key] = self.next_id[key]
             self.next_id[key] += 1
@@ -116,7 +68,7 @@ class Delivery(RuleBasedStateMachine):
     @rule(key=st.sampled_from(KEYS), count=st.integers(1, 3))
     def hole(self, key: StreamKey, count: int) -> None:
         first, last = self.next_id[key], self.next_id[key] + count - 1
-        self.fanout.publish_gap(key, f"gap {key.symbol} {first} {last}".encode(), first, last)
+        self.fanout.publish_gap(key, f"gap {first} {last} {key.symbol}".encode(), first, last)
         self.next_id[key] = last + 1
 
     @rule(number=st.integers(0, READERS - 1), key=st.sampled_from(KEYS), wants_all=st.booleans())
@@ -134,7 +86,7 @@ class Delivery(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, READERS - 1))
     def sleep(self, number: int) -> None:
-        self.readers[number].connection.sleep()
+        self.readers[number].connection.is_asleep = True
 
     @rule(number=st.integers(0, READERS - 1))
     def wake(self, number: int) -> None:
@@ -186,24 +138,6 @@ class Delivery(RuleBasedStateMachine):
                     assert last_id(texts) == self.newest[key]
 
 
-def describe_with_symbol(key: StreamKey, skipped: Skipped) -> bytes:
-    return describe(key, skipped).replace(b"lagged", b"lagged " + key.symbol.encode())
-
-
-def follow(texts: list[str], expected: int) -> tuple[int, int]:
-    """Read as a client does that trusts nobody; return the next id, and the trades received or declared."""
-    trades = 0
-    for text in texts:
-        numbers = [int(digits) for digits in re.findall(r"\b\d+\b", text)]
-        assert numbers[0] == expected, texts
-        if text.startswith("{"):
-            expected, trades = expected + 1, trades + 1
-        else:
-            expected = numbers[1] + 1
-            trades += numbers[2] if text.startswith("lagged") else 0
-    return expected, trades
-
-
 def tally(texts: list[str]) -> int:
     """Return the trades received or counted as left out."""
     skipped = [re.search(r'"skipped":(\d+)', text) for text in texts]
@@ -211,8 +145,7 @@ def tally(texts: list[str]) -> int:
 
 
 def last_id(texts: list[str]) -> int:
-    trades = [text for text in texts if text.startswith("{")]
-    return int(re.findall(r":(\d+)", trades[-1])[0]) if trades else 0
+    return int([text for text in texts if text.startswith("trade")][-1].split()[1])
 
 
 TestDelivery = Delivery.TestCase

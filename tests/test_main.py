@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,7 +15,7 @@ import httpx
 import pytest
 
 from livemarkets.simulator import Simulator
-from tests.helpers import eventually
+from tests.helpers import eventually, measured
 from tests.markets_client import open_client
 from tests.running import (
     main_environment,
@@ -45,9 +44,6 @@ async def exchange() -> AsyncIterator[Simulator]:
 async def get(port: int, path: str) -> httpx.Response:
     async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
         return await client.get(f"http://127.0.0.1:{port}{path}")
-
-
-measured = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measured through /proc")
 
 
 @measured

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -12,9 +11,9 @@ import pytest
 
 from livemarkets.preframed import PreframedProtocol
 from livemarkets.simulator import Simulator
-from tests.helpers import PROJECT_ROOT, eventually
+from tests.helpers import eventually
 from tests.markets_client import missing_ids
-from tests.running import RunningApp, running_app, running_exchange, settings_for
+from tests.running import RunningApp, running_app, running_exchange, running_process, settings_for
 
 TRADES = 40
 
@@ -30,24 +29,12 @@ async def run_node(
 ) -> dict[str, Any]:
     """Run the client to its end and return its report."""
     node, environment = node_with_ws
-    process = await asyncio.create_subprocess_exec(
-        node,
-        PROJECT_ROOT / "tests" / "node_client.mjs",
-        f"ws://127.0.0.1:{app.port}/ws/markets",
-        *arguments,
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(25):
-            output, errors = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0, errors.decode()
-    report = json.loads(output)
+    url = f"ws://127.0.0.1:{app.port}/ws/markets"
+    async with running_process(
+        "tests/node_client.mjs", url, *arguments, program=node, environment=environment
+    ) as client:
+        assert await client.ended(25) == 0, client.output
+    report = json.loads(client.lines[-1])
     assert isinstance(report, dict)
     return report
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
-import sys
 import time
 from typing import Any
 
@@ -22,13 +21,13 @@ from livemarkets.simulator import Simulator
 from livemarkets.strict_http import StrictHttpProtocol
 from tests.attacks.attacker import UPGRADE, head, peer
 from tests.attacks.target import Target, visitor
-from tests.helpers import eventually
+from tests.helpers import eventually, measured
 from tests.running import running_app, serving, settings_for
 
 PER_ADDRESS = 2000
 
 module_loop = pytest.mark.asyncio(loop_scope="module")
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measured through /proc")
+pytestmark = measured
 
 
 async def answers(port: int, count: int, stack: contextlib.AsyncExitStack) -> list[int]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 
 import pytest
 
 from tests.attacks.attacker import KEY, UPGRADE, head, peer
 from tests.attacks.target import Target
+from tests.helpers import measured
 
 module_loop = pytest.mark.asyncio(loop_scope="module")
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measured through /proc")
+pytestmark = measured
 
 _TOO_MUCH = "x" * 40_000
 HEADS: list[tuple[str, bytes, int]] = [

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
-import sys
 import time
 import zlib
 
@@ -20,11 +19,11 @@ from livemarkets import preframed
 from livemarkets.simulator import Simulator
 from tests.attacks.attacker import CONT, PING, TEXT, frame, peer
 from tests.attacks.target import Target
-from tests.helpers import eventually
+from tests.helpers import eventually, measured
 from tests.running import running_app, settings_for
 
 module_loop = pytest.mark.asyncio(loop_scope="module")
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measured through /proc")
+pytestmark = measured
 
 SUBSCRIBE = b'{"type":"subscribe","exchange":"binance","channel":"trades","symbols":["ETHUSDT","NOPE%d"]}'
 

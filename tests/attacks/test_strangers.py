@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import sys
 
 import pytest
 
 from tests.attacks.attacker import UPGRADE, head, peer
 from tests.attacks.target import Target
+from tests.helpers import measured
 
 TOKEN = "open-Sesame_42?>+/~"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 MARKETS, PAGES = "/ws/markets", "/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
 
 module_loop = pytest.mark.asyncio(loop_scope="module")
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measured through /proc")
+pytestmark = measured
 
 
 def handshake(path: str, headers: dict[str, str]) -> bytes:

@@ -97,6 +97,13 @@ async def test_decimal_points_stand_under_each_other(module_chrome: Browser, loc
         await soon(are_aligned)
 
 
+async def test_home_fits_the_narrowest_phone(module_chrome: Browser, local_address: str) -> None:
+    async with tab(module_chrome, local_address, viewport={"width": 320, "height": 640}) as shown:
+        await shown.goto("/")
+        await shown.page.get_by_role("button", name="Binance live").wait_for()
+        assert await shown.run("document.documentElement.scrollWidth") == 320
+
+
 @pytest.mark.parametrize("width", [320, 640, 720, 760, 860, 1000, 1179, 1180, 1280, 1440])
 async def test_every_row_can_be_read_at_every_width(
     module_chrome: Browser, local_address: str, width: int

@@ -48,6 +48,20 @@ def mailbox(limit_bytes: int = 10_000) -> tuple[Mailbox, RecordingSink]:
     return Mailbox(sink, limit_bytes=limit_bytes, clock=ManualClock()), sink
 
 
+def trade_by_turns(fanout: Fanout, turns: Turns, numbers: range) -> None:
+    """Publish trades of these numbers, each in a turn of its own."""
+    for number in numbers:
+        fanout.publish(BTC, b"trade %d" % number, number)
+        turns.take()
+
+
+def take_again(box: Mailbox, sink: RecordingSink, turns: Turns) -> None:
+    """Have the connection take everything from now on, and let the turn pass in which it does."""
+    sink.is_paused = False
+    box.resume()
+    turns.take()
+
+
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 127, 65535, 65536, 200_000])
 def test_a_frame_is_one_that_a_client_reads(length: int) -> None:
     payload = "x" * length
@@ -166,9 +180,7 @@ def test_a_reader_over_its_limit_lags_and_is_told_what_it_missed(fanout: Fanout,
         turns.take()
         assert slow.backlog_bytes <= 100 + len(text_frame(b"trade 0000"))
     assert (fanout.lagging, fanout.lags) == (1, 1)
-    slow_sink.is_paused = False
-    slow.resume()
-    turns.take()
+    take_again(slow, slow_sink, turns)
     got = [text for text in slow_sink.payloads if text.startswith("trade")]
     reached = len(got) - 2
     assert slow_sink.payloads[-2:] == [f"lagged {reached + 1} 48 {48 - reached} BTCUSDT", "trade 0049"]
@@ -290,14 +302,10 @@ def test_who_lags_into_a_hole_gets_the_last_price_before_it(fanout: Fanout, turn
     box, sink = mailbox(limit_bytes=20)
     fanout.join(BTC, box)
     sink.is_paused = True
-    for number in range(5):
-        fanout.publish(BTC, b"trade %d" % number, number)
-        turns.take()
+    trade_by_turns(fanout, turns, range(5))
     fanout.publish_gap(BTC, b"gap 5 9", 5, 9)
     turns.take()
-    sink.is_paused = False
-    box.resume()
-    turns.take()
+    take_again(box, sink, turns)
     assert sink.payloads[-3:] == ["lagged 3 3 1 BTCUSDT", "trade 4", "lagged 5 9 0 BTCUSDT"]
     assert follow(sink.payloads, 0) == (10, 5)
 
@@ -310,12 +318,8 @@ def test_a_turn_of_many_bytes_conflates_and_does_not_end_the_connection(fanout: 
         fanout.publish(BTC, b"trade %d" % number, number)
     turns.take()
     assert (box.is_closed, fanout.lagging) == (False, 1)
-    for number in range(50, 60):
-        fanout.publish(BTC, b"trade %d" % number, number)
-        turns.take()
-    sink.is_paused = False
-    box.resume()
-    turns.take()
+    trade_by_turns(fanout, turns, range(50, 60))
+    take_again(box, sink, turns)
     assert follow(sink.payloads, 0) == (60, 60)
 
 
@@ -372,8 +376,6 @@ def test_whatever_happens_messages_keep_their_order(actions: list[str]) -> None:
             sink.is_paused = action == "pause"
             if not sink.is_paused:
                 box.resume()
-    sink.is_paused = False
-    box.resume()
-    turns.take()
+    take_again(box, sink, turns)
     box.resume()
     assert sink.payloads == [str(number) for number in range(sent)]

@@ -104,7 +104,7 @@ async def test_home_fits_the_narrowest_phone(module_chrome: Browser, local_addre
         assert await shown.run("document.documentElement.scrollWidth") == 320
 
 
-@pytest.mark.parametrize("width", [320, 640, 720, 760, 860, 1000, 1179, 1180, 1280, 1440])
+@pytest.mark.parametrize("width", [320, 640, 700, 720, 760, 860, 1000, 1179, 1180, 1280, 1440])
 async def test_every_row_can_be_read_at_every_width(
     module_chrome: Browser, local_address: str, width: int
 ) -> None:
@@ -112,12 +112,16 @@ async def test_every_row_can_be_read_at_every_width(
     clipped = """() => [...document.querySelectorAll(
         '.market-grid, .market-grid .col-symbol, .market-grid .col-last, .market-grid .col-age, html')]
         .filter(node => node.scrollWidth > node.clientWidth).map(node => node.outerHTML)"""
+    too_low = """() => [...document.querySelectorAll('.market-grid tbody tr > *')]
+        .filter(node => node.scrollHeight > node.clientHeight + 1)  // a line of text may round up to a pixel
+        .map(node => node.outerHTML)"""
     async with tab(module_chrome, local_address, viewport={"width": width, "height": 800}) as shown:
         await shown.goto("/labs?exchange=simulator&symbols=BTCUSDT,DOGEUSDT,SHIBUSDT")
         await shown.page.get_by_role("rowheader", name="DOGE/USDT simulated").wait_for()
         for symbol in ("BTCUSDT", "DOGEUSDT", "SHIBUSDT"):
             await has_price(shown, symbol)
         assert await shown.run(clipped) == []
+        assert await shown.run(too_low) == []
 
 
 async def test_symbols_are_added_and_removed_with_the_keyboard(

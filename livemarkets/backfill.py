@@ -16,7 +16,8 @@ from livemarkets.models import TradeTick
 __all__ = ["Backfiller", "TradesByID"]
 
 _CHECK_SECONDS = 0.05
-_RETRY_SECONDS = 0.5
+_RETRY_CHECKS = 10
+_LAG_CHECKS = 4
 _LAG_ATTEMPTS = 10
 """How often an answer without the expected ids is taken for REST lagging behind the stream."""
 
@@ -38,17 +39,25 @@ class Backfiller:
         source: where to fetch.
         release: called with what a ledger lets go.
         clock: monotonic seconds.
+        check_seconds: how often a ledger with a hole is looked at. REST that fails is asked again after 10
+            times, and REST that lags behind the stream after 4 times this time.
 
     """
 
     def __init__(
-        self, source: TradesByID, release: Callable[[Iterable[Released]], None], clock: Callable[[], float]
+        self,
+        source: TradesByID,
+        release: Callable[[Iterable[Released]], None],
+        clock: Callable[[], float],
+        *,
+        check_seconds: float = _CHECK_SECONDS,
     ) -> None:
         self.fetched = 0
         """Trades that were fetched over REST and delivered."""
         self._source = source
         self._release = release
         self._clock = clock
+        self._check_seconds = check_seconds
         self._open: dict[Ledger, asyncio.Task[None] | None] = {}
         self._wake = asyncio.Event()
 
@@ -70,7 +79,7 @@ class Backfiller:
             task.cancel()
 
     async def run(self) -> None:
-        """Do it until cancelled."""
+        """Run until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             while True:
                 if not self._open:
@@ -78,11 +87,11 @@ class Backfiller:
                     await self._wake.wait()
                 for ledger in list(self._open):
                     self._look_at(ledger, tasks)
-                await asyncio.sleep(_CHECK_SECONDS)
+                await asyncio.sleep(self._check_seconds)
 
     def _look_at(self, ledger: Ledger, tasks: asyncio.TaskGroup) -> None:
         now = self._clock()
-        if ledger.is_overdue(now):
+        if ledger.is_overdue(now) and not self._drop_impostor(ledger, None):
             logger.warning("{}: a hole could not be filled in time: {}", ledger.key.symbol, ledger.missing())
             self._release(ledger.give_up(now))
         if ledger.missing() is None:
@@ -108,25 +117,29 @@ class Backfiller:
                 continue
             if fetched.newest_id is None or fetched.newest_id <= first:
                 empty_answers += 1
-            if empty_answers >= _LAG_ATTEMPTS and self._is_bogus(ledger, fetched, first):
-                continue
+            if empty_answers >= _LAG_ATTEMPTS:
+                denied_from = max(first, (fetched.newest_id or 0) + 1)
+                ledger.retract(denied_from)
+                if self._drop_impostor(ledger, denied_from):
+                    continue
             self._apply(ledger, fetched, first)
             if fetched.covered_to <= hole[1] and len(fetched.ticks) < PAGE_TRADES:
-                await asyncio.sleep(_CHECK_SECONDS * 4)  # REST lags behind the stream
+                await asyncio.sleep(self._check_seconds * _LAG_CHECKS)  # REST lags behind the stream
 
     async def _wait_after(self, ledger: Ledger, first: int, error: ExchangeError) -> None:
         logger.warning("{}: backfill from {} failed: {}", ledger.key.symbol, first, error)
         wait = error.retry_after_seconds if isinstance(error, ExchangeUnreachable) else None
-        await asyncio.sleep(max(wait or 0.0, _RETRY_SECONDS))
+        await asyncio.sleep(max(wait or 0.0, self._check_seconds * _RETRY_CHECKS))
 
-    def _is_bogus(self, ledger: Ledger, fetched: FetchedTrades, first: int) -> bool:
-        """The exchange has none of the ids that were held: what claimed them was not a trade."""
-        dropped = ledger.drop_ahead(max(first, (fetched.newest_id or 0) + 1), self._clock())
-        if dropped:
+    def _drop_impostor(self, ledger: Ledger, denied_from: int | None) -> bool:
+        impostor = ledger.drop_impostor(self._clock(), denied_from=denied_from)
+        if impostor is not None:
             logger.warning(
-                "{}: {} trades bore ids that the exchange does not have", ledger.key.symbol, dropped
+                "{}: the exchange sent a trade with the id {}, which no other trade confirms: it is ignored",
+                ledger.key.symbol,
+                impostor.id,
             )
-        return dropped > 0
+        return impostor is not None
 
     def _apply(self, ledger: Ledger, fetched: FetchedTrades, first: int) -> None:
         now = self._clock()

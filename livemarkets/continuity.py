@@ -33,9 +33,13 @@ class LedgerLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How many ticks may wait behind a hole; then it is declared at once."""
     backfill_trades: int = 20_000
     """How many trades of one hole are fetched, the newest; older ones are declared."""
-    denials: int = 3
-    """So many times in a row the exchange is believed when it says that ids which the stream brought do
-    not exist. A stream that brings ever more of them is right, and REST is of another exchange."""
+    contradictions: int = 3
+    """How many lower ids must arrive after a lone highest id before that one is doubted."""
+    contradiction_seconds: float = 2.0
+    """For how long they must have been arriving. Two overlapping connections are out of step for less."""
+    far_ids: int = 1_000_000
+    """A lone id so far beyond all others is doubted as soon as REST denies it. No symbol trades so often
+    within the delay of a database."""
     relist_evidence: int = 3
     """So many consecutive lower ids with later times mean that the exchange numbers anew."""
 
@@ -53,12 +57,14 @@ class Ledger:
 
     __slots__ = (
         "_behind",
-        "_denied",
+        "_below_peak",
         "_held",
         "_hole_end",
         "_hole_since",
         "_known_to",
         "_last_ts",
+        "_peak",
+        "_peak_since",
         "_proven_to",
         "_was_released",
         "duplicates",
@@ -86,7 +92,9 @@ class Ledger:
         self._held: dict[int, TradeTick] = {}
         self._hole_since: float | None = None
         self._hole_end = -1
-        self._denied = (-1, 0)  # the next id at the last denial, and the denials there
+        self._peak = -1  # the highest id that the stream brought ahead of its turn
+        self._peak_since = 0.0
+        self._below_peak = 0  # trades that the stream brought since then, all with lower ids
         self._known_to = -1  # the exchange was seen to have ids up to here
         self._proven_to = -1  # the exchange has no ids up to here but those held
         self._last_ts = 0
@@ -114,7 +122,10 @@ class Ledger:
             self._last_ts = tick.ts
             if self._behind:
                 self._behind.clear()
-            return [tick, *self._drain(now)] if self._hole_since is not None else [tick]
+            if self._hole_since is None:
+                return [tick]
+            self._below_peak += 1
+            return [tick, *self._drain(now)]
         if tick.id < expected:
             return self._handle_behind(tick, now)
         if tick.id in self._held:
@@ -122,6 +133,10 @@ class Ledger:
             return []
         self.reordered += 1
         self._held[tick.id] = tick
+        if tick.id > self._peak:
+            self._peak, self._peak_since, self._below_peak = tick.id, now, 0
+        else:
+            self._below_peak += 1
         if self._hole_since is None:
             self._hole_since, self._hole_end = now, tick.id - 1
         if len(self._held) > self.limits.held_ticks:
@@ -195,23 +210,48 @@ class Ledger:
         hole = self.missing()
         return self.declare(hole[1], "upstream", now) if hole else []
 
-    def drop_ahead(self, from_id: int, now: float) -> int:
-        """Forget held ticks from `from_id` on: the exchange says that there are no such ids yet.
-
-        Return how many; 0 also when the exchange has said so too often while nothing else came.
-        """
-        assert self.next_id is not None
-        denials = self._denied[1] if self._denied[0] == self.next_id else 0
-        if denials >= self.limits.denials:
-            return 0
-        self._denied = (self.next_id, denials + 1)
-        bogus = [trade_id for trade_id in self._held if trade_id >= from_id]
-        for trade_id in bogus:
-            del self._held[trade_id]
+    def retract(self, from_id: int) -> None:
+        """Take back what :meth:`expect` noted from `from_id` on: the exchange has no such ids."""
         self._known_to = min(self._known_to, from_id - 1)
+        self._end_hole_if_none()
+
+    def drop_impostor(self, now: float, *, denied_from: int | None = None) -> TradeTick | None:
+        """Forget the highest held tick, and return it, if it cannot be a trade of this stream.
+
+        REST alone is no proof: its database lags behind the stream by seconds, so it denies genuine trades
+        too. The stream itself must contradict the tick. A genuine trade ahead of a hole has neighbours, and
+        the stream goes on above it. An id out of nowhere stands alone, and the stream goes on below it.
+
+        Args:
+            now: monotonic seconds.
+            denied_from: REST has shown no id from here on; `None` when REST could not be asked.
+
+        """
+        peak = self._peak
+        if peak not in self._held or peak - 1 in self._held or peak + 1 in self._held:
+            return None
+        limits = self.limits
+        if denied_from is not None and peak < denied_from:
+            return None
+        is_contradicted = (
+            self._below_peak >= limits.contradictions
+            and now - self._peak_since >= limits.contradiction_seconds
+        )
+        if not is_contradicted and (denied_from is None or not self._is_far(peak)):
+            return None
+        impostor = self._held.pop(peak)
+        self._peak, self._peak_since, self._below_peak = max(self._held, default=-1), now, 0
+        self._end_hole_if_none()
+        return impostor
+
+    def _is_far(self, peak: int) -> bool:
+        assert self.next_id is not None
+        known = max((trade_id for trade_id in self._held if trade_id != peak), default=self.next_id)
+        return peak - max(known, self._known_to) > self.limits.far_ids
+
+    def _end_hole_if_none(self) -> None:
         if self.missing() is None:
             self._hole_since = None
-        return len(bogus)
 
     def _handle_behind(self, tick: TradeTick, now: float) -> list[Released]:
         """A lower id is a repeat, unless it is the exchange that counts anew: then times go on rising."""
@@ -236,7 +276,7 @@ class Ledger:
         self._last_ts = tick.ts
         self._held.clear()
         self._hole_since = None
-        self._proven_to = self._known_to = -1
+        self._proven_to = self._known_to = self._peak = -1
         behind.clear()
         return released
 

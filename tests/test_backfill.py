@@ -1,19 +1,24 @@
 """Holes in ledgers and where their trades are had, with an exchange's history that lives in memory."""
 
 import asyncio
+import bisect
 import contextlib
 import time
 from collections.abc import AsyncIterator, Iterable
+
+import pytest
 
 from livemarkets.backfill import Backfiller
 from livemarkets.binance.rest import PAGE_TRADES, FetchedTrades
 from livemarkets.continuity import Ledger, LedgerLimits, Released
 from livemarkets.errors import ExchangeError, ExchangeUnreachable, MalformedMessage, RestError
-from livemarkets.models import Gap, StreamKey
+from livemarkets.models import Gap, StreamKey, TradeTick
 from tests.helpers import eventually
 from tests.ticks import BTC, ETH, make_tick
 
 LIMITS = LedgerLimits(hold_seconds=0.02, patience_seconds=5.0)
+SPEED = 20
+"""How much faster than in reality time passes where a test waits for a lag of many seconds."""
 
 
 class History:
@@ -49,13 +54,34 @@ class History:
         return FetchedTrades(ticks, newest_id if newest_id is not None and proven else from_id - 1, newest_id)
 
 
+class LaggingHistory(History):
+    """An exchange whose REST knows a trade some time after the stream has brought it."""
+
+    def __init__(self, lag_seconds: float) -> None:
+        super().__init__()
+        self._lag_seconds = lag_seconds
+        self._traded: list[float] = []
+
+    def trade(self) -> None:
+        self.ids.append(len(self.ids) + 1)
+        self._traded.append(time.monotonic())
+
+    async def trades_from(self, symbol: str, from_id: int) -> FetchedTrades:
+        await asyncio.sleep(0.001)
+        known = self.ids[: bisect.bisect_right(self._traded, time.monotonic() - self._lag_seconds)]
+        found = known[max(0, from_id - 1) :][:PAGE_TRADES]
+        newest_id = found[-1] if found else None
+        ticks = [make_tick(n, symbol=symbol, backfilled=True) for n in found]
+        return FetchedTrades(ticks, from_id - 1 if newest_id is None else newest_id, newest_id)
+
+
 class Bench:
     """A backfiller at work, and what came out of the ledgers."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, speed: float = 1.0) -> None:
         self.history = history
         self.out: dict[StreamKey, list[Released]] = {}
-        self.backfiller = Backfiller(history, self.take, time.monotonic)
+        self.backfiller = Backfiller(history, self.take, time.monotonic, check_seconds=0.05 / speed)
 
     def take(self, released: Iterable[Released]) -> None:
         for item in released:
@@ -75,6 +101,12 @@ class Bench:
             for item in self.out.get(key, [])
         ]
 
+    def ids(self) -> list[int]:
+        return [item.id for item in self.out[BTC] if isinstance(item, TradeTick)]
+
+    def gaps(self) -> list[tuple[int, int, str]]:
+        return [(gap.from_id, gap.to_id, gap.cause) for gap in self.out[BTC] if isinstance(gap, Gap)]
+
     async def shows(self, *expected: int | tuple[int, int, str], key: StreamKey = BTC) -> None:
         def is_so() -> bool:
             assert self.shown(key) == list(expected)
@@ -84,8 +116,8 @@ class Bench:
 
 
 @contextlib.asynccontextmanager
-async def at_work(history: History) -> AsyncIterator[Bench]:
-    bench = Bench(history)
+async def at_work(history: History, speed: float = 1.0) -> AsyncIterator[Bench]:
+    bench = Bench(history, speed)
     task = asyncio.create_task(bench.backfiller.run(), name="backfill under test")
     try:
         yield bench
@@ -228,10 +260,49 @@ async def test_an_id_from_nowhere_is_forgotten_and_nothing_declared() -> None:
         await bench.shows(1, 2, 3, 4, 5, 6, 7)
 
 
+@pytest.mark.parametrize("lag_seconds", [3, 20, 45])
+async def test_rest_that_lags_costs_nothing_that_the_stream_brought(lag_seconds: float) -> None:
+    """Its trades come from a database, some seconds after the stream brought them."""
+    history = LaggingHistory(lag_seconds / SPEED)
+    limits = LedgerLimits(
+        hold_seconds=0.25 / SPEED, patience_seconds=15 / SPEED, contradiction_seconds=2 / SPEED
+    )
+    lost = range(50, 60)
+    async with at_work(history, SPEED) as bench:
+        ledger = Ledger(BTC, limits)
+
+        def trade_on() -> bool:
+            history.trade()
+            if history.ids[-1] not in lost:
+                bench.arrive(ledger, history.ids[-1])
+            return history.ids[-1] >= 1000 and ledger.missing() is None
+
+        await eventually(trade_on, 30, interval_seconds=1 / SPEED / 20)
+    ids, gaps = bench.ids(), bench.gaps()
+    brought = set(range(1, ids[-1] + 1)) - set(lost)
+    assert brought <= set(ids), "something that the stream brought was lost"
+    fetched = {item.id for item in bench.out[BTC] if isinstance(item, TradeTick) and item.backfilled}
+    assert fetched <= set(lost), "something that the stream brought was fetched again"
+    patient = lag_seconds < limits.patience_seconds * SPEED
+    assert gaps == ([] if patient else [(50, 59, "upstream")])
+    assert ids == sorted(ids)
+
+
+async def test_an_id_from_nowhere_is_dropped_without_rest_too() -> None:
+    history = History()
+    history.errors = [ExchangeUnreachable("timeout")] * 1000
+    async with at_work(history) as bench:
+        ledger = Ledger(BTC, LedgerLimits(hold_seconds=0.02, patience_seconds=0.3, contradiction_seconds=0.1))
+        bench.arrive(ledger, 1, 5000, 2, 3, 4, 5)
+        await eventually(lambda: bench.backfiller.open_holes == 0)
+        bench.arrive(ledger, 6)
+        await bench.shows(1, 2, 3, 4, 5, 6)
+
+
 async def test_rest_of_another_exchange_does_not_hold_a_stream_for_ever() -> None:
     """It denies every id that the stream brings."""
     async with at_work(History(range(1, 50))) as bench:
-        limits = LedgerLimits(hold_seconds=0.02, patience_seconds=0.5, denials=1)
+        limits = LedgerLimits(hold_seconds=0.02, patience_seconds=0.5)
         ledger = Ledger(BTC, limits)
         bench.arrive(ledger, 1000)
         trade_id = 1001

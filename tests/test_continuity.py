@@ -147,24 +147,61 @@ def test_a_jump_beyond_all_reason_costs_nothing_and_ends() -> None:
     ledger = make_ledger()
     assert shown(feed(ledger, 5, 2**40, 6, 7)) == [5, 6, 7]
     assert ledger.missing() == (8, 2**40 - 1)
-    assert ledger.drop_ahead(8, 1) == 1
+    assert ledger.drop_impostor(1) is None, "nobody but the tick itself was asked"
+    impostor = ledger.drop_impostor(1, denied_from=8)
+    assert impostor is not None
+    assert impostor.id == 2**40
     assert ledger.missing() is None
     assert not ledger.is_due(1e9)
     assert shown(feed(ledger, 8)) == [8]
 
 
 def test_a_stream_that_goes_on_is_believed_more_than_an_exchange_that_denies_it() -> None:
-    """REST may be that of another exchange, or hopelessly late."""
+    """REST's database lags behind the stream, and may be that of another exchange altogether."""
     ledger = make_ledger()
     feed(ledger, 5)
-    for trade_id in (7, 8, 9):
+    for trade_id in range(7, 12):
         assert feed(ledger, trade_id) == []
-        assert ledger.drop_ahead(6, 0) == 1
-    assert feed(ledger, 10, 11) == []
-    assert ledger.drop_ahead(6, 0) == 0
-    assert shown(ledger.give_up(0)) == [(6, 9, "upstream"), 10, 11]
-    assert shown(feed(ledger, 12, 2**40)) == [12]
-    assert ledger.drop_ahead(13, 0) == 1, "what went on since counts anew"
+        assert ledger.drop_impostor(1e9, denied_from=6) is None
+    assert shown(ledger.give_up(0)) == [(6, 6, "upstream"), 7, 8, 9, 10, 11]
+
+
+def test_a_near_id_out_of_nowhere_is_dropped_when_the_stream_goes_on_below_it() -> None:
+    ledger = make_ledger()
+    assert shown(feed(ledger, 5, 5000, 6, 7)) == [5, 6, 7]
+    assert ledger.drop_impostor(10, denied_from=8) is None, "two lower ids may be of a slower connection"
+    assert shown(feed(ledger, 8)) == [8]
+    assert ledger.drop_impostor(1.9, denied_from=9) is None, "so may three, for a moment"
+    assert ledger.drop_impostor(2, denied_from=5001) is None, "REST has that id"
+    impostor = ledger.drop_impostor(2)
+    assert impostor is not None
+    assert impostor.id == 5000
+    assert shown(feed(ledger, 9, 10)) == [9, 10]
+
+
+def test_a_lone_trade_behind_a_hole_is_kept_while_nothing_contradicts_it() -> None:
+    ledger = make_ledger()
+    feed(ledger, 5, 60)
+    assert ledger.drop_impostor(1e9, denied_from=6) is None
+    feed(ledger, 90)
+    assert ledger.drop_impostor(1e9, denied_from=6) is None
+    assert shown(ledger.give_up(0)) == [(6, 59, "upstream"), 60]
+
+
+def test_two_ids_out_of_nowhere_go_one_after_the_other() -> None:
+    ledger = make_ledger()
+    feed(ledger, 5, 2**40, 2**50)
+    assert [ledger.drop_impostor(0, denied_from=6) is not None for _ in range(3)] == [True, True, False]
+    assert shown(feed(ledger, 6)) == [6]
+
+
+def test_ids_that_the_exchange_takes_back_are_not_waited_for() -> None:
+    ledger = make_ledger()
+    feed(ledger, 5)
+    assert ledger.expect(9, now=0)
+    ledger.retract(6)
+    assert ledger.missing() is None
+    assert not ledger.is_due(1e9)
 
 
 def test_a_jump_that_is_believed_is_one_hole() -> None:
@@ -419,6 +456,22 @@ def test_a_disturbed_stream_without_backfill_declares_exactly_what_was_lost(
     }
     assert declared == {trade_id for trade_id in lost if trade_id < max(arriving)}
     assert [item.id for item in out if isinstance(item, TradeTick)] == sorted(set(arriving))
+
+
+@given(st.sets(st.integers(1, 400), max_size=350), st.integers(0, 400), st.integers(0, 90))
+def test_a_lagging_exchange_takes_nothing_that_a_stream_brought(lost: set[int], lag: int, skew: int) -> None:
+    """Trades in order over a fast and a slow connection, some lost on both, while REST denies the newest."""
+    ledger = make_ledger()
+    out: list[Released] = []
+    brought = [trade_id for trade_id in range(400) if trade_id not in lost]
+    arriving = sorted((trade_id + late, trade_id) for trade_id in brought for late in (0, skew))
+    for position, trade_id in arriving:
+        now = position / 50  # 50 trades a second: the connections are out of step by less than 2 s
+        out += ledger.accept(make_tick(trade_id), now)
+        assert ledger.drop_impostor(now, denied_from=max(0, position - lag)) is None
+    while ledger.missing() is not None:
+        out += ledger.give_up(8)
+    assert [item.id for item in out if isinstance(item, TradeTick)] == brought
 
 
 @given(st.lists(st.integers(0, 2**40), max_size=300), st.booleans())

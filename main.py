@@ -88,7 +88,7 @@ def _serve(web: FastAPI, listener: socket.socket) -> None:
         ws_max_size=_MESSAGE_BYTES,
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=2,  # and then 2.5 s for the connections to exchanges: 5 s in all
         server_header=False,
     )
     server = _Server(config)

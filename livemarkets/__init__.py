@@ -3,6 +3,7 @@
 A module imports only from those above it in this list (`make check` holds us to it):
 
     errors          the error tree
+    supervision     work that goes on until it is cancelled, also after a defect
     limiting        tokens for messages, one log line per kind and interval
     models          frozen values: TradeTick, StreamKey, SymbolInfo, Gap, ExchangeStatus
     stores          latest price and bounded feed per stream; synchronous, in memory

@@ -31,12 +31,15 @@ from livemarkets.settings import Settings
 from livemarkets.simulator import SimulatedMarket, Simulator
 from livemarkets.stores import FeedStore, LatestPriceStore
 from livemarkets.subscriptions import SubscriptionManager
+from livemarkets.supervision import supervise
 from livemarkets.symbols import SymbolDirectory
 from livemarkets.ws_route import MarketsHub, MarketsRoute, RouteLimits
 
 __all__ = ["Services", "Tuning", "build", "create_app"]
 
 _EXPIRE_SECONDS = 0.1
+_STOP_SECONDS = 2.5
+"""Longer than any connection to an exchange takes to close."""
 _PAGE_SYMBOLS_SECONDS = 10.0
 
 
@@ -130,7 +133,10 @@ class Services:
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            _, pending = await asyncio.wait({task}, timeout=_STOP_SECONDS)
+            if pending:  # a defect; the process must end all the same
+                names = sorted(task.get_name() for task in asyncio.all_tasks())
+                logger.error("not everything ended within {} s: {}", _STOP_SECONDS, ", ".join(names))
         simulator, self.simulator = self.simulator, None
         if simulator is not None:
             await simulator.aclose()
@@ -140,8 +146,8 @@ class Services:
             for feed in self.feeds.values():
                 tasks.create_task(feed.run(), name=f"{feed.exchange} feed")
             if self.feeds:
-                tasks.create_task(self.hub.run(), name="heartbeats")
-                tasks.create_task(self._expire(), name="linger")
+                tasks.create_task(supervise("the task of the heartbeats", self.hub.run), name="heartbeats")
+                tasks.create_task(supervise("the task of the linger", self._expire), name="linger")
 
     async def _expire(self) -> None:
         while True:

@@ -32,6 +32,7 @@ from livemarkets.models import (
 from livemarkets.resume import ResumeLimits, Resumer
 from livemarkets.rhythm import Rhythm
 from livemarkets.stores import FeedStore, LatestPriceStore
+from livemarkets.supervision import supervise
 from livemarkets.symbols import SymbolDirectory
 from livemarkets.watch import Watcher, WatchLimits
 
@@ -39,7 +40,6 @@ __all__ = ["Core", "ExchangeFeed", "FeedLimits"]
 
 _SYMBOLS_REFRESH_SECONDS = 3600.0
 _SYMBOLS_RETRY_SECONDS = 15.0
-_RESTART_SECONDS = 1.0
 
 
 class Core(msgspec.Struct, frozen=True):
@@ -234,13 +234,8 @@ class ExchangeFeed:
     # the tasks
 
     async def run(self) -> None:
-        """Run until cancelled. A defect in here is logged, and everything of this exchange starts again."""
-        while True:
-            try:
-                await self._run()
-            except Exception:
-                logger.exception("{}: the feed failed and starts again", self.exchange)
-            await asyncio.sleep(_RESTART_SECONDS)
+        """Run until cancelled. After a defect in here, everything of this exchange starts again."""
+        await supervise(f"{self.exchange}: the feed", self._run)
 
     async def _run(self) -> None:
         await self._needed.wait()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
+from random import Random
 
 import pytest
 
 from livemarkets import app as composition
 from livemarkets.app import Tuning
-from livemarkets.models import StreamKey
+from livemarkets.models import StreamKey, SymbolInfo
 from livemarkets.settings import Settings
 from livemarkets.simulator import Simulator
+from tests.binance.upstream import quick
 from tests.helpers import eventually
 from tests.markets_client import missing_ids
 from tests.running import quiet_market, running_app, running_exchange, settings_for
@@ -75,6 +78,33 @@ async def test_a_stop_ends_every_task_and_connection_and_may_be_repeated(exchang
     assert names_of_tasks() == before
     assert services.simulator is None
     await eventually(lambda: not exchange.connections)
+
+
+async def test_a_stop_while_feeds_fail_and_close_ends_them(exchange: Simulator) -> None:
+    """At any moment: a task that has failed must not hide from its siblings' owner that all shall end."""
+    random = Random(5)
+    tuning = Tuning(client=quick())
+
+    async def fail_soon() -> list[SymbolInfo]:
+        await asyncio.sleep(random.uniform(0.0, 0.1))
+        raise RuntimeError("a defect, on purpose")
+
+    async def start_and_stop() -> float:
+        services = composition.build(settings_for(exchange), tuning=tuning)
+        services.feeds["binance"].rest.symbols = fail_soon  # type: ignore[method-assign]
+        await services.start()
+        services.manager.subscribe("somebody", BTC)
+        await asyncio.sleep(random.uniform(0.0, 0.5))
+        began = time.monotonic()
+        async with asyncio.timeout(10):
+            await services.stop()
+        return time.monotonic() - began
+
+    for _ in range(4):
+        exchange.faults.half_open()  # no connection's goodbye is answered: closing takes its whole time
+        seconds = await asyncio.gather(*(start_and_stop() for _ in range(50)))
+        assert max(seconds) < 5.0
+    assert not [name for name in names_of_tasks() if "binance" in name]
 
 
 async def test_a_stop_before_the_start_is_no_error() -> None:

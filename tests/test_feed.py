@@ -306,6 +306,28 @@ async def test_a_defect_does_not_end_the_feed(world: World) -> None:
     world.check()
 
 
+async def test_rest_that_cannot_even_be_called_costs_the_stream_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A SOCKS proxy in the environment, and no library for it: the stream goes on beside it."""
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    async with exchange(quick_market(300.0)) as venue:
+        settings = settings_for(venue, simulator_enabled=False, binance_rest_url=("https://rest.invalid",))
+        services = app.build(settings, tuning=QUICK)
+        world = World(venue, services)
+        await services.start()
+        try:
+            await world.feed.ensure_symbols(5)
+            world.subscribe(BTC)
+            await world.more_trades()
+            venue.faults.lose(stream=BTC_STREAM, count=10)
+            await world.more_trades(count=50)
+            assert [gap.cause for gap in world.gaps()] == ["upstream"]
+            assert venue.stats()["connects"] == 1
+        finally:
+            await services.stop()
+
+
 async def test_without_a_ledger_the_loss_shows() -> None:
     """The switch that proves that these tests can fail."""
     tuning = Tuning(client=quick(), feed=FeedLimits(has_ledger=False))

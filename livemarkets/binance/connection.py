@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 from loguru import logger
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidProxy, InvalidStatus, WebSocketException
 
 from livemarkets.binance.messages import Frame, OtherEvent, Reply, ServerShutdown, parse_frame
 from livemarkets.binance.session import Session, SessionTimings
@@ -26,6 +26,10 @@ from livemarkets.errors import ExchangeUnreachable, MalformedMessage
 from livemarkets.models import ExchangeName, TradeTick
 
 __all__ = ["Connection", "ConnectionEvents", "ConnectionTimings", "explain", "is_loopback", "retry_after"]
+
+
+_UNUSABLE = (ImportError, ValueError)
+"""What libraries raise for an address or a proxy that they cannot use, before anything is connected."""
 
 
 class ConnectionTimings(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,7 +145,7 @@ class Connection:
             ):
                 opening.reschedule(None)
                 await self._converse(socket_)
-        except* (OSError, WebSocketException, ExchangeUnreachable) as group:
+        except* (OSError, WebSocketException, ExchangeUnreachable, *_UNUSABLE) as group:
             error = _first(group)
             if not (self._retired and isinstance(error, ConnectionClosed)):
                 raise _unreachable(error) from None
@@ -283,6 +287,8 @@ def explain(error: BaseException) -> str:
         return f"certificate not accepted: {error.verify_message}"
     if isinstance(error, ConnectionClosed):
         return _explain_close(error)
+    if isinstance(error, (InvalidProxy, *_UNUSABLE)):
+        return f"the address or its proxy cannot be used: {error}"
     if isinstance(error, OSError):
         return (error.strerror or type(error).__name__).lower()
     return f"not a WebSocket endpoint ({error})"

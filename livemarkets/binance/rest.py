@@ -215,24 +215,37 @@ class BinanceRest:
         raise error
 
     async def _get_from(self, url: str, parameters: dict[str, Any], shape: type[T]) -> T:
-        if self._client is None:
-            self._client = httpx.AsyncClient(
-                timeout=_TIMEOUT_SECONDS,
-                follow_redirects=False,
-                trust_env=not all(map(is_loopback, self.urls)),
-            )
+        client = self._ready_client()
         try:
-            response = await self._client.get(url, params=parameters)
+            response = await client.get(url, params=parameters)
         except httpx.TimeoutException:
             raise ExchangeUnreachable("timeout") from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except httpx.HTTPError as error:
             raise ExchangeUnreachable(explain(_root_cause(error))) from None
+        except Exception as error:  # whatever a library raises: it costs this call and nothing else
+            logger.opt(exception=True).debug("{}: {} failed", self._exchange, url)
+            raise ExchangeUnreachable(_describe(error)) from error
         if response.status_code != 200:
             raise self._error(response)
         try:
             return msgspec.json.decode(response.content, type=shape)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
             raise MalformedMessage("REST answer", f"{url}: {error}") from None
+
+    def _ready_client(self) -> httpx.AsyncClient:
+        if self._client is None:
+            try:
+                self._client = httpx.AsyncClient(
+                    timeout=_TIMEOUT_SECONDS,
+                    follow_redirects=False,
+                    trust_env=not all(map(is_loopback, self.urls)),
+                )
+            except Exception as error:  # httpx reads the environment here, and has many words for what is odd
+                raise ExchangeUnreachable(
+                    "REST cannot use this environment's proxy and certificate variables "
+                    f"(HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE): {_describe(error)}"
+                ) from error
+        return self._client
 
     def _error(self, response: httpx.Response) -> ExchangeError:
         """Make an error of an answer, and heed what 429 and 418 ask for (`rest-api.md`, "IP Limits")."""
@@ -272,6 +285,10 @@ def _step(text: str) -> Decimal:
         return Decimal(text).normalize()
     except ArithmeticError:
         return Decimal(0)
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:200]
 
 
 def _root_cause(error: BaseException) -> BaseException:

@@ -144,6 +144,13 @@ async def test_a_handshake_that_never_ends() -> None:
         assert (await failure_of(task)).reason == "timeout"
 
 
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "ftp://127.0.0.1:9", "127.0.0.1:9", "http://:x"])
+async def test_a_proxy_that_cannot_be_used(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    async with running(connect_to("wss://stream.invalid")) as task:
+        assert "proxy cannot be used" in (await failure_of(task)).reason
+
+
 async def test_a_connection_that_is_cut(venue: Simulator) -> None:
     listener = Listener()
     async with running(connect_to(venue.ws_url, BTC, listener=listener)) as task:

@@ -218,7 +218,7 @@ class Faults:
 
     @verb
     def burst(self, *, symbol: str | None = None, factor: float = 100.0, trades: int | None = None) -> None:
-        """Let a symbol (or all that are subscribed) trade as much at once as else in `factor` seconds."""
+        """Let a symbol (or all subscribed) trade at once what takes `factor` seconds else, 50,000 at most."""
         venue = self._bound()
         names = [symbol] if symbol is not None else subscribed_symbols(venue)
         for name in names:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
+from livemarkets.simulator.bounds import check
 from livemarkets.simulator.source import SimulatorError
 
 __all__ = ["call_verb", "describe_verbs", "verb"]
@@ -53,6 +54,7 @@ def call_verb(target: object, name: str, arguments: Mapping[str, Any]) -> None:
             values[key] = msgspec.convert(value, hints[key], strict=False)
         except msgspec.ValidationError as error:
             raise SimulatorError(f"{name}: {key}: {error}") from None
+        check(name, key, values[key])
     for key, parameter in inspect.signature(verbs[name]).parameters.items():
         if key != "self" and parameter.default is parameter.empty and key not in values:
             raise SimulatorError(f"{name} needs {key!r}")

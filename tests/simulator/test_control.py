@@ -84,6 +84,21 @@ async def test_what_makes_no_sense_is_said(start: Started, request_: Any, error:
     assert error in bad["error"]
     assert good["ok"] is True
 
+        (
+            {"fault": "hole", "symbol": "BTCUSDT", "count": 10**18},
+            "hole: count is a number from 1 to 1000000",
+        ),
+        ({"fault": "hole", "symbol": "BTCUSDT", "count": 0}, "hole: count is a number from 1 to 1000000"),
+        ({"fault": "refuse", "count": 10**9}, "refuse: count is a number from 1 to 100000"),
+        ({"fault": "refuse", "seconds": "nan"}, "refuse: seconds is a number from 0 to 86400"),
+        ({"fault": "refuse", "status": 101}, "refuse: status is a number from 400 to 599"),
+        ({"fault": "burst", "factor": 1e9}, "burst: factor is a number from 0 to 10000"),
+        ({"fault": "burst", "trades": 10**6}, "burst: trades is a number from 1 to 50000"),
+        ({"fault": "garbage", "count": 10**6}, "garbage: count is a number from 1 to 1000"),
+        ({"fault": "skew", "ms": 10**30}, "skew: ms is a number from -31536000000 to 31536000000"),
+        ({"fault": "close", "code": 1006}, "close: no close frame carries the code 1006"),
+        ({"fault": "accept_close", "code": 5000}, "accept_close: no close frame carries the code 5000"),
+        ({"fault": "close", "reason": "é" * 62}, "close: reason has 123 bytes at most"),
 
 @pytest.fixture
 async def run() -> AsyncIterator[Run]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Protocol
 
 import msgspec
 from fastapi import FastAPI
@@ -52,13 +52,6 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     connects_per_5_minutes: int = 270
 
 
-class Startable(Protocol):
-    """Something that must run before an exchange can be spoken to."""
-
-    async def aclose(self) -> None:
-        """End it."""
-
-
 class Services:
     """Everything that runs, as pages and routes see it. Made by :func:`build`."""
 
@@ -79,6 +72,7 @@ class Services:
         )
         self.feeds: dict[str, ExchangeFeed] = {}
         self.simulator: Simulator | None = None
+        self.simulator_secret = secrets.token_urlsafe(32)
         self._tuning = tuning
         self._budget = ConnectBudget(limit=tuning.connects_per_5_minutes)
         self._task: asyncio.Task[None] | None = None
@@ -197,7 +191,9 @@ class Services:
     async def _start_simulator(self) -> None:
         """Start the embedded exchange, on a loopback port, the first time that anybody wants it."""
         if self.simulator is None:
-            self.simulator = Simulator(SimulatedMarket())
+            self.simulator = Simulator(
+                SimulatedMarket(), control_secret=self.simulator_secret, serves_browsers=False
+            )
             await self.simulator.start()
             logger.info("simulator: the embedded exchange listens on {}", self.simulator.ws_url)
         feed = self.feeds["simulator"]

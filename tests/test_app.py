@@ -6,8 +6,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from random import Random
+from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from livemarkets import app as composition
 from livemarkets.app import Tuning
@@ -141,6 +144,30 @@ async def test_the_simulator_starts_when_it_is_first_wanted_and_only_once(exchan
         assert app.services.simulator.host == "127.0.0.1"
         assert len(app.services.simulator.connections) == 1
         assert exchange.stats()["attempts"] == 0, "the simulator is never called binance"
+
+
+async def test_the_embedded_exchange_is_for_the_app_alone() -> None:
+    async with running_app(settings_for(None, access_token="the-token-of-the-app")) as app:
+        client = await app.connect(additional_headers={"Authorization": "Bearer the-token-of-the-app"})
+        await client.subscribe("BTCUSDT", exchange="simulator")
+        await client.trades(1)
+        simulator = app.services.simulator
+        assert simulator is not None
+        url = f"{simulator.ws_url}/simulator/control"
+        secret = {"Authorization": f"Bearer {app.services.simulator_secret}"}
+        refused: dict[tuple[str, int], dict[str, Any]] = {
+            (url, 401): {},
+            (url + "?", 401): {"additional_headers": {"Authorization": "Bearer the-token-of-the-app"}},
+            (url, 403): {"origin": "https://evil.example", "additional_headers": secret},
+            (f"{simulator.ws_url}/ws/btcusdt@trade", 403): {"origin": "https://evil.example"},
+        }
+        for (address, status), options in refused.items():
+            with pytest.raises(InvalidStatus) as caught:
+                await connect(address, proxy=None, **options)
+            assert caught.value.response.status_code == status
+        async with connect(url, proxy=None, additional_headers=secret) as control:
+            await control.send('{"query":"connections"}')
+            assert b'"ok":true' in await control.recv(decode=False)
 
 
 async def test_two_apps_in_one_process_share_nothing(exchange: Simulator) -> None:

@@ -4,8 +4,8 @@
   `recording`) plays recordings; both are a `source`, and `history` and `statistics` remember what they did.
 * `streams`, `protocol`, `rest` and `rest_views` are the exchange's language, without any I/O.
 * `connection`, `fanout`, `desk`, `gate` and `server` are its sockets.
-* `faults` (with `venue`, `verbs`, `standing`, `disturbances`, `garbage`) lets things go wrong;
-  `control` and `__main__` bring that to other programs and to the command line.
+* `faults` (with `venue`, `verbs`, `bounds`, `standing`, `disturbances`, `garbage`) lets things go wrong;
+  `control` and `__main__` bring that to other programs and to the command line; `trust` says to whom.
 
 It is an independent implementation of the documents at https://github.com/binance/binance-spot-api-docs and
 shares no code with the client in `livemarkets.binance`.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import secrets
 import signal
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
@@ -13,7 +15,7 @@ from typing import Any
 import msgspec
 from loguru import logger
 from websockets.asyncio.client import connect
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from livemarkets.simulator.faults import Faults
 from livemarkets.simulator.gate import CONTROL_PATH
@@ -28,6 +30,9 @@ __all__ = ["main"]
 
 _PORT = 9443
 _ANSWER_SECONDS = 5.0
+_SECRET_VARIABLE = "SIMULATOR_CONTROL_SECRET"
+"""In the environment, since whoever is on the machine can read a command line."""
+_SECRET_LENGTH = 16
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +59,8 @@ def _serve_parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="python -m livemarkets.simulator",
         description="An exchange that speaks Binance spot's protocol, WebSocket and REST on one port.",
-        epilog="`python -m livemarkets.simulator faults --help` lets things go wrong.",
+        epilog="`python -m livemarkets.simulator faults --help` lets things go wrong. That needs a secret: "
+        f"the one in {_SECRET_VARIABLE} in the environment, else a new one, which is printed at the start.",
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=_PORT, help=f"0 takes a free one; default {_PORT}")
@@ -91,7 +97,9 @@ def _serve_parser() -> ArgumentParser:
 def _fault_parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="python -m livemarkets.simulator faults",
-        description="Let something go wrong at a running exchange.",
+        description="Let something go wrong at a running exchange of this machine.",
+        epilog="The secret of that exchange, as it printed it at its start, has to be in the environment as "
+        f"{_SECRET_VARIABLE}.",
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=_PORT)
@@ -125,18 +133,40 @@ def _faults(options: Namespace) -> int:
     else:
         request["fault"] = options.verb
         request |= dict(word.split("=", 1) for word in options.arguments)
-    reply = asyncio.run(_ask(f"ws://{options.host}:{options.port}{CONTROL_PATH}", request))
+    secret = _secret()
+    if not secret:
+        raise SimulatorError(
+            f"set {_SECRET_VARIABLE} in the environment to what the exchange printed at its start"
+        )
+    reply = asyncio.run(_ask(f"ws://{options.host}:{options.port}{CONTROL_PATH}", secret, request))
     if not reply.get("ok"):
         raise SimulatorError(str(reply.get("error")))
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(reply.get("result"))).decode() + "\n")
     return 0
 
 
-async def _ask(url: str, request: dict[str, Any]) -> dict[str, Any]:
+def _secret() -> str:
+    """Return the secret that the environment says; empty without one."""
+    secret = os.environ.get(_SECRET_VARIABLE, "")
+    if secret and (len(secret) < _SECRET_LENGTH or not all("!" <= letter <= "~" for letter in secret)):
+        raise SimulatorError(
+            f"{_SECRET_VARIABLE} has to have {_SECRET_LENGTH} visible ASCII characters or more, and no blanks"
+        )
+    return secret
+
+
+async def _ask(url: str, secret: str, request: dict[str, Any]) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {secret}"}
     try:
-        async with asyncio.timeout(_ANSWER_SECONDS), connect(url, proxy=None) as socket:
+        async with (
+            asyncio.timeout(_ANSWER_SECONDS),
+            connect(url, proxy=None, additional_headers=headers) as socket,
+        ):
             await socket.send(msgspec.json.encode(request).decode())
             return msgspec.json.decode(await socket.recv(), type=dict[str, Any])
+    except InvalidStatus as error:
+        said = error.response.body.decode(errors="replace")
+        raise SimulatorError(f"{url} refuses, HTTP {error.response.status_code}: {said}") from None
     except (OSError, TimeoutError, WebSocketException, msgspec.MsgspecError) as error:
         raise SimulatorError(f"no simulator answers at {url}: {error}") from None
 
@@ -159,7 +189,11 @@ async def _serve(options: Namespace) -> None:
         ping_timeout_seconds=options.ping_timeout,
         max_age_seconds=options.max_age,
     )
-    simulator = Simulator(_source(options), limits=limits, error_shape=options.error_shape)
+    given = _secret()
+    secret = given or secrets.token_urlsafe(24)
+    simulator = Simulator(
+        _source(options), limits=limits, error_shape=options.error_shape, control_secret=secret
+    )
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         # Windows has no signal handlers in the loop; there Ctrl-C raises KeyboardInterrupt.
@@ -170,6 +204,8 @@ async def _serve(options: Namespace) -> None:
         logger.info(
             "simulator: LIVE_BINANCE_WS_URL={} LIVE_BINANCE_REST_URL={}", simulator.ws_url, simulator.rest_url
         )
+        if not given:
+            logger.info("simulator: its faults need {}={}", _SECRET_VARIABLE, secret)
         await stopped.wait()
     finally:
         await simulator.aclose()

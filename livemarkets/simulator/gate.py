@@ -18,6 +18,7 @@ from livemarkets.simulator.faults import Faults
 from livemarkets.simulator.limits import SlidingWindow, VenueLimits, WeightMeter
 from livemarkets.simulator.rest import Answer, RestApi, error_answer
 from livemarkets.simulator.streams import is_well_formed
+from livemarkets.simulator.trust import comes_from_a_browser, is_from_a_page, knows_the_secret
 
 __all__ = ["CONTROL_PATH", "Gate", "address_of", "streams_of_path"]
 
@@ -49,13 +50,25 @@ class Gate:
         api: answers REST calls.
         limits: what an address may do.
         faults: what goes wrong at the door.
+        control_secret: what the control API asks for; empty shuts it.
+        serves_browsers: whether a browser may read the market.
 
     """
 
-    def __init__(self, api: RestApi, limits: VenueLimits, faults: Faults) -> None:
+    def __init__(
+        self,
+        api: RestApi,
+        limits: VenueLimits,
+        faults: Faults,
+        *,
+        control_secret: str = "",
+        serves_browsers: bool = True,
+    ) -> None:
         self._api = api
         self._limits = limits
         self._faults = faults
+        self._control_secret = control_secret
+        self._serves_browsers = serves_browsers
         self._connects: dict[str, SlidingWindow] = {}
         self._weights: dict[str, WeightMeter] = {}
         self.attempts = 0
@@ -65,8 +78,11 @@ class Gate:
         self.rest_weight_peak = 0
         self.violations: Counter[str] = Counter()
 
-    def rest(self, method: str, target: str, address: str, now_ms: float) -> Response | None:
+    def rest(self, request: Request, address: str, now_ms: float) -> Response | None:
         """Answer a REST call; `None` asks for the connection to be cut."""
+        method, target = request.method, request.path
+        if (refusal := self._refusal_of_browser(request)) is not None:
+            return refusal
         if method != "GET":
             return _plain(405, "Everything that is served here is read with GET.")
         path = urlsplit(target).path
@@ -90,9 +106,9 @@ class Gate:
         """Refuse a handshake, or return `None` to accept it."""
         target = request.path
         if target.partition("?")[0] == CONTROL_PATH:
-            if ip_address(address_of(connection)).is_loopback:
-                return None
-            return _plain(403, "The control API is for this machine alone.")
+            return self._refusal_of_control(connection, request)
+        if (refusal := self._refusal_of_browser(request)) is not None:
+            return refusal  # and no attempt: pages shall not use up what an address may do
         self.attempts += 1
         window = _of_address(
             self._connects,
@@ -103,6 +119,21 @@ class Gate:
         if refusal is not None:
             self.refused += 1
         return refusal
+
+    def _refusal_of_control(self, connection: VenueConnection, request: Request) -> Response | None:
+        if not ip_address(address_of(connection)).is_loopback:
+            return _plain(403, "The control API is for this machine alone.")
+        if is_from_a_page(request.headers):
+            return _plain(403, "The control API is not for web pages: this request has an Origin.")
+        if not knows_the_secret(request.headers, self._control_secret):
+            text = "The control API needs the secret of who started this exchange: Authorization: Bearer …"
+            return _plain(401, text, {"WWW-Authenticate": "Bearer"})
+        return None
+
+    def _refusal_of_browser(self, request: Request) -> Response | None:
+        if self._serves_browsers or not comes_from_a_browser(request.headers):
+            return None
+        return _plain(403, "This exchange is not for browsers, and is reached by a loopback address alone.")
 
     def _refusal(
         self, connection: VenueConnection, target: str, window: SlidingWindow, now_seconds: float

@@ -49,6 +49,9 @@ class Simulator:
         limits: what clients may do.
         faults: what goes wrong; a new, faultless one unless given.
         error_shape: how error replies look: `flat` as documented or `nested` as observed.
+        control_secret: what the control API asks for, see :mod:`~livemarkets.simulator.trust`; its starter
+            makes it. Empty shuts the control API: faults then come from `faults` alone.
+        serves_browsers: `False` refuses web pages, and host names that are none of loopback, at every door.
         clock: ms since the epoch.
 
     """
@@ -60,6 +63,8 @@ class Simulator:
         limits: VenueLimits | None = None,
         faults: Faults | None = None,
         error_shape: ErrorShape = "flat",
+        control_secret: str = "",
+        serves_browsers: bool = True,
         clock: Callable[[], float] = _system_clock,
     ) -> None:
         self.source = source
@@ -70,7 +75,13 @@ class Simulator:
         self.port = 0
         self.now_ms = clock
         self._fanout = Fanout(self.faults.disturbances)
-        self._gate = Gate(RestApi(source), self.limits, self.faults)
+        self._gate = Gate(
+            RestApi(source),
+            self.limits,
+            self.faults,
+            control_secret=control_secret,
+            serves_browsers=serves_browsers,
+        )
         self._desk = Desk(self._fanout, self.limits, self.faults, error_shape, self._violated, self._changed)
         self._connections: dict[VenueConnection, None] = {}
         self._violations: Counter[str] = self._gate.violations
@@ -200,7 +211,7 @@ class Simulator:
         if "Upgrade" in request.headers:
             return self._gate.handshake(client, request, client.loop.time())
         self.pulse()
-        answer = self._gate.rest(request.method, request.path, address_of(client), self.now_ms())
+        answer = self._gate.rest(request, address_of(client), self.now_ms())
         if answer is None:
             client.drop()
             await client.wait_closed()

@@ -20,6 +20,7 @@ TRADES = RECORDINGS / "spot_btc_eth_20240808_trade.jsonl.gz"
 
 ROOMY = VenueLimits(messages_per_second=1000)
 """Limits for tests that are about something else."""
+SECRET = "the-secret-of-these-tests"
 
 Started = Callable[..., Awaitable[Simulator]]
 
@@ -92,7 +93,8 @@ async def start() -> AsyncIterator[Started]:
     started: list[Simulator] = []
 
     async def start_one(source: Source | None = None, **options: Any) -> Simulator:
-        simulator = Simulator(source or quick_market(), **({"limits": ROOMY} | options))
+        defaults: dict[str, Any] = {"limits": ROOMY, "control_secret": SECRET}
+        simulator = Simulator(source or quick_market(), **(defaults | options))
         await simulator.start()
         started.append(simulator)
         return simulator

@@ -13,20 +13,28 @@ from typing import Any
 import msgspec
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from livemarkets.simulator import Simulator
 from livemarkets.simulator.__main__ import main
 from tests.helpers import PROJECT_ROOT
-from tests.simulator.conftest import Client, Started
+from tests.simulator.conftest import SECRET, Client, Started
 from tests.simulator.test_replay import line
 
 Dial = Callable[..., Awaitable[Client]]
 Run = Callable[..., Awaitable[Process]]
+VARIABLE = "SIMULATOR_CONTROL_SECRET"
+
+
+def bearer(secret: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {secret}"}
 
 
 async def control(simulator: Simulator, *requests: Any) -> list[Any]:
     """Send requests to the control API and return the replies."""
-    async with connect(simulator.ws_url + "/simulator/control", proxy=None) as socket:
+    async with connect(
+        simulator.ws_url + "/simulator/control", proxy=None, additional_headers=bearer(SECRET)
+    ) as socket:
         replies = []
         for request in requests:
             text = request if isinstance(request, str | bytes) else msgspec.json.encode(request).decode()
@@ -76,14 +84,6 @@ async def test_faults_and_questions(start: Started, dial: Dial) -> None:
         ({"fault": "hole", "symbol": "NOPE"}, "hole: the exchange does not list NOPE"),
         ({"fault": "garbage", "kind": "old"}, "no such garbage: 'old'"),
         ({"fault": "error_shape", "shape": "round"}, "error_shape: shape: "),
-    ],
-)
-async def test_what_makes_no_sense_is_said(start: Started, request_: Any, error: str) -> None:
-    bad, good = await control(await start(), request_, {"query": "stats"})
-    assert bad["ok"] is False
-    assert error in bad["error"]
-    assert good["ok"] is True
-
         (
             {"fault": "hole", "symbol": "BTCUSDT", "count": 10**18},
             "hole: count is a number from 1 to 1000000",
@@ -99,13 +99,119 @@ async def test_what_makes_no_sense_is_said(start: Started, request_: Any, error:
         ({"fault": "close", "code": 1006}, "close: no close frame carries the code 1006"),
         ({"fault": "accept_close", "code": 5000}, "accept_close: no close frame carries the code 5000"),
         ({"fault": "close", "reason": "é" * 62}, "close: reason has 123 bytes at most"),
+    ],
+)
+async def test_what_makes_no_sense_is_said(start: Started, request_: Any, error: str) -> None:
+    bad, good = await control(await start(), request_, {"query": "stats"})
+    assert bad["ok"] is False
+    assert error in bad["error"]
+    assert good["ok"] is True
+
+
+async def test_what_is_just_within_bounds_is_done(start: Started) -> None:
+    replies = await control(
+        await start(),
+        {"fault": "lose", "count": 100_000},
+        {"fault": "accept_close", "code": 0},
+        {"fault": "rest_down", "status": 0, "count": 1},
+        {"fault": "close", "code": 4999, "reason": "e" * 123},
+        {"fault": "burst", "trades": None},
+    )
+    assert [reply["ok"] for reply in replies] == [True] * 5, replies
+
+
+async def refusal(simulator: Simulator, path: str, **options: Any) -> tuple[int, str]:
+    """Status and text with which a handshake is refused; (101, "") when it is not."""
+    try:
+        async with connect(simulator.ws_url + path, proxy=None, **options):
+            return 101, ""
+    except InvalidStatus as error:
+        return error.response.status_code, error.response.body.decode()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        bearer(""),
+        bearer(SECRET[:-1]),
+        bearer(SECRET + "x"),
+        {"Authorization": SECRET},
+        {"Authorization": f"Basic {SECRET}"},
+        [*bearer(SECRET).items(), *bearer("another").items()],
+    ],
+    ids=["none", "empty", "shorter", "longer", "bare", "basic", "two"],
+)
+async def test_the_control_needs_the_secret(start: Started, headers: Any) -> None:
+    simulator = await start()
+    status, text = await refusal(simulator, "/simulator/control", additional_headers=headers)
+    assert status == 401
+    assert "Authorization: Bearer" in text
+    assert (await refusal(simulator, f"/simulator/control?token={SECRET}"))[0] == 401
+
+
+async def test_an_exchange_without_a_secret_has_no_control(start: Started) -> None:
+    simulator = await start(control_secret="")
+    for headers in ({}, bearer(""), bearer(SECRET)):
+        assert (await refusal(simulator, "/simulator/control", additional_headers=headers))[0] == 401
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1"])
+async def test_no_web_page_has_the_control_even_with_the_secret(start: Started, origin: str) -> None:
+    simulator = await start()
+    status, text = await refusal(
+        simulator, "/simulator/control", additional_headers=bearer(SECRET), origin=origin
+    )
+    assert (status, "Origin" in text) == (403, True)
+    own = f"http://127.0.0.1:{simulator.port}"
+    assert (await refusal(simulator, "/simulator/control", origin=own))[0] == 403
+
+
+PAGES = {
+    "a page": {"Origin": "https://evil.example"},
+    "an image": {"Sec-Fetch-Site": "cross-site"},
+    "a name that is made to point here": {"Host": "evil.example:9443"},
+    "two names": [("Host", "127.0.0.1"), ("Host", "evil.example")],
+}
+
+
+@pytest.mark.parametrize("headers", PAGES.values(), ids=PAGES.keys())
+async def test_an_exchange_that_is_for_its_app_alone_serves_no_browser(start: Started, headers: Any) -> None:
+    shut, open_ = await start(serves_browsers=False), await start()
+    pairs = [*(headers.items() if isinstance(headers, dict) else headers)]
+    assert (await asked(shut, *pairs)).startswith("HTTP/1.1 403 ")
+    assert (await asked(shut, *pairs, ("Upgrade", "websocket"), path="/ws")).startswith("HTTP/1.1 403 ")
+    assert shut.stats()["rest_calls"] == {}
+    assert shut.stats()["attempts"] == 0
+    assert (await asked(open_, *pairs)).startswith("HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.0.0.1:1"])
+async def test_an_exchange_that_is_for_its_app_alone_serves_programs(start: Started, host: str) -> None:
+    shut = await start(serves_browsers=False)
+    assert (await asked(shut, ("Host", host))).startswith("HTTP/1.1 200 ")
+    assert (await refusal(shut, "/ws"))[0] == 101
+
+
+async def asked(simulator: Simulator, *headers: tuple[str, str], path: str = "/api/v3/time") -> str:
+    """The answer to a request with exactly these headers; a `Host` is added if there is none."""
+    host = [] if any(name == "Host" for name, _ in headers) else [("Host", "127.0.0.1")]
+    lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in [*host, *headers]), "", ""]
+    reader, writer = await asyncio.open_connection("127.0.0.1", simulator.port)
+    writer.write("\r\n".join(lines).encode())
+    try:
+        return (await asyncio.wait_for(reader.read(), 5)).decode()
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
 
 @pytest.fixture
 async def run() -> AsyncIterator[Run]:
     """Run the program; whatever is left is ended."""
     processes: list[Process] = []
 
-    async def run_one(*arguments: str) -> Process:
+    async def run_one(*arguments: str, secret: str = "") -> Process:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -114,7 +220,7 @@ async def run() -> AsyncIterator[Run]:
             stdout=PIPE,
             stderr=PIPE,
             cwd=PROJECT_ROOT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", VARIABLE: secret},
         )
         processes.append(process)
         return process
@@ -156,18 +262,52 @@ async def test_the_program_serves_until_a_signal(run: Run, number: signal.Signal
 
 
 async def test_faults_from_the_command_line(run: Run) -> None:
-    port = str(await serving(await run("--port", "0")))
-    code, out, _ = await done(await run("faults", "--port", port, "lose", "stream=btcusdt@trade", "count=5"))
+    exchange = await run("--port", "0", secret=SECRET)
+    faults = ("faults", "--port", port := str(await serving(exchange)))
+    code, out, _ = await done(await run(*faults, "lose", "stream=btcusdt@trade", "count=5", secret=SECRET))
     assert (code, msgspec.json.decode(out)) == (0, {"fault": "lose", "injected": 1})
-    code, out, _ = await done(await run("faults", "--port", port, "stats"))
+    code, out, _ = await done(await run(*faults, "stats", secret=SECRET))
     assert msgspec.json.decode(out)["faults"] == {"lose": 1}
-    code, _, errors = await done(await run("faults", "--port", port, "earthquake"))
+    code, _, errors = await done(await run(*faults, "earthquake", secret=SECRET))
     assert code == 1
     assert "no such fault" in errors
+    code, out, errors = await done(await run(*faults, "drop", secret="another-secret-of-these"))
+    assert (code, out, len(errors.splitlines())) == (1, "", 1)
+    assert "HTTP 401" in errors
     code, _, errors = await done(await run("--port", port))
     assert code == 1
     assert f"port {port} on 127.0.0.1 is already in use" in errors
     assert len(errors.splitlines()) == 1
+    exchange.send_signal(signal.SIGINT)
+    assert SECRET not in "".join(await said(exchange)), "who gave the secret knows it"
+
+
+async def test_the_program_makes_a_secret_and_says_it_once(run: Run) -> None:
+    exchange = await run("--port", "0")
+    port = str(await serving(exchange))
+    assert exchange.stderr is not None
+    line_ = (await asyncio.wait_for(exchange.stderr.readline(), 20)).decode()
+    found = re.search(rf"{VARIABLE}=([\w-]{{32}})$", line_.strip())
+    assert found, line_
+    assert (await done(await run("faults", "--port", port, "drop", secret=found[1])))[0] == 0
+
+
+async def said(process: Process) -> list[str]:
+    return list((await done(process))[1:])
+
+
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        ("", f"set {VARIABLE}"),
+        ("fifteen-letters", "16 visible ASCII"),
+        ("a blank in the middle", "no blanks"),
+    ],
+)
+async def test_a_secret_that_will_not_do_is_one_line(run: Run, secret: str, text: str) -> None:
+    code, _, errors = await done(await run("faults", "--port", "9", "drop", secret=secret))
+    assert (code, len(errors.splitlines())) == (1, 1)
+    assert text in errors
 
 
 async def test_a_recording_from_the_command_line(run: Run, tmp_path: Path) -> None:
@@ -185,10 +325,13 @@ def test_the_list_of_faults_is_printed(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_a_fault_without_an_exchange_is_one_line(
-    capsys: pytest.CaptureFixture[str], unused_tcp_port: int
+    capsys: pytest.CaptureFixture[str], unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(VARIABLE, SECRET)
     assert main(["faults", "--port", str(unused_tcp_port), "drop"]) == 1
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    errors = capsys.readouterr().err
+    assert "no simulator answers" in errors
+    assert len(errors.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

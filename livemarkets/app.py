@@ -50,6 +50,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     feed: FeedLimits = FeedLimits()
     heartbeat_seconds: int = 5
     connects_per_5_minutes: int = 270
+    """To each exchange by itself: what is dialled on this machine spends nothing of Binance's."""
 
 
 class Services:
@@ -74,7 +75,6 @@ class Services:
         self.simulator: Simulator | None = None
         self.simulator_secret = secrets.token_urlsafe(32)
         self._tuning = tuning
-        self._budget = ConnectBudget(limit=tuning.connects_per_5_minutes)
         self._task: asyncio.Task[None] | None = None
         self._core = Core(self.latest, self.trades, self.fanout)
         if settings.stream_enabled:
@@ -165,7 +165,7 @@ class Services:
             ws_urls,
             on_tick=lambda tick: self._handle_tick(exchange, tick),
             on_status=lambda status: self._handle_status(exchange, status),
-            budget=self._budget,
+            budget=ConnectBudget(limit=self._tuning.connects_per_5_minutes),
             timings=self._tuning.client,
             clock=self.clock,
             now_ms=self.now_ms,

@@ -20,7 +20,7 @@ from livemarkets.simulator import Simulator
 from tests.binance.upstream import quick
 from tests.helpers import eventually
 from tests.markets_client import missing_ids
-from tests.running import quiet_market, running_app, running_exchange, settings_for
+from tests.running import RunningApp, quiet_market, running_app, running_exchange, settings_for
 
 BTC = StreamKey("binance", "trades", "BTCUSDT")
 
@@ -146,6 +146,15 @@ async def test_the_simulator_starts_when_it_is_first_wanted_and_only_once(exchan
         assert exchange.stats()["attempts"] == 0, "the simulator is never called binance"
 
 
+async def simulator_of(app: RunningApp) -> Simulator:
+    """The embedded exchange of an app, with a first subscriber that it serves."""
+    client = await app.connect()
+    await client.subscribe("BTCUSDT", exchange="simulator")
+    await client.trades(1)
+    assert app.services.simulator is not None
+    return app.services.simulator
+
+
 async def test_the_embedded_exchange_is_for_the_app_alone() -> None:
     async with running_app(settings_for(None, access_token="the-token-of-the-app")) as app:
         client = await app.connect(additional_headers={"Authorization": "Bearer the-token-of-the-app"})
@@ -168,6 +177,18 @@ async def test_the_embedded_exchange_is_for_the_app_alone() -> None:
         async with connect(url, proxy=None, additional_headers=secret) as control:
             await control.send('{"query":"connections"}')
             assert b'"ok":true' in await control.recv(decode=False)
+
+
+async def test_reconnects_to_the_simulator_spend_nothing_of_what_binance_grants(exchange: Simulator) -> None:
+    async with running_app(settings_for(exchange), tuning=Tuning(connects_per_5_minutes=2)) as app:
+        simulator = await simulator_of(app)
+        simulator.faults.drop()
+        await eventually(lambda: simulator.stats()["connects"] == 2)
+        simulator.faults.drop()
+        client = await app.connect()
+        await client.subscribe("BTCUSDT")
+        await client.next("status", exchange="binance", state="live")
+        assert simulator.stats()["connects"] == 2, "its own attempts are used up"
 
 
 async def test_two_apps_in_one_process_share_nothing(exchange: Simulator) -> None:

@@ -51,7 +51,7 @@ class BinanceClient:
         urls: base addresses, tried in order; `/stream` is appended.
         on_tick: called with every trade; duplicates and any order are possible.
         on_status: called whenever :attr:`status` changed.
-        budget: shared by all clients of the process.
+        budget: connection attempts to this exchange; shared by all shards.
         clock: monotonic seconds.
         now_ms: ms since the epoch.
 

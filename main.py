@@ -1,37 +1,55 @@
-"""Start Live Markets: settings → log → services → routes → pages → server."""
+"""Start Live Markets: options → settings → log → services → routes → pages → server."""
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import signal
-import socket
 import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
-import uvicorn
-from fastapi import FastAPI
-from loguru import logger
-from nicegui import ui
+from livemarkets import __version__
 
-import pages
-from livemarkets import __version__, app, log
-from livemarkets.errors import SettingsError
-from livemarkets.preframed import PreframedProtocol
-from livemarkets.settings import Settings, load
-from livemarkets.strict_http import StrictHttpProtocol
+if TYPE_CHECKING:
+    from livemarkets.app import Tuning
 
 ROOT = Path(__file__).resolve().parent
-_MESSAGE_BYTES = 1_048_576
-_OPEN_FILES = 65_536
-_GARBAGE_THRESHOLDS = (700, 5, 10)
-"""The interpreter's own, but for the second: a collection of ten times 700 objects takes more than 2 ms."""
 
 
-def main(tuning: app.Tuning | None = None) -> int:
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say in one line what is wrong."""
+        self.exit(2, f"{self.prog}: {message}; --help shows what there is\n")
+
+
+def main(arguments: Sequence[str] | None = None, tuning: Tuning | None = None) -> int:
     """Run until SIGINT or SIGTERM, and return the exit code. Only campaigns of faults bring a tuning."""
+    parser = _Parser(
+        prog="main.py",
+        description="Live Markets: live spot trades on a web page, and for programs on /ws/markets.",
+        epilog="Everything else is a setting: LIVE_* in the environment, in .env.local or in .env; "
+        "docs/settings.md explains each.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--host", help="the address to listen on; goes before LIVE_HOST")
+    parser.add_argument("--port", help="the TCP port to listen on; goes before LIVE_PORT")
+    parser.add_argument("--version", action="version", version=f"Live Markets {__version__}")
+    options = vars(parser.parse_args(arguments))
+    return _run({name: value for name, value in options.items() if value is not None}, tuning)
+
+
+def _run(options: dict[str, str], tuning: Tuning | None) -> int:
+    # Imported here, since all of it takes a second, and --help shall not wait for it.
+    from loguru import logger
+    from nicegui import ui
+
+    import pages
+    from livemarkets import app, log, serving
+    from livemarkets.errors import SettingsError
+    from livemarkets.settings import load
+
     try:
-        settings = load(ROOT)
+        settings = load(ROOT, options=options)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -40,74 +58,19 @@ def main(tuning: app.Tuning | None = None) -> int:
         logger.warning(warning)
     logger.info("Live Markets {} starts with {}", __version__, settings.describe())
     try:
-        listener = _listen(settings)
+        listener = serving.listen(settings.host, settings.port)
     except OSError as error:
         logger.error("cannot listen on {}:{}: {}", settings.host, settings.port, error.strerror or error)
         return 1
-    _allow_many_connections()
+    serving.allow_many_connections()
     services = app.build(settings, tuning=tuning)
     web = app.create_app(services)
     if services.access.is_on:
         web.include_router(pages.login_router(services.access))
     pages.register(services)
     ui.run_with(web, **pages.run_with_options())
-    _serve(web, listener)
+    serving.serve(web, listener)
     return 0
-
-
-def _allow_many_connections() -> None:
-    """Take as many open files as the system grants: many grant 1,024 at first, and 5,000 clients may come."""
-    with contextlib.suppress(ImportError, ValueError, OSError):  # there is no such module on Windows
-        import resource
-
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
-        if soft != resource.RLIM_INFINITY and soft < wanted:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _listen(settings: Settings) -> socket.socket:
-    """Take the port before anything else starts, so that a taken one is one clear line."""
-    address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(address[0], socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(address[4])
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-def _serve(web: FastAPI, listener: socket.socket) -> None:
-    config = uvicorn.Config(
-        web,
-        http=StrictHttpProtocol,
-        ws=PreframedProtocol,
-        ws_per_message_deflate=False,  # 20 to 50 µs a message for frames of 200 bytes
-        ws_max_size=_MESSAGE_BYTES,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=2,  # and then 2.5 s for the connections to exchanges: 5 s in all
-        server_header=False,
-    )
-    server = _Server(config)
-    # uvicorn raises a signal once more after it has ended in order; SIGTERM shall do no more than SIGINT.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with listener, contextlib.suppress(KeyboardInterrupt):
-        server.run(sockets=[listener])
-
-
-class _Server(uvicorn.Server):
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say where the app is, and keep what start-up made out of every later garbage collection."""
-        await super().startup(sockets)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GARBAGE_THRESHOLDS)
-        if self.started and sockets:
-            host, port = sockets[0].getsockname()[:2]
-            logger.info("Live Markets is at http://{}:{}", f"[{host}]" if ":" in host else host, port)
 
 
 if __name__ in {"__main__", "__mp_main__"}:

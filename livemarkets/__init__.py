@@ -40,6 +40,7 @@ A module imports only from those above it in this list (`make check` holds us to
     settings        the only reader of the environment and of .env files
     log             the only place where loguru is configured
     app             build(settings) makes the services, starts and stops them in order
+    serving         the web server: its port, its protocols, its end
 
 Above the package stand `pages/` (what a person sees) and `main.py` (the composition root).
 

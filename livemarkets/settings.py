@@ -1,5 +1,7 @@
 """The settings: environment, then `.env.local`, then `.env`. The only reader of all three.
 
+Options of the command line go before them.
+
 `Settings(...)` itself reads nothing, so a test or a program that embeds the app says exactly what it wants;
 `load()` reads. A variable is `LIVE_` and the upper-case name of its field. What each means, with unit and
 bounds, stands here once: `docs/settings.md` and the README are tested against it.
@@ -173,19 +175,25 @@ class _Layer(NamedTuple):
     fields: Mapping[str, Any]
 
 
-def load(root: Path, environ: Mapping[str, str] | None = None) -> Settings:
+def load(
+    root: Path, environ: Mapping[str, str] | None = None, *, options: Mapping[str, str] | None = None
+) -> Settings:
     """Read the settings of the project in `root`, the folder of main.py.
 
     Args:
         root: where `.env` and `.env.local` are looked up; the working directory plays no part.
         environ: the environment; `None` means that of the process.
+        options: of the command line, by name of the field; they go before everything else.
 
     Raises:
         SettingsError: a value makes no sense, or a file cannot be read; the text is one line.
 
     """
     try:
-        layers = list(_layers(root, os.environ if environ is None else environ))
+        layers = [
+            _Layer("the command line", {}, options or {}),
+            *_layers(root, os.environ if environ is None else environ),
+        ]
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"the settings files in {root} cannot be read: {error}") from error
     raw: dict[str, Any] = {}

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from livemarkets import __version__
 from livemarkets.simulator import Simulator
 from tests.helpers import eventually, measured
 from tests.markets_client import open_client
@@ -135,6 +136,56 @@ async def test_a_bad_setting_is_one_line_that_names_it_and_exit_code_2(variable:
     (line,) = process.lines
     assert variable in line
     assert value in line
+
+
+BAD_SETTINGS = {"LIVE_PORT": "eighty", "LIVE_STREAM_ENABLED": "true"}
+
+
+@pytest.mark.parametrize(
+    ("option", "text"), [("--help", "LIVE_PORT"), ("-h", "LIVE_PORT"), ("--version", __version__)]
+)
+async def test_help_and_version_are_answered_at_once_whatever_the_settings(option: str, text: str) -> None:
+    # What a start imports takes longer than this; the interpreter tells what it has imported.
+    async with running_process("-X", "importtime", "main.py", option, environment=BAD_SETTINGS) as process:
+        assert await process.ended() == 0
+    imported = [line for line in process.lines if line.startswith("import time:")]
+    said = "\n".join(line for line in process.lines if line not in imported)
+    assert text in said
+    assert "Traceback" not in said
+    names = {line.rpartition("|")[2].strip() for line in imported}
+    assert "argparse" in names
+    assert names.isdisjoint({"nicegui", "pydantic", "fastapi", "uvicorn", "livemarkets.settings"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--nonsense"], "--nonsense"),
+        (["--por", "8080"], "--por"),
+        (["start"], "start"),
+        (["--port"], "--port"),
+        (["--port", "80a"], "LIVE_PORT in the command line is '80a'"),
+        (["--port", "0"], "a whole number from 1 to 65535"),
+        (["--host", "a b"], "LIVE_HOST in the command line is 'a b'"),
+    ],
+)
+async def test_an_option_that_makes_no_sense_is_one_line_and_exit_code_2(
+    arguments: list[str], text: str
+) -> None:
+    _, environment = main_environment()
+    async with running_process("main.py", *arguments, environment=environment) as process:
+        assert await process.ended() == 2
+    (line,) = process.lines
+    assert text in line
+
+
+async def test_host_and_port_of_the_command_line_go_before_the_settings() -> None:
+    port, environment = main_environment()
+    settings = environment | {"LIVE_HOST": "no.such.host.example", "LIVE_PORT": "eighty"}
+    options = ("--host", "127.0.0.1", f"--port={port}")
+    async with running_process("main.py", *options, environment=settings) as process:
+        await process.says(f"Live Markets is at http://127.0.0.1:{port}")
+        assert (await get(port, "/healthz")).status_code == 200
 
 
 async def test_a_misspelt_variable_is_warned_about() -> None:

@@ -15,7 +15,7 @@ from nicegui import ui
 import main
 import pages
 from benchmarks.servers.contract import follow_orders, say
-from livemarkets import app, log
+from livemarkets import app, log, serving
 from livemarkets.models import TradeTick
 from livemarkets.settings import load
 
@@ -60,14 +60,14 @@ def serve() -> None:
     """Run until standard input ends."""
     settings = load(main.ROOT)
     log.setup(settings.log_level, settings.log_json)
-    listener = main._listen(settings)
+    listener = serving.listen(settings.host, settings.port)
     services = app.build(settings)
     web = app.create_app(services)
     _with_driver(web, services)
     pages.register(services)
     ui.run_with(web, **pages.run_with_options())
     say(f"LISTEN {settings.port}")
-    main._serve(web, listener)
+    serving.serve(web, listener)
 
 
 if __name__ == "__main__":

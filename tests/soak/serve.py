@@ -9,4 +9,4 @@ import main
 from livemarkets.app import Tuning
 
 if __name__ == "__main__":
-    sys.exit(main.main(msgspec.json.decode(os.environ["SOAK_TUNING"], type=Tuning)))
+    sys.exit(main.main([], msgspec.json.decode(os.environ["SOAK_TUNING"], type=Tuning)))

@@ -11,6 +11,9 @@ from prometheus_client import Metric
 from livemarkets import __version__, app, protocol
 from livemarkets.metrics import MarketsCollector
 from livemarkets.settings import Settings, readable, variable
+from livemarkets.simulator import SimulatedMarket
+from livemarkets.simulator.rest import RestApi
+from livemarkets.simulator.streams import is_well_formed
 from tests.helpers import PROJECT_ROOT
 
 VARIABLES = [variable(name) for name in Settings.model_fields]
@@ -76,6 +79,52 @@ def test_every_command_is_explained() -> None:
     assert len(targets) >= 5
     guides = text_of("README.md") + text_of("CONTRIBUTING.md")
     assert [target for target in targets if f"make {target}" not in guides] == []
+
+
+INTERVALS = (
+    "1s",
+    "1m",
+    "3m",
+    "5m",
+    "15m",
+    "30m",
+    "1h",
+    "2h",
+    "4h",
+    "6h",
+    "8h",
+    "12h",
+    "1d",
+    "3d",
+    "1w",
+    "1M",
+)
+KINDS = (
+    *("trade", "aggTrade", "blockTrade", "bookTicker", "miniTicker", "avgPrice", "referencePrice"),
+    *("ticker", "ticker_1h", "ticker_4h", "ticker_1d", "depth", "depth@100ms", "depth5", "depth20@100ms"),
+    *(f"kline_{interval}" for interval in INTERVALS),
+    *("kline_1m@+08:00", "!miniTicker@arr", "!ticker@arr", "!ticker_1h@arr", "!bookTicker"),
+)
+"""Every kind of stream in Binance's documents."""
+
+
+def test_the_manual_of_the_simulator_names_the_streams_that_come_and_no_others() -> None:
+    served, _, rest = text_of("docs/simulator.md").partition("## What it serves")[2].partition("## Where")
+    names = {kind: kind if kind.startswith("!") else f"btcusdt@{kind}" for kind in KINDS}
+    assert all(is_well_formed(name) for name in names.values())
+    market = SimulatedMarket(symbols=("BTCUSDT",), trades_per_second=100.0)
+    market.want(set(names.values()), 0.0)
+    # Twice, since some come every other second only.
+    come = {event.stream for now_ms in (1000.0, 2000.0) for event in market.advance(now_ms)}
+    named = set(re.findall(r"`(?:<symbol>)?@(\w+)`", served))
+    assert named == {kind for kind, name in names.items() if name in come}
+    assert rest
+
+
+def test_the_manual_of_the_simulator_names_the_calls_that_are_answered_and_no_others() -> None:
+    table = text_of("docs/simulator.md").partition("| REST, ")[2].partition("\n\n")[0]
+    named = {f"/api/v3/{name}" for name in re.findall(r"`([\w/]+)`", table)}
+    assert named == set(RestApi(SimulatedMarket()).paths)
 
 
 def test_links_between_documents_lead_somewhere() -> None:

@@ -1,5 +1,7 @@
 """An embedded exchange that speaks Binance spot's own protocol, for demonstrations, development and tests.
 
+`docs/simulator.md` says which part of it.
+
 * `market` (with `arrivals`, `book`, `symbols`, `tickers`) invents trades from a seed, `replay` (with
   `recording`) plays recordings; both are a `source`, and `history` and `statistics` remember what they did.
 * `streams`, `protocol`, `rest` and `rest_views` are the exchange's language, without any I/O.

@@ -58,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve_parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="python -m livemarkets.simulator",
-        description="An exchange that speaks Binance spot's protocol, WebSocket and REST on one port.",
+        description="The part of Binance spot's market data that Live Markets needs, WebSocket and REST on "
+        "one port: trades, aggregate trades, best bid and ask, day tickers, klines up to 5 minutes. "
+        "No order books, no TLS. docs/simulator.md says what is served and where it ends.",
         epilog="`python -m livemarkets.simulator faults --help` lets things go wrong. That needs a secret: "
         f"the one in {_SECRET_VARIABLE} in the environment, else a new one, which is printed at the start.",
     )

@@ -42,7 +42,7 @@ def _system_clock() -> float:
 
 
 class Simulator:
-    """An exchange that speaks Binance spot's protocol, WebSocket and REST on one port.
+    """An exchange that speaks a part of Binance spot's protocol, WebSocket and REST on one port.
 
     Args:
         source: what makes its market: a :class:`SimulatedMarket` or a :class:`Replay`.

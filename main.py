@@ -44,9 +44,11 @@ def _run(options: dict[str, str], tuning: Tuning | None) -> int:
     from nicegui import ui
 
     import pages
-    from livemarkets import app, log, serving
+    from livemarkets import app
+    from livemarkets.config import log
+    from livemarkets.config.settings import load
     from livemarkets.errors import SettingsError
-    from livemarkets.settings import load
+    from livemarkets.server import run
 
     try:
         settings = load(ROOT, options=options)
@@ -58,18 +60,18 @@ def _run(options: dict[str, str], tuning: Tuning | None) -> int:
         logger.warning(warning)
     logger.info("Live Markets {} starts with {}", __version__, settings.describe())
     try:
-        listener = serving.listen(settings.host, settings.port)
+        listener = run.listen(settings.host, settings.port)
     except OSError as error:
         logger.error("cannot listen on {}:{}: {}", settings.host, settings.port, error.strerror or error)
         return 1
-    serving.allow_many_connections()
+    run.allow_many_connections()
     services = app.build(settings, tuning=tuning)
     web = app.create_app(services)
     if services.access.is_on:
         web.include_router(pages.login_router(services.access))
     pages.register(services)
     ui.run_with(web, **pages.run_with_options())
-    serving.serve(web, listener)
+    run.serve(web, listener)
     return 0
 
 

@@ -17,23 +17,23 @@ from fastapi import FastAPI
 from loguru import logger
 
 from livemarkets import __version__
-from livemarkets.access import Access
-from livemarkets.binance.client import BinanceClient, ClientStatus, ClientTimings
-from livemarkets.binance.limits import ConnectBudget
-from livemarkets.binance.rest import BinanceRest
-from livemarkets.delivery import Fanout
-from livemarkets.door import Door
-from livemarkets.encoding import encode_lagged
-from livemarkets.feed import Core, ExchangeFeed, FeedLimits
-from livemarkets.http_routes import http_router
-from livemarkets.models import ExchangeName, ExchangeStatus, StreamKey, TradeTick
-from livemarkets.settings import Settings
+from livemarkets.config.settings import Settings
+from livemarkets.delivery.fanout import Fanout
+from livemarkets.exchanges.binance.client import BinanceClient, ClientStatus, ClientTimings
+from livemarkets.exchanges.binance.rest import BinanceRest
+from livemarkets.exchanges.budgets import ConnectBudget
+from livemarkets.feed.exchange_feed import Core, ExchangeFeed, FeedLimits
+from livemarkets.feed.supervision import supervise
+from livemarkets.http_api.routes import http_router
+from livemarkets.market.models import ExchangeName, ExchangeStatus, StreamKey, TradeTick
+from livemarkets.market.stores import FeedStore, LatestPriceStore
+from livemarkets.market.subscriptions import SubscriptionManager
+from livemarkets.market.symbols import SymbolDirectory
+from livemarkets.protocol.encoding import encode_lagged
+from livemarkets.security.middleware import Door
+from livemarkets.security.token_auth import Access
 from livemarkets.simulator import SimulatedMarket, Simulator
-from livemarkets.stores import FeedStore, LatestPriceStore
-from livemarkets.subscriptions import SubscriptionManager
-from livemarkets.supervision import supervise
-from livemarkets.symbols import SymbolDirectory
-from livemarkets.ws_route import MarketsHub, MarketsRoute, RouteLimits
+from livemarkets.ws_markets.hub import MarketsHub, MarketsRoute, RouteLimits
 
 __all__ = ["Services", "Tuning", "build", "create_app"]
 

@@ -36,7 +36,7 @@ class ClientMessageError(LiveMarketsError):
     """A message of a `/ws/markets` client that cannot be accepted.
 
     Args:
-        code: one of :data:`livemarkets.protocol.ERROR_CODES`.
+        code: one of :data:`livemarkets.protocol.requests.ERROR_CODES`.
         message: what was wrong and what would be right, for the client's developer.
         request_id: the `id` of the message when it could be read.
 

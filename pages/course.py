@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from livemarkets.models import TradeTick
+from livemarkets.market.models import TradeTick
 
 __all__ = ["bucket_ms_for", "course"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from livemarkets.models import ExchangeState
+from livemarkets.market.models import ExchangeState
 
 __all__ = ["FALLBACK_AFTER_MS", "Fallback"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nicegui import Client, ui
 
-from livemarkets.models import ExchangeStatus
+from livemarkets.market.models import ExchangeStatus
 from pages.elements.signs import ConnectionBadge, CopyText
 from pages.examples import examples
 from pages.services import PageServices

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.requests import ClientDisconnect
 
-from livemarkets.access import SESSION_COOKIE, SESSION_SECONDS, Access, Verdict, local_path
-from livemarkets.door import client_address
+from livemarkets.security.middleware import client_address
+from livemarkets.security.token_auth import SESSION_COOKIE, SESSION_SECONDS, Access, Verdict, local_path
 from pages.plain import plain_page
 
 __all__ = ["login_router"]

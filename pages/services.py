@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sized
 from typing import Protocol
 
-from livemarkets.models import ExchangeStatus, StreamKey
-from livemarkets.stores import FeedStore, LatestPriceStore
-from livemarkets.symbols import SymbolDirectory
+from livemarkets.market.models import ExchangeStatus, StreamKey
+from livemarkets.market.stores import FeedStore, LatestPriceStore
+from livemarkets.market.symbols import SymbolDirectory
 
 __all__ = ["PageServices", "PageSettings", "Subscriptions"]
 
 
 class PageSettings(Protocol):
-    """The settings that pages depend on; see `livemarkets.settings`."""
+    """The settings that pages depend on; see `livemarkets.config.settings`."""
 
     @property
     def stream_enabled(self) -> bool:

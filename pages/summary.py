@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from livemarkets.models import TradeTick
+from livemarkets.market.models import TradeTick
 
 __all__ = ["Summary", "summarise"]
 

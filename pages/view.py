@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlencode
 
-from livemarkets.models import TRADES, ExchangeName, StreamKey
-from livemarkets.symbols import is_well_formed
+from livemarkets.market.models import TRADES, ExchangeName, StreamKey
+from livemarkets.market.symbols import is_well_formed
 
 __all__ = ["DEFAULT_EXCHANGE", "Notice", "View", "clip", "read_symbols", "read_view"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from livemarkets.models import TRADES, ExchangeName, ExchangeStatus, StreamKey, SymbolInfo
+from livemarkets.market.models import TRADES, ExchangeName, ExchangeStatus, StreamKey, SymbolInfo
 from pages.elements.market_grid import GridLine
 from pages.elements.symbol_picker import MAX_HITS, Hit
 from pages.fallback import Fallback

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from livemarkets.models import ExchangeState, ExchangeStatus
+from livemarkets.market.models import ExchangeState, ExchangeStatus
 
 __all__ = ["EXCHANGE_LABELS", "POPULAR_SYMBOLS", "STATE_WORDS", "Strip", "Tone", "label", "strip_for"]
 

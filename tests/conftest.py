@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from loguru import logger
 
-from tests.helpers import PROJECT_ROOT, chromium_path
+from tests.support.helpers import PROJECT_ROOT, chromium_path
 
 # No deadline: the machine may be shared, and a slow example is not a wrong one. In CI the examples are the
 # same on every run, so that a red build is about the change under test.

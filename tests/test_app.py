@@ -14,13 +14,13 @@ from websockets.exceptions import InvalidStatus
 
 from livemarkets import app as composition
 from livemarkets.app import Tuning
-from livemarkets.models import StreamKey, SymbolInfo
-from livemarkets.settings import Settings
+from livemarkets.config.settings import Settings
+from livemarkets.market.models import StreamKey, SymbolInfo
 from livemarkets.simulator import Simulator
-from tests.binance.upstream import quick
-from tests.helpers import eventually
-from tests.markets_client import missing_ids
-from tests.running import RunningApp, quiet_market, running_app, running_exchange, settings_for
+from tests.support.app import RunningApp, quiet_market, running_app, running_exchange, settings_for
+from tests.support.helpers import eventually
+from tests.support.markets_client import missing_ids
+from tests.support.upstream import quick
 
 BTC = StreamKey("binance", "trades", "BTCUSDT")
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from prometheus_client import Metric
 
-from livemarkets import __version__, app, protocol
-from livemarkets.metrics import MarketsCollector
-from livemarkets.settings import Settings, readable, variable
+from livemarkets import __version__, app
+from livemarkets.config.settings import Settings, readable, variable
+from livemarkets.http_api.metrics import MarketsCollector
+from livemarkets.protocol import requests as protocol
 from livemarkets.simulator import SimulatedMarket
-from livemarkets.simulator.rest import RestApi
-from livemarkets.simulator.streams import is_well_formed
-from tests.helpers import PROJECT_ROOT
+from livemarkets.simulator.market.streams import is_well_formed
+from livemarkets.simulator.protocol.rest import RestApi
+from tests.support.helpers import PROJECT_ROOT
 
 VARIABLES = [variable(name) for name in Settings.model_fields]
 

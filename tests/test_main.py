@@ -16,15 +16,15 @@ import pytest
 
 from livemarkets import __version__
 from livemarkets.simulator import Simulator
-from tests.helpers import eventually, measured
-from tests.markets_client import open_client
-from tests.running import (
+from tests.support.app import (
     main_environment,
     quiet_market,
     running_exchange,
     running_main,
     running_process,
 )
+from tests.support.helpers import eventually, measured
+from tests.support.markets_client import open_client
 
 START_SECONDS = 3.0
 STOP_SECONDS = 2.0
@@ -154,7 +154,7 @@ async def test_help_and_version_are_answered_at_once_whatever_the_settings(optio
     assert "Traceback" not in said
     names = {line.rpartition("|")[2].strip() for line in imported}
     assert "argparse" in names
-    assert names.isdisjoint({"nicegui", "pydantic", "fastapi", "uvicorn", "livemarkets.settings"})
+    assert names.isdisjoint({"nicegui", "pydantic", "fastapi", "uvicorn", "livemarkets.config.settings"})
 
 
 @pytest.mark.parametrize(

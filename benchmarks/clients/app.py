@@ -8,9 +8,10 @@ import gc
 import uvloop
 
 from benchmarks.clients.contract import Meter, parse_arguments
-from livemarkets import app, log
-from livemarkets.models import TRADES, StreamKey
-from livemarkets.settings import Settings
+from livemarkets import app
+from livemarkets.config import log
+from livemarkets.config.settings import Settings
+from livemarkets.market.models import TRADES, StreamKey
 
 _LOOK_SECONDS = 0.05
 

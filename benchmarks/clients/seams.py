@@ -22,7 +22,7 @@ from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
 
 from benchmarks.clients.contract import STREAM, Meter, parse_arguments
-from livemarkets.binance.messages import parse_frame
+from livemarkets.exchanges.binance.messages import parse_frame
 
 Take = Callable[[bytes], None]
 

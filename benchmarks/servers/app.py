@@ -15,9 +15,11 @@ from nicegui import ui
 import main
 import pages
 from benchmarks.servers.contract import follow_orders, say
-from livemarkets import app, log, serving
-from livemarkets.models import TradeTick
-from livemarkets.settings import load
+from livemarkets import app
+from livemarkets.config import log
+from livemarkets.config.settings import load
+from livemarkets.market.models import TradeTick
+from livemarkets.server import run as serving
 
 
 class _Driver:

@@ -10,14 +10,14 @@
   `control` and `__main__` bring that to other programs and to the command line; `trust` says to whom.
 
 It is an independent implementation of the documents at https://github.com/binance/binance-spot-api-docs and
-shares no code with the client in `livemarkets.binance`.
+shares no code with the client in `livemarkets.exchanges`.
 """
 
-from livemarkets.simulator.faults import Faults
-from livemarkets.simulator.limits import VenueLimits
-from livemarkets.simulator.market import SimulatedMarket
-from livemarkets.simulator.replay import Replay
-from livemarkets.simulator.server import Simulator
-from livemarkets.simulator.source import SimulatorError
+from livemarkets.simulator.faults.catalogue import Faults
+from livemarkets.simulator.market.replay import Replay
+from livemarkets.simulator.market.simulated_market import SimulatedMarket
+from livemarkets.simulator.market.source import SimulatorError
+from livemarkets.simulator.protocol.limits import VenueLimits
+from livemarkets.simulator.server.simulator import Simulator
 
 __all__ = ["Faults", "Replay", "SimulatedMarket", "Simulator", "SimulatorError", "VenueLimits"]

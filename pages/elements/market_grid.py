@@ -9,7 +9,7 @@ from typing import Any, Literal
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
-from livemarkets.models import Side, SymbolInfo, TradeTick
+from livemarkets.market.models import Side, SymbolInfo, TradeTick
 from pages.digits import decimals_of, significant_decimals, trimmed
 
 __all__ = ["GridLine", "GridRow", "MarketGrid", "side_index", "symbol_argument"]

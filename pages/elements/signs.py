@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nicegui import ui
 
-from livemarkets.models import ExchangeStatus
+from livemarkets.market.models import ExchangeStatus
 from pages.words import STATE_WORDS, Strip, label
 
 __all__ = ["ConnectionBadge", "CopyText", "MarketStrip", "ThemeToggle"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from nicegui import ui
 
-from livemarkets.models import StreamKey, SymbolInfo, TradeTick
-from livemarkets.stores import FeedStore
+from livemarkets.market.models import StreamKey, SymbolInfo, TradeTick
+from livemarkets.market.stores import FeedStore
 from pages.course import bucket_ms_for, course
 from pages.digits import decimals_of, significant_decimals, trimmed
 from pages.summary import Summary, summarise

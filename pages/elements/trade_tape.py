@@ -8,8 +8,8 @@ from decimal import Decimal, InvalidOperation
 
 from nicegui import ui
 
-from livemarkets.models import Gap, StreamKey, SymbolInfo, TradeTick
-from livemarkets.stores import FeedStore
+from livemarkets.market.models import Gap, StreamKey, SymbolInfo, TradeTick
+from livemarkets.market.stores import FeedStore
 from pages.digits import decimals_of, significant_decimals, trimmed
 from pages.elements.market_grid import side_index, symbol_argument
 

@@ -10,8 +10,8 @@ import pytest_asyncio
 
 from livemarkets.simulator import Simulator
 from tests.attacks.target import Target, under_attack
-from tests.helpers import eventually
-from tests.running import running_exchange
+from tests.support.app import running_exchange
+from tests.support.helpers import eventually
 
 
 @pytest.fixture(scope="session", autouse=True)

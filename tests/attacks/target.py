@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import httpx
 
-from tests.helpers import eventually
-from tests.markets_client import missing_ids
-from tests.running import Process, running_main, running_process
+from tests.support.app import Process, running_main, running_process
+from tests.support.helpers import eventually
+from tests.support.markets_client import missing_ids
 
 LATE_MS = 1_500
 """How old a trade may be when it arrives, and how long the next may take to come; there are 200 a second."""

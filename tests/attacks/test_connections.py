@@ -16,13 +16,13 @@ import httpx
 import msgspec
 import pytest
 
-from livemarkets import strict_http
+from livemarkets.server import http_protocol as strict_http
+from livemarkets.server.http_protocol import StrictHttpProtocol
 from livemarkets.simulator import Simulator
-from livemarkets.strict_http import StrictHttpProtocol
 from tests.attacks.attacker import UPGRADE, head, peer
 from tests.attacks.target import Target, visitor
-from tests.helpers import eventually, measured
-from tests.running import running_app, serving, settings_for
+from tests.support.app import running_app, serving, settings_for
+from tests.support.helpers import eventually, measured
 
 PER_ADDRESS = 2000
 

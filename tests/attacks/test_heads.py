@@ -8,7 +8,7 @@ import pytest
 
 from tests.attacks.attacker import KEY, UPGRADE, head, peer
 from tests.attacks.target import Target
-from tests.helpers import measured
+from tests.support.helpers import measured
 
 module_loop = pytest.mark.asyncio(loop_scope="module")
 pytestmark = measured

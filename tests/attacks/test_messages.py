@@ -15,12 +15,12 @@ import zlib
 import pytest
 from websockets.frames import Frame, Opcode
 
-from livemarkets import preframed
+from livemarkets.server import websocket_protocol as preframed
 from livemarkets.simulator import Simulator
 from tests.attacks.attacker import CONT, PING, TEXT, frame, peer
 from tests.attacks.target import Target
-from tests.helpers import eventually, measured
-from tests.running import running_app, settings_for
+from tests.support.app import running_app, settings_for
+from tests.support.helpers import eventually, measured
 
 module_loop = pytest.mark.asyncio(loop_scope="module")
 pytestmark = measured

@@ -1,7 +1,7 @@
 """Foreign origins and wrong tokens by the hundred, against the shipped application with an access token.
 
-What each single one is answered stands in `tests/test_door.py`; here they come as a flood, while a client
-with the token misses nothing and waits for nothing.
+What each single one is answered stands in `tests/security/test_middleware.py`; here they come as a flood,
+while a client with the token misses nothing and waits for nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 
 from tests.attacks.attacker import UPGRADE, head, peer
 from tests.attacks.target import Target
-from tests.helpers import measured
+from tests.support.helpers import measured
 
 TOKEN = "open-Sesame_42?>+/~"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

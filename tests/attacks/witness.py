@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from tests.markets_client import open_client
+from tests.support.markets_client import open_client
 
 SYMBOL = "BTCUSDT"
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
-from tests.helpers import CHROMIUM_ARGUMENTS, eventually
+from tests.support.helpers import CHROMIUM_ARGUMENTS, eventually
 
 DESKTOP = {"width": 1400, "height": 800}
 PHONE = {"width": 390, "height": 844}

@@ -9,10 +9,10 @@ from nicegui.testing import User
 from playwright.async_api import Browser
 
 import pages
-from tests.helpers import free_port
 from tests.pages.browser import browser
 from tests.pages.local import LocalServices
-from tests.running import running_process
+from tests.support.app import running_process
+from tests.support.helpers import free_port
 
 
 @pytest.fixture

@@ -18,13 +18,21 @@ from nicegui import ui
 from starlette.middleware.base import RequestResponseEndpoint
 
 import pages
-from livemarkets.models import TRADES, ExchangeState, ExchangeStatus, Gap, StreamKey, SymbolInfo, TradeTick
-from livemarkets.settings import Settings
-from livemarkets.stores import FeedStore, LatestPriceStore
-from livemarkets.subscriptions import SubscriptionManager
-from livemarkets.symbols import SymbolDirectory
+from livemarkets.config.settings import Settings
+from livemarkets.market.models import (
+    TRADES,
+    ExchangeState,
+    ExchangeStatus,
+    Gap,
+    StreamKey,
+    SymbolInfo,
+    TradeTick,
+)
+from livemarkets.market.stores import FeedStore, LatestPriceStore
+from livemarkets.market.subscriptions import SubscriptionManager
+from livemarkets.market.symbols import SymbolDirectory
 from pages.watch import PageSubscriber
-from tests.helpers import eventually
+from tests.support.helpers import eventually
 
 PRICES = {
     "BTCUSDT": ("BTC", "USDT", "61837.63", "0.01", "0.00001"),

@@ -3,7 +3,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livemarkets.models import TradeTick
+from livemarkets.market.models import TradeTick
 from pages.course import bucket_ms_for, course
 from pages.summary import summarise
 

@@ -12,9 +12,9 @@ import pytest
 from playwright.async_api import Browser
 
 from livemarkets.simulator import SimulatedMarket, Simulator, VenueLimits
-from tests.helpers import eventually, free_port
 from tests.pages.browser import Tab, browser, soon, tab
-from tests.running import running_exchange, running_main, running_process
+from tests.support.app import running_exchange, running_main, running_process
+from tests.support.helpers import eventually, free_port
 
 
 @pytest.fixture

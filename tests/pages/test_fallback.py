@@ -1,4 +1,4 @@
-from livemarkets.models import ExchangeState
+from livemarkets.market.models import ExchangeState
 from pages.fallback import FALLBACK_AFTER_MS, Fallback
 
 START_MS = 1_000_000

@@ -2,8 +2,8 @@ import pytest
 from nicegui import Client
 from nicegui.testing import User
 
-from livemarkets.models import ExchangeState
-from livemarkets.settings import Settings
+from livemarkets.config.settings import Settings
+from livemarkets.market.models import ExchangeState
 from pages.elements.signs import ConnectionBadge
 from tests.pages.local import LocalServices
 

@@ -9,15 +9,15 @@ import pytest
 from nicegui import Client
 from nicegui.testing import User
 
-from livemarkets.models import ExchangeState
+from livemarkets.market.models import ExchangeState
 from pages.elements.market_grid import MarketGrid
 from pages.elements.signs import ConnectionBadge, MarketStrip
 from pages.elements.symbol_picker import SymbolPicker
 from pages.elements.trade_tape import TradeTape
 from pages.fallback import FALLBACK_AFTER_MS
-from tests.helpers import eventually
 from tests.pages.local import LocalServices
 from tests.pages.visiting import only, opened, wanted
+from tests.support.helpers import eventually
 
 
 async def test_the_default_symbols_are_subscribed_on_mount(visitor: User, services: LocalServices) -> None:

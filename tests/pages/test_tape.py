@@ -5,9 +5,9 @@ from nicegui.testing import User
 from pages.elements.market_grid import MarketGrid
 from pages.elements.symbol_panel import SymbolPanel
 from pages.elements.trade_tape import MAX_LINES, MAX_PER_FLUSH, TradeTape
-from tests.helpers import eventually
 from tests.pages.local import LocalServices
 from tests.pages.visiting import only, opened
+from tests.support.helpers import eventually
 
 
 async def test_selecting_a_row_shows_its_tape_and_figures(visitor: User, services: LocalServices) -> None:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livemarkets.models import TRADES, StreamKey
-from livemarkets.symbols import is_well_formed
+from livemarkets.market.models import TRADES, StreamKey
+from livemarkets.market.symbols import is_well_formed
 from pages.view import Notice, View, clip, read_symbols, read_view
 
 EXCHANGES = ("binance", "simulator")

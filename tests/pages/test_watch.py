@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livemarkets.models import TRADES, ExchangeState, StreamKey
-from livemarkets.settings import Settings
+from livemarkets.config.settings import Settings
+from livemarkets.market.models import TRADES, ExchangeState, StreamKey
 from pages.fallback import FALLBACK_AFTER_MS
 from pages.view import View
 from pages.watch import LOAD_AGAIN_AFTER_MS, MarketWatch, PageSubscriber

@@ -1,6 +1,6 @@
 import pytest
 
-from livemarkets.models import ExchangeName, ExchangeState, ExchangeStatus
+from livemarkets.market.models import ExchangeName, ExchangeState, ExchangeStatus
 from pages.words import strip_for
 
 

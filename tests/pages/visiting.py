@@ -8,8 +8,8 @@ from nicegui import ui
 from nicegui.testing import User
 
 from pages.elements.market_grid import MarketGrid
-from tests.helpers import eventually
 from tests.pages.local import LocalServices
+from tests.support.helpers import eventually
 
 E = TypeVar("E", bound=ui.element)
 

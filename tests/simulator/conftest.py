@@ -12,8 +12,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from livemarkets.simulator import SimulatedMarket, Simulator, VenueLimits
-from livemarkets.simulator.source import Source
-from tests.helpers import PROJECT_ROOT
+from livemarkets.simulator.market.source import Source
+from tests.support.helpers import PROJECT_ROOT
 
 RECORDINGS = PROJECT_ROOT.parent / "shared" / "data"
 TRADES = RECORDINGS / "spot_btc_eth_20240808_trade.jsonl.gz"

@@ -17,9 +17,9 @@ from websockets.exceptions import InvalidStatus
 
 from livemarkets.simulator import Simulator
 from livemarkets.simulator.__main__ import main
-from tests.helpers import PROJECT_ROOT
 from tests.simulator.conftest import SECRET, Client, Started
 from tests.simulator.test_replay import line
+from tests.support.helpers import PROJECT_ROOT
 
 Dial = Callable[..., Awaitable[Client]]
 Run = Callable[..., Awaitable[Process]]

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from websockets.exceptions import InvalidStatus
 
 from livemarkets.simulator import Faults, Replay, Simulator, SimulatorError
-from livemarkets.simulator.disturbances import Disturbances, Lose, Mute, Repeat, Swap
-from livemarkets.simulator.garbage import GARBAGE
-from livemarkets.simulator.standing import Standing
-from livemarkets.simulator.streams import Emission
-from livemarkets.simulator.verbs import describe_verbs
-from tests.helpers import eventually
+from livemarkets.simulator.faults.active import Standing
+from livemarkets.simulator.faults.commands import describe_verbs
+from livemarkets.simulator.faults.disturbances import Disturbances, Lose, Mute, Repeat, Swap
+from livemarkets.simulator.faults.garbage import GARBAGE
+from livemarkets.simulator.market.streams import Emission
 from tests.simulator.conftest import Client, Started, quick_market, recording
+from tests.support.helpers import eventually
 
 Dial = Callable[..., Awaitable[Client]]
 Rest = Callable[..., Awaitable[httpx.Response]]

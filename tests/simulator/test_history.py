@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livemarkets.simulator.history import History, Trade
-from livemarkets.simulator.statistics import INTERVALS_MS, bars_of, summary_of
+from livemarkets.simulator.market.history import History, Trade
+from livemarkets.simulator.market.statistics import INTERVALS_MS, bars_of, summary_of
 
 T0_MS = 1_723_161_255_342
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livemarkets.simulator import SimulatedMarket, SimulatorError
-from livemarkets.simulator.history import Trade
-from livemarkets.simulator.symbols import DEFAULT_RULES, from_units
+from livemarkets.simulator.market.history import Trade
+from livemarkets.simulator.market.symbols import DEFAULT_RULES, from_units
 from tests.simulator.conftest import recording
 
 NOW_MS = 1_723_161_255_000.0

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livemarkets.simulator.protocol import (
+from livemarkets.simulator.protocol.control_messages import (
     Request,
     RequestError,
     encode_error,

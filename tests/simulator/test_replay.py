@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from livemarkets.simulator import Replay, SimulatorError
-from livemarkets.simulator.rest import RestApi
-from livemarkets.simulator.streams import Emission
-from livemarkets.simulator.symbols import from_units
+from livemarkets.simulator.market.streams import Emission
+from livemarkets.simulator.market.symbols import from_units
+from livemarkets.simulator.protocol.rest import RestApi
 from tests.simulator.conftest import recording
 
 NOW_MS = 1_800_000_000_000.0

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livemarkets.simulator import SimulatedMarket
-from livemarkets.simulator.rest import Answer, RestApi
+from livemarkets.simulator.protocol.rest import Answer, RestApi
 
 NOW_MS = 1_723_161_255_000.0
 

@@ -12,8 +12,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from livemarkets.simulator import Replay, SimulatedMarket, Simulator, SimulatorError, VenueLimits
-from tests.helpers import eventually, free_port
 from tests.simulator.conftest import Client, Started, quick_market, recording
+from tests.support.helpers import eventually, free_port
 
 Dial = Callable[..., Awaitable[Client]]
 Rest = Callable[..., Awaitable[httpx.Response]]

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from livemarkets.simulator.history import Aggregate, Trade
-from livemarkets.simulator.statistics import bars_of, summary_of
-from livemarkets.simulator.streams import (
+from livemarkets.simulator.market.history import Aggregate, Trade
+from livemarkets.simulator.market.statistics import bars_of, summary_of
+from livemarkets.simulator.market.streams import (
     Emission,
     Quote,
     aggregate_payload,
@@ -21,7 +21,7 @@ from livemarkets.simulator.streams import (
     ticker_payload,
     trade_payload,
 )
-from livemarkets.simulator.symbols import from_units, to_units
+from livemarkets.simulator.market.symbols import from_units, to_units
 from tests.simulator.conftest import recording
 
 TRADE = Trade(3735683259, 6183763000000, 2000000, 1723161255342, True)

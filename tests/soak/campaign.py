@@ -19,16 +19,16 @@ import httpx
 import msgspec
 
 from livemarkets.app import Tuning
-from livemarkets.binance.client import ClientTimings
-from livemarkets.binance.connection import ConnectionTimings
-from livemarkets.binance.session import SessionTimings
-from livemarkets.binance.shard import ShardTimings
-from livemarkets.continuity import LedgerLimits
-from livemarkets.feed import FeedLimits
+from livemarkets.exchanges.binance.client import ClientTimings
+from livemarkets.exchanges.binance.connection import ConnectionTimings
+from livemarkets.exchanges.binance.session import SessionTimings
+from livemarkets.exchanges.binance.shard import ShardTimings
+from livemarkets.feed.exchange_feed import FeedLimits
+from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.simulator import SimulatedMarket, Simulator
-from tests.helpers import PROJECT_ROOT, eventually, free_port
 from tests.soak.reader import Reader
 from tests.soak.truth import Truth, Verdict, judge
+from tests.support.helpers import PROJECT_ROOT, eventually, free_port
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "DOGEUSDT")
 _SAMPLE_SECONDS = 0.5

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from livemarkets.simulator import Simulator
-from livemarkets.simulator.history import History
+from livemarkets.simulator.market.history import History
 
 UNIT_DIGITS = 8
 

@@ -1,0 +1,267 @@
+"""The settings: environment, then `.env.local`, then `.env`. The only reader of all three.
+
+Options of the command line go before them.
+
+`Settings(...)` itself reads nothing, so a test or a program that embeds the app says exactly what it wants;
+`load()` reads. A variable is `LIVE_` and the upper-case name of its field. What each means, with unit and
+bounds, stands here once: `docs/settings.md` and the README are tested against it.
+"""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, get_args
+
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from livemarkets.config import parsers as values
+from livemarkets.errors import SettingsError
+
+__all__ = ["PREFIX", "Settings", "load", "readable", "variable"]
+
+PREFIX = "LIVE_"
+
+LogLevel = Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"]
+
+# Comma lists arrive as one string: `NoDecode` keeps pydantic-settings from reading JSON, ours splits.
+WebSocketUrls = Annotated[tuple[str, ...], NoDecode, BeforeValidator(values.websocket_urls)]
+HttpUrls = Annotated[tuple[str, ...], NoDecode, BeforeValidator(values.http_urls)]
+Symbols = Annotated[tuple[str, ...], NoDecode, BeforeValidator(values.symbol_list)]
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(values.origins)]
+
+
+def _field(default: object, meaning: str, *, allowed: str, **constraints: Any) -> Any:
+    return Field(default, description=meaning, json_schema_extra={"allowed": allowed}, **constraints)
+
+
+def _number(default: float, meaning: str, *, least: float, most: float) -> Any:
+    kind = "a whole number" if isinstance(default, int) else "a number"
+    return _field(default, meaning, allowed=f"{kind} from {least} to {most}", ge=least, le=most)
+
+
+def _switch(default: bool, meaning: str) -> Any:
+    return _field(default, meaning, allowed="true or false")
+
+
+class Settings(BaseSettings):
+    """What can be set. Frozen: what the app started with is what it runs with."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", validate_default=True)
+
+    stream_enabled: Annotated[bool, BeforeValidator(values.is_exactly_true)] = _switch(
+        False, "the feature flag: only `true` registers `/ws/markets`, starts the clients and shows Labs"
+    )
+    host: Annotated[str, BeforeValidator(values.host)] = _field(
+        "127.0.0.1", "the address the app listens on", allowed="a host name or an IP address"
+    )
+    port: int = _number(8080, "the TCP port the app listens on", least=1, most=65535)
+    binance_ws_url: WebSocketUrls = _field(
+        (
+            "wss://stream.binance.com:9443",
+            "wss://stream.binance.com:443",
+            "wss://data-stream.binance.vision",
+        ),
+        "base addresses of Binance's market streams, tried in order; `/stream` is appended",
+        allowed="one or more ws:// or wss:// addresses, separated by commas",
+    )
+    binance_rest_url: HttpUrls = _field(
+        ("https://api.binance.com", "https://data-api.binance.vision"),
+        "base addresses of Binance's REST API, tried in order; `/api/v3/…` is appended",
+        allowed="one or more http:// or https:// addresses, separated by commas",
+    )
+    simulator_enabled: bool = _switch(True, "whether the exchange `simulator` is offered beside `binance`")
+    default_symbols: Symbols = _field(
+        ("BTCUSDT", "ETHUSDT"),
+        "what the Labs page subscribes when its address names no symbols",
+        allowed="symbols of 2 to 30 letters A-Z and digits, separated by commas",
+    )
+    feed_length: int = _number(1000, "trades kept in memory per symbol", least=1, most=100_000)
+    linger_seconds: float = _number(
+        5.0,
+        "seconds that a stream stays subscribed after its last subscriber left",
+        least=0,
+        most=3600,
+    )
+    max_clients: int = _number(
+        5000,
+        "connections to `/ws/markets` at the same time; the next one gets HTTP 503",
+        least=1,
+        most=100_000,
+    )
+    max_symbols_per_client: int = _number(
+        200, "symbols that one connection to `/ws/markets` may subscribe", least=1, most=1024
+    )
+    client_buffer_bytes: int = _number(
+        1_048_576,
+        "unsent bytes after which a slow `/ws/markets` connection gets only the latest trades",
+        least=1024,
+        most=1_073_741_824,
+    )
+    access_token: Annotated[SecretStr, BeforeValidator(values.token)] = _field(
+        SecretStr(""),
+        "when set, `/ws/markets`, the pages and the API need it",
+        allowed="visible ASCII characters without blanks, or nothing",
+    )
+    allowed_origins: Origins = _field(
+        (),
+        "browser origins that may open `/ws/markets` beside the app's own",
+        allowed="origins such as https://example.com or http://localhost:3000, by commas, or nothing",
+    )
+    log_level: Annotated[LogLevel, BeforeValidator(values.upper)] = _field(
+        "INFO",
+        "the least severe log records that are written",
+        allowed="one of " + ", ".join(get_args(LogLevel)),
+    )
+    log_json: bool = _switch(False, "one JSON object a line in place of text for people")
+
+    _warnings: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What `load()` found odd but not wrong, a line each: unknown variables, a flag that is no flag."""
+        return self._warnings
+
+    @model_validator(mode="after")
+    def _default_symbols_fit(self) -> "Settings":
+        count, most = len(self.default_symbols), self.max_symbols_per_client
+        if count > most:
+            raise PydanticCustomError(
+                "too_many_symbols",
+                "LIVE_DEFAULT_SYMBOLS names {count} symbols, but LIVE_MAX_SYMBOLS_PER_CLIENT allows {most}",
+                {"count": count, "most": most},
+            )
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take nothing but the arguments: reading the environment is `load()`'s business."""
+        return (init_settings,)
+
+    def describe(self) -> str:
+        """Return the effective settings in one line for the log; the token is told as set or empty."""
+        return " ".join(
+            f"{variable(name)}={readable(getattr(self, name))}" for name in type(self).model_fields
+        )
+
+
+def variable(field_name: str) -> str:
+    """Return the name of the environment variable of a field."""
+    return PREFIX + field_name.upper()
+
+
+class _Layer(NamedTuple):
+    """The `LIVE_*` variables of one place, by lower-case name as pydantic-settings has them."""
+
+    place: str
+    variables: Mapping[str, str | None]
+    fields: Mapping[str, Any]
+
+
+def load(
+    root: Path, environ: Mapping[str, str] | None = None, *, options: Mapping[str, str] | None = None
+) -> Settings:
+    """Read the settings of the project in `root`, the folder of main.py.
+
+    Args:
+        root: where `.env` and `.env.local` are looked up; the working directory plays no part.
+        environ: the environment; `None` means that of the process.
+        options: of the command line, by name of the field; they go before everything else.
+
+    Raises:
+        SettingsError: a value makes no sense, or a file cannot be read; the text is one line.
+
+    """
+    try:
+        layers = [
+            _Layer("the command line", {}, options or {}),
+            *_layers(root, os.environ if environ is None else environ),
+        ]
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the settings files in {root} cannot be read: {error}") from error
+    raw: dict[str, Any] = {}
+    for layer in reversed(layers):
+        raw.update(layer.fields)
+    try:
+        settings = Settings(**raw)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_explain(error, layers))) from None
+    settings._warnings = tuple(_warn(layers, raw))
+    return settings
+
+
+def _layers(root: Path, environ: Mapping[str, str]) -> Iterator[_Layer]:
+    """The places that settings come from, the strongest first."""
+    environment = EnvSettingsSource(Settings)
+    environment.env_vars = {name.lower(): value for name, value in environ.items()}
+    sources: list[tuple[str, EnvSettingsSource]] = [("the environment", environment)]
+    for name in (".env.local", ".env"):
+        file = DotEnvSettingsSource(Settings, env_file=root / name, dotenv_filtering="only_existing")
+        sources.append((name, file))
+    for place, source in sources:
+        ours = {name: value for name, value in source.env_vars.items() if name.startswith(PREFIX.lower())}
+        yield _Layer(place, ours, source())
+
+
+def _explain(error: ValidationError, layers: list[_Layer]) -> Iterator[str]:
+    """One clause for each thing that is wrong: variable, value, place, what is allowed."""
+    for problem in error.errors():
+        if not problem["loc"]:
+            yield problem["msg"]
+            continue
+        name = str(problem["loc"][0])
+        place = next((layer.place for layer in layers if name in layer.fields), "the program")
+        field = Settings.model_fields[name]
+        shown = "a value (not shown)" if _is_secret(field) else repr(str(problem["input"])[:200])
+        detail = f" ({problem['msg']})" if problem["type"] == values.ERROR_TYPE else ""
+        yield f"{variable(name)} in {place} is {shown}, but it has to be {_allowed(field)}{detail}"
+
+
+def _warn(layers: list[_Layer], raw: Mapping[str, Any]) -> Iterator[str]:
+    known = list(Settings.model_fields)
+    for layer in layers:
+        for name in (key.removeprefix(PREFIX.lower()) for key in layer.variables):
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean {variable(close[0])}?" if close else ""
+                yield f"{variable(name)} in {layer.place} is not a setting and is ignored{hint}"
+    flag = str(raw.get("stream_enabled", "false")).strip()
+    if flag.lower() not in ("true", "false"):
+        yield f"LIVE_STREAM_ENABLED is {flag[:200]!r}, which means off: only true turns it on"
+
+
+def _allowed(field: FieldInfo) -> str:
+    extra = field.json_schema_extra
+    return str(extra["allowed"]) if isinstance(extra, dict) else "something else"
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    return field.annotation is SecretStr
+
+
+def readable(value: object) -> str:
+    """Return the value of a setting as a person would write it; a token is told as set or empty."""
+    if isinstance(value, SecretStr):
+        return "(set)" if value.get_secret_value() else "(empty)"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(value) or "(empty)"
+    return f"{value:g}" if isinstance(value, float) else str(value)

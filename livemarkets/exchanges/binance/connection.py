@@ -1,0 +1,302 @@
+"""One connection to the exchange's market streams: opened, told what to subscribe, read until it ends.
+
+The only file that opens the upstream socket. A connection is used once; whoever wants another makes
+another (:mod:`livemarkets.exchanges.binance.client`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+from loguru import logger
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidProxy, InvalidStatus, WebSocketException
+
+from livemarkets.errors import ExchangeUnreachable, MalformedMessage
+from livemarkets.exchanges.binance.messages import Frame, OtherEvent, Reply, ServerShutdown, parse_frame
+from livemarkets.exchanges.binance.session import Session, SessionTimings
+from livemarkets.exchanges.stream_socket import StreamSocket
+from livemarkets.market.models import ExchangeName, TradeTick
+
+__all__ = ["Connection", "ConnectionEvents", "ConnectionTimings", "explain", "is_loopback", "retry_after"]
+
+
+_UNUSABLE = (ImportError, ValueError)
+"""What libraries raise for an address or a proxy that they cannot use, before anything is connected."""
+
+
+class ConnectionTimings(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a connection waits for what."""
+
+    open_seconds: float = 10.0
+    """TCP, TLS and WebSocket handshake together."""
+    ping_seconds: float = 15.0
+    """Between two of our pings; they count as control messages and take their turn."""
+    pong_seconds: float = 10.0
+    """A ping not answered for so long means that the connection is dead."""
+    close_seconds: float = 1.0
+    """How long the closing handshake may take."""
+    lost_answers: int = 3
+    """So many control messages without an answer mean that the connection is useless."""
+    session: SessionTimings = SessionTimings()
+
+
+class ConnectionEvents(Protocol):
+    """What a connection tells its owner. Called synchronously; must not raise."""
+
+    def handle_tick(self, connection: Connection, tick: TradeTick) -> None:
+        """A trade arrived."""
+
+    def handle_change(self, connection: Connection) -> None:
+        """It opened, an acknowledgement came, or the exchange announced its end."""
+
+    def handle_complaint(self, connection: Connection, kind: str, detail: str) -> None:
+        """The exchange sent nonsense or refused something; fit for a log line."""
+
+
+class Connection:
+    """One WebSocket to the combined stream endpoint, with its session.
+
+    Args:
+        name: for the log, such as `binance-3`.
+        url: the whole address, `wss://…/stream`.
+        exchange: whose name the ticks shall bear.
+        events: who is told.
+        timings: see there.
+        clock: monotonic seconds.
+        now_ms: ms since the epoch.
+
+    """
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        exchange: ExchangeName,
+        events: ConnectionEvents,
+        *,
+        timings: ConnectionTimings,
+        clock: Callable[[], float],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.name = name
+        self.url = url
+        self.session = Session(timings.session)
+        self.opened_at: float | None = None
+        self.ticks = 0
+        self.is_ending = False
+        """The exchange announced that it will close this connection (`serverShutdown`)."""
+        self._exchange = exchange
+        self._events = events
+        self._timings = timings
+        self._clock = clock
+        self._now_ms = now_ms
+        self._wake = asyncio.Event()
+        self._retired = False
+        self._socket: ClientConnection | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the handshake is done and the end has not come."""
+        return self._socket is not None
+
+    def set_wanted(self, streams: Iterable[str]) -> None:
+        """Say which streams this connection should carry; it asks for the difference in its own time."""
+        self.session.set_wanted(streams)
+        self._wake.set()
+
+    def resubscribe(self, streams: Iterable[str]) -> None:
+        """Ask again for streams that are acknowledged but mute."""
+        self.session.forget(streams)
+        self._wake.set()
+
+    def retire(self) -> None:
+        """Close it in good order; :meth:`run` then returns."""
+        self._retired = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Open, subscribe, read. Returns after :meth:`retire`.
+
+        Raises:
+            ExchangeUnreachable: it could not be opened, or it ended though nobody wanted that.
+
+        """
+        try:
+            async with (
+                asyncio.timeout(self._timings.open_seconds) as opening,
+                connect(
+                    self.url,
+                    compression=None,
+                    ping_interval=None,  # they count against the limit of messages: we pace our own
+                    open_timeout=None,
+                    close_timeout=self._timings.close_seconds,
+                    max_size=4 * 2**20,
+                    proxy=None if is_loopback(self.url) else True,
+                    create_connection=partial(StreamSocket, on_texts=self._take),  # type: ignore[arg-type]
+                ) as socket_,
+            ):
+                opening.reschedule(None)
+                await self._converse(socket_)
+        except* (OSError, WebSocketException, ExchangeUnreachable, *_UNUSABLE) as group:
+            error = _first(group)
+            if not (self._retired and isinstance(error, ConnectionClosed)):
+                raise _unreachable(error) from None
+        finally:
+            self._socket = None
+
+    async def _converse(self, socket_: ClientConnection) -> None:
+        self._socket = socket_
+        self.opened_at = self._clock()
+        self._events.handle_change(self)
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(self._read(socket_), name=f"{self.name} reader")
+            await self._talk(socket_)
+            reading.cancel()
+            await socket_.close()
+
+    async def _read(self, socket_: ClientConnection) -> None:
+        """Read what is not a plain text frame, until the connection ends."""
+        while True:
+            self._take([await socket_.recv(decode=False)])
+
+    def _take(self, raws: Sequence[bytes]) -> None:
+        """Handle what one read brought; a defect of our own costs one frame, not the connection."""
+        now_ms, exchange, events = self._now_ms(), self._exchange, self._events
+        for raw in raws:
+            try:
+                message = parse_frame(raw, exchange, now_ms)
+                if type(message) is TradeTick:
+                    self.ticks += 1
+                    events.handle_tick(self, message)
+                else:
+                    self._handle_rare(message)
+            except MalformedMessage as error:
+                events.handle_complaint(self, error.kind, error.detail)
+            except Exception as error:
+                logger.opt(exception=True).debug("{}: a frame could not be handled", self.name)
+                events.handle_complaint(self, "defect of this program", repr(error))
+
+    def _handle_rare(self, message: Frame) -> None:
+        if isinstance(message, Reply):
+            complaint = self.session.handle_reply(message, self._clock())
+            self._wake.set()
+            if complaint:
+                self._events.handle_complaint(self, "refused", complaint)
+            self._events.handle_change(self)
+        elif isinstance(message, ServerShutdown):
+            self.is_ending = True
+            self._events.handle_change(self)
+        elif isinstance(message, OtherEvent):
+            self._events.handle_complaint(self, "unknown event", message.name)
+
+    async def _talk(self, socket_: ClientConnection) -> None:
+        """Send control messages and pings, each in its turn, until the connection is retired."""
+        ping_at = self._clock() + self._timings.ping_seconds
+        pong: asyncio.Future[float] | None = None
+        while not self._retired:
+            self._wake.clear()  # before looking at anything: what changes from here on wakes the pause
+            now = self._clock()
+            if (
+                pong is not None
+                and not pong.done()
+                and now >= ping_at - self._timings.ping_seconds + self._timings.pong_seconds
+            ):
+                raise ExchangeUnreachable("connection is dead: a ping was not answered")
+            request = self.session.next_request(now)
+            if self.session.lost_answers >= self._timings.lost_answers:
+                raise ExchangeUnreachable("the exchange does not answer subscriptions")
+            if request is not None:
+                await socket_.send(request, text=True)
+            elif now >= ping_at and self.session.reserve(now):
+                pong = await socket_.ping()  # type: ignore[assignment]
+                ping_at = now + self._timings.ping_seconds
+            await self._pause(now, ping_at, pong)
+
+    async def _pause(self, now: float, ping_at: float, pong: asyncio.Future[float] | None) -> None:
+        due = ping_at
+        if pong is not None and not pong.done():
+            due = min(due, ping_at - self._timings.ping_seconds + self._timings.pong_seconds)
+        session_due = self.session.next_due(now)
+        if session_due is not None:
+            due = min(due, session_due)
+        if due <= now:
+            await asyncio.sleep(0.01)  # its turn has not come by a hair; do not spin
+            return
+        try:
+            async with asyncio.timeout(due - now):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether an address is on this machine: then no proxy of the environment can know the way."""
+    host = urlsplit(url).hostname or ""
+    return host == "localhost" or host == "::1" or host.startswith("127.")
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _unreachable(error: BaseException) -> ExchangeUnreachable:
+    if isinstance(error, ExchangeUnreachable):
+        return error
+    return ExchangeUnreachable(explain(error), retry_after(error))
+
+
+def retry_after(error: BaseException) -> float | None:
+    """Return the seconds of a Retry-After header that came with a refused handshake."""
+    if not isinstance(error, InvalidStatus):
+        return None
+    value = error.response.headers.get("Retry-After", "")
+    return min(float(value), 86_400.0) if value.isdecimal() else None
+
+
+_STATUS_REASONS = {
+    403: "refused by the exchange's firewall",
+    418: "this address is banned for a while",
+    429: "too many connection attempts",
+    451: "not available in this country",
+}
+
+
+def explain(error: BaseException) -> str:
+    """Say in a person's words why a connection failed."""
+    if isinstance(error, InvalidStatus):
+        status = error.response.status_code
+        return f"HTTP {status} ({_STATUS_REASONS[status]})" if status in _STATUS_REASONS else f"HTTP {status}"
+    if isinstance(error, socket.gaierror):
+        return "name lookup failed"
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate not accepted: {error.verify_message}"
+    if isinstance(error, ConnectionClosed):
+        return _explain_close(error)
+    if isinstance(error, (InvalidProxy, *_UNUSABLE)):
+        return f"the address or its proxy cannot be used: {error}"
+    if isinstance(error, OSError):
+        return (error.strerror or type(error).__name__).lower()
+    return f"not a WebSocket endpoint ({error})"
+
+
+def _explain_close(error: ConnectionClosed) -> str:
+    if error.rcvd is None:
+        return "connection lost"
+    return f"closed by the exchange with {error.rcvd.code}" + (
+        f" ({error.rcvd.reason})" if error.rcvd.reason else ""
+    )

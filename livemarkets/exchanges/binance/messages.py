@@ -1,0 +1,165 @@
+"""Binance's bytes ⇄ our values. Pure; everything odd about the exchange's wire format ends here.
+
+Source: Binance spot API documents, `web-socket-streams.md` (sections "General WSS information",
+"Live Subscribing/Unsubscribing to streams", "Trade Streams").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+import msgspec
+
+from livemarkets.errors import MalformedMessage
+from livemarkets.market.models import ExchangeName, TradeTick
+
+__all__ = [
+    "OtherEvent",
+    "Reply",
+    "ServerShutdown",
+    "encode_request",
+    "parse_frame",
+    "plausible",
+    "stream_name",
+]
+
+_SMALLEST = Decimal("1e-20")
+_LARGEST = Decimal("1e20")
+_ENDLESS = 2**62
+"""Ids and times are int64 at the exchange; none will ever come near this."""
+_SHOWN_CHARACTERS = 120
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """The answer to one of our requests."""
+
+    id: int | None
+    """The request's id; `None` when the exchange could not read it."""
+    error: str | None
+    """The exchange's words, `None` when it agreed."""
+    result: Any = None
+
+
+class ServerShutdown(msgspec.Struct, frozen=True):
+    """The exchange announces that it closes this connection soon (documented since 2026-05-08)."""
+
+
+class OtherEvent(msgspec.Struct, frozen=True):
+    """A well-formed event that nobody here asked for."""
+
+    name: str
+
+
+class _TradeData(msgspec.Struct, gc=False):
+    """`{"e":"trade","E":1672515782136,"s":"BNBBTC","t":12345,"p":"0.001","q":"100","T":1672515782136,"m":true,…}`."""
+
+    e: Literal["trade"]
+    s: str
+    t: int
+    p: Decimal
+    q: Decimal
+    T: int
+    m: bool
+
+
+class _TradeFrame(msgspec.Struct, gc=False):
+    """`{"stream":"bnbbtc@trade","data":{…}}`: the combined form."""
+
+    data: _TradeData
+
+
+_decode_trade = msgspec.json.Decoder(_TradeFrame).decode
+_decode_any = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+Frame = TradeTick | Reply | ServerShutdown | OtherEvent
+
+
+def stream_name(symbol: str) -> str:
+    """Return the name of a symbol's trade stream, `btcusdt@trade`."""
+    return f"{symbol.lower()}@trade"
+
+
+def encode_request(
+    method: Literal["SUBSCRIBE", "UNSUBSCRIBE"], streams: Iterable[str], request_id: int
+) -> bytes:
+    """Return a control message, such as `{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":1}`."""
+    return _encode({"method": method, "params": list(streams), "id": request_id})
+
+
+def plausible(price: Decimal, size: Decimal) -> bool:
+    """Tell whether two numbers can be a trade's: positive, finite, and of a printable length."""
+    try:
+        return _SMALLEST < price < _LARGEST and _SMALLEST < size < _LARGEST
+    except InvalidOperation:  # a NaN cannot be compared
+        return False
+
+
+def parse_frame(raw: bytes, exchange: ExchangeName, recv_ts: int) -> Frame:
+    """Read one text frame of the combined stream endpoint.
+
+    Args:
+        raw: the frame's payload.
+        exchange: whose name the tick shall bear.
+        recv_ts: when it was read, ms since the epoch.
+
+    Raises:
+        MalformedMessage: it is not what the documents say; the connection is not to blame.
+
+    """
+    try:
+        data = _decode_trade(raw).data
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError):
+        return _parse_rare(raw)
+    if not (0 <= data.t < _ENDLESS and 0 <= data.T < _ENDLESS and plausible(data.p, data.q)):
+        raise MalformedMessage("implausible trade", _shorten(raw))
+    # `m`: the buyer was the maker, so the taker sold.
+    side: Literal["sell", "buy"] = "sell" if data.m else "buy"
+    return TradeTick(exchange, data.s, data.p, data.q, side, data.T, data.t, recv_ts)
+
+
+def _parse_rare(raw: bytes) -> Frame:
+    """Read whatever is not a trade; here speed does not matter, exact complaints do."""
+    try:
+        message = _decode_any(raw)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError) as error:
+        raise MalformedMessage("not JSON", f"{error}: {_shorten(raw)}") from None
+    if not isinstance(message, dict):
+        raise MalformedMessage("not an object", _shorten(raw))
+    if "stream" in message:
+        return _parse_event(message.get("data"), raw)
+    if "e" in message:
+        return _parse_event(message, raw)
+    return _parse_reply(message, raw)
+
+
+def _parse_event(event: Any, raw: bytes) -> Frame:
+    name = event.get("e") if isinstance(event, dict) else None
+    if name == "serverShutdown":
+        return ServerShutdown()
+    if name == "trade":
+        raise MalformedMessage("malformed trade", _shorten(raw))
+    if isinstance(name, str):
+        return OtherEvent(name[:_SHOWN_CHARACTERS])
+    raise MalformedMessage("event without a name", _shorten(raw))
+
+
+def _parse_reply(message: dict[str, Any], raw: bytes) -> Reply:
+    """Read a result or an error: `{"code":…,"msg":…}` is documented, `{"error":{…}}` was observed."""
+    request_id = message.get("id")
+    if not isinstance(request_id, int) or isinstance(request_id, bool):
+        request_id = None
+    error = message.get("error", message if "code" in message else None)
+    if error is not None:
+        if not isinstance(error, dict):
+            error = {"msg": error}
+        return Reply(request_id, f"{error.get('msg')} (code {error.get('code')})"[:_SHOWN_CHARACTERS])
+    if "result" not in message:
+        raise MalformedMessage("unknown message", _shorten(raw))
+    return Reply(request_id, None, message["result"])
+
+
+def _shorten(raw: bytes) -> str:
+    return ascii(raw[:_SHOWN_CHARACTERS])[2:-1]

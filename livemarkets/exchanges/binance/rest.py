@@ -1,0 +1,305 @@
+"""Binance's REST API, as far as it is needed: the list of symbols, and trades by id.
+
+Source: Binance spot API documents, `rest-api.md` ("General endpoints", "Market Data endpoints", "LIMITS").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+from loguru import logger
+
+from livemarkets.errors import ExchangeError, ExchangeUnreachable, MalformedMessage, RestError
+from livemarkets.exchanges.binance.connection import explain, is_loopback
+from livemarkets.exchanges.binance.messages import plausible
+from livemarkets.exchanges.budgets import WeightBudget
+from livemarkets.market.models import ExchangeName, SymbolInfo, TradeTick
+
+__all__ = ["BinanceRest", "FetchedTrades"]
+
+PAGE_TRADES = 1000
+_TIMEOUT_SECONDS = 5.0
+_DEFAULT_PAUSE_SECONDS = 30.0
+_TRY_NEXT_STATUSES = frozenset({401, 403, 404, 451})
+_NOT_SERVED_STATUSES = frozenset({401, 404})
+"""An address that answers so does not have this call at all, or not without a key."""
+
+T = TypeVar("T")
+
+
+class FetchedTrades(msgspec.Struct, frozen=True):
+    """Trades by id, and how far the answer is proof."""
+
+    ticks: list[TradeTick]
+    covered_to: int
+    """The answer is complete from the id asked for up to here; less than that id when nothing is proven."""
+    newest_id: int | None
+    """The newest id that the exchange was seen to have."""
+
+
+class _RestTrade(msgspec.Struct, gc=False):
+    """`{"id":28457,"price":"4.00000100","qty":"12.00000000","time":1499865549590,"isBuyerMaker":true,…}`."""
+
+    id: int
+    price: Decimal
+    qty: Decimal
+    time: int
+    isBuyerMaker: bool
+
+
+class _Filter(msgspec.Struct):
+    filterType: str
+    tickSize: str = "0"
+    stepSize: str = "0"
+
+
+class _Symbol(msgspec.Struct):
+    symbol: str
+    status: str
+    baseAsset: str
+    quoteAsset: str
+    filters: list[_Filter] = []
+
+
+class _ExchangeInfo(msgspec.Struct):
+    symbols: list[_Symbol]
+
+
+class _Aggregate(msgspec.Struct):
+    a: int
+    f: int
+    l: int  # noqa: E741
+
+
+class BinanceRest:
+    """Calls by GET, over the base addresses in order, within the exchange's request weight.
+
+    Args:
+        exchange: whose name the ticks shall bear.
+        urls: base addresses; `/api/v3/…` is appended.
+        clock: monotonic seconds.
+        now_ms: ms since the epoch.
+        weight: the budget of this exchange's addresses.
+
+    """
+
+    def __init__(
+        self,
+        exchange: ExchangeName,
+        urls: Sequence[str],
+        *,
+        clock: Callable[[], float],
+        now_ms: Callable[[], int],
+        weight: WeightBudget | None = None,
+    ) -> None:
+        self.weight = weight or WeightBudget()
+        self.calls = 0
+        self.failures = 0
+        self._exchange: ExchangeName = exchange
+        self.urls = tuple(url.rstrip("/") for url in urls)
+        self._clock = clock
+        self._now_ms = now_ms
+        self._client: httpx.AsyncClient | None = None
+        self._without_history: set[str] = set()  # base addresses that do not serve historicalTrades
+
+    async def aclose(self) -> None:
+        """Close the idle connections. Idempotent."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def symbols(self) -> list[SymbolInfo]:
+        """Return everything that the exchange lists (`GET /api/v3/exchangeInfo`, weight 20).
+
+        Raises:
+            ExchangeError: no base address gave an answer that can be used.
+
+        """
+        info = await self._get("exchangeInfo", {}, 20, _ExchangeInfo)
+        return [_symbol_info(symbol) for symbol in info.symbols]
+
+    async def newest_id(self, symbol: str) -> int | None:
+        """Return the newest trade id, `None` without trades (`GET /api/v3/aggTrades`, weight 4)."""
+        found = await self._get("aggTrades", {"symbol": symbol, "limit": 1}, 4, list[_Aggregate])
+        return found[-1].l if found else None
+
+    async def trades_from(self, symbol: str, from_id: int) -> FetchedTrades:
+        """Return up to 1,000 trades with ids from `from_id` on.
+
+        `historicalTrades` where the address serves it; else the newest 1,000 (`trades`), which prove
+        only what lies within them.
+
+        Raises:
+            ExchangeError: no base address gave an answer that can be used.
+
+        """
+        parameters = {"symbol": symbol, "fromId": from_id, "limit": PAGE_TRADES}
+        urls = [url for url in self.urls if url not in self._without_history]
+        if urls:
+            try:
+                found = await self._get("historicalTrades", parameters, 25, list[_RestTrade], urls)
+            except ExchangeError as error:
+                return await self._newest_trades(symbol, from_id, error)
+            return self._fetched(symbol, found, from_id, from_id)
+        return await self._newest_trades(symbol, from_id, None)
+
+    async def _newest_trades(self, symbol: str, from_id: int, error: ExchangeError | None) -> FetchedTrades:
+        """Make do with the newest 1,000 where they reach back far enough, or nothing else can be had."""
+        if error is not None and not self._without_history:
+            raise error
+        found = await self._get("trades", {"symbol": symbol, "limit": PAGE_TRADES}, 25, list[_RestTrade])
+        oldest = min((trade.id for trade in found), default=from_id)
+        if error is not None and oldest > from_id and _may_pass(error):
+            raise error
+        return self._fetched(symbol, found, from_id, oldest)
+
+    def _fetched(
+        self, symbol: str, found: list[_RestTrade], from_id: int, covered_from: int
+    ) -> FetchedTrades:
+        recv_ts = self._now_ms()
+        ticks = [
+            TradeTick(
+                self._exchange,
+                symbol,
+                trade.price,
+                trade.qty,
+                "sell" if trade.isBuyerMaker else "buy",
+                trade.time,
+                trade.id,
+                recv_ts,
+                backfilled=True,
+            )
+            for trade in found
+            if trade.id >= from_id and plausible(trade.price, trade.qty)
+        ]
+        newest = max((trade.id for trade in found), default=None)
+        covered_to = newest if newest is not None and covered_from <= from_id else from_id - 1
+        return FetchedTrades(ticks, covered_to, newest)
+
+    async def _get(
+        self,
+        call: str,
+        parameters: dict[str, Any],
+        weight: int,
+        shape: type[T],
+        urls: Sequence[str] | None = None,
+    ) -> T:
+        """Try the base addresses in order; the last one's error counts."""
+        wait = self.weight.delay(weight, self._clock())
+        if wait > 0:
+            raise ExchangeUnreachable(
+                "REST rests: its weight is used up, or the exchange asked for a pause", wait
+            )
+        error: ExchangeError = ExchangeUnreachable("no REST address")
+        for url in urls or self.urls:
+            if self.weight.delay(0, self._clock()) > 0:
+                break  # the exchange asked for a pause a moment ago: that holds for all of its addresses
+            self.weight.spend(weight, self._clock())
+            self.calls += 1
+            try:
+                return await self._get_from(f"{url}/api/v3/{call}", parameters, shape)
+            except RestError as failure:
+                error = failure
+                if call == "historicalTrades" and failure.status in _NOT_SERVED_STATUSES:
+                    self._without_history.add(url)
+                    logger.info("{}: {} serves no historicalTrades: {}", self._exchange, url, failure)
+                if failure.status not in _TRY_NEXT_STATUSES and failure.status < 500:
+                    break
+            except ExchangeError as failure:
+                error = failure
+        self.failures += 1
+        raise error
+
+    async def _get_from(self, url: str, parameters: dict[str, Any], shape: type[T]) -> T:
+        client = self._ready_client()
+        try:
+            response = await client.get(url, params=parameters)
+        except httpx.TimeoutException:
+            raise ExchangeUnreachable("timeout") from None
+        except httpx.HTTPError as error:
+            raise ExchangeUnreachable(explain(_root_cause(error))) from None
+        except Exception as error:  # whatever a library raises: it costs this call and nothing else
+            logger.opt(exception=True).debug("{}: {} failed", self._exchange, url)
+            raise ExchangeUnreachable(_describe(error)) from error
+        if response.status_code != 200:
+            raise self._error(response)
+        try:
+            return msgspec.json.decode(response.content, type=shape)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
+            raise MalformedMessage("REST answer", f"{url}: {error}") from None
+
+    def _ready_client(self) -> httpx.AsyncClient:
+        if self._client is None:
+            try:
+                self._client = httpx.AsyncClient(
+                    timeout=_TIMEOUT_SECONDS,
+                    follow_redirects=False,
+                    trust_env=not all(map(is_loopback, self.urls)),
+                )
+            except Exception as error:  # httpx reads the environment here, and has many words for what is odd
+                raise ExchangeUnreachable(
+                    "REST cannot use this environment's proxy and certificate variables "
+                    f"(HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE): {_describe(error)}"
+                ) from error
+        return self._client
+
+    def _error(self, response: httpx.Response) -> ExchangeError:
+        """Make an error of an answer, and heed what 429 and 418 ask for (`rest-api.md`, "IP Limits")."""
+        status = response.status_code
+        if status in (418, 429):
+            value = response.headers.get("Retry-After", "")
+            seconds = min(float(value), 86_400.0) if value.isdecimal() else _DEFAULT_PAUSE_SECONDS
+            self.weight.pause(seconds, self._clock())
+            return ExchangeUnreachable(f"HTTP {status} (too many requests)", retry_after_seconds=seconds)
+        try:
+            body = response.json()
+            return RestError(status, body.get("code"), str(body.get("msg"))[:200])
+        except (ValueError, AttributeError):
+            return RestError(status, None, response.reason_phrase)
+
+
+def _may_pass(error: ExchangeError) -> bool:
+    """Whether a failure is one that the next attempt may not meet."""
+    return not (isinstance(error, RestError) and error.status < 500)
+
+
+def _symbol_info(symbol: _Symbol) -> SymbolInfo:
+    sizes = {entry.filterType: entry for entry in symbol.filters}
+    price, lot = sizes.get("PRICE_FILTER"), sizes.get("LOT_SIZE")
+    return SymbolInfo(
+        symbol=symbol.symbol,
+        base_asset=symbol.baseAsset,
+        quote_asset=symbol.quoteAsset,
+        tick_size=_step(price.tickSize if price else "0"),
+        step_size=_step(lot.stepSize if lot else "0"),
+        is_trading=symbol.status == "TRADING",
+    )
+
+
+def _step(text: str) -> Decimal:
+    try:
+        return Decimal(text).normalize()
+    except ArithmeticError:
+        return Decimal(0)
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:200]
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    """Find the OSError beneath httpx's, httpcore's and anyio's wrappers; the innermost says most."""
+    found, seen = error, error
+    while True:
+        inner = (
+            seen.exceptions[0] if isinstance(seen, BaseExceptionGroup) else seen.__cause__ or seen.__context__
+        )
+        if inner is None:
+            return found
+        seen = inner
+        if isinstance(seen, OSError):
+            found = seen

@@ -1,0 +1,316 @@
+"""One share of the wanted streams, kept on the exchange by one connection, and by two while it rotates.
+
+Make before break: when the connection nears its 24 h limit, is told `serverShutdown`, or is suspected
+of a stall, a second one is opened and acknowledged for every stream while the first still delivers.
+The first is closed only when every stream was seen on the second, or a deadline for quiet streams has
+passed. Both deliver meanwhile; duplicates fall out by trade id further up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import msgspec
+from loguru import logger
+
+from livemarkets.errors import ExchangeUnreachable
+from livemarkets.exchanges.binance.connection import Connection, ConnectionTimings
+from livemarkets.exchanges.binance.messages import stream_name
+from livemarkets.exchanges.budgets import ConnectBudget, backoff
+from livemarkets.market.models import ExchangeName, TradeTick
+
+__all__ = ["Shard", "ShardOwner", "ShardTimings"]
+
+
+class ShardTimings(msgspec.Struct, frozen=True, kw_only=True):
+    """When a shard changes its connection."""
+
+    connection: ConnectionTimings = ConnectionTimings()
+    lifetime_seconds: float = 23 * 3600.0
+    """A connection is replaced at this age, up to 5 % earlier at random. The exchange closes it at 24 h
+    (`web-socket-streams.md`, "General WSS information")."""
+    takeover_seconds: float = 30.0
+    """How long a rotation waits for quiet streams to be seen on the new connection."""
+    backoff_initial_seconds: float = 0.5
+    backoff_cap_seconds: float = 30.0
+
+
+class ShardOwner(Protocol):
+    """What a shard asks of and tells its owner. Called synchronously."""
+
+    def handle_tick(self, tick: TradeTick) -> None:
+        """A trade arrived, on whichever connection; duplicates are possible while two overlap."""
+
+    def handle_change(self) -> None:
+        """Something changed that the exchange's status may depend on."""
+
+    def handle_complaint(self, connection: Connection, kind: str, detail: str) -> None:
+        """The exchange sent nonsense or refused something."""
+
+    def new_connection(self, shard: Shard, endpoint: int) -> Connection:
+        """Make a connection to the endpoint of that number, counted round."""
+
+
+class Shard:
+    """A set of symbols and the connections that carry them. :meth:`run` owns every task."""
+
+    def __init__(
+        self,
+        name: str,
+        exchange: ExchangeName,
+        owner: ShardOwner,
+        *,
+        timings: ShardTimings,
+        budget: ConnectBudget,
+        clock: Callable[[], float],
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self.name = name
+        self.symbols: set[str] = set()
+        self.active: Connection | None = None
+        self.standby: Connection | None = None
+        self.reason: str | None = None
+        """Why there is no connection, or why the last attempt failed."""
+        self.failures = 0
+        """Failed attempts since the last good data."""
+        self.is_down = False
+        """Whether connecting failed, rather than just having to be done again."""
+        self.retry_at: float | None = None
+        self.rotations = 0
+        self._exchange = exchange
+        self._owner = owner
+        self._timings = timings
+        self._budget = budget
+        self._clock = clock
+        self._uniform = uniform
+        self._delays: Iterator[float] | None = None
+        self._endpoint = 0
+        self._tasks: dict[Connection, asyncio.Task[None]] = {}
+        self._expires_at: dict[Connection, float] = {}
+        self._rotation_reason: str | None = None
+        self._seen: set[str] = set()
+        self._takeover_until: float | None = None
+        self._wake = asyncio.Event()
+        self._was_ready = False
+
+    # what the outside may do
+
+    def add(self, symbol: str) -> None:
+        """Carry this symbol too."""
+        self.symbols.add(symbol)
+        self._wake.set()
+
+    def remove(self, symbol: str) -> None:
+        """Carry this symbol no more."""
+        self.symbols.discard(symbol)
+        self._wake.set()
+
+    def rotate(self, reason: str) -> None:
+        """Replace the connection, make before break."""
+        if self._rotation_reason is None and self.active is not None:
+            self._rotation_reason = reason
+            self._wake.set()
+
+    def resubscribe(self, symbol: str) -> None:
+        """Ask again for a stream that is mute."""
+        if self.active is not None:
+            self.active.resubscribe([stream_name(symbol)])
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a connection is open that was once acknowledged for all that is wanted."""
+        return self._was_ready
+
+    def is_acknowledged(self, symbol: str) -> bool:
+        """Whether the exchange confirmed this symbol's stream on the connection in use."""
+        return (
+            self.active is not None
+            and self.active.is_open
+            and stream_name(symbol) in self.active.session.acknowledged
+        )
+
+    def rejection(self, symbol: str) -> str | None:
+        """Return the exchange's words when it refused this symbol's stream."""
+        return self.active.session.rejected.get(stream_name(symbol)) if self.active is not None else None
+
+    # what the connections tell (ConnectionEvents)
+
+    def handle_tick(self, connection: Connection, tick: TradeTick) -> None:
+        """Pass a trade on, and note what the standby connection has shown."""
+        if self.failures and (connection is self.standby or self._rotation_reason is None):
+            # While a rotation fails, what the old connection brings is no sign that a new one may be made.
+            self.failures, self._delays, self.reason = 0, None, None
+            self._owner.handle_change()
+        if connection is self.standby and tick.symbol not in self._seen:
+            self._seen.add(tick.symbol)
+            self._wake.set()
+        self._owner.handle_tick(tick)
+
+    def handle_change(self, connection: Connection) -> None:
+        """Look at the connections again."""
+        if connection is self.active and connection.is_open and connection.session.is_acknowledged():
+            self._was_ready, self.is_down = True, False
+        self._wake.set()
+        self._owner.handle_change()
+
+    def handle_complaint(self, connection: Connection, kind: str, detail: str) -> None:
+        """Pass on what the exchange did wrong."""
+        self._owner.handle_complaint(connection, kind, detail)
+
+    # the one task that changes the connections
+
+    async def run(self) -> None:
+        """Keep the symbols on the exchange until cancelled; then close every connection."""
+        try:
+            while True:
+                self._wake.clear()
+                now = self._clock()
+                self._step(now)
+                await self._pause(now)
+        finally:
+            tasks = list(self._tasks.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _step(self, now: float) -> None:
+        if not self.symbols:
+            self._let_go()
+            return
+        streams = [stream_name(symbol) for symbol in self.symbols]
+        for connection in self._tasks:
+            if connection is self.active or connection is self.standby:
+                connection.set_wanted(streams)
+        if self.active is None and self.standby is not None:
+            self._promote("the other connection is gone")
+        if self.active is None:
+            self.active = self._open(now)
+        elif self.active.is_open and self._rotation_due(now):
+            self._rotate(now)
+
+    def _rotation_due(self, now: float) -> bool:
+        assert self.active is not None
+        if self._rotation_reason is None:
+            if self.active.is_ending:
+                self._rotation_reason = "the exchange announced its shutdown"
+            elif now >= self._expires_at[self.active]:
+                self._rotation_reason = "it is near the exchange's age limit"
+        return self._rotation_reason is not None
+
+    def _rotate(self, now: float) -> None:
+        if self.standby is None:
+            self._seen.clear()
+            self._takeover_until = None
+            self.standby = self._open(now)
+            if self.standby is not None:
+                logger.info("{}: rotating because {}", self.name, self._rotation_reason)
+            return
+        if not (self.standby.is_open and self.standby.session.is_acknowledged()):
+            return
+        if self._takeover_until is None:
+            self._takeover_until = now + self._timings.takeover_seconds
+        if self._seen >= self.symbols or now >= self._takeover_until:
+            self._promote(self._rotation_reason or "")
+
+    def _promote(self, reason: str) -> None:
+        old, self.active, self.standby = self.active, self.standby, None
+        self._rotation_reason = self._takeover_until = None
+        assert self.active is not None
+        self.rotations += self.active.is_open
+        self._was_ready = self.active.is_open and self.active.session.is_acknowledged()
+        logger.info("{}: {} took over because {}", self.name, self.active.name, reason)
+        if old is not None:
+            old.retire()
+        self._owner.handle_change()
+
+    def _open(self, now: float) -> Connection | None:
+        """Dial, if it is time and the budget allows it."""
+        retry_at = max(now + self._budget.delay(now), self.retry_at or now)
+        if retry_at > now:
+            if retry_at != self.retry_at:
+                self.retry_at = retry_at
+                self._owner.handle_change()
+            return None
+        self._budget.spend(now)
+        self.retry_at = None
+        connection = self._owner.new_connection(self, self._endpoint)
+        connection.set_wanted(stream_name(symbol) for symbol in self.symbols)
+        self._expires_at[connection] = now + self._timings.lifetime_seconds * self._uniform(0.95, 1.0)
+        self._tasks[connection] = asyncio.create_task(self._hold(connection), name=connection.name)
+        self._owner.handle_change()
+        return connection
+
+    async def _hold(self, connection: Connection) -> None:
+        """Run one connection to its end, whatever the end is."""
+        try:
+            await connection.run()
+            logger.info("{}: closed", connection.name)
+        except ExchangeUnreachable as error:
+            self._note_failure(connection, error)
+        except Exception:
+            logger.exception("{}: ended by a defect in this program", connection.name)
+            self._note_failure(connection, ExchangeUnreachable("internal error"))
+        finally:
+            self._forget(connection)
+
+    def _note_failure(self, connection: Connection, error: ExchangeUnreachable) -> None:
+        if connection is not self.active and connection is not self.standby:
+            logger.debug("{}: ended while closing: {}", connection.name, error.reason)
+            return
+        if connection.opened_at is None:
+            self._endpoint += 1
+        self.failures += 1
+        self.is_down = self.failures > 1 or connection.opened_at is None
+        if self._delays is None:
+            self._delays = backoff(
+                initial_seconds=self._timings.backoff_initial_seconds,
+                cap_seconds=self._timings.backoff_cap_seconds,
+                uniform=self._uniform,
+            )
+        delay = max(next(self._delays), error.retry_after_seconds or 0.0)
+        self.retry_at = self._clock() + delay
+        self.reason = error.reason
+        logger.warning(
+            "{}: lost {}: {}; attempt {} in {:.1f} s",
+            self.name,
+            connection.url,
+            error.reason,
+            self.failures + 1,
+            delay,
+        )
+
+    def _forget(self, connection: Connection) -> None:
+        del self._tasks[connection], self._expires_at[connection]
+        if connection is self.active:
+            self.active = None
+            self._was_ready = False
+            if self.standby is None:
+                self._rotation_reason = None  # it was about the connection that is gone
+        elif connection is self.standby:
+            self.standby = None
+        self._wake.set()
+        self._owner.handle_change()
+
+    def _let_go(self) -> None:
+        for connection in self._tasks:
+            connection.retire()
+        self.active = self.standby = None
+        self._rotation_reason = self.retry_at = self.reason = self._delays = None
+        self._was_ready = self.is_down = False
+        self.failures = 0
+
+    async def _pause(self, now: float) -> None:
+        """Sleep until told, or until the next thing is due; what was due at `now` has been seen to."""
+        times = [self.retry_at, self._takeover_until]
+        if self.active is not None and self.standby is None:
+            times.append(self._expires_at[self.active])
+        due = [at for at in times if at is not None and at > now]
+        wait = max(0.005, min(due) - now) if due and self.symbols else None
+        try:
+            async with asyncio.timeout(wait):
+                await self._wake.wait()
+        except TimeoutError:
+            pass

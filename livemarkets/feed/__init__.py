@@ -1,0 +1,1 @@
+"""One exchange's streams: order, holes, resumption, staleness. Imports `exchanges`, `delivery` and below."""

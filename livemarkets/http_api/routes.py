@@ -1,0 +1,179 @@
+"""Health, metrics, and the stores over plain HTTP. Read-only: asking here subscribes to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from livemarkets.feed.exchange_feed import ExchangeFeed
+from livemarkets.http_api.metrics import MarketsCollector
+from livemarkets.market.models import TRADES, ExchangeName, ExchangeState, StreamKey, TradeTick
+from livemarkets.market.stores import FeedStore, LatestPriceStore
+from livemarkets.market.subscriptions import SubscriptionManager
+from livemarkets.market.symbols import normalise
+from livemarkets.protocol.encoding import encode_tick
+from livemarkets.ws_markets.hub import MarketsHub
+
+__all__ = ["HttpServices", "http_router", "readiness"]
+
+_JSON = "application/json"
+_SYMBOLS_DEFAULT, _SYMBOLS_MOST = 20, 5000
+
+
+class HttpServices(Protocol):
+    """What the routes need of the application."""
+
+    feeds: dict[str, ExchangeFeed]
+    manager: SubscriptionManager
+    latest: LatestPriceStore
+    trades: FeedStore
+    hub: MarketsHub
+    started_at: float
+    clock: Callable[[], float]
+
+    async def ensure_symbols(self, exchange: str) -> None:
+        """Load an exchange's list of symbols unless it is there."""
+
+
+class _BadQuery(Exception):
+    pass
+
+
+def http_router(services: HttpServices) -> APIRouter:
+    """Return the routes of DESIGN 2.7 other than the pages."""
+    router = APIRouter()
+    registry = CollectorRegistry()
+    registry.register(MarketsCollector(services))
+
+    async def healthz() -> Response:
+        """The process is alive, whatever the exchanges do."""
+        return Response("ok\n", media_type="text/plain")
+
+    async def readyz() -> Response:
+        """200 while every wanted stream is live; else 503 with the reasons."""
+        reasons = readiness(services.feeds)
+        return _json({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+
+    async def metrics() -> Response:
+        """Prometheus."""
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    router.add_api_route("/healthz", healthz, methods=["GET", "HEAD"])
+    router.add_api_route("/readyz", readyz, methods=["GET", "HEAD"])
+    router.add_api_route("/metrics", metrics)
+    if services.feeds:
+        api = _Api(services)
+        router.add_api_route("/api/symbols", api.symbols)
+        router.add_api_route("/api/latest", api.latest)
+        router.add_api_route("/api/trades", api.trades)
+    return router
+
+
+def readiness(feeds: Mapping[str, ExchangeFeed]) -> list[str]:
+    """Return why not everything that is wanted is live; empty when it is."""
+    reasons = []
+    for exchange, feed in feeds.items():
+        if feed.status.state not in (ExchangeState.IDLE, ExchangeState.LIVE):
+            reasons.append(
+                f"{exchange} is {feed.status.state}"
+                + (f": {feed.status.reason}" if feed.status.reason else "")
+            )
+        for symbol in feed.ledgers:
+            if rejection := feed.client.rejection(symbol):
+                reasons.append(f"{exchange} refused {symbol}: {rejection}")
+            elif feed.status.state is ExchangeState.LIVE and not feed.client.is_acknowledged(symbol):
+                reasons.append(f"{exchange} has not yet confirmed {symbol}")
+    return reasons
+
+
+class _Api:
+    """`/api/…`: JSON out, clear errors for bad queries."""
+
+    def __init__(self, services: HttpServices) -> None:
+        self._services = services
+
+    async def symbols(self, request: Request) -> Response:
+        """`?exchange=&q=&limit=`: the symbols that fit a query, best first."""
+        try:
+            exchange = self._exchange(request)
+            limit = _number(request, "limit", _SYMBOLS_DEFAULT, _SYMBOLS_MOST)
+        except _BadQuery as error:
+            return _refuse(error)
+        await self._services.ensure_symbols(exchange)
+        directory = self._services.feeds[exchange].directory
+        found = directory.search(request.query_params.get("q", ""), limit)
+        return _json(
+            {"exchange": exchange, "known": len(directory), "symbols": [_plain(info) for info in found]}
+        )
+
+    async def latest(self, request: Request) -> Response:
+        """`?exchange=&symbols=A,B`: the latest tick of each symbol that is subscribed by anybody."""
+        try:
+            exchange = self._exchange(request)
+        except _BadQuery as error:
+            return _refuse(error)
+        wanted = [
+            normalise(symbol)
+            for symbol in request.query_params.get("symbols", "").split(",")
+            if symbol.strip()
+        ]
+        names = wanted or sorted(self._services.feeds[exchange].ledgers)
+        ticks = [self._services.latest.get(StreamKey(exchange, TRADES, name)) for name in names]
+        return _ticks({"exchange": exchange}, "ticks", [tick for tick in ticks if tick is not None])
+
+    async def trades(self, request: Request) -> Response:
+        """`?exchange=&symbol=&limit=`: the newest trades in memory, oldest first."""
+        try:
+            exchange = self._exchange(request)
+            symbol = normalise(request.query_params.get("symbol", ""))
+            if not symbol:
+                raise _BadQuery("symbol is missing, such as symbol=BTCUSDT")
+            limit = _number(request, "limit", 100, self._services.trades.length)
+        except _BadQuery as error:
+            return _refuse(error)
+        ticks = self._services.trades.recent(StreamKey(exchange, TRADES, symbol), limit)
+        return _ticks({"exchange": exchange, "symbol": symbol}, "trades", ticks)
+
+    def _exchange(self, request: Request) -> ExchangeName:
+        name = request.query_params.get("exchange", "binance")
+        feed = self._services.feeds.get(name)
+        if feed is None:
+            raise _BadQuery(f"exchange is one of {', '.join(self._services.feeds)}")
+        return feed.exchange
+
+
+def _number(request: Request, name: str, default: int, most: int) -> int:
+    text = request.query_params.get(name)
+    if text is None:
+        return min(default, most)
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
+        raise _BadQuery(f"{name} is a whole number from 1 to {most}")
+    return int(text)
+
+
+def _refuse(error: _BadQuery) -> Response:
+    return _json({"error": str(error)}, 400)
+
+
+def _ticks(head: dict[str, str], name: str, ticks: Sequence[TradeTick]) -> Response:
+    """Join the same bytes that `/ws/markets` sends: prices keep the exchange's digits."""
+    body = (
+        msgspec.json.encode(head)[:-1] + f',"{name}":['.encode() + b",".join(map(encode_tick, ticks)) + b"]}"
+    )
+    return Response(body, media_type=_JSON)
+
+
+def _plain(info: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(info)
+    for name in ("tick_size", "step_size"):
+        plain[name] = f"{getattr(info, name):f}"
+    return plain
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type=_JSON)

@@ -1,0 +1,1 @@
+"""Protocol 1 of `/ws/markets`, as text and values, without I/O; imports `market` and below."""

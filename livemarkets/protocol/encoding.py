@@ -1,0 +1,197 @@
+"""What the server says on `/ws/markets`, protocol 1, as bytes. No I/O.
+
+Prices and sizes are JSON numbers with every digit of the exchange's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any, Literal
+
+import msgspec
+
+from livemarkets.delivery.conflation import Skipped
+from livemarkets.errors import ClientMessageError
+from livemarkets.market.models import TRADES, ExchangeStatus, Gap, StreamKey, TradeTick
+from livemarkets.protocol.requests import PROTOCOL, RequestId, SubscribeRequest, UnsubscribeRequest
+
+__all__ = [
+    "encode_error",
+    "encode_gap",
+    "encode_heartbeat",
+    "encode_lagged",
+    "encode_list",
+    "encode_pong",
+    "encode_released",
+    "encode_results",
+    "encode_snapshots",
+    "encode_status",
+    "encode_tick",
+    "encode_trade",
+    "encode_welcome",
+]
+
+SNAPSHOT_TRADES = 500
+"""A longer snapshot is sent as several messages."""
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def encode_welcome(
+    client_id: str,
+    server: str,
+    heartbeat_seconds: float,
+    exchanges: Mapping[str, str],
+    limits: Mapping[str, int],
+) -> bytes:
+    """Return the first message of every connection."""
+    return _encode(
+        {
+            "type": "welcome",
+            "protocol": PROTOCOL,
+            "client_id": client_id,
+            "server": server,
+            "heartbeat_seconds": heartbeat_seconds,
+            "exchanges": exchanges,
+            "limits": limits,
+        }
+    )
+
+
+def encode_results(
+    kind: Literal["subscribed", "unsubscribed"],
+    request: SubscribeRequest | UnsubscribeRequest,
+    results: Sequence[Mapping[str, Any]],
+    subscriptions: Iterable[StreamKey],
+) -> bytes:
+    """Return the verdict on every symbol of a request, and what is subscribed now on that exchange."""
+    return _encode(
+        {
+            "type": kind,
+            **_with_id(request.id),
+            "exchange": request.exchange,
+            "channel": TRADES,
+            "results": results,
+            "subscriptions": [key.symbol for key in subscriptions if key.exchange == request.exchange],
+        }
+    )
+
+
+def encode_snapshots(key: StreamKey, ticks: Sequence[TradeTick]) -> list[bytes]:
+    """Return the recent trades of a stream, oldest first, as one message or, when long, several."""
+    parts = [ticks[start : start + SNAPSHOT_TRADES] for start in range(0, len(ticks), SNAPSHOT_TRADES)] or [
+        ()
+    ]
+    head = b'{"type":"snapshot",' + _encode(key._asdict())[1:-1] + b',"data":['
+    return [head + b",".join(map(encode_tick, part)) + b"]}" for part in parts]
+
+
+def encode_released(key: StreamKey, parts: Sequence[TradeTick | Gap]) -> list[bytes]:
+    """Return trades and declared holes in their order, as snapshots with gaps between them."""
+    payloads: list[bytes] = []
+    for is_gap, run in groupby(parts, key=lambda part: isinstance(part, Gap)):
+        if is_gap:
+            payloads += [encode_gap(gap) for gap in run if isinstance(gap, Gap)]
+        else:
+            payloads += encode_snapshots(key, [tick for tick in run if isinstance(tick, TradeTick)])
+    return payloads
+
+
+def encode_trade(tick: TradeTick) -> bytes:
+    """Return a live trade. The hot path: encoded once, sent to everybody."""
+    return b'{"type":"trade",' + encode_tick(tick)[1:]
+
+
+_BEFORE_SYMBOL = len('{"exchange":"simulator","symbol":"')
+"""At least so much: with a shorter name, the search begins a little behind the symbol."""
+
+
+def encode_tick(tick: TradeTick) -> bytes:
+    """Return a tick as a JSON object whose price and size are numbers with the exchange's digits."""
+    encoded = _encode(tick)
+    # A Decimal below 1e-6 prints as 1.0E-7. Behind the symbol, no capital E stands anywhere else.
+    if encoded.find(b"E", _BEFORE_SYMBOL + len(tick.symbol)) < 0:
+        return encoded
+    return _encode_plain(tick)
+
+
+def _encode_plain(tick: TradeTick) -> bytes:
+    fields = msgspec.to_builtins(tick, builtin_types=(type(tick.price),))
+    for name in ("price", "size"):
+        fields[name] = msgspec.Raw(f"{fields[name]:f}".encode())
+    return _encode(fields)
+
+
+def encode_gap(gap: Gap) -> bytes:
+    """Return a declared hole. `to_id` below `from_id` says that the exchange numbers anew after `to_id`."""
+    return _encode(
+        {
+            "type": "gap",
+            **gap.key._asdict(),
+            "from_id": gap.from_id,
+            "to_id": gap.to_id,
+            "cause": gap.cause,
+        }
+    )
+
+
+def encode_lagged(key: StreamKey, skipped: Skipped) -> bytes:
+    """Return what a reader that was too slow was not sent: the newest trade follows."""
+    return _encode(
+        {
+            "type": "lagged",
+            **key._asdict(),
+            "skipped": skipped.count,
+            "from_id": skipped.first_id,
+            "to_id": skipped.last_id,
+            "mode": "latest",
+        }
+    )
+
+
+def encode_status(status: ExchangeStatus) -> bytes:
+    """Return how an exchange is."""
+    return _encode(
+        {
+            "type": "status",
+            "exchange": status.exchange,
+            "state": status.state.value,
+            "reason": status.reason,
+            "ts": status.ts,
+        }
+    )
+
+
+def encode_list(request_id: RequestId, subscriptions: Iterable[tuple[StreamKey, str, int | None]]) -> bytes:
+    """Return all that a connection is subscribed to, with the mode and the last trade id of each stream."""
+    return _encode(
+        {
+            "type": "subscriptions",
+            **_with_id(request_id),
+            "subscriptions": [
+                {**key._asdict(), "mode": mode, "last_id": last_id} for key, mode, last_id in subscriptions
+            ],
+        }
+    )
+
+
+def encode_pong(request_id: RequestId, ts: int) -> bytes:
+    """Return the answer to a ping."""
+    return _encode({"type": "pong", **_with_id(request_id), "ts": ts})
+
+
+def encode_heartbeat(ts: int) -> bytes:
+    """Return what is sent when nothing else was."""
+    return _encode({"type": "heartbeat", "ts": ts})
+
+
+def encode_error(error: ClientMessageError) -> bytes:
+    """Return what was wrong with a client's message."""
+    return _encode(
+        {"type": "error", **_with_id(error.request_id), "code": error.code, "message": error.message}
+    )
+
+
+def _with_id(request_id: RequestId) -> dict[str, int | str]:
+    return {} if request_id is None else {"id": request_id}

@@ -1,0 +1,266 @@
+"""The messages of `/ws/markets`, protocol 1: their names, and what a client may say. No I/O.
+
+Every message is one JSON object in one text frame. `docs/ws-markets.md` is its manual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from livemarkets.errors import ClientMessageError
+from livemarkets.market.models import TRADES
+from livemarkets.market.symbols import normalise
+
+__all__ = [
+    "CLIENT_MESSAGE_TYPES",
+    "CLOSE_CODES",
+    "ERROR_CODES",
+    "PROTOCOL",
+    "SERVER_MESSAGE_TYPES",
+    "ListRequest",
+    "PingRequest",
+    "Request",
+    "RequestId",
+    "SubscribeRequest",
+    "UnsubscribeRequest",
+    "parse_request",
+]
+
+PROTOCOL = 1
+MODES = ("all", "latest")
+DEFAULT_INTERVAL_MS = 250
+LEAST_INTERVAL_MS, MOST_INTERVAL_MS = 20, 60_000
+
+CLIENT_MESSAGE_TYPES = ("subscribe", "unsubscribe", "list", "ping")
+SERVER_MESSAGE_TYPES = (
+    "welcome",
+    "subscribed",
+    "snapshot",
+    "trade",
+    "status",
+    "gap",
+    "lagged",
+    "unsubscribed",
+    "subscriptions",
+    "pong",
+    "heartbeat",
+    "error",
+)
+ERROR_CODES = {
+    "invalid_json": "the frame is not JSON",
+    "invalid_message": "it is JSON, but not a message of this protocol",
+    "unknown_type": "the type is not one that a client may send",
+    "unknown_exchange": "there is no such exchange here",
+    "unknown_channel": "there is no such channel",
+    "unknown_symbol": "the exchange does not list this symbol",
+    "symbol_limit": "more symbols than one client may subscribe; nothing was changed",
+    "rate_limited": "more messages than a client may send; this one was ignored",
+    "message_too_big": "longer than a client's message may be; it was ignored",
+    "internal": "our own defect; the connection goes on",
+}
+CLOSE_CODES = {
+    1000: "normal",
+    1008: "policy: the client floods",
+    1009: "message too big",
+    1012: "restarting: reconnect",
+    1013: "too slow: reconnect later",
+}
+
+RequestId = int | str | None
+"""The `id` of a message, echoed in its answer."""
+
+
+class SubscribeRequest(msgspec.Struct, frozen=True):
+    """Wish for the trades of some symbols."""
+
+    id: RequestId
+    exchange: str
+    symbols: tuple[str, ...]
+    snapshot: int
+    after: dict[str, int]
+    """Symbol → the last trade id that the client has."""
+    interval_ms: int | None
+    """`None` for mode `all`; in mode `latest` at most one trade per symbol in this time."""
+
+
+class UnsubscribeRequest(msgspec.Struct, frozen=True):
+    """The end of that wish."""
+
+    id: RequestId
+    exchange: str
+    symbols: tuple[str, ...]
+
+
+class ListRequest(msgspec.Struct, frozen=True):
+    """Ask what this connection is subscribed to."""
+
+    id: RequestId
+
+
+class PingRequest(msgspec.Struct, frozen=True):
+    """Ask for a sign of life."""
+
+    id: RequestId
+
+
+Request = SubscribeRequest | UnsubscribeRequest | ListRequest | PingRequest
+
+
+class _Streams(msgspec.Struct):
+    """The fields of subscribe and unsubscribe, as they stand on the wire. Unknown ones are ignored."""
+
+    exchange: str
+    channel: str
+    symbol: str | None = None
+    symbols: list[str] | None = None
+    snapshot: int = 1
+    mode: str = "all"
+    interval_ms: int = DEFAULT_INTERVAL_MS
+    after: dict[str, int] | None = None
+
+
+_decode = msgspec.json.Decoder().decode
+
+
+def parse_request(raw: str | bytes, exchanges: Sequence[str], *, snapshot_limit: int) -> Request:
+    """Read a client's message.
+
+    Args:
+        raw: the frame's text.
+        exchanges: the exchanges that exist here.
+        snapshot_limit: the largest `snapshot` allowed, in trades.
+
+    Raises:
+        ClientMessageError: with a code of :data:`ERROR_CODES`, and the message's `id` where it had one.
+
+    """
+    message = _parse_object(raw)
+    request_id = _parse_id(message.get("id"))
+    try:
+        return _parse_message(message, request_id, exchanges, snapshot_limit)
+    except ClientMessageError as error:
+        error.request_id = request_id
+        raise
+
+
+def _parse_object(raw: str | bytes) -> dict[str, Any]:
+    try:
+        message = _decode(raw)
+    except msgspec.ValidationError as error:  # JSON, but a number beyond all reason
+        raise ClientMessageError("invalid_message", str(error)) from None
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise ClientMessageError("invalid_json", str(error)) from None
+    except RecursionError:
+        raise ClientMessageError("invalid_json", "nested too deeply") from None
+    if not isinstance(message, dict):
+        raise ClientMessageError("invalid_message", 'a message is a JSON object, such as {"type":"ping"}')
+    return message
+
+
+def _parse_id(value: object) -> RequestId:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    if isinstance(value, str) and len(value) <= 64:
+        return value
+    raise ClientMessageError("invalid_message", "id is an integer or a string of at most 64 characters")
+
+
+def _parse_message(
+    message: dict[str, Any], request_id: RequestId, exchanges: Sequence[str], snapshot_limit: int
+) -> Request:
+    kind = message.get("type")
+    if kind == "ping":
+        return PingRequest(request_id)
+    if kind == "list":
+        return ListRequest(request_id)
+    if kind not in CLIENT_MESSAGE_TYPES:
+        if not isinstance(kind, str):
+            raise ClientMessageError("invalid_message", "type is missing or not a string")
+        raise ClientMessageError(
+            "unknown_type", f"type is one of {', '.join(CLIENT_MESSAGE_TYPES)}, not {_quote(kind)}"
+        )
+    streams = _parse_streams(message, exchanges)
+    symbols = _parse_symbols(streams)
+    if kind == "unsubscribe":
+        return UnsubscribeRequest(request_id, streams.exchange, symbols)
+    if not 0 <= streams.snapshot <= snapshot_limit:
+        raise ClientMessageError(
+            "invalid_message", f"snapshot is 0 to {snapshot_limit}, not {_quote(str(streams.snapshot))}"
+        )
+    return SubscribeRequest(
+        request_id,
+        streams.exchange,
+        symbols,
+        streams.snapshot,
+        _parse_after(streams, symbols),
+        _parse_mode(streams),
+    )
+
+
+def _parse_streams(message: dict[str, Any], exchanges: Sequence[str]) -> _Streams:
+    try:
+        streams = msgspec.convert(message, _Streams)
+    except msgspec.ValidationError as error:
+        raise ClientMessageError("invalid_message", str(error)) from None
+    if streams.exchange not in exchanges:
+        raise ClientMessageError(
+            "unknown_exchange", f"exchange is one of {', '.join(exchanges)}, not {_quote(streams.exchange)}"
+        )
+    if streams.channel != TRADES:
+        raise ClientMessageError("unknown_channel", f"channel is {TRADES}, not {_quote(streams.channel)}")
+    return streams
+
+
+def _parse_symbols(streams: _Streams) -> tuple[str, ...]:
+    named = list(streams.symbols or ())
+    if streams.symbol is not None:
+        named.insert(0, streams.symbol)
+    if not named:
+        raise ClientMessageError("invalid_message", "symbol or symbols is missing, or symbols is empty")
+    symbols = tuple(dict.fromkeys(normalise(symbol) for symbol in named))
+    for symbol in symbols:
+        if not _could_be_symbol(symbol):
+            raise ClientMessageError(
+                "unknown_symbol",
+                f"{_quote(symbol)} cannot be a symbol: those are letters and digits, such as BTCUSDT",
+            )
+    return symbols
+
+
+def _could_be_symbol(symbol: str) -> bool:
+    """Let misspellings through, such as BTC/USDT: they get a verdict of their own, with a suggestion."""
+    return 0 < len(symbol) <= 30 and symbol.isascii() and symbol.translate(_SEPARATORS).isalnum()
+
+
+_SEPARATORS = str.maketrans("", "", "/-_:. ")
+
+
+def _parse_mode(streams: _Streams) -> int | None:
+    if streams.mode not in MODES:
+        raise ClientMessageError(
+            "invalid_message", f"mode is one of {', '.join(MODES)}, not {_quote(streams.mode)}"
+        )
+    if not LEAST_INTERVAL_MS <= streams.interval_ms <= MOST_INTERVAL_MS:
+        raise ClientMessageError(
+            "invalid_message", f"interval_ms is {LEAST_INTERVAL_MS} to {MOST_INTERVAL_MS}"
+        )
+    return streams.interval_ms if streams.mode == "latest" else None
+
+
+def _parse_after(streams: _Streams, symbols: tuple[str, ...]) -> dict[str, int]:
+    after = {normalise(symbol): trade_id for symbol, trade_id in (streams.after or {}).items()}
+    for symbol, trade_id in after.items():
+        if symbol not in symbols:
+            raise ClientMessageError(
+                "invalid_message", f"after names {_quote(symbol)}, which is not subscribed by this message"
+            )
+        if trade_id < 0:
+            raise ClientMessageError("invalid_message", f"after is a trade id, not {_quote(str(trade_id))}")
+    return after
+
+
+def _quote(text: str) -> str:
+    return ascii(text if len(text) <= 40 else text[:40] + "…")

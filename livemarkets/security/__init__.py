@@ -1,0 +1,1 @@
+"""Who may come in: tokens, origins, addresses, and the middleware that asks. Imports `market` and below."""

@@ -1,0 +1,159 @@
+"""Who may come in while `LIVE_ACCESS_TOKEN` is set: the token, sessions that it opened, wrong guesses. Pure.
+
+A session is a signed expiry, `SECONDS.SIGNATURE`. Its key comes from the token, so no further secret has to
+be set, every instance with the same token knows it, and a changed token ends every session.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import enum
+import hashlib
+import hmac
+import ipaddress
+import re
+import secrets
+import time
+from collections.abc import Callable, Sequence
+
+from loguru import logger
+
+from livemarkets.rate_limit import LogLimiter
+
+__all__ = ["BEARER_PREFIX", "SESSION_COOKIE", "SESSION_SECONDS", "SUBPROTOCOL", "Access", "Verdict"]
+__all__ += ["address_of", "bearer_tokens", "local_path"]
+
+SUBPROTOCOL = "livemarkets.v1"
+"""What `/ws/markets` answers to a client that offers subprotocols."""
+BEARER_PREFIX = "bearer."
+"""Begins the subprotocol by which a browser brings the token, in base64url without padding (RFC 4648, 5)."""
+SESSION_COOKIE = "livemarkets_session"
+SESSION_SECONDS = 7 * 24 * 3600
+
+_GUESSES = 10
+_GUESS_SECONDS = 60.0
+_ADDRESSES = 10_000
+_LOCAL_PATH = re.compile(r"/(?!/)[!-\[\]-~]*")
+
+
+class Verdict(enum.Enum):
+    """What is said to who presents a token."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    TOO_MANY = "too many wrong tokens"
+
+
+class Access:
+    """Compares tokens, in constant time, and signs sessions.
+
+    An address may be wrong with 10 different tokens a minute; after that none of its tokens is looked at,
+    until the first of the wrong ones is a minute old. The same wrong token again is no new guess: a program
+    with an old token does not lock out its neighbours.
+
+    Args:
+        token: empty means that everybody may come in.
+        clock: monotonic seconds.
+        now: seconds since the epoch, for sessions.
+
+    """
+
+    def __init__(
+        self,
+        token: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.is_on = bool(token)
+        self._clock = clock
+        self._now = now
+        # What is kept and compared are digests under a key of this process: of equal length, and worthless.
+        self._digest_key = secrets.token_bytes(32)
+        self._right = self._digest(token)
+        self._session_key = hmac.digest(token.encode(), b"livemarkets session 1", hashlib.sha256)
+        self._wrong: dict[str, dict[bytes, float]] = {}
+        self._log_limiter = LogLimiter(interval_seconds=60.0, clock=clock)
+
+    def judge(self, token: str, address: str) -> Verdict:
+        """Say whether this is the token. `address` is who asks, from :func:`address_of`."""
+        verdict = self._verdict(token, address)
+        if verdict is not Verdict.RIGHT:
+            held_back = self._log_limiter.allow(address)
+            if held_back is not None:
+                more = f", and {held_back} more since the last line" if held_back else ""
+                logger.warning("a wrong access token came from {}{}", address, more)
+        return verdict
+
+    def _verdict(self, token: str, address: str) -> Verdict:
+        now = self._clock()
+        wrong = self._wrong.get(address, {})
+        for guess in [guess for guess, at in wrong.items() if now - at >= _GUESS_SECONDS]:
+            del wrong[guess]
+        digest = self._digest(token)
+        if digest in wrong:
+            return Verdict.WRONG
+        if len(wrong) >= _GUESSES:
+            return Verdict.TOO_MANY
+        if self.is_on and hmac.compare_digest(digest, self._right):
+            return Verdict.RIGHT
+        wrong[digest] = now
+        self._wrong.pop(address, None)
+        self._wrong[address] = wrong
+        if len(self._wrong) > _ADDRESSES:
+            del self._wrong[next(iter(self._wrong))]
+        return Verdict.WRONG
+
+    def new_session(self) -> str:
+        """Return a session that begins now, for who brought the token."""
+        expiry = str(int(self._now()) + SESSION_SECONDS)
+        return f"{expiry}.{self._sign(expiry)}"
+
+    def is_session(self, text: str) -> bool:
+        """Tell whether this is a session of this token that still lasts."""
+        expiry, _, signature = text.partition(".")
+        genuine = hmac.compare_digest(signature.encode(), self._sign(expiry).encode())
+        return self.is_on and genuine and self._now() < int(expiry)
+
+    def _sign(self, expiry: str) -> str:
+        return hmac.digest(self._session_key, expiry.encode(), hashlib.sha256).hex()
+
+    def _digest(self, token: str) -> bytes:
+        return hmac.digest(self._digest_key, token.encode(errors="replace"), hashlib.sha256)
+
+
+def bearer_tokens(authorizations: Sequence[str], subprotocols: Sequence[str] = ()) -> list[str]:
+    """Return the tokens that a request brings, in the only two places where one may stand."""
+    schemes = [value.partition(" ") for value in authorizations]
+    tokens = [rest.strip() for scheme, _, rest in schemes if scheme.lower() == "bearer"]
+    for offer in subprotocols:
+        if offer.startswith(BEARER_PREFIX):
+            tokens.append(_decode(offer.removeprefix(BEARER_PREFIX)))
+    return tokens
+
+
+def _decode(text: str) -> str:
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return ""
+    return raw.decode(errors="replace")
+
+
+def address_of(host: str) -> str:
+    """Return what counts as one address: an IPv4 address, or an IPv6 customer's /64."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv4Address):
+        return host
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
+
+
+def local_path(target: str) -> str:
+    """Return the target of a redirect if it is a path of this app, else `/`: no login leads elsewhere."""
+    return target if _LOCAL_PATH.fullmatch(target) else "/"

@@ -1,0 +1,56 @@
+"""How much a fault may be when it is asked for by name: over the control or on the command line. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from livemarkets.simulator.market.source import SimulatorError
+
+__all__ = ["check"]
+
+_DAY_SECONDS = 86_400
+_YEAR_MS = 31_536_000_000
+_LARGEST_ID = 2**53
+"""Every JSON reader keeps a number up to here."""
+_REASON_BYTES = 123
+"""What a close frame has room for (RFC 6455, section 5.5)."""
+_CLOSE_CODES = {*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)}
+"""What a close frame may carry (RFC 6455, section 7.4)."""
+
+_BOUNDS: dict[str, tuple[int, int]] = {
+    "connection": (1, _LARGEST_ID),
+    "count": (1, 100_000),
+    "garbage count": (1, 1000),  # all of them are written at once
+    "hole count": (1, 1_000_000),
+    "delay_seconds": (0, _DAY_SECONDS),
+    "factor": (0, 10_000),
+    "first_id": (1, _LARGEST_ID),
+    "ms": (-_YEAR_MS, _YEAR_MS),
+    "notice_seconds": (0, _DAY_SECONDS),
+    "retry_after_seconds": (0, _DAY_SECONDS),
+    "seconds": (0, _DAY_SECONDS),
+    "status": (400, 599),
+    "rest_down status": (0, 599),  # 0 cuts the connection
+    "trades": (1, 50_000),  # made in one turn of the event loop
+}
+"""Least and most of an argument, whichever verb takes it unless one is named."""
+
+
+def check(verb: str, key: str, value: Any) -> None:
+    """Refuse an argument that is out of bounds; `None` never is.
+
+    Raises:
+        SimulatorError: says what is allowed.
+
+    """
+    bounds = _BOUNDS.get(f"{verb} {key}", _BOUNDS.get(key))
+    if bounds is not None and value is not None and not bounds[0] <= value <= bounds[1]:
+        raise SimulatorError(f"{verb}: {key} is a number from {bounds[0]} to {bounds[1]}")
+    is_close_code = key == "code" and (verb == "close" or (verb == "accept_close" and value != 0))
+    if is_close_code and value not in _CLOSE_CODES:
+        raise SimulatorError(
+            f"{verb}: no close frame carries the code {value}; "
+            "there are 1000 to 1003, 1007 to 1014 and 3000 to 4999"
+        )
+    if key == "reason" and len(value.encode()) > _REASON_BYTES:
+        raise SimulatorError(f"{verb}: reason has {_REASON_BYTES} bytes at most")

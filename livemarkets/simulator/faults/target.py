@@ -1,0 +1,36 @@
+"""What faults need of the exchange that they happen to."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from livemarkets.simulator.market.source import Source
+from livemarkets.simulator.protocol.connection import VenueConnection
+
+__all__ = ["Venue", "subscribed_symbols"]
+
+
+class Venue(Protocol):
+    """A running exchange, seen from its faults."""
+
+    source: Source
+
+    @property
+    def connections(self) -> Sequence[VenueConnection]:
+        """The live connections."""
+
+    def now_ms(self) -> float:
+        """The clock, ms since the epoch."""
+
+    def pulse(self) -> None:
+        """Deliver what has happened until now."""
+
+    def announce_shutdown(self, connections: Collection[VenueConnection], notice_seconds: float) -> None:
+        """Send `serverShutdown` and close after the notice."""
+
+
+def subscribed_symbols(venue: Venue) -> list[str]:
+    """Return the listed symbols that somebody is subscribed to."""
+    names = {stream.partition("@")[0].upper() for one in venue.connections for stream in one.streams}
+    return sorted(names & set(venue.source.rules))

@@ -1,0 +1,261 @@
+"""Reads a recording of the exchange's frames: one JSON object a line, gzip or plain.
+
+A line is `{"recv_ms": …, "frame": {"stream": …, "data": …}}`; the text of `frame` is kept byte for byte.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import msgspec
+
+from livemarkets.simulator.market.history import Aggregate, Trade
+from livemarkets.simulator.market.source import SimulatorError
+from livemarkets.simulator.market.streams import Emission, split_stream
+from livemarkets.simulator.market.symbols import SymbolRules, to_units
+
+__all__ = ["Played", "Recording", "read_recording"]
+
+_QUOTE_ASSETS = (
+    "FDUSD",
+    "USDT",
+    "USDC",
+    "TUSD",
+    "BUSD",
+    "BTC",
+    "ETH",
+    "BNB",
+    "EUR",
+    "TRY",
+    "BRL",
+    "JPY",
+    "USD",
+)
+
+
+class _Line(msgspec.Struct):
+    recv_ms: float
+    frame: msgspec.Raw
+
+
+class _Frame(msgspec.Struct):
+    stream: str
+    data: msgspec.Raw
+
+
+class _Trade(msgspec.Struct):
+    s: str
+    t: int
+    p: str
+    q: str
+    T: int
+    m: bool
+
+
+class _Aggregate(msgspec.Struct):
+    s: str
+    a: int
+    p: str
+    q: str
+    f: int
+    l: int  # noqa: E741 (the exchange's own name)
+    T: int
+    m: bool
+
+
+class _Book(msgspec.Struct):
+    b: str
+    B: str
+    a: str
+    A: str
+
+
+_LINE = msgspec.json.Decoder(_Line)
+_FRAME = msgspec.json.Decoder(_Frame)
+_TRADE = msgspec.json.Decoder(_Trade)
+_AGGREGATE = msgspec.json.Decoder(_Aggregate)
+_BOOK = msgspec.json.Decoder(_Book)
+
+
+class Played(msgspec.Struct, gc=False):
+    """One frame of the recording: when it came, and what it adds to the exchange's memory.
+
+    Args:
+        offset_ms: time since the first frame; never falls.
+        emission: the frame.
+        symbol: whose it is, upper case.
+        trade: what a `@trade` frame says.
+        aggregate: what an `@aggTrade` frame says, or what the trades up to this one add up to.
+
+    """
+
+    offset_ms: float
+    emission: Emission
+    symbol: str
+    trade: Trade | None = None
+    aggregate: Aggregate | None = None
+
+
+@dataclass(slots=True)
+class _Digits:
+    """How fine the prices and sizes of a symbol are: the lowest power of ten that was used."""
+
+    price: int = 0
+    size: int = 0
+
+    def see(self, price: int, size: int) -> None:
+        self.price = _finer(self.price, price)
+        self.size = _finer(self.size, size)
+
+
+@dataclass(slots=True)
+class Recording:
+    """A whole recording in memory: its frames in order and the symbols that they are about."""
+
+    frames: list[Played] = field(default_factory=list)
+    rules: dict[str, SymbolRules] = field(default_factory=dict)
+
+    @property
+    def streams(self) -> set[str]:
+        """The streams that have a frame."""
+        return {played.emission.stream for played in self.frames}
+
+
+def read_recording(path: Path) -> Recording:
+    """Read a recording.
+
+    Raises:
+        SimulatorError: the file cannot be read or a line is not a frame; names the file and the line.
+
+    """
+    recording = Recording()
+    digits: dict[str, _Digits] = {}
+    first_ms: float | None = None
+    offset_ms = 0.0
+    for number, line in _lines(path):
+        try:
+            parsed = _LINE.decode(line)
+            first_ms = parsed.recv_ms if first_ms is None else first_ms
+            offset_ms = max(parsed.recv_ms - first_ms, offset_ms)
+            recording.frames.append(_played(offset_ms, bytes(parsed.frame), digits))
+        except (msgspec.MsgspecError, ArithmeticError, UnicodeDecodeError) as error:
+            raise SimulatorError(f"{path}, line {number}: not a recorded frame: {error}") from None
+    if not recording.frames:
+        raise SimulatorError(f"{path}: the recording is empty")
+    recording.rules = {symbol: _rules(symbol, seen) for symbol, seen in digits.items()}
+    _add_aggregates(recording.frames)
+    return recording
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Return the lines that are not blank with their numbers, unpacking gzip whatever the file's name."""
+    number = 0
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            source = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if packed else file
+            for line in source:
+                number += 1
+                if line.strip():
+                    yield number, line
+    except (OSError, EOFError, zlib.error) as error:
+        where = f", after line {number}" if number else ""
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise SimulatorError(f"{path}{where}: cannot read the recording: {reason}") from None
+
+
+def _played(offset_ms: float, text: bytes, digits: dict[str, _Digits]) -> Played:
+    frame = _FRAME.decode(text)
+    data = bytes(frame.data)
+    data_at = text.rindex(data)
+    emission = Emission(frame.stream, text, data_at, data_at + len(data))
+    symbol, kind = split_stream(frame.stream)
+    played = Played(offset_ms, emission, symbol)
+    if symbol:
+        seen = digits.setdefault(symbol, _Digits())
+        if kind == "trade":
+            trade = _TRADE.decode(data)
+            played.trade = Trade(trade.t, to_units(trade.p), to_units(trade.q), trade.T, trade.m)
+            seen.see(played.trade.price, played.trade.size)
+        elif kind == "aggTrade":
+            item = _AGGREGATE.decode(data)
+            price, size = to_units(item.p), to_units(item.q)
+            played.aggregate = Aggregate(item.a, price, size, item.f, item.l, item.T, item.m)
+            seen.see(price, size)
+        elif kind == "bookTicker":
+            book = _BOOK.decode(data)
+            seen.see(to_units(book.b), to_units(book.B))
+            seen.see(to_units(book.a), to_units(book.A))
+    return played
+
+
+def _finer(unit: int, amount: int) -> int:
+    """Return the largest power of ten that divides both, at most 1; 0 stands for not known yet."""
+    if amount == 0:
+        return unit
+    unit = unit or 10**8
+    while amount % unit:
+        unit //= 10
+    return unit
+
+
+def _rules(symbol: str, seen: _Digits) -> SymbolRules:
+    quote = next(
+        (asset for asset in _QUOTE_ASSETS if symbol.endswith(asset) and symbol != asset), symbol[-3:]
+    )
+    return SymbolRules(
+        symbol=symbol,
+        base=symbol[: len(symbol) - len(quote)],
+        quote=quote,
+        tick=seen.price or 1,
+        lot=seen.size or 1,
+    )
+
+
+def _add_aggregates(frames: list[Played]) -> None:
+    """Work out the aggregates of symbols whose trades were recorded but not their aggregates.
+
+    Consecutive trades of the same time, price and side make one; it is known with the last of them.
+    """
+    recorded = {played.symbol for played in frames if played.trade is None and played.aggregate is not None}
+    runs: dict[str, list[Played]] = {}
+    next_ids: dict[str, int] = {}
+    for played in frames:
+        if played.trade is None or played.symbol in recorded:
+            continue
+        run = runs.setdefault(played.symbol, [])
+        if run and not _continues(run[-1].trade, played.trade):
+            _close(run, next_ids)
+            run.clear()
+        run.append(played)
+    for run in runs.values():
+        _close(run, next_ids)
+
+
+def _continues(last: Trade | None, trade: Trade) -> bool:
+    return last is not None and (
+        (trade.id, trade.time_ms, trade.price, trade.buyer_is_maker)
+        == (last.id + 1, last.time_ms, last.price, last.buyer_is_maker)
+    )
+
+
+def _close(run: list[Played], next_ids: dict[str, int]) -> None:
+    trades = [played.trade for played in run if played.trade is not None]
+    first = trades[0]
+    aggregate_id = next_ids.get(run[0].symbol, first.id // 3)
+    next_ids[run[0].symbol] = aggregate_id + 1
+    run[-1].aggregate = Aggregate(
+        id=aggregate_id,
+        price=first.price,
+        size=sum(trade.size for trade in trades),
+        first_id=first.id,
+        last_id=trades[-1].id,
+        time_ms=first.time_ms,
+        buyer_is_maker=first.buyer_is_maker,
+    )

@@ -1,0 +1,248 @@
+"""The simulated market: well-known symbols that trade as busily as the real ones, from a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from random import Random
+
+from livemarkets.simulator.market.arrivals import MEAN_FILLS, Arrivals, fills_of_an_order
+from livemarkets.simulator.market.book import Book
+from livemarkets.simulator.market.history import Aggregate, History, Trade
+from livemarkets.simulator.market.source import SimulatorError
+from livemarkets.simulator.market.streams import (
+    Emission,
+    Quote,
+    aggregate_payload,
+    book_payload,
+    prefix_of,
+    split_stream,
+    trade_payload,
+)
+from livemarkets.simulator.market.symbols import DEFAULT_RULES, SymbolRules
+from livemarkets.simulator.market.tickers import TICKER_KINDS, Tickers
+
+__all__ = ["SimulatedMarket"]
+
+_CATCH_UP_TRADES = 20_000
+"""At most about this many trades are made up for when a symbol was not looked at for long."""
+_FIRST_IDS_SINCE_S = 1_600_000_000
+"""First ids grow with the clock from here on, so a restarted market never reuses an id."""
+
+
+class _Symbol:
+    """One symbol of the market: when it trades, its book, its history, who wants what of it."""
+
+    def __init__(self, rules: SymbolRules, random: Random, start_ms: float, per_second: float) -> None:
+        self.name = rules.symbol.encode()
+        self.orders_per_second = max(min(per_second / MEAN_FILLS, 500.0), 1e-6)
+        self.scale = max(per_second / MEAN_FILLS / 500.0, 1.0)
+        self.random = random
+        first_id = 1 + int(max(start_ms / 1000 - _FIRST_IDS_SINCE_S, 0) * max(rules.trades_per_second, 0.05))
+        self.book = Book(rules, random, first_id)
+        self.arrivals = Arrivals(random, self.orders_per_second, start_ms)
+        self.next_order_ms = self.arrivals.next_ms()
+        self.last_time_ms = 0
+        self.orders = 0
+        self.kinds: dict[str, tuple[str, bytes]] = {}
+
+
+class SimulatedMarket:
+    """A market of independent symbols; each is simulated only while somebody looks at it.
+
+    What a symbol does is decided by the seed and the moment of the first look alone: being looked at
+    more often, or together with others, changes nothing.
+
+    Args:
+        seed: same seed and same clock, same trades.
+        symbols: which of `rules` are listed, upper case; `None` lists all.
+        rate: multiplies how often everything trades.
+        trades_per_second: when given, every symbol trades at this constant rate instead, for load tests.
+        history_length: trades kept per symbol for REST.
+        history_seconds: how much has already happened when a symbol is first looked at.
+        rules: the symbols there are.
+
+    Raises:
+        SimulatorError: a symbol that is not in `rules`, or a rate that is not positive.
+
+    """
+
+    def __init__(
+        self,
+        seed: int = 1,
+        symbols: Sequence[str] | None = None,
+        *,
+        rate: float = 1.0,
+        trades_per_second: float | None = None,
+        history_length: int = 50_000,
+        history_seconds: float = 60.0,
+        rules: Sequence[SymbolRules] = DEFAULT_RULES,
+    ) -> None:
+        if rate <= 0 or (trades_per_second is not None and trades_per_second <= 0):
+            raise SimulatorError("a market's rate must be greater than 0")
+        listed = {rule.symbol: rule for rule in rules}
+        unknown = [symbol for symbol in symbols or () if symbol not in listed]
+        if unknown:
+            raise SimulatorError(f"the simulated market does not know {', '.join(unknown)}")
+        self._rules = listed if symbols is None else {symbol: listed[symbol] for symbol in symbols}
+        self._seed = seed
+        self._rate = rate
+        self._constant = trades_per_second
+        self._history_length = history_length
+        self._history_seconds = history_seconds
+        self._symbols: dict[str, _Symbol] = {}
+        self._histories: dict[str, History] = {}
+        self._wanted: list[_Symbol] = []
+        self._pending: list[Emission] = []
+        self._tickers = Tickers(self)
+        self.skew_ms = 0
+
+    @property
+    def rules(self) -> Mapping[str, SymbolRules]:
+        """The listed symbols."""
+        return self._rules
+
+    def want(self, streams: Collection[str], now_ms: float) -> None:
+        """Set which streams are made; those of unknown symbols or kinds stay silent."""
+        # What has happened until now still belongs to those who were subscribed.
+        self._pending = self.advance(now_ms)
+        for symbol in self._wanted:
+            symbol.kinds = {}
+        tickers: list[tuple[str, str, str]] = []
+        for stream in sorted(streams):
+            name, kind = split_stream(stream)
+            if name not in self._rules:
+                continue
+            symbol = self._up_to(name, now_ms)
+            if kind in ("trade", "aggTrade", "bookTicker"):
+                symbol.kinds[kind] = (stream, prefix_of(stream))
+            elif TICKER_KINDS.fullmatch(kind):
+                tickers.append((stream, name, kind))
+        self._wanted = sorted((s for s in self._symbols.values() if s.kinds), key=lambda s: s.name)
+        self._tickers.want(tickers, now_ms)
+
+    def advance(self, now_ms: float) -> list[Emission]:
+        """Let the wanted symbols trade until now and return their events."""
+        emissions, self._pending = self._pending, []
+        for symbol in self._wanted:
+            while symbol.next_order_ms <= now_ms:
+                self._trade(symbol, now_ms, emissions)
+        emissions.extend(self._tickers.advance(now_ms))
+        return emissions
+
+    def next_ms(self) -> float | None:
+        """Return the time of the next order or ticker of what is wanted."""
+        times = [symbol.next_order_ms for symbol in self._wanted]
+        if (tick_ms := self._tickers.next_ms()) is not None:
+            times.append(tick_ms)
+        if self._pending:
+            return 0.0
+        return min(times, default=None)
+
+    def history(self, symbol: str, now_ms: float) -> History:
+        """Return the trades of a listed symbol, brought up to now."""
+        self._up_to(symbol, now_ms)
+        return self._histories[symbol]
+
+    def quote(self, symbol: str) -> Quote:
+        """Return the best bid and ask of a symbol that was looked at before."""
+        return self._symbols[symbol].book.quote()
+
+    def burst(self, symbol: str, trades: int, now_ms: float) -> None:
+        """Make that many trades happen now, in sweeps of the usual sizes."""
+        state = self._up_to(symbol, now_ms)
+        while trades > 0:
+            fills = min(max(fills_of_an_order(state.random), trades // 50), trades)
+            self._fill(state, fills, now_ms, now_ms, self._pending)
+            trades -= fills
+
+    def skip_ids(self, symbol: str, count: int) -> None:
+        """Leave out the next ids for good."""
+        self._known(symbol).book.next_id += count
+
+    def relist(self, symbol: str, first_id: int) -> None:
+        """Begin the symbol's ids again; its older trades are gone."""
+        self._known(symbol).book.next_id = first_id
+        self._histories[symbol].restart()
+
+    def _known(self, symbol: str) -> _Symbol:
+        if symbol not in self._symbols:
+            raise SimulatorError(f"nobody has looked at {symbol} yet, so it has no ids")
+        return self._symbols[symbol]
+
+    def _up_to(self, name: str, now_ms: float) -> _Symbol:
+        """Return a symbol, having made up for what it did while nobody looked."""
+        symbol = self._symbols.get(name)
+        if symbol is None:
+            symbol = self._symbols[name] = self._first_look(name, now_ms)
+        if symbol.kinds:
+            emissions: list[Emission] = []
+            while symbol.next_order_ms <= now_ms:
+                self._trade(symbol, now_ms, emissions)
+            self._pending.extend(emissions)
+            return symbol
+        per_second = symbol.orders_per_second * MEAN_FILLS * symbol.scale
+        oldest_ms = now_ms - 1000 * min(_CATCH_UP_TRADES / per_second, 600.0 + self._history_seconds)
+        if symbol.next_order_ms < oldest_ms:
+            symbol.arrivals.skip_to(oldest_ms)
+            symbol.next_order_ms = oldest_ms
+        while symbol.next_order_ms <= now_ms:
+            self._trade(symbol, now_ms, [])
+        return symbol
+
+    def _first_look(self, name: str, now_ms: float) -> _Symbol:
+        rules = self._rules[name]
+        per_second = self._constant or rules.trades_per_second * self._rate
+        past_seconds = min(self._history_seconds, _CATCH_UP_TRADES / per_second)
+        self._histories[name] = History(self._history_length)
+        random = Random(f"{self._seed}:{name}")
+        return _Symbol(rules, random, now_ms - 1000 * past_seconds, per_second)
+
+    def _trade(self, symbol: _Symbol, now_ms: float, emissions: list[Emission]) -> None:
+        at_ms = symbol.next_order_ms
+        if self._constant is not None:
+            # Evenly spaced orders, one a millisecond at most, with as many fills as the rate needs.
+            per_order = max(1.0, self._constant / 1000.0)
+            symbol.next_order_ms = at_ms + 1000.0 * per_order / self._constant
+            fills = int((symbol.orders + 1) * per_order) - int(symbol.orders * per_order)
+            symbol.orders += 1
+        else:
+            symbol.next_order_ms = symbol.arrivals.next_ms()
+            fills = max(int(fills_of_an_order(symbol.random) * symbol.scale), 1)
+        self._fill(symbol, fills, at_ms, now_ms, emissions)
+
+    def _fill(
+        self, symbol: _Symbol, fills: int, at_ms: float, now_ms: float, emissions: list[Emission]
+    ) -> None:
+        # Two orders never share a millisecond, so that an aggregate (same time, side and price) is whole
+        # as soon as its order has been filled.
+        symbol.last_time_ms = max(int(at_ms), symbol.last_time_ms + 1)
+        time_ms = symbol.last_time_ms + self.skew_ms
+        trades = symbol.book.take(fills, time_ms)
+        aggregates = self._histories[symbol.name.decode()].extend(trades)
+        if symbol.kinds:
+            self._emit(symbol, trades, aggregates, max(int(now_ms) + self.skew_ms, time_ms), emissions)
+
+    def _emit(
+        self,
+        symbol: _Symbol,
+        trades: Sequence[Trade],
+        aggregates: Sequence[Aggregate],
+        event_ms: int,
+        emissions: list[Emission],
+    ) -> None:
+        name = symbol.name
+        if wanted := symbol.kinds.get("trade"):
+            stream, prefix = wanted
+            at = len(prefix)
+            for trade in trades:
+                text = prefix + trade_payload(name, trade, event_ms) + b"}"
+                emissions.append(Emission(stream, text, at))
+        if wanted := symbol.kinds.get("aggTrade"):
+            stream, prefix = wanted
+            for aggregate in aggregates:
+                text = prefix + aggregate_payload(name, aggregate, event_ms) + b"}"
+                emissions.append(Emission(stream, text, len(prefix)))
+        if wanted := symbol.kinds.get("bookTicker"):
+            stream, prefix = wanted
+            text = prefix + book_payload(name, symbol.book.quote()) + b"}"
+            emissions.append(Emission(stream, text, len(prefix)))

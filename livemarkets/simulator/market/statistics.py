@@ -1,0 +1,137 @@
+"""Bars and day statistics, worked out from the trades that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from livemarkets.simulator.market.history import Trade
+from livemarkets.simulator.market.symbols import UNIT
+
+__all__ = ["INTERVALS_MS", "Bar", "Summary", "bars_of", "summary_of"]
+
+INTERVALS_MS = {
+    "1s": 1_000,
+    "1m": 60_000,
+    "3m": 180_000,
+    "5m": 300_000,
+    "15m": 900_000,
+    "30m": 1_800_000,
+    "1h": 3_600_000,
+    "2h": 7_200_000,
+    "4h": 14_400_000,
+    "6h": 21_600_000,
+    "8h": 28_800_000,
+    "12h": 43_200_000,
+    "1d": 86_400_000,
+    "3d": 259_200_000,
+    "1w": 604_800_000,
+    "1M": 0,
+}
+"""Kline intervals (rest-api.md, Kline/Candlestick data); a month has no fixed length."""
+
+_MONDAY_MS = 4 * 86_400_000
+"""The epoch was a Thursday; weeks open on Mondays."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Summary:
+    """Open, high, low, close, volumes and ids of a span of trades; amounts in 10⁻⁸."""
+
+    open: int
+    high: int
+    low: int
+    close: int
+    last_size: int
+    first_id: int
+    last_id: int
+    volume: int = 0
+    quote_volume: int = 0
+    bought: int = 0
+    quote_bought: int = 0
+    count: int = 0
+
+    @property
+    def change(self) -> int:
+        """Difference of last and first price."""
+        return self.close - self.open
+
+    @property
+    def change_percent(self) -> str:
+        """The change in percent, with three decimals."""
+        return f"{100 * self.change / self.open:.3f}"
+
+    @property
+    def average(self) -> int:
+        """Mean price weighted with the sizes."""
+        return self.quote_volume * UNIT // self.volume if self.volume else self.close
+
+    def add(self, trade: Trade) -> None:
+        """Take one more trade in."""
+        price, size = trade.price, trade.size
+        self.high = max(self.high, price)
+        self.low = min(self.low, price)
+        self.close = price
+        self.last_size = size
+        self.last_id = trade.id
+        quote = price * size // UNIT
+        self.volume += size
+        self.quote_volume += quote
+        self.count += 1
+        if not trade.buyer_is_maker:
+            self.bought += size
+            self.quote_bought += quote
+
+
+@dataclass(slots=True, kw_only=True)
+class Bar(Summary):
+    """A summary of one kline interval; both times are inside it, in ms."""
+
+    open_ms: int
+    close_ms: int
+
+
+def summary_of(trades: Iterable[Trade]) -> Summary | None:
+    """Sum up some trades, `None` when there are none."""
+    summary: Summary | None = None
+    for trade in trades:
+        if summary is None:
+            summary = Summary(**_opening(trade))
+        summary.add(trade)
+    return summary
+
+
+def bars_of(trades: Iterable[Trade], interval: str) -> list[Bar]:
+    """Cut trades into klines; intervals without a trade have none."""
+    bars: list[Bar] = []
+    for trade in trades:
+        if not bars or not bars[-1].open_ms <= trade.time_ms <= bars[-1].close_ms:
+            open_ms, close_ms = _span(trade.time_ms, interval)
+            bars.append(Bar(open_ms=open_ms, close_ms=close_ms, **_opening(trade)))
+        bars[-1].add(trade)
+    return bars
+
+
+def _opening(trade: Trade) -> dict[str, int]:
+    return {
+        "open": trade.price,
+        "high": trade.price,
+        "low": trade.price,
+        "close": trade.price,
+        "last_size": trade.size,
+        "first_id": trade.id,
+        "last_id": trade.id,
+    }
+
+
+def _span(time_ms: int, interval: str) -> tuple[int, int]:
+    if interval == "1M":
+        day = datetime.fromtimestamp(time_ms / 1000, UTC)
+        first = datetime(day.year, day.month, 1, tzinfo=UTC)
+        after = datetime(day.year + day.month // 12, day.month % 12 + 1, 1, tzinfo=UTC)
+        return round(first.timestamp() * 1000), round(after.timestamp() * 1000) - 1
+    length_ms = INTERVALS_MS[interval]
+    shift_ms = _MONDAY_MS if interval == "1w" else 0
+    open_ms = (time_ms - shift_ms) // length_ms * length_ms + shift_ms
+    return open_ms, open_ms + length_ms - 1

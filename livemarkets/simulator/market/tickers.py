@@ -1,0 +1,78 @@
+"""Streams that come by the clock rather than by the trade: tickers and klines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from livemarkets.simulator.market.source import Source
+from livemarkets.simulator.market.statistics import bars_of, summary_of
+from livemarkets.simulator.market.streams import (
+    Emission,
+    kline_payload,
+    mini_ticker_payload,
+    prefix_of,
+    ticker_payload,
+)
+
+__all__ = ["TICKER_KINDS", "Tickers"]
+
+TICKER_KINDS = re.compile(r"miniTicker|ticker|kline_(1s|1m|3m|5m)")
+"""The clocked streams that are made: day statistics, and klines short enough to fit the kept trades."""
+
+_INTERVAL_MS = 1000
+"""Update speed of tickers; klines other than `1s` come half as often (web-socket-streams.md)."""
+
+
+class Tickers:
+    """Makes the clocked streams of a market.
+
+    Args:
+        market: whose trades are summed up.
+
+    """
+
+    def __init__(self, market: Source) -> None:
+        self._market = market
+        self._wanted: list[tuple[str, str, str]] = []
+        self._next_ms = 0.0
+        self._turn = 0
+
+    def want(self, wanted: Sequence[tuple[str, str, str]], now_ms: float) -> None:
+        """Set which (stream, symbol, kind) are made."""
+        if wanted and not self._wanted:
+            self._next_ms = now_ms + _INTERVAL_MS
+        self._wanted = list(wanted)
+
+    def next_ms(self) -> float | None:
+        """Return when the next update is due; `None` when nothing is wanted."""
+        return self._next_ms if self._wanted else None
+
+    def advance(self, now_ms: float) -> list[Emission]:
+        """Return one update of everything, if one is due."""
+        if not self._wanted or now_ms < self._next_ms:
+            return []
+        self._next_ms = max(self._next_ms + _INTERVAL_MS, now_ms)
+        self._turn += 1
+        event_ms = int(now_ms) + self._market.skew_ms
+        emissions = []
+        for stream, symbol, kind in self._wanted:
+            slow = kind.startswith("kline") and kind != "kline_1s"
+            payload = None if slow and self._turn % 2 else self._payload(symbol, kind, now_ms, event_ms)
+            if payload is not None:
+                prefix = prefix_of(stream)
+                emissions.append(Emission(stream, prefix + payload + b"}", len(prefix)))
+        return emissions
+
+    def _payload(self, symbol: str, kind: str, now_ms: float, event_ms: int) -> bytes | None:
+        trades = self._market.history(symbol, now_ms).trades
+        if kind.startswith("kline"):
+            interval = kind.removeprefix("kline_")
+            bars = bars_of(trades[-5000:], interval)
+            return kline_payload(symbol, interval, bars[-1], event_ms) if bars else None
+        day = summary_of(trades)
+        if day is None:
+            return None
+        if kind == "miniTicker":
+            return mini_ticker_payload(symbol, day, event_ms)
+        return ticker_payload(symbol, day, self._market.quote(symbol), event_ms)

@@ -1,0 +1,194 @@
+"""One client's connection as the exchange sees it: keep-alive, limits, and ways to misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Event, State
+
+from livemarkets.simulator.protocol.limits import SlidingWindow, VenueLimits
+
+__all__ = ["VenueConnection", "text_frame"]
+
+_ABORT_AFTER_SECONDS = 1.0
+"""How long a client may take to notice a close before its connection is cut."""
+_HELD_BYTES = 2**20
+"""What a half-open connection keeps of its client's bytes, for the case that it wakes up again."""
+_SHORT_HEADERS = tuple(
+    b"\x81" + (bytes((size,)) if size < 126 else b"\x7e" + size.to_bytes(2, "big")) for size in range(2048)
+)
+
+
+def text_frame(payload: bytes) -> bytes:
+    """Return an unmasked WebSocket text frame (RFC 6455, section 5.2)."""
+    size = len(payload)
+    if size < 2048:
+        return _SHORT_HEADERS[size] + payload
+    if size < 65_536:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
+    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
+
+
+class VenueConnection(ServerConnection):
+    """A client's connection.
+
+    Frames are written synchronously to the transport, already framed, so that one frame is encoded once
+    for all who get it and everything of one turn goes out in one write.
+    """
+
+    number = 0
+    """Counts up over the exchange's life; 0 until the handshake was accepted."""
+    combined = False
+    """Whether events are wrapped as `{"stream":…,"data":…}`."""
+    doomed_code: int | None = None
+    """Fault: the connection is closed with this code (0: cut) as soon as it is open."""
+    silent = False
+    """Fault: nothing but pings and pongs is sent."""
+    half_open = False
+    """Fault: nothing is sent and nothing is read, the TCP connection stays."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.streams: dict[str, None] = {}
+        self.muted: set[str] = set()
+        self.outbox: list[bytes] = []
+        self.opened_at = self.loop.time()
+        self._limits: VenueLimits | None = None
+        self._incoming = SlidingWindow(0, 1.0)
+        self._report: Callable[[str], None] = lambda kind: None
+        self._timers: list[asyncio.TimerHandle] = []
+        self._pings: dict[bytes, float] = {}
+        self._held = bytearray()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames can be sent."""
+        return self.protocol.state is State.OPEN
+
+    @property
+    def age_seconds(self) -> float:
+        """Time since the connection was made."""
+        return self.loop.time() - self.opened_at
+
+    def watch(self, number: int, limits: VenueLimits, report: Callable[[str], None]) -> None:
+        """Begin to ping, to count incoming frames and to age.
+
+        Args:
+            number: the connection's number.
+            limits: what the client may do.
+            report: called with the kind of every violation.
+
+        """
+        self.number = number
+        self._limits = limits
+        self._report = report
+        self._incoming = SlidingWindow(limits.messages_per_second, 1.0)
+        self._later(limits.ping_interval_seconds, self._ping)
+        self.end_at_age(limits.max_age_seconds)
+
+    def end_at_age(self, seconds: float) -> None:
+        """Close the connection when it gets that old."""
+        self._later(max(seconds - self.age_seconds, 0.0), lambda: self.end(1001, "Connection is too old"))
+
+    def reply(self, payload: bytes) -> None:
+        """Send one control reply at once."""
+        if self.is_open and not (self.silent or self.half_open):
+            self.transport.write(text_frame(payload))
+
+    def flush(self) -> int:
+        """Write what has gathered in the outbox; return how many bytes the client has not taken yet."""
+        parts, self.outbox = self.outbox, []
+        if not self.is_open or self.silent or self.half_open:
+            return 0
+        self.transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+        return self.transport.get_write_buffer_size()
+
+    def end(self, code: int, reason: str = "") -> None:
+        """Close with a close frame, and cut the connection when the client does not follow."""
+        if self.is_open:
+            self.protocol.fail(code, reason)
+            with contextlib.suppress(OSError, RuntimeError):
+                self.send_data()
+            self._later(_ABORT_AFTER_SECONDS, self.transport.abort)
+
+    def drop(self) -> None:
+        """Cut the TCP connection without a word: the client sees a reset."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+    def wake(self) -> None:
+        """End silence and half-openness: what the client sent meanwhile is read now."""
+        self.silent = self.half_open = False
+        held, self._held = bytes(self._held), bytearray()
+        if held:
+            self.data_received(held)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the protocol, unless the connection pretends to be dead."""
+        if not self.half_open:
+            super().data_received(data)
+        elif len(self._held) + len(data) <= _HELD_BYTES:
+            self._held += data
+        else:
+            self.drop()
+
+    def process_event(self, event: Event) -> None:
+        """Count an incoming frame against the limits, then let it through."""
+        if self._limits is not None and isinstance(event, Frame):
+            if event.opcode is Opcode.PONG:
+                self._ponged(bytes(event.data))
+            if event.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.PING, Opcode.PONG) and (
+                not self._incoming.admit(self.loop.time())
+            ):
+                self._report("messages_per_second")
+                self.end(1008, "Too many requests")
+                return
+        super().process_event(event)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the timers."""
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+        super().connection_lost(exc)
+
+    def _later(self, seconds: float, callback: Callable[[], object]) -> None:
+        if self.protocol.state is not State.CLOSED:
+            self._timers = [timer for timer in self._timers if not timer.cancelled()]
+            self._timers.append(self.loop.call_later(seconds, callback))
+
+    def _ping(self) -> None:
+        """Ping with a copy of the clock as payload, unless an older ping has been waiting too long."""
+        if self._limits is None or not self.is_open:
+            return
+        now = self.loop.time()
+        oldest = next(iter(self._pings.values()), now)
+        if now - oldest >= self._limits.ping_timeout_seconds:
+            self._report("ping_timeout")
+            self.end(1008, "Pong timeout")
+            return
+        if not self.half_open:
+            payload = str(int(now * 1000)).encode()
+            self._pings[payload] = now
+            self.protocol.send_ping(payload)
+            with contextlib.suppress(OSError, RuntimeError):
+                self.send_data()
+        self._later(self._limits.ping_interval_seconds, self._ping)
+
+    def _ponged(self, payload: bytes) -> None:
+        """Forget the ping that was answered and all before it; a pong nobody asked for proves nothing."""
+        if payload in self._pings:
+            for earlier in list(self._pings):
+                del self._pings[earlier]
+                if earlier == payload:
+                    break

@@ -1,0 +1,1 @@
+"""The embedded exchange as a running server; imports the three other parts."""

@@ -1,0 +1,95 @@
+"""Carries out control messages: subscribe, unsubscribe, list, properties."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from livemarkets.simulator.faults.active import AckFault
+from livemarkets.simulator.faults.catalogue import Faults
+from livemarkets.simulator.protocol.connection import VenueConnection
+from livemarkets.simulator.protocol.control_messages import (
+    ErrorShape,
+    Request,
+    RequestError,
+    encode_error,
+    encode_result,
+    parse_request,
+)
+from livemarkets.simulator.protocol.limits import VenueLimits
+from livemarkets.simulator.server.fanout import Fanout
+
+__all__ = ["Desk"]
+
+_NO_FAULT = AckFault()
+_WRONG_ID = 4_294_967_295
+
+
+class Desk:
+    """Answers the control messages of all connections.
+
+    Args:
+        fanout: where subscriptions are kept.
+        limits: how many streams a connection may have.
+        faults: what is wrong with the answers.
+        error_shape: how errors look while no fault says otherwise.
+        violated: called with the kind of a broken limit.
+        changed: called after the subscriptions changed.
+
+    """
+
+    def __init__(
+        self,
+        fanout: Fanout,
+        limits: VenueLimits,
+        faults: Faults,
+        error_shape: ErrorShape,
+        violated: Callable[[str], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self._fanout = fanout
+        self._limits = limits
+        self._faults = faults
+        self._error_shape: ErrorShape = error_shape
+        self._violated = violated
+        self._changed = changed
+        self.messages = 0
+
+    async def handle(self, connection: VenueConnection, text: str | bytes) -> None:
+        """Carry out one control message and reply."""
+        self.messages += 1
+        fault = self._faults.acks.take() or _NO_FAULT
+        if fault.delay_seconds:
+            # Wait for the delay or for the end of the connection, whichever comes first.
+            await asyncio.wait({connection.connection_lost_waiter}, timeout=fault.delay_seconds)
+        try:
+            request = parse_request(text)
+            if fault.error is not None:
+                raise RequestError(fault.error_code, fault.error, request.id)
+            result = self._carry_out(connection, request)
+        except RequestError as error:
+            reply = encode_error(error, self._faults.shape or self._error_shape)
+        else:
+            reply = encode_result(result, _WRONG_ID if fault.wrong_id else request.id)
+        if not fault.silent:
+            connection.reply(reply)
+
+    def _carry_out(self, connection: VenueConnection, request: Request) -> list[str] | bool | None:
+        if not connection.is_open:
+            return None
+        if request.method == "LIST_SUBSCRIPTIONS":
+            return list(connection.streams)
+        if request.method == "GET_PROPERTY":
+            return connection.combined
+        if request.method == "SET_PROPERTY":
+            connection.combined = request.combined
+        elif request.method == "UNSUBSCRIBE":
+            self._fanout.remove(connection, request.streams)
+            self._changed()
+        elif len(connection.streams.keys() | request.streams) > self._limits.streams_per_connection:
+            self._violated("streams")
+            connection.end(1008, "Too many streams")
+        else:
+            self._fanout.add(connection, request.streams)
+            self._changed()
+        return None

@@ -1,0 +1,87 @@
+"""Who is subscribed to what, and the way of every event to all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
+
+from livemarkets.simulator.faults.disturbances import Disturbances
+from livemarkets.simulator.market.streams import Emission
+from livemarkets.simulator.protocol.connection import VenueConnection, text_frame
+
+__all__ = ["Fanout"]
+
+_BY_STREAM = attrgetter("stream")
+
+
+class Fanout:
+    """The subscriptions of all connections.
+
+    Args:
+        disturbances: what happens to events on their way.
+
+    """
+
+    def __init__(self, disturbances: Disturbances) -> None:
+        self._disturbances = disturbances
+        self._listeners: dict[str, dict[VenueConnection, None]] = {}
+        self.sent: Counter[str] = Counter()
+        """Frames written, per stream."""
+
+    @property
+    def streams(self) -> set[str]:
+        """The union of what is subscribed."""
+        return set(self._listeners)
+
+    def add(self, connection: VenueConnection, streams: Sequence[str]) -> None:
+        """Subscribe; again is no error, and cures a muted stream."""
+        for stream in streams:
+            connection.streams[stream] = None
+            connection.muted.discard(stream)
+            self._listeners.setdefault(stream, {})[connection] = None
+
+    def remove(self, connection: VenueConnection, streams: Sequence[str]) -> None:
+        """Unsubscribe; what was not subscribed is no error."""
+        for stream in streams:
+            connection.streams.pop(stream, None)
+            listeners = self._listeners.get(stream)
+            if listeners is not None:
+                listeners.pop(connection, None)
+                if not listeners:
+                    del self._listeners[stream]
+
+    def deliver(self, emissions: Sequence[Emission]) -> list[VenueConnection]:
+        """Put every event into the outbox of its subscribers, framed once, and return who got any."""
+        touched: dict[VenueConnection, None] = {}
+        for stream, group in groupby(emissions, _BY_STREAM):
+            listeners = self._listeners.get(stream)
+            if listeners:
+                run = self._disturbances.apply(list(group))
+                self._spread(stream, run, listeners)
+                touched.update(listeners)
+        return [connection for connection in touched if connection.outbox]
+
+    def _spread(self, stream: str, run: list[Emission], listeners: dict[VenueConnection, None]) -> None:
+        # One encoding for each of the two shapes, made when the first connection needs it.
+        shapes: dict[bool, bytes] = {}
+        for connection in listeners:
+            if connection.silent or connection.half_open or stream in connection.muted:
+                continue
+            own = self._disturbances.apply(run, connection.number)
+            if own is not run:
+                data = _frames(own, connection.combined)
+            elif (shaped := shapes.get(connection.combined)) is not None:
+                data = shaped
+            else:
+                data = shapes[connection.combined] = _frames(run, connection.combined)
+            if data:
+                connection.outbox.append(data)
+                self.sent[stream] += len(own)
+
+
+def _frames(run: Sequence[Emission], combined: bool) -> bytes:
+    if combined:
+        return b"".join([text_frame(emission.combined) for emission in run])
+    return b"".join([text_frame(emission.raw()) for emission in run])

@@ -1,0 +1,75 @@
+"""The control API: a JSON request asks for a fault or for what the exchange knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from livemarkets.simulator.faults.catalogue import Faults
+from livemarkets.simulator.faults.commands import call_verb, describe_verbs
+from livemarkets.simulator.market.source import SimulatorError
+from livemarkets.simulator.protocol.connection import VenueConnection
+
+__all__ = ["Controlled", "answer_control"]
+
+
+class Controlled(Protocol):
+    """What the control API needs of the exchange."""
+
+    faults: Faults
+
+    @property
+    def connections(self) -> Sequence[VenueConnection]:
+        """The live connections."""
+
+    def subscriptions(self) -> set[str]:
+        """The union of what is subscribed."""
+
+    def stats(self) -> dict[str, Any]:
+        """The counters."""
+
+
+def answer_control(message: str | bytes, exchange: Controlled) -> bytes:
+    """Carry out one request and return the reply.
+
+    `{"fault":"lose","stream":"btcusdt@trade","count":5}` applies a verb of :class:`Faults`;
+    `{"query":"stats"}`, `"subscriptions"`, `"connections"` and `"faults"` ask. A reply has `"ok"`, and
+    either `"result"` or `"error"`.
+    """
+    try:
+        result = _carry_out(message, exchange)
+    except SimulatorError as error:
+        return msgspec.json.encode({"ok": False, "error": str(error)})
+    return msgspec.json.encode({"ok": True, "result": result})
+
+
+def _carry_out(message: str | bytes, exchange: Controlled) -> Any:
+    try:
+        request = msgspec.json.decode(message, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise SimulatorError(f"not a JSON object: {error}") from None
+    verb = request.pop("fault", None)
+    if isinstance(verb, str):
+        call_verb(exchange.faults, verb, request)
+        return {"fault": verb, "injected": exchange.faults.injected[verb]}
+    query = request.get("query")
+    if query == "stats":
+        return exchange.stats()
+    if query == "subscriptions":
+        return sorted(exchange.subscriptions())
+    if query == "connections":
+        return [_view(connection) for connection in exchange.connections]
+    if query == "faults":
+        return describe_verbs(Faults)
+    raise SimulatorError('say {"fault": VERB, …} or {"query": "stats|subscriptions|connections|faults"}')
+
+
+def _view(connection: VenueConnection) -> dict[str, Any]:
+    return {
+        "number": connection.number,
+        "streams": list(connection.streams),
+        "age_seconds": round(connection.age_seconds, 3),
+        "combined": connection.combined,
+    }

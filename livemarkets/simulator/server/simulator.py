@@ -1,0 +1,292 @@
+"""The embedded exchange: sockets, the pulse that moves its market, and what others may ask of it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, cast
+
+from loguru import logger
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from livemarkets.simulator.faults.catalogue import Faults
+from livemarkets.simulator.market.source import SimulatorError, Source
+from livemarkets.simulator.market.streams import split_stream
+from livemarkets.simulator.protocol.connection import VenueConnection, text_frame
+from livemarkets.simulator.protocol.control_messages import ErrorShape
+from livemarkets.simulator.protocol.limits import VenueLimits
+from livemarkets.simulator.protocol.rest import RestApi
+from livemarkets.simulator.server.control_requests import Desk
+from livemarkets.simulator.server.fanout import Fanout
+from livemarkets.simulator.server.fault_api import answer_control
+from livemarkets.simulator.server.http_requests import CONTROL_PATH, Gate, address_of, streams_of_path
+
+__all__ = ["Simulator"]
+
+_PULSE_MIN_SECONDS = 0.001
+"""Trades closer together than this go out in one write."""
+_PULSE_MAX_SECONDS = 0.25
+"""The clock is looked at this often, should it move otherwise than this process's own."""
+_CLOSE_SECONDS = 1.0
+"""How long a client may take over its part of a closing handshake."""
+
+
+def _system_clock() -> float:
+    return time.time() * 1000.0
+
+
+class Simulator:
+    """An exchange that speaks a part of Binance spot's protocol, WebSocket and REST on one port.
+
+    Args:
+        source: what makes its market: a :class:`SimulatedMarket` or a :class:`Replay`.
+        limits: what clients may do.
+        faults: what goes wrong; a new, faultless one unless given.
+        error_shape: how error replies look: `flat` as documented or `nested` as observed.
+        control_secret: what the control API asks for (:mod:`livemarkets.simulator.server.trust`); its
+            starter makes it. Empty shuts the control API: faults then come from `faults` alone.
+        serves_browsers: `False` refuses web pages, and host names that are none of loopback, at every door.
+        clock: ms since the epoch.
+
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        limits: VenueLimits | None = None,
+        faults: Faults | None = None,
+        error_shape: ErrorShape = "flat",
+        control_secret: str = "",
+        serves_browsers: bool = True,
+        clock: Callable[[], float] = _system_clock,
+    ) -> None:
+        self.source = source
+        self.limits = limits or VenueLimits()
+        self.faults = faults or Faults()
+        self.faults.bind(self)
+        self.host = ""
+        self.port = 0
+        self.now_ms = clock
+        self._fanout = Fanout(self.faults.disturbances)
+        self._gate = Gate(
+            RestApi(source),
+            self.limits,
+            self.faults,
+            control_secret=control_secret,
+            serves_browsers=serves_browsers,
+        )
+        self._desk = Desk(self._fanout, self.limits, self.faults, error_shape, self._violated, self._changed)
+        self._connections: dict[VenueConnection, None] = {}
+        self._violations: Counter[str] = self._gate.violations
+        self._accepted = 0
+        self._server: Server | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._closings: set[asyncio.TimerHandle] = set()
+
+    @property
+    def ws_url(self) -> str:
+        """Base address of the market streams."""
+        return f"ws://{_in_url(self.host)}:{self.port}"
+
+    @property
+    def rest_url(self) -> str:
+        """Base address of REST."""
+        return f"http://{_in_url(self.host)}:{self.port}"
+
+    @property
+    def connections(self) -> Sequence[VenueConnection]:
+        """The live connections: `number`, `streams`, `age_seconds` of each are worth a look."""
+        return [connection for connection in self._connections if connection.is_open]
+
+    def subscriptions(self) -> set[str]:
+        """Return the union of the streams subscribed on all connections."""
+        return self._fanout.streams
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Begin to listen; started already, it stays as it is.
+
+        Args:
+            host: address to listen on.
+            port: port to listen on; 0 takes a free one, see `port` afterwards.
+
+        Raises:
+            SimulatorError: the address cannot be had.
+
+        """
+        if self._server is not None:
+            return
+        # Its own logger: a refused handshake or a REST call is no news here.
+        wire_log = logging.getLogger("websockets.simulator")
+        wire_log.setLevel(logging.WARNING)
+        try:
+            self._server = await serve(
+                self._serve,
+                host,
+                port,
+                process_request=self._process_request,
+                create_connection=VenueConnection,
+                compression=None,
+                server_header=None,
+                ping_interval=None,
+                close_timeout=_CLOSE_SECONDS,
+                logger=wire_log,
+            )
+        except OSError as error:
+            raise SimulatorError(_why_not(error, host, port)) from None
+        self.host, self.port = host, self._server.sockets[0].getsockname()[1]
+        self._arm()
+
+    async def aclose(self) -> None:
+        """Stop listening, close every connection and end every timer; again is no error."""
+        server, self._server = self._server, None
+        self._disarm()
+        self.faults.end()
+        for closing in self._closings:
+            closing.cancel()
+        self._closings.clear()
+        if server is None:
+            return
+        for connection in self.connections:
+            if connection.half_open:
+                connection.drop()
+        server.close(code=1001)
+        await server.wait_closed()
+
+    def stats(self) -> dict[str, Any]:
+        """Return counters since the beginning."""
+        trades: Counter[str] = Counter()
+        for stream, count in self._fanout.sent.items():
+            symbol, kind = split_stream(stream)
+            if kind == "trade":
+                trades[symbol] += count
+        return {
+            "attempts": self._gate.attempts,
+            "connects": self._accepted,
+            "refused": self._gate.refused,
+            "open": len(self.connections),
+            "control_messages": self._desk.messages,
+            "violations": dict(self._violations),
+            "frames_sent": sum(self._fanout.sent.values()),
+            "trades_sent": dict(trades),
+            "rest_calls": dict(self._gate.rest_calls),
+            "rest_weight": self._gate.rest_weight,
+            "rest_weight_peak": self._gate.rest_weight_peak,
+            "faults": dict(self.faults.injected),
+        }
+
+    def pulse(self) -> None:
+        """Deliver what has happened until now; runs by itself when something is due."""
+        try:
+            emissions = self.source.advance(self.now_ms())
+            for connection in self._fanout.deliver(emissions):
+                if connection.flush() > self.limits.send_buffer_bytes:
+                    self._violated("slow_reader")
+                    connection.end(1008, "Too slow")
+        except Exception:
+            # Nothing may stop the market for good; what went wrong is in the log, with its place.
+            logger.exception("simulator: a pulse failed")
+        self._arm()
+
+    def announce_shutdown(self, connections: Collection[VenueConnection], notice_seconds: float) -> None:
+        """Send `serverShutdown` in the shape of each connection, and close after the notice."""
+        event = b'{"e":"serverShutdown","E":%d}' % (int(self.now_ms()) + self.source.skew_ms)
+        wrapped = b'{"stream":"!serverShutdown","data":%b}' % event
+        loop = asyncio.get_running_loop()
+        for connection in connections:
+            connection.outbox.append(text_frame(wrapped if connection.combined else event))
+            connection.flush()
+            self._closings.add(loop.call_later(notice_seconds, connection.end, 1001, "Server shutdown"))
+        self._closings = {closing for closing in self._closings if closing.when() > loop.time()}
+
+    async def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answer a REST call or a handshake that is refused."""
+        client = cast(VenueConnection, connection)
+        if "Upgrade" in request.headers:
+            return self._gate.handshake(client, request, client.loop.time())
+        self.pulse()
+        answer = self._gate.rest(request, address_of(client), self.now_ms())
+        if answer is None:
+            client.drop()
+            await client.wait_closed()
+            return client.respond(503, "")
+        return answer
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        """Serve one accepted connection until it ends."""
+        client = cast(VenueConnection, connection)
+        target = client.request.path if client.request is not None else ""
+        try:
+            if target.partition("?")[0] == CONTROL_PATH:
+                async for message in client:
+                    client.reply(answer_control(message, self))
+            elif client.doomed_code is not None:
+                self._accepted += 1
+                if client.doomed_code:
+                    client.end(client.doomed_code)
+                else:
+                    client.drop()
+                await client.wait_closed()
+            else:
+                await self._serve_market(client, target)
+        except ConnectionClosed:
+            pass
+
+    async def _serve_market(self, client: VenueConnection, target: str) -> None:
+        self._accepted += 1
+        client.watch(self._accepted, self.limits, self._violated)
+        client.combined, streams = streams_of_path(target) or (False, [])
+        self._connections[client] = None
+        try:
+            if streams:
+                self.pulse()
+                self._fanout.add(client, streams)
+                self._changed()
+            async for message in client:
+                self.pulse()
+                await self._desk.handle(client, message)
+        finally:
+            del self._connections[client]
+            self._fanout.remove(client, list(client.streams))
+            self._changed()
+
+    def _violated(self, kind: str) -> None:
+        self._violations[kind] += 1
+        logger.warning("simulator: a client broke the limit of {}", kind)
+
+    def _changed(self) -> None:
+        """Tell the market what is subscribed now."""
+        self.source.want(self._fanout.streams, self.now_ms())
+        self._arm()
+
+    def _arm(self) -> None:
+        """Set the timer to the next thing that happens in the market."""
+        self._disarm()
+        if self._server is None:
+            return
+        next_ms = self.source.next_ms()
+        if next_ms is not None:
+            wait_seconds = (next_ms - self.now_ms()) / 1000.0
+            wait_seconds = min(max(wait_seconds, _PULSE_MIN_SECONDS), _PULSE_MAX_SECONDS)
+            self._timer = asyncio.get_running_loop().call_later(wait_seconds, self.pulse)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _why_not(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is already in use"
+    return f"cannot listen on {host}:{port}: {error.strerror or error}"

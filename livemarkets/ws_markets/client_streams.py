@@ -1,0 +1,138 @@
+"""What one client of `/ws/markets` is subscribed to, and how each of its streams is brought up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from functools import partial
+
+from loguru import logger
+
+from livemarkets.delivery.mailbox import Mailbox
+from livemarkets.errors import ClientMessageError
+from livemarkets.feed.exchange_feed import Core, ExchangeFeed
+from livemarkets.feed.ledger import Released
+from livemarkets.market.models import StreamKey
+from livemarkets.market.subscriptions import SubscriptionManager
+from livemarkets.protocol.encoding import encode_error, encode_released, encode_snapshots
+from livemarkets.protocol.requests import SubscribeRequest
+
+__all__ = ["ClientStreams"]
+
+_TRADES_AT_ONCE = 2_000
+"""Longer snapshots go out one stream at a time, each when the client has taken the one before."""
+
+
+class ClientStreams:
+    """The streams of one client. Changes are made synchronously; what takes time runs beside the reader.
+
+    Args:
+        client: the subscriber that the manager shall know.
+        mailbox: the client's.
+        manager: who wants what.
+        core: stores and fan-out.
+
+    """
+
+    def __init__(self, client: Hashable, mailbox: Mailbox, manager: SubscriptionManager, core: Core) -> None:
+        self._client = client
+        self._mailbox = mailbox
+        self._manager = manager
+        self._core = core
+        self._modes: dict[StreamKey, str] = {}
+        self._tasks: dict[StreamKey, asyncio.Task[None]] = {}
+
+    def keys(self) -> list[StreamKey]:
+        """Return what is subscribed, in the order in which it was asked for."""
+        return self._manager.subscriptions(self._client)
+
+    def describe(self) -> list[tuple[StreamKey, str, int | None]]:
+        """Return what is subscribed, with the mode and the newest trade id of each stream."""
+        newest = {key: self._core.trades.recent(key, 1) for key in self.keys()}
+        return [(key, self._modes[key], ticks[0].id if ticks else None) for key, ticks in newest.items()]
+
+    def want(self, keys: Iterable[StreamKey]) -> None:
+        """Have the streams kept upstream from now on."""
+        for key in keys:
+            self._manager.subscribe(self._client, key)
+
+    def begin(self, feed: ExchangeFeed, keys: Sequence[StreamKey], request: SubscribeRequest) -> None:
+        """Bring wanted streams up: what the client asked to have first, then live."""
+        trades = self._core.trades
+        expected = sum(min(request.snapshot, trades.count(key)) for key in keys)
+        interval = None if request.interval_ms is None else request.interval_ms / 1000
+        for key in keys:
+            self._cancel(key)
+            self._core.fanout.leave(key, self._mailbox)
+            self._modes[key] = "all" if interval is None else "latest"
+            if key.symbol in request.after:
+                self._spawn(key, partial(self._resume, feed, key, request.after[key.symbol], interval))
+            elif expected > _TRADES_AT_ONCE or not self._mailbox.room.is_set():
+                self._spawn(key, partial(self._introduce_when_there_is_room, key, request.snapshot, interval))
+            else:
+                self._introduce(key, request.snapshot, interval)
+
+    def end(self, keys: Iterable[StreamKey]) -> None:
+        """Let streams go. Idempotent."""
+        for key in keys:
+            self._cancel(key)
+            self._core.fanout.leave(key, self._mailbox)
+            self._manager.unsubscribe(self._client, key)
+            self._modes.pop(key, None)
+
+    def release(self) -> None:
+        """Let everything go. Idempotent."""
+        self.end(self.keys())
+        self._core.fanout.forget(self._mailbox)
+
+    def _introduce(self, key: StreamKey, snapshot: int, interval: float | None) -> None:
+        self._post_all(encode_snapshots(key, self._core.trades.recent(key, snapshot)))
+        self._core.fanout.join(key, self._mailbox, interval)
+
+    async def _introduce_when_there_is_room(
+        self, key: StreamKey, snapshot: int, interval: float | None
+    ) -> None:
+        await asyncio.sleep(0)  # what was posted in this turn shows only then whether it was taken
+        await self._mailbox.room.wait()
+        self._introduce(key, snapshot, interval)
+
+    async def _resume(self, feed: ExchangeFeed, key: StreamKey, after: int, interval: float | None) -> None:
+        async def send(parts: Sequence[Released]) -> None:
+            self._post_all(encode_released(key, parts))
+            await asyncio.sleep(0)
+            await self._mailbox.room.wait()
+
+        def finish(parts: Sequence[Released]) -> None:
+            self._post_all(encode_released(key, parts) or encode_snapshots(key, ()))
+            self._core.fanout.join(key, self._mailbox, interval)
+
+        await feed.resumer.resume(key, after, send, finish)
+
+    def _post_all(self, payloads: Iterable[bytes]) -> None:
+        for payload in payloads:
+            self._core.fanout.post(self._mailbox, payload)
+
+    def _spawn(self, key: StreamKey, work: Callable[[], Awaitable[None]]) -> None:
+        async def run() -> None:
+            try:
+                await work()
+            except Exception:
+                logger.exception("{} could not be brought up", key.symbol)
+                error = ClientMessageError("internal", f"{key.symbol} could not be brought up")
+                self._core.fanout.post(self._mailbox, encode_error(error))
+
+        task = asyncio.create_task(run(), name=f"bring up {key.symbol}")
+        self._tasks[key] = task
+        task.add_done_callback(self._forgetter(key))
+
+    def _forgetter(self, key: StreamKey) -> Callable[[asyncio.Task[None]], None]:
+        def forget(task: asyncio.Task[None]) -> None:
+            if self._tasks.get(key) is task:
+                del self._tasks[key]
+
+        return forget
+
+    def _cancel(self, key: StreamKey) -> None:
+        task = self._tasks.pop(key, None)
+        if task is not None:
+            task.cancel()

@@ -1,0 +1,230 @@
+"""One client of `/ws/markets`: what it may do, what it asked for, and the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+from uuid import uuid4
+
+import msgspec
+from fastapi import WebSocket
+from loguru import logger
+
+from livemarkets import __version__
+from livemarkets.delivery.fanout import Fanout
+from livemarkets.delivery.mailbox import CLOSE_TOO_SLOW, Mailbox
+from livemarkets.errors import ClientMessageError
+from livemarkets.feed.exchange_feed import Core, ExchangeFeed
+from livemarkets.market.models import StreamKey
+from livemarkets.market.subscriptions import SubscriptionManager
+from livemarkets.protocol.encoding import (
+    encode_error,
+    encode_heartbeat,
+    encode_list,
+    encode_pong,
+    encode_results,
+    encode_status,
+    encode_welcome,
+)
+from livemarkets.protocol.requests import (
+    CLOSE_CODES,
+    ListRequest,
+    PingRequest,
+    SubscribeRequest,
+    UnsubscribeRequest,
+    parse_request,
+)
+from livemarkets.rate_limit import TokenBucket
+from livemarkets.ws_markets.client_streams import ClientStreams
+
+__all__ = ["SWEEP_SECONDS", "Hub", "MarketsConnection", "RouteLimits"]
+
+SWEEP_SECONDS = 1.0
+"""How often :meth:`MarketsConnection.sweep` is called."""
+CLOSE_FLOODING = 1008
+_SYMBOLS_WAIT_SECONDS = 2.0
+
+
+class RouteLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one client may do, and how many there may be."""
+
+    clients: int
+    symbols: int
+    buffer_bytes: int
+    messages_per_second: int = 20
+    message_bytes: int = 16_384
+    flood_messages: int = 400
+    """So many ignored messages in a row end the connection."""
+    clients_per_address: int = 2_000
+    """One machine may hold a large crowd, but not every place that `clients` allows."""
+    heartbeat_seconds: int = 5
+    stuck_seconds: float = 30.0
+    """A client that takes nothing for so long, while something waits for it, is put out."""
+
+
+class Hub(Protocol):
+    """What a connection needs of the route (:class:`livemarkets.ws_markets.hub.MarketsHub`)."""
+
+    feeds: Mapping[str, ExchangeFeed]
+    manager: SubscriptionManager
+    core: Core
+    limits: RouteLimits
+    clock: Callable[[], float]
+    now_ms: Callable[[], int]
+
+    @property
+    def fanout(self) -> Fanout:
+        """Where frames are put in line."""
+
+    def note_too_slow(self) -> None:
+        """Count a client that was put out because it took nothing."""
+
+
+class MarketsConnection:
+    """One client: what it may do, and what it asked for."""
+
+    def __init__(self, hub: Hub, mailbox: Mailbox) -> None:
+        self.client_id = uuid4().hex[:12]
+        self.mailbox = mailbox
+        self._hub = hub
+        limits = hub.limits
+        self._bucket = TokenBucket(
+            rate_per_second=limits.messages_per_second, burst=2 * limits.messages_per_second, clock=hub.clock
+        )
+        self._streams = ClientStreams(self, mailbox, hub.manager, hub.core)
+        self._ignored = 0
+        self._activity = 0
+        self._quiet_since = hub.clock()
+
+    async def serve(self, websocket: WebSocket) -> None:
+        """Greet, then answer messages until the client is gone."""
+        self._welcome()
+        while not self.mailbox.is_closed:
+            message = await websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                logger.debug("client {}: gone with {}", self.client_id, message.get("code"))
+                return
+            if not self._may_send():
+                continue
+            await self._handle(message)
+
+    def sweep(self, now: float) -> None:
+        """Send a heartbeat when nothing was sent for its interval; end the connection when it is stuck."""
+        if self.mailbox.is_stuck(now, self._hub.limits.stuck_seconds):
+            self._hub.note_too_slow()
+            self.mailbox.end(CLOSE_TOO_SLOW, CLOSE_CODES[CLOSE_TOO_SLOW])
+        activity = self._hub.fanout.activity(self.mailbox)
+        if activity != self._activity:
+            self._activity, self._quiet_since = activity, now
+        elif now - self._quiet_since >= self._hub.limits.heartbeat_seconds - SWEEP_SECONDS / 2:
+            self._post(encode_heartbeat(self._hub.now_ms()))
+
+    def release(self) -> None:
+        """Give back everything, however the connection ended. Idempotent."""
+        self.mailbox.close()
+        self._streams.release()
+
+    def _post(self, payload: bytes) -> None:
+        self._hub.fanout.post(self.mailbox, payload)
+
+    def _welcome(self) -> None:
+        hub, limits = self._hub, self._hub.limits
+        self._post(
+            encode_welcome(
+                self.client_id,
+                f"livemarkets/{__version__}",
+                limits.heartbeat_seconds,
+                {exchange: feed.status.state.value for exchange, feed in hub.feeds.items()},
+                {
+                    "symbols": limits.symbols,
+                    "messages_per_second": limits.messages_per_second,
+                    "message_bytes": limits.message_bytes,
+                    "buffer_bytes": limits.buffer_bytes,
+                },
+            )
+        )
+
+    def _may_send(self) -> bool:
+        """Apply the rate limit; a client that goes on in spite of the errors is put out."""
+        if self._bucket.take():
+            self._ignored = 0
+            return True
+        self._ignored += 1
+        if self._ignored > self._hub.limits.flood_messages:
+            self.mailbox.end(CLOSE_FLOODING, CLOSE_CODES[CLOSE_FLOODING])
+        elif self._ignored == 1 or self._ignored % 20 == 0:
+            rate = self._hub.limits.messages_per_second
+            self._post(encode_error(ClientMessageError("rate_limited", f"at most {rate} messages a second")))
+        return False
+
+    async def _handle(self, message: Mapping[str, Any]) -> None:
+        try:
+            await self._answer(self._text_of(message))
+        except ClientMessageError as error:
+            self._post(encode_error(error))
+        except Exception:
+            logger.exception("client {}: a message could not be handled", self.client_id)
+            self._post(encode_error(ClientMessageError("internal", "a defect of this server; it was logged")))
+
+    def _text_of(self, message: Mapping[str, Any]) -> str:
+        text = message.get("text")
+        if not isinstance(text, str):
+            raise ClientMessageError("invalid_message", "messages are text frames, not binary ones")
+        limit = self._hub.limits.message_bytes
+        if len(text) > limit or (not text.isascii() and len(text.encode(errors="replace")) > limit):
+            raise ClientMessageError("message_too_big", f"a message has at most {limit} bytes")
+        return text
+
+    async def _answer(self, text: str) -> None:
+        hub = self._hub
+        request = parse_request(text, tuple(hub.feeds), snapshot_limit=hub.core.trades.length)
+        if isinstance(request, PingRequest):
+            self._post(encode_pong(request.id, hub.now_ms()))
+        elif isinstance(request, ListRequest):
+            self._post(encode_list(request.id, self._streams.describe()))
+        elif isinstance(request, UnsubscribeRequest):
+            self._unsubscribe(request)
+        else:
+            await hub.feeds[request.exchange].ensure_symbols(_SYMBOLS_WAIT_SECONDS)
+            self._subscribe(request)
+
+    def _subscribe(self, request: SubscribeRequest) -> None:
+        hub = self._hub
+        feed = hub.feeds[request.exchange]
+        results = [_verdict(feed, symbol) for symbol in request.symbols]
+        keys = [feed.key(result["symbol"]) for result in results if result["ok"]]
+        self._check_limit(keys, request)
+        # The first wish of all changes the exchange's state, which is told at once: the reply goes first.
+        held = dict.fromkeys([*self._streams.keys(), *keys])
+        self._post(encode_results("subscribed", request, results, held))
+        before = (feed.status.state, feed.status.reason)
+        self._streams.want(keys)
+        if (feed.status.state, feed.status.reason) == before:
+            self._post(encode_status(feed.status))
+        self._streams.begin(feed, keys, request)
+
+    def _check_limit(self, keys: Sequence[StreamKey], request: SubscribeRequest) -> None:
+        limit = self._hub.limits.symbols
+        held = set(self._streams.keys())
+        total = len(held.union(keys))
+        if total > limit:
+            raise ClientMessageError(
+                "symbol_limit", f"at most {limit} symbols a client; this would make {total}", request.id
+            )
+
+    def _unsubscribe(self, request: UnsubscribeRequest) -> None:
+        self._streams.end(map(self._hub.feeds[request.exchange].key, request.symbols))
+        results = [{"symbol": symbol, "ok": True} for symbol in request.symbols]
+        self._post(encode_results("unsubscribed", request, results, self._streams.keys()))
+
+
+def _verdict(feed: ExchangeFeed, symbol: str) -> dict[str, Any]:
+    if feed.directory.accepts(symbol):
+        return {"symbol": symbol, "ok": True}
+    return {
+        "symbol": symbol,
+        "ok": False,
+        "code": "unknown_symbol",
+        "message": f"{feed.exchange} does not list {symbol}",
+        "did_you_mean": feed.directory.suggest(symbol),
+    }

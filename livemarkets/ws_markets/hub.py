@@ -1,0 +1,151 @@
+"""The route `/ws/markets`: one reader a connection, one writer a connection, everything released at the end.
+
+The reader is the endpoint's own coroutine; the writer is the connection's transport, fed once per turn
+of the event loop (:mod:`livemarkets.delivery.fanout`), or a task with `send_text` where the server is not
+:mod:`livemarkets.server.websocket_protocol`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from fastapi import WebSocket
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from livemarkets.delivery.fanout import Fanout
+from livemarkets.delivery.mailbox import Mailbox
+from livemarkets.feed.exchange_feed import Core, ExchangeFeed
+from livemarkets.market.models import ExchangeStatus
+from livemarkets.market.subscriptions import SubscriptionManager
+from livemarkets.protocol.encoding import encode_status
+from livemarkets.security.middleware import MARKETS_PATH, client_address
+from livemarkets.security.token_auth import SUBPROTOCOL
+from livemarkets.ws_markets.connection import SWEEP_SECONDS, MarketsConnection, RouteLimits
+from livemarkets.ws_markets.sinks import open_sink
+
+__all__ = ["MarketsHub", "MarketsRoute", "RouteLimits"]
+
+
+class MarketsHub:
+    """All connections of `/ws/markets`.
+
+    Args:
+        feeds: by exchange.
+        manager: who wants what.
+        core: stores and fan-out.
+        limits: see there.
+        clock: monotonic seconds.
+        now_ms: ms since the epoch.
+
+    """
+
+    def __init__(
+        self,
+        feeds: Mapping[str, ExchangeFeed],
+        manager: SubscriptionManager,
+        core: Core,
+        *,
+        limits: RouteLimits,
+        clock: Callable[[], float] = time.monotonic,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.feeds = feeds
+        self.manager = manager
+        self.core = core
+        self.limits = limits
+        self.clock = clock
+        self.now_ms = now_ms
+        self.connections: set[MarketsConnection] = set()
+        self.refused = 0
+        self.closed_slow = 0
+        """Clients put out because they took nothing."""
+        self._per_address: Counter[str] = Counter()
+        for feed in feeds.values():
+            feed.add_status_listener(self._handle_status)
+
+    @property
+    def fanout(self) -> Fanout:
+        """Where frames are put in line."""
+        return self.core.fanout
+
+    def note_too_slow(self) -> None:
+        """Count a client that was put out because it took nothing."""
+        self.closed_slow += 1
+
+    def note_refusal(self) -> None:
+        """Count a handshake that was refused, here or at the door."""
+        self.refused += 1
+
+    async def run(self) -> None:
+        """Send heartbeats to the connections that nothing else was sent to, until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = self.clock()
+            for connection in list(self.connections):
+                connection.sweep(now)
+
+    async def serve(self, websocket: WebSocket) -> None:
+        """Take a connection in, or refuse it. Returns when it has ended."""
+        address = client_address(websocket)
+        denial = self._denial(address)
+        if denial is not None:
+            self.note_refusal()
+            await websocket.send_denial_response(denial)
+            return
+        self._per_address[address] += 1
+        try:
+            await self._serve(websocket)
+        finally:
+            self._per_address[address] -= 1
+            if not self._per_address[address]:
+                del self._per_address[address]
+
+    def _denial(self, address: str) -> Response | None:
+        if len(self.connections) >= self.limits.clients:
+            return PlainTextResponse("too many clients\n", 503)
+        if self._per_address[address] >= self.limits.clients_per_address:
+            return PlainTextResponse("too many clients from this address\n", 429)
+        return None
+
+    async def _serve(self, websocket: WebSocket) -> None:
+        offered = websocket.scope.get("subprotocols", ())
+        await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+        async with open_sink(websocket) as sink:
+            mailbox = Mailbox(sink, limit_bytes=self.limits.buffer_bytes, clock=self.clock)
+            connection = MarketsConnection(self, mailbox)
+            sink.on_resume = mailbox.resume
+            self.connections.add(connection)
+            try:
+                await connection.serve(websocket)
+            finally:
+                self.connections.discard(connection)
+                connection.release()
+
+    def _handle_status(self, status: ExchangeStatus) -> None:
+        payload = encode_status(status)
+        for connection in self.connections:
+            if any(key.exchange == status.exchange for key in self.manager.subscriptions(connection)):
+                self.fanout.post(connection.mailbox, payload)
+
+
+class MarketsRoute:
+    """ASGI middleware that gives `/ws/markets` to its hub, and everything else to the app.
+
+    A route in the app's router would be wrapped by everything that is made for requests: twice the memory a
+    connection, and every message from a client would wake two dozen coroutines instead of ten.
+    """
+
+    def __init__(self, app: ASGIApp, hub: MarketsHub) -> None:
+        self._app = app
+        self._hub = hub
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] == "websocket" and scope["path"] == MARKETS_PATH:
+            await self._hub.serve(WebSocket(scope, receive, send))
+        else:
+            await self._app(scope, receive, send)

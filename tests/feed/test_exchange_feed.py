@@ -1,0 +1,356 @@
+"""From a real exchange to the stores, with everything going wrong on the way."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from livemarkets import app
+from livemarkets.app import Services, Tuning
+from livemarkets.feed.exchange_feed import FeedLimits
+from livemarkets.feed.ledger import LedgerLimits
+from livemarkets.feed.silence import RhythmLimits
+from livemarkets.feed.staleness import WatchLimits
+from livemarkets.market.models import TRADES, ExchangeStatus, Gap, StreamKey
+from livemarkets.simulator import Simulator
+from tests.support.app import settings_for
+from tests.support.helpers import eventually
+from tests.support.upstream import SYMBOLS, exchange, quick, quick_market
+
+KEYS = [StreamKey("binance", TRADES, symbol) for symbol in SYMBOLS]
+BTC = KEYS[0]
+BTC_STREAM = "btcusdt@trade"
+QUICK = Tuning(
+    client=quick(),
+    feed=FeedLimits(
+        ledger=LedgerLimits(hold_seconds=0.05, patience_seconds=1.5),
+        watch=WatchLimits(
+            rhythm=RhythmLimits(slot_seconds=0.05, memory_seconds=2, floor_seconds=0.5, unknown_seconds=2)
+        ),
+    ),
+)
+
+
+class World:
+    """An exchange, the running services, and what is known of both."""
+
+    def __init__(self, venue: Simulator, services: Services) -> None:
+        self.venue = venue
+        self.services = services
+        self.feed = services.feeds["binance"]
+        self.statuses: list[ExchangeStatus] = []
+        self.feed.add_status_listener(self.statuses.append)
+
+    def ids(self, key: StreamKey = BTC) -> list[int]:
+        return [tick.id for tick in self.services.trades.recent(key, 10**6)]
+
+    def gaps(self, key: StreamKey = BTC) -> list[Gap]:
+        return self.services.trades.gaps(key)
+
+    def subscribe(self, *keys: StreamKey) -> None:
+        for key in keys:
+            self.services.manager.subscribe("test", key)
+
+    async def more_trades(self, *keys: StreamKey, count: int = 20) -> None:
+        """Wait until trades went downstream on every stream (of all that are named, or of BTCUSDT)."""
+        newest = {key: max(self.ids(key), default=0) for key in keys or (BTC,)}
+        await eventually(
+            lambda: all(max(self.ids(key), default=0) >= last + count for key, last in newest.items()),
+            10,
+            because="trades downstream",
+        )
+
+    def check(self, *keys: StreamKey) -> None:
+        """What went downstream is all that was traded, in order, once, with every hole declared."""
+        for key in keys or KEYS:
+            ids, gaps = self.ids(key), {gap.from_id: gap for gap in self.gaps(key)}
+            assert ids
+            for before, after in pairwise(ids):
+                if after != before + 1:
+                    assert gaps.pop(before + 1).to_id == after - 1
+            assert {gap for gap in gaps.values() if ids[0] < gap.from_id < ids[-1]} == set(), (
+                "declared, but it came"
+            )
+            history = self.venue.source.history(key.symbol, self.venue.now_ms()).since(ids[0], 10**6)
+            genuine = {trade.id: trade for trade in history if trade.id <= ids[-1]}
+            lost = [gap for gap in self.gaps(key) if gap.cause != "venue"]
+            undelivered = genuine.keys() - set(ids)
+            assert undelivered == {n for gap in lost for n in range(gap.from_id, gap.to_id + 1)}
+            for tick in self.services.trades.recent(key, 10**6):
+                trade = genuine[tick.id]
+                assert (int(tick.price * 10**8), int(tick.size * 10**8)) == (trade.price, trade.size)
+                assert (tick.ts, tick.side == "sell") == (trade.time_ms, trade.buyer_is_maker)
+
+
+@contextlib.asynccontextmanager
+async def running(tuning: Tuning = QUICK, **options: Any) -> AsyncIterator[World]:
+    async with exchange(**{"source": quick_market(300.0), **options}) as venue:
+        services = app.build(settings_for(venue, feed_length=100_000, simulator_enabled=False), tuning=tuning)
+        world = World(venue, services)
+        await services.start()
+        try:
+            yield world
+        finally:
+            await services.stop()
+        await eventually(lambda: venue.stats()["open"] == 0)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with running() as world:
+        world.subscribe(*KEYS)
+        await world.more_trades(*KEYS)
+        yield world
+
+
+async def test_everything_arrives_and_nothing_is_left(world: World) -> None:
+    await world.more_trades(*KEYS, count=100)
+    world.check()
+    assert world.gaps() == []
+    assert world.services.latest.get(BTC) == world.services.trades.recent(BTC, 1)[0]
+    assert world.feed.received >= 300
+    assert world.feed.status.state == "live"
+    world.services.manager.release("test")
+    await eventually(lambda: world.venue.stats()["open"] == 0)
+    assert world.ids() == []
+    assert world.services.latest.get(BTC) is None
+    assert world.feed.ledgers == {}
+    assert world.feed.status.state == "idle"
+
+
+Fault = Callable[[Simulator], None]
+
+
+def lose_some(venue: Simulator) -> None:
+    venue.faults.lose(stream=BTC_STREAM, count=10)
+
+
+def drop(venue: Simulator) -> None:
+    venue.faults.drop()
+
+
+HEALED: dict[str, tuple[Fault, ...]] = {
+    "lost": (lose_some,),
+    "lost twice": (lose_some, lose_some),
+    "lost of any": (lambda venue: venue.faults.lose(count=15),),
+    "repeated": (lambda venue: venue.faults.repeat(stream=BTC_STREAM, count=30),),
+    "swapped": (lambda venue: venue.faults.swap(stream=BTC_STREAM, count=20),),
+    "dropped": (drop,),
+    "closed": (lambda venue: venue.faults.close(),),
+    "shutdown": (lambda venue: venue.faults.shutdown(notice_seconds=0.15),),
+    "shutdown too soon": (lambda venue: venue.faults.shutdown(notice_seconds=0.001),),
+    "garbage": (lambda venue: venue.faults.garbage(count=5),),
+    "burst": (lambda venue: venue.faults.burst(symbol="BTCUSDT", trades=5000),),
+    "burst and drop": (lambda venue: venue.faults.burst(symbol="BTCUSDT", trades=3000), drop),
+    "silence for a moment": (lambda venue: venue.faults.silence(seconds=0.2),),
+    "refused meanwhile": (lambda venue: venue.faults.refuse(count=2), drop),
+    "rest down for a moment": (lambda venue: venue.faults.rest_down(count=1), lose_some),
+    "rest limited for a moment": (lambda venue: venue.faults.rest_limit(retry_after_seconds=1), lose_some),
+}
+
+
+@pytest.mark.parametrize("fault", HEALED)
+async def test_what_can_be_healed_is_healed(world: World, fault: str) -> None:
+    for happen in HEALED[fault]:
+        happen(world.venue)
+    await world.more_trades(*KEYS, count=100)
+    world.check()
+    assert [gap for key in KEYS for gap in world.gaps(key)] == []
+    assert world.feed.lost == 0
+
+
+async def test_what_was_lost_bears_the_mark_of_the_backfill(world: World) -> None:
+    world.venue.faults.lose(stream=BTC_STREAM, count=30)
+    await world.more_trades(count=100)
+    backfilled = [tick.id for tick in world.services.trades.recent(BTC, 10**6) if tick.backfilled]
+    assert len(backfilled) >= 30
+    assert world.feed.backfiller.fetched >= 30
+    await eventually(lambda: world.feed.backfiller.open_holes == 0)
+
+
+async def test_repeats_are_counted_not_delivered(world: World) -> None:
+    world.venue.faults.repeat(stream=BTC_STREAM, count=30)
+    await world.more_trades(count=100)
+    world.check()
+    assert world.feed.duplicates == 30
+
+
+async def test_ids_that_the_exchange_left_out_are_its_own_hole(world: World) -> None:
+    world.venue.faults.hole(symbol="BTCUSDT", count=7)
+    await world.more_trades(count=50)
+    world.check()
+    (gap,) = world.gaps()
+    assert (gap.to_id - gap.from_id + 1, gap.cause) == (7, "venue")
+    assert (world.feed.gaps, world.feed.lost) == (1, 0)
+
+
+async def test_what_cannot_be_had_is_declared_and_the_stream_goes_on(world: World) -> None:
+    world.venue.faults.rest_down(seconds=60)
+    world.venue.faults.lose(stream=BTC_STREAM, count=30)
+    await world.more_trades(*KEYS, count=50)
+    world.check()
+    (gap,) = world.gaps()
+    assert (gap.to_id - gap.from_id + 1, gap.cause) == (30, "upstream")
+    assert world.feed.lost == 30
+    assert world.gaps(KEYS[1]) == world.gaps(KEYS[2]) == []
+
+
+async def test_a_price_need_not_wait_for_a_hole_to_close(world: World) -> None:
+    world.venue.faults.rest_down(seconds=60)
+    world.venue.faults.lose(stream=BTC_STREAM, count=30)
+    ledger = world.feed.ledgers["BTCUSDT"]
+    await eventually(lambda: ledger.held > 5)
+    latest = world.services.latest.get(BTC)
+    assert latest is not None
+    assert latest.id > world.ids()[-1]
+
+
+async def test_a_symbol_that_is_listed_anew_goes_on(world: World) -> None:
+    world.venue.faults.relist(symbol="BTCUSDT", first_id=1)
+    await eventually(lambda: len(world.ids()) > 30 and world.ids()[0] == 1)
+    ids = world.ids()
+    assert ids == list(range(1, ids[-1] + 1))
+    gap = world.gaps()[-1]
+    assert (gap.to_id, gap.cause) == (0, "venue")
+    latest = world.services.latest.get(BTC)
+    assert latest is not None
+    assert latest.id < 10_000
+    await world.more_trades(*KEYS[1:])
+    world.check(*KEYS[1:])
+
+
+async def test_a_mute_stream_is_noticed_subscribed_again_and_healed(world: World) -> None:
+    await world.more_trades(*KEYS, count=100)
+    world.venue.faults.mute(stream=BTC_STREAM)
+    await eventually(lambda: any(status.state == "stale" for status in world.statuses))
+    stale = next(status for status in world.statuses if status.state == "stale")
+    assert "BTCUSDT" in (stale.reason or "")
+    await eventually(lambda: world.feed.status.state == "live")
+    await world.more_trades(*KEYS, count=50)
+    world.check()
+    assert world.gaps() == []
+    assert world.venue.stats()["connects"] == 1
+
+
+async def test_quiet_streams_are_no_cause_for_alarm() -> None:
+    rhythm = RhythmLimits(slot_seconds=0.05, floor_seconds=0.1, unknown_seconds=0.3)
+    tuning = Tuning(client=quick(), feed=FeedLimits(watch=WatchLimits(rhythm=rhythm)))
+    async with running(tuning, source=quick_market(0.001)) as world:
+        world.subscribe(*KEYS)
+        await eventually(lambda: world.feed.watcher.questions >= 6)
+        assert {status.state for status in world.statuses} <= {"connecting", "live"}
+        assert world.venue.stats()["connects"] == 1
+
+
+async def test_who_leaves_and_comes_back_begins_anew(world: World) -> None:
+    world.services.manager.release("test")
+    await eventually(lambda: world.feed.ledgers == {})
+    world.subscribe(BTC)
+    await world.more_trades(count=50)
+    world.check(BTC)
+    assert world.gaps() == []
+
+
+async def test_states_reach_who_listens_once_each(world: World) -> None:
+    world.venue.faults.refuse(count=3, status=451)
+    world.venue.faults.drop()
+    await world.more_trades()
+    states = [(status.state.value, status.reason) for status in world.statuses]
+    assert [state for state, _ in states][:2] == ["connecting", "live"]
+    assert ("down", "HTTP 451 (not available in this country)") in states
+    assert states[-1] == ("live", None)
+    assert all(before != after for before, after in pairwise(states))
+    down = next(status for status in world.statuses if status.state == "down")
+    assert down.retry_ts is not None
+    assert abs(down.retry_ts - down.ts) < 5000
+    assert [status.ts for status in world.statuses] == sorted(status.ts for status in world.statuses)
+
+
+async def test_the_list_of_symbols_is_loaded_when_somebody_needs_it() -> None:
+    async with running() as world:
+        assert not world.feed.directory.is_loaded
+        await world.feed.ensure_symbols(5)
+        assert world.feed.directory.accepts("BTCUSDT")
+        assert not world.feed.directory.accepts("NOSUCH")
+        assert world.venue.stats()["connects"] == 0
+
+
+async def test_nobody_waits_for_a_list_that_cannot_be_had() -> None:
+    async with running() as world:
+        world.venue.faults.rest_down(seconds=60, status=503)
+        async with asyncio.timeout(5):
+            await world.feed.ensure_symbols(10)
+        assert not world.feed.directory.is_loaded
+        assert world.feed.directory.accepts("BTCUSDT")
+        world.subscribe(BTC)
+        await world.more_trades()
+
+
+async def test_a_defect_does_not_end_the_feed(world: World) -> None:
+    """Whatever breaks inside is logged, and everything of this exchange begins again."""
+    failures = 1
+
+    def break_once(status: ExchangeStatus) -> None:
+        nonlocal failures
+        if failures and status.state == "connecting":
+            failures -= 1
+            raise RuntimeError("a defect, on purpose")
+
+    world.feed.add_status_listener(break_once)
+    world.venue.faults.drop()
+    await world.more_trades(*KEYS, count=50)
+    assert failures == 0
+    world.check()
+
+
+async def test_rest_that_cannot_even_be_called_costs_the_stream_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A SOCKS proxy in the environment, and no library for it: the stream goes on beside it."""
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    async with exchange(quick_market(300.0)) as venue:
+        settings = settings_for(venue, simulator_enabled=False, binance_rest_url=("https://rest.invalid",))
+        services = app.build(settings, tuning=QUICK)
+        world = World(venue, services)
+        await services.start()
+        try:
+            await world.feed.ensure_symbols(5)
+            world.subscribe(BTC)
+            await world.more_trades()
+            venue.faults.lose(stream=BTC_STREAM, count=10)
+            await world.more_trades(count=50)
+            assert [gap.cause for gap in world.gaps()] == ["upstream"]
+            assert venue.stats()["connects"] == 1
+        finally:
+            await services.stop()
+
+
+async def test_without_a_ledger_the_loss_shows() -> None:
+    """The switch that proves that these tests can fail."""
+    tuning = Tuning(client=quick(), feed=FeedLimits(has_ledger=False))
+    async with running(tuning) as world:
+        world.subscribe(*KEYS)
+        await world.more_trades(*KEYS)
+        world.venue.faults.lose(stream=BTC_STREAM, count=10)
+        await world.more_trades(*KEYS, count=50)
+        with pytest.raises((AssertionError, KeyError)):
+            world.check(BTC)
+
+
+async def test_many_faults_at_once(world: World) -> None:
+    faults = world.venue.faults
+    for _ in range(3):
+        faults.lose(count=20)
+        faults.swap(stream=BTC_STREAM, count=10)
+        faults.repeat(stream="ethusdt@trade", count=20)
+        faults.garbage()
+        faults.hole(symbol="SOLUSDT", count=3)
+        faults.rest_down(count=2)
+        faults.drop()
+        await world.more_trades(*KEYS, count=60)
+    world.check()
+    assert {gap.cause for key in KEYS for gap in world.gaps(key)} == {"venue"}
+    assert world.venue.stats()["violations"] == {}

@@ -1,0 +1,192 @@
+"""How long a stream is usually quiet: what is suspected, when, and how often somebody is asked."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from livemarkets.feed.silence import Rhythm, RhythmLimits
+
+LIMITS = RhythmLimits()
+SLOT = LIMITS.slot_seconds
+
+
+class Course:
+    """A stream on which time passes slot by slot."""
+
+    def __init__(self, limits: RhythmLimits = LIMITS) -> None:
+        self.now = 1000.0
+        self.rhythm = Rhythm(limits, self.now)
+        self.questions: list[float] = []
+        """When the silence was asked about; the answer is always that it is real."""
+
+    def pass_slot(self, trades: int = 0) -> None:
+        self.now += self.rhythm.limits.slot_seconds
+        if trades:
+            self.rhythm.arrivals += trades
+            self.rhythm.last_at = self.now
+        self.rhythm.observe(self.now)
+        if self.rhythm.is_suspicious(self.now):
+            self.questions.append(self.now)
+            self.rhythm.reassure(self.now)
+
+    def pass_seconds(self, seconds: float, every: int = 0) -> None:
+        """Let time pass, with a trade in every so many slots; 0 means none."""
+        for number in range(round(seconds / self.rhythm.limits.slot_seconds)):
+            self.pass_slot(int(every > 0 and number % every == 0))
+
+
+@pytest.mark.parametrize(
+    ("every", "seconds"),
+    [(1, LIMITS.floor_seconds), (2, 2.5), (4, 5.0), (20, 25.0), (400, LIMITS.unknown_seconds)],
+)
+def test_a_silence_is_suspicious_when_it_is_long_for_its_stream(every: int, seconds: float) -> None:
+    course = Course()
+    course.pass_seconds(600, every)
+    assert course.rhythm.usual_silence() == pytest.approx(seconds, rel=0.15)
+
+
+def test_a_stream_without_a_rhythm_has_time() -> None:
+    course = Course()
+    assert course.rhythm.usual_silence() == LIMITS.unknown_seconds
+    course.pass_seconds(LIMITS.unknown_seconds - SLOT)
+    assert course.questions == []
+    course.pass_slot()
+    assert len(course.questions) == 1
+
+
+def test_how_much_trades_at_once_is_not_the_rhythm() -> None:
+    """A burst fills one slot, however many trades it has."""
+    calm, wild = Course(), Course()
+    for number in range(400):
+        calm.pass_slot(int(number % 4 == 0))
+        wild.pass_slot(900 if number % 4 == 0 else 0)
+    assert calm.rhythm.usual_silence() == wild.rhythm.usual_silence()
+
+
+def test_the_rhythm_is_learnt_within_seconds() -> None:
+    course = Course()
+    course.pass_seconds(3, every=1)
+    assert course.rhythm.usual_silence() == LIMITS.floor_seconds
+
+
+def test_the_rhythm_follows_the_market() -> None:
+    course = Course()
+    course.pass_seconds(300, every=1)
+    course.pass_seconds(LIMITS.memory_seconds * 3, every=8)
+    assert course.rhythm.usual_silence() > 7.0  # on the way to 10
+
+
+def test_each_question_about_a_silence_comes_at_twice_the_silence() -> None:
+    course = Course()
+    course.pass_seconds(60, every=1)
+    course.pass_seconds(100)
+    silences = [at - course.rhythm.last_at for at in course.questions]
+    assert silences == pytest.approx([1.5, 3, 6, 12, 24, 48, 96])
+
+
+def test_a_silence_that_goes_on_for_hours_is_asked_about_now_and_then() -> None:
+    course = Course()
+    course.pass_seconds(6 * 3600)
+    assert len(course.questions) <= 6 * 3600 / LIMITS.ceiling_seconds + 5
+    distances = [
+        later - earlier for earlier, later in zip(course.questions, course.questions[1:], strict=False)
+    ]
+    assert max(distances) <= LIMITS.ceiling_seconds + SLOT
+    assert distances == sorted(distances)
+
+
+def test_a_trade_ends_the_reassurance() -> None:
+    course = Course()
+    course.pass_seconds(60, every=1)
+    course.pass_seconds(30)
+    asked = len(course.questions)
+    course.pass_slot(trades=1)
+    course.pass_seconds(course.rhythm.usual_silence() + SLOT)
+    assert len(course.questions) == asked + 1
+
+
+def test_an_interruption_is_not_the_streams_silence() -> None:
+    course = Course()
+    course.pass_seconds(60, every=1)
+    course.now += 20
+    course.rhythm.restart(course.now)
+    assert not course.rhythm.is_silent(course.now)
+    assert not course.rhythm.is_suspicious(course.now + LIMITS.floor_seconds - 0.01)
+    assert course.rhythm.is_suspicious(course.now + LIMITS.floor_seconds)
+
+
+def test_silence_that_was_asked_about_is_still_silence() -> None:
+    course = Course()
+    course.pass_seconds(60, every=1)
+    course.pass_seconds(2)
+    assert len(course.questions) == 1
+    assert course.rhythm.is_silent(course.now)
+    assert not course.rhythm.is_suspicious(course.now)
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 30), st.integers(0, 5)), max_size=60))
+def test_whatever_happens_the_bounds_are_kept(slots: list[tuple[float, int]]) -> None:
+    """Slots of any length: the event loop may be held up."""
+    now = 0.0
+    rhythm = Rhythm(LIMITS, now)
+    for seconds, trades in slots:
+        now += seconds
+        if trades:
+            rhythm.arrivals += trades
+            rhythm.last_at = now
+        rhythm.observe(now)
+        assert LIMITS.floor_seconds <= rhythm.usual_silence() <= LIMITS.unknown_seconds
+        if rhythm.is_suspicious(now):
+            rhythm.reassure(now)
+            assert not rhythm.is_suspicious(now)
+            assert rhythm.is_suspicious(now + LIMITS.ceiling_seconds)
+        assert rhythm.is_suspicious(
+            max(now, rhythm.last_at) + LIMITS.ceiling_seconds + LIMITS.unknown_seconds
+        )
+
+
+GRACE_SECONDS = 0.3 + 0.1
+"""The watcher waits so long for what may be on its way; and the second opinion takes a moment."""
+
+
+@pytest.mark.parametrize(("symbol", "most"), [("BTCUSDT", 5), ("ETHUSDT", 10)])
+def test_the_genuine_rhythm_is_no_cause_for_alarm(shared_data: Path, symbol: str, most: int) -> None:
+    """In six minutes of the recording only the longest pauses are worth a question."""
+    course = Course()
+    waits = [wait for wait, _ in _play(course, shared_data, symbol)]
+    assert len(course.questions) <= most
+    assert max(waits) < 4.0
+
+
+def test_a_mute_btcusdt_is_noticed_within_3_seconds_at_any_moment(shared_data: Path) -> None:
+    course = Course()
+    for wait, seconds in _play(course, shared_data, "BTCUSDT"):
+        if seconds > 10:
+            assert wait + SLOT + GRACE_SECONDS < 3.0, f"{seconds} s after the beginning"
+
+
+def _play(course: Course, folder: Path, symbol: str) -> list[tuple[float, float]]:
+    """Let the recording pass; return the silence that would be suspected, and when, for every slot."""
+    path = folder / "spot_btc_eth_20240808_trade.jsonl.gz"
+    if not path.exists():
+        pytest.skip(f"the genuine recording {path.name} is not in ../shared/data")
+    times: list[float] = []
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            message = json.loads(line)
+            if message["frame"]["data"]["s"] == symbol:
+                times.append(message["recv_ms"] / 1000)
+    found: list[tuple[float, float]] = []
+    at = 0
+    for number in range(int((times[-1] - times[0]) / SLOT)):
+        seconds = (number + 1) * SLOT
+        before = at
+        while at < len(times) and times[at] - times[0] <= seconds:
+            at += 1
+        course.pass_slot(at - before)
+        found.append((course.rhythm.usual_silence(), seconds))
+    return found

@@ -1,0 +1,495 @@
+"""Mute streams are noticed and quiet ones left alone: in simulated time, and at a real exchange."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from livemarkets.app import Tuning
+from livemarkets.errors import ExchangeUnreachable
+from livemarkets.feed.exchange_feed import FeedLimits
+from livemarkets.feed.ledger import Ledger, LedgerLimits
+from livemarkets.feed.silence import Rhythm, RhythmLimits
+from livemarkets.feed.staleness import Watcher, WatchLimits
+from livemarkets.market.models import TRADES, StreamKey
+from livemarkets.simulator import SimulatedMarket, Simulator
+from tests.support.app import RunningApp, running_app, running_exchange, settings_for
+from tests.support.helpers import eventually
+from tests.support.listener import Listener, listening
+from tests.support.markets_client import missing_ids
+from tests.support.simulated_time import run_in_simulated_time
+from tests.support.ticks import make_tick
+from tests.support.upstream import quick
+
+HALF_AN_HOUR = 1800.0
+NOTICED_SECONDS = 3.0
+"""What is promised for BTCUSDT at its usual rhythm."""
+
+
+class Venue:
+    """A made-up exchange that is the watcher's upstream and its second opinion, and writes down the calls."""
+
+    def __init__(self) -> None:
+        self.clock = asyncio.get_running_loop().time
+        self.newest: dict[str, int | None] = {}
+        self.muted: set[str] = set()
+        self.incurable: set[str] = set()
+        """Muted streams that subscribing again does not cure."""
+        self.unacknowledged: set[str] = set()
+        self.is_rest_down = False
+        self.answer_seconds = 0.01
+        self.asking = self.asked_at_once = 0
+        self.asked: list[tuple[float, str]] = []
+        self.done: list[tuple[float, str, str]] = []
+        """When, `resubscribe` or `rotate`, and which symbol."""
+        self.tended: list[str] = []
+        self.changes: list[tuple[float, list[str]]] = []
+        """When the set of mute streams changed, and to what."""
+        self.watcher = Watcher(
+            self,
+            self,
+            lambda ledger: self.tended.append(ledger.key.symbol),
+            lambda: self.changes.append((self.clock(), self.watcher.mute)),
+            limits=WatchLimits(),
+            clock=self.clock,
+        )
+        self._streams: dict[str, tuple[Ledger, Rhythm]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # Upstream
+
+    def is_acknowledged(self, symbol: str) -> bool:
+        return symbol not in self.unacknowledged
+
+    def neighbours(self, symbol: str) -> set[str]:
+        return set(self._streams)
+
+    def resubscribe(self, symbol: str) -> None:
+        self.done.append((self.clock(), "resubscribe", symbol))
+        if symbol not in self.incurable:
+            self.muted.discard(symbol)
+
+    def rotate(self, symbol: str, reason: str) -> None:
+        self.done.append((self.clock(), "rotate", symbol))
+        self.muted.clear()
+
+    # NewestID
+
+    async def newest_id(self, symbol: str) -> int | None:
+        self.asked.append((self.clock(), symbol))
+        self.asking += 1
+        self.asked_at_once = max(self.asked_at_once, self.asking)
+        await asyncio.sleep(self.answer_seconds)
+        self.asking -= 1
+        if self.is_rest_down:
+            raise ExchangeUnreachable("REST is down")
+        return self.newest[symbol]
+
+    # what tests do
+
+    @property
+    def verbs(self) -> list[str]:
+        return [verb for _, verb, _ in self.done]
+
+    def questions(self, symbol: str) -> int:
+        return sum(asked == symbol for _, asked in self.asked)
+
+    def watch(self, symbol: str, *, every_seconds: float | None = None, newest: int | None = 100) -> None:
+        """Watch a stream that trades so often, or never."""
+        self.newest[symbol] = newest
+        ledger = Ledger(StreamKey("binance", TRADES, symbol), LedgerLimits())
+        self._streams[symbol] = (ledger, self.watcher.add(ledger))
+        if every_seconds is not None:
+            self.begin(self._trade_for_ever(symbol, every_seconds))
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work))
+
+    def trade(self, symbol: str) -> None:
+        """A trade happens; it arrives unless the stream is muted."""
+        self.newest[symbol] = newest = (self.newest[symbol] or 0) + 1
+        if symbol not in self.muted:
+            ledger, rhythm = self._streams[symbol]
+            rhythm.last_at = self.clock()
+            rhythm.arrivals += 1
+            ledger.accept(make_tick(newest, symbol=symbol), self.clock())
+
+    async def aclose(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for outcome in await asyncio.gather(*self._tasks, return_exceptions=True):
+            assert isinstance(outcome, asyncio.CancelledError | None), outcome
+
+    async def _trade_for_ever(self, symbol: str, every_seconds: float) -> None:
+        while True:
+            await asyncio.sleep(every_seconds)
+            self.trade(symbol)
+
+
+def in_simulated_time(play: Callable[[Venue], Coroutine[Any, Any, None]]) -> Venue:
+    """Run a play with a venue and its watcher; return the venue with what it wrote down."""
+
+    async def run() -> Venue:
+        venue = Venue()
+        venue.begin(venue.watcher.run())
+        await play(venue)
+        await venue.aclose()
+        return venue
+
+    return run_in_simulated_time(run())
+
+
+def test_an_illiquid_symbol_may_be_silent_for_half_an_hour() -> None:
+    """No reconnect, no new subscription, and only a handful of questions."""
+
+    async def play(venue: Venue) -> None:
+        venue.watch("BTCUSDT", every_seconds=0.1)
+        venue.watch("RAREBTC")
+        for _ in range(20):
+            await asyncio.sleep(40)
+            venue.trade("RAREBTC")
+        venue.asked.clear()
+        await asyncio.sleep(HALF_AN_HOUR)
+
+    venue = in_simulated_time(play)
+    assert venue.done == []
+    assert venue.changes == []
+    assert 3 <= venue.questions("RAREBTC") <= 10
+    assert venue.questions("BTCUSDT") == 0
+
+
+@pytest.mark.parametrize("newest", [None, 100])
+def test_a_symbol_that_never_traded_may_be_silent_too(newest: int | None) -> None:
+    async def play(venue: Venue) -> None:
+        venue.watch("RAREBTC", newest=newest)
+        await asyncio.sleep(HALF_AN_HOUR)
+
+    venue = in_simulated_time(play)
+    assert not venue.done
+    assert not venue.changes
+    assert venue.questions("RAREBTC") <= 10
+
+
+def test_a_whole_exchange_may_be_silent() -> None:
+    """Trading halted: what was lively a moment ago is asked about, and believed."""
+
+    async def play(venue: Venue) -> None:
+        for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT"):
+            venue.watch(symbol)
+        for _ in range(600):
+            await asyncio.sleep(0.1)
+            for symbol in venue.newest:
+                venue.trade(symbol)
+        await asyncio.sleep(HALF_AN_HOUR)
+
+    venue = in_simulated_time(play)
+    assert not venue.done
+    assert not venue.changes
+    assert len(venue.asked) <= 3 * 16
+
+
+def test_a_mute_stream_is_noticed_and_subscribed_again() -> None:
+    began = 0.0
+
+    async def play(venue: Venue) -> None:
+        nonlocal began
+        venue.watch("BTCUSDT", every_seconds=0.1)
+        venue.watch("ETHUSDT", every_seconds=0.1)
+        await asyncio.sleep(60)
+        began = venue.clock()
+        venue.muted.add("BTCUSDT")
+        await asyncio.sleep(60)
+
+    venue = in_simulated_time(play)
+    ((acted_at, verb, symbol),) = venue.done
+    assert (verb, symbol) == ("resubscribe", "BTCUSDT")
+    (noticed_at, mute), (healed_at, none) = venue.changes
+    assert (mute, none) == (["BTCUSDT"], [])
+    assert noticed_at == acted_at <= began + NOTICED_SECONDS
+    assert healed_at <= noticed_at + 0.5
+    assert venue.tended == ["BTCUSDT"]
+
+
+def test_what_subscribing_again_does_not_cure_costs_the_connection() -> None:
+    async def play(venue: Venue) -> None:
+        venue.watch("BTCUSDT", every_seconds=0.1)
+        venue.watch("ETHUSDT", every_seconds=0.1)
+        await asyncio.sleep(60)
+        venue.incurable.add("BTCUSDT")
+        venue.muted.add("BTCUSDT")
+        await asyncio.sleep(60)
+
+    venue = in_simulated_time(play)
+    assert venue.verbs == ["resubscribe", "rotate"]
+    assert venue.done[1][0] - venue.done[0][0] <= NOTICED_SECONDS
+    assert [mute for _, mute in venue.changes] == [["BTCUSDT"], []], "it stays stale meanwhile"
+
+
+def test_a_connection_all_of_whose_streams_are_mute_is_replaced() -> None:
+    async def play(venue: Venue) -> None:
+        for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT"):
+            venue.watch(symbol, every_seconds=0.1)
+        await asyncio.sleep(60)
+        venue.muted |= set(venue.newest)
+        await asyncio.sleep(60)
+
+    venue = in_simulated_time(play)
+    assert set(venue.verbs) == {"rotate"}
+    assert venue.watcher.mute == []
+
+
+def test_without_a_second_opinion_silent_neighbours_convict_the_connection() -> None:
+    async def play(venue: Venue) -> None:
+        for symbol, every_seconds in (("BTCUSDT", 0.1), ("ETHUSDT", 0.7), ("SOLUSDT", 1.3)):
+            venue.watch(symbol, every_seconds=every_seconds)
+        venue.watch("RAREBTC")  # its silence says nothing
+        await asyncio.sleep(120)
+        venue.is_rest_down = True
+        venue.muted |= {"BTCUSDT", "ETHUSDT", "SOLUSDT"}
+        await asyncio.sleep(30)
+
+    venue = in_simulated_time(play)
+    assert venue.verbs == ["rotate"]
+
+
+def test_without_a_second_opinion_one_silent_stream_is_no_proof() -> None:
+    async def play(venue: Venue) -> None:
+        venue.watch("BTCUSDT", every_seconds=0.1)
+        venue.watch("ETHUSDT", every_seconds=0.1)
+        await asyncio.sleep(60)
+        venue.is_rest_down = True
+        venue.muted.add("BTCUSDT")
+        await asyncio.sleep(20)
+        assert not venue.done
+        assert not venue.changes
+        venue.is_rest_down = False
+        await asyncio.sleep(40)
+
+    venue = in_simulated_time(play)
+    assert venue.verbs == ["resubscribe"], "asked again as soon as somebody can answer"
+    assert [mute for _, mute in venue.changes] == [["BTCUSDT"], []]
+
+
+def test_a_trade_that_is_on_its_way_is_no_alarm() -> None:
+    """REST was faster than the stream, by less than the grace."""
+
+    async def play(venue: Venue) -> None:
+        venue.watch("BTCUSDT", every_seconds=0.1)
+        venue.watch("SLOWBTC")
+        venue.trade("SLOWBTC")
+        await eventually(lambda: venue.questions("SLOWBTC"), 60, interval_seconds=0.001)
+        venue.newest["SLOWBTC"] = 102
+        await asyncio.sleep(0.2)
+        venue.newest["SLOWBTC"] = 101
+        venue.trade("SLOWBTC")
+        await asyncio.sleep(10)
+
+    venue = in_simulated_time(play)
+    assert not venue.done
+    assert not venue.changes
+
+
+def test_a_stream_that_is_mute_from_the_beginning_is_noticed() -> None:
+    """There is no trade to compare with, but the exchange's newest id must not rise."""
+
+    async def play(venue: Venue) -> None:
+        venue.muted.add("BTCUSDT")
+        venue.watch("BTCUSDT", every_seconds=0.1)
+        await asyncio.sleep(120)
+
+    venue = in_simulated_time(play)
+    assert venue.verbs == ["resubscribe"]
+    assert venue.watcher.mute == []
+
+
+def test_a_stream_that_is_not_subscribed_is_nobodys_concern() -> None:
+    async def play(venue: Venue) -> None:
+        venue.watch("BTCUSDT", every_seconds=0.1)
+        await asyncio.sleep(60)
+        venue.unacknowledged.add("BTCUSDT")
+        venue.muted.add("BTCUSDT")
+        await asyncio.sleep(600)
+        assert venue.asked == []
+        venue.unacknowledged.clear()
+        venue.muted.clear()
+        await asyncio.sleep(10)
+
+    venue = in_simulated_time(play)
+    assert venue.asked == [], "its silence counts from its return"
+
+
+def test_a_stream_that_is_let_go_is_no_longer_mute() -> None:
+    async def play(venue: Venue) -> None:
+        venue.watch("BTCUSDT", every_seconds=0.1)
+        await asyncio.sleep(60)
+        venue.incurable.add("BTCUSDT")
+        venue.muted.add("BTCUSDT")
+        await eventually(lambda: venue.watcher.mute, 60)
+        venue.watcher.discard("BTCUSDT")
+        await asyncio.sleep(10)
+
+    venue = in_simulated_time(play)
+    assert [mute for _, mute in venue.changes] == [["BTCUSDT"], []]
+    assert len(venue.done) == 1
+
+
+def test_a_stream_that_is_let_go_while_it_is_asked_about_is_left_alone() -> None:
+    async def play(venue: Venue) -> None:
+        venue.watch("BTCUSDT", every_seconds=0.1)
+        await asyncio.sleep(60)
+        venue.muted.add("BTCUSDT")
+        await eventually(lambda: venue.asked, 60, interval_seconds=0.001)
+        venue.watcher.discard("BTCUSDT")
+        await asyncio.sleep(10)
+
+    venue = in_simulated_time(play)
+    assert not venue.done
+    assert not venue.changes
+    assert not venue.tended
+
+
+def test_many_silent_streams_are_asked_about_a_few_at_a_time() -> None:
+    symbols = [f"RARE{number}BTC" for number in range(100)]
+
+    async def play(venue: Venue) -> None:
+        venue.answer_seconds = 0.5
+        for symbol in symbols:
+            venue.watch(symbol)
+        await asyncio.sleep(55)
+
+    venue = in_simulated_time(play)
+    assert venue.asked_at_once == 4
+    assert {symbol for _, symbol in venue.asked} == set(symbols)
+    assert len(venue.asked) == 100, "and each once"
+
+
+def test_a_mute_btcusdt_is_noticed_within_3_seconds_at_its_genuine_rhythm(shared_data: Path) -> None:
+    """The recording is muted again and again; the time counts from the first trade that does not arrive."""
+    path = shared_data / "spot_btc_eth_20240808_trade.jsonl.gz"
+    if not path.exists():
+        pytest.skip(f"the genuine recording {path.name} is not in ../shared/data")
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        recorded = [(row["recv_ms"] / 1000, row["frame"]["data"]["s"]) for row in map(json.loads, lines)]
+    delays: list[float] = []
+
+    async def play(venue: Venue) -> None:
+        venue.watch("BTCUSDT")
+        venue.watch("ETHUSDT")
+        missed_at: float | None = None
+        mute_at = venue.clock() + 15
+        for before, (at, symbol) in zip([recorded[0], *recorded], recorded, strict=False):
+            await asyncio.sleep(at - before[0])
+            if symbol == "BTCUSDT" and venue.clock() >= mute_at:
+                venue.muted.add("BTCUSDT")
+                missed_at, mute_at = venue.clock(), venue.clock() + 25
+            noticed = [when for when, mute in venue.changes if mute and missed_at and when > missed_at]
+            if missed_at is not None and noticed:
+                delays.append(noticed[0] - missed_at)
+                missed_at = None
+            venue.trade(symbol)
+
+    venue = in_simulated_time(play)
+    assert len(delays) >= 12
+    assert max(delays) < NOTICED_SECONDS
+    assert set(venue.verbs) == {"resubscribe"}
+    assert len(venue.asked) < 80
+
+
+# At a real exchange, seen by a client of `/ws/markets`
+
+PAIR = ("BTCUSDT", "ETHUSDT")
+STREAM = "btcusdt@trade"
+FAST = Tuning(
+    client=quick(),
+    feed=FeedLimits(
+        watch=WatchLimits(
+            rhythm=RhythmLimits(slot_seconds=0.05, memory_seconds=4, floor_seconds=0.5, unknown_seconds=3)
+        )
+    ),
+)
+"""So that tests that are not about the time need little of it."""
+
+
+@contextlib.asynccontextmanager
+async def watched(
+    tuning: Tuning | None, trades_per_second: float
+) -> AsyncIterator[tuple[Simulator, RunningApp, Listener]]:
+    market = SimulatedMarket(seed=7, symbols=PAIR, trades_per_second=trades_per_second)
+    async with (
+        running_exchange(market) as exchange,
+        running_app(settings_for(exchange, simulator_enabled=False), tuning=tuning) as app,
+        listening(app, *PAIR) as listener,
+    ):
+        for symbol in PAIR:
+            await listener.more(symbol, 30)
+        yield exchange, app, listener
+
+
+async def nothing_is_missing(exchange: Simulator, listener: Listener) -> None:
+    """Every client's ids rise by exactly 1 up to what has been traded, and no hole was declared."""
+    for symbol in PAIR:
+        newest = exchange.source.history(symbol, exchange.now_ms()).recent(1)[0].id
+        await eventually(lambda s=symbol, n=newest: listener.ids(s)[-1] >= n, 20, because="the newest trade")  # type: ignore[misc]
+        assert missing_ids(listener.ids(symbol)) == []
+        assert listener.gaps(symbol) == []
+
+
+async def test_a_mute_btcusdt_reaches_the_clients_as_stale_within_3_seconds_and_heals() -> None:
+    """With the app's own waits, and as many trades a second as BTCUSDT usually has."""
+    async with watched(None, trades_per_second=26.0) as (exchange, _, listener):
+        await listener.more("BTCUSDT", 130)  # its rhythm becomes known
+        muted_at = time.monotonic()
+        exchange.faults.mute(stream=STREAM)
+        stale_at = await listener.state("stale")
+        assert stale_at - muted_at < NOTICED_SECONDS
+        await listener.state("live")
+        await listener.more("BTCUSDT", 30)
+        await nothing_is_missing(exchange, listener)
+        reason = next(m["reason"] for _, m in listener.messages if m.get("state") == "stale")
+        assert reason == "no trades arrive for BTCUSDT"
+        assert listener.states.count("stale") == 1
+        assert exchange.stats()["connects"] == 1
+
+
+async def test_a_stream_that_stays_mute_on_its_connection_moves_to_another() -> None:
+    async with watched(FAST, trades_per_second=100.0) as (exchange, app, listener):
+        (connection,) = exchange.connections
+        exchange.faults.lose(stream=STREAM, count=1_000_000, connection=connection.number)
+        await listener.state("stale")
+        await listener.state("live")
+        await eventually(lambda: app.services.feeds["binance"].client.rotations == 1, 20)
+        await listener.more("BTCUSDT", 30)
+        await nothing_is_missing(exchange, listener)
+        assert exchange.stats()["connects"] == 2
+
+
+async def test_a_connection_that_falls_silent_is_replaced() -> None:
+    """Its pings are still answered."""
+    async with watched(FAST, trades_per_second=100.0) as (exchange, _, listener):
+        exchange.faults.silence()
+        await listener.state("stale")
+        await listener.state("live")
+        for symbol in PAIR:
+            await listener.more(symbol, 30)
+        await nothing_is_missing(exchange, listener)
+        assert exchange.stats()["connects"] == 2
+        await eventually(lambda: len(exchange.connections) == 1)
+
+
+async def test_with_rest_down_a_silent_connection_is_replaced_on_its_neighbours_word() -> None:
+    async with watched(FAST, trades_per_second=100.0) as (exchange, app, listener):
+        exchange.faults.rest_down(status=503)
+        exchange.faults.silence()
+        await eventually(lambda: app.services.feeds["binance"].client.rotations == 1, 20)
+        exchange.faults.rest.clear()
+        for symbol in PAIR:
+            await listener.more(symbol, 30)
+        await nothing_is_missing(exchange, listener)

@@ -1,0 +1,226 @@
+"""Health, readiness, metrics and the API over real HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from livemarkets.simulator import Simulator
+from tests.support.app import RunningApp, quiet_market, running_app, running_exchange, settings_for
+from tests.support.helpers import eventually
+
+
+@pytest.fixture
+async def exchange() -> AsyncIterator[Simulator]:
+    async with running_exchange(quiet_market()) as exchange:
+        yield exchange
+
+
+@pytest.fixture
+async def app(exchange: Simulator) -> AsyncIterator[RunningApp]:
+    async with running_app(settings_for(exchange, feed_length=200)) as app:
+        yield app
+
+
+async def ready(app: RunningApp) -> tuple[int, list[str]]:
+    """Status and reasons of `/readyz`."""
+    response = await app.get("/readyz")
+    body = response.json()
+    assert body["ready"] == (response.status_code == 200) == (not body["reasons"])
+    return response.status_code, body["reasons"]
+
+
+async def test_healthz_says_that_the_process_lives(app: RunningApp) -> None:
+    response = await app.get("/healthz")
+    assert (response.status_code, response.text) == (200, "ok\n")
+    assert response.headers["content-type"].startswith("text/plain")
+
+
+async def test_it_is_ready_while_nobody_wants_anything(app: RunningApp) -> None:
+    assert await ready(app) == (200, [])
+
+
+async def test_it_is_ready_when_every_wanted_stream_is_live(app: RunningApp, exchange: Simulator) -> None:
+    exchange.faults.slow_acks(count=2, delay_seconds=0.3)
+    client = await app.connect()
+    await client.subscribe("BTCUSDT")
+    status, reasons = await ready(app)
+    assert status == 503
+    assert reasons[0].startswith("binance is connecting")
+    await becomes_ready(app)
+    await client.subscribe("ETHUSDT")
+    status, reasons = await ready(app)
+    assert (status, reasons) == (503, ["binance has not yet confirmed ETHUSDT"])
+    await becomes_ready(app)
+
+
+async def becomes_ready(app: RunningApp) -> None:
+    async def is_ready() -> bool:
+        return await ready(app) == (200, [])
+
+    assert await eventually(is_ready)
+
+
+async def test_it_is_not_ready_while_the_exchange_cannot_be_reached() -> None:
+    async with running_app(settings_for(None)) as app:
+        client = await app.connect()
+        await client.subscribe("BTCUSDT")
+        await client.next("status", state="down")
+        status, reasons = await ready(app)
+        assert status == 503
+        assert len(reasons) == 1
+        assert reasons[0].startswith("binance is down: ")
+        assert "refused" in reasons[0]
+        await client.unsubscribe("BTCUSDT")
+        await becomes_ready(app)
+        assert (await app.get("/healthz")).status_code == 200
+
+
+async def test_it_is_not_ready_while_the_exchange_refuses_a_symbol(
+    app: RunningApp, exchange: Simulator
+) -> None:
+    exchange.faults.error_acks(count=50)
+    client = await app.connect()
+    await client.subscribe("BTCUSDT")
+
+    async def says_why() -> bool:
+        status, reasons = await ready(app)
+        return status == 503 and any("binance refused BTCUSDT" in reason for reason in reasons)
+
+    while not await says_why():
+        assert (await client.receive(10))["type"] in ("status", "snapshot", "heartbeat")
+
+
+async def test_metrics_can_be_parsed_and_count_what_happened(app: RunningApp, exchange: Simulator) -> None:
+    client = await app.connect()
+    await client.subscribe("BTCUSDT")
+    await client.next("status", state="live")
+    exchange.faults.burst(symbol="BTCUSDT", trades=25)
+    await client.trades(25)
+    response = await app.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=")
+    values = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+    }
+    assert values["livemarkets_trades_received_total", "binance"] == 25
+    assert values["livemarkets_deliveries_total",] == 25
+    assert values["livemarkets_clients",] == 1
+    assert values["livemarkets_streams_wanted", "binance"] == 1
+    assert values["livemarkets_exchange_state", "binance", "live"] == 1
+    assert values["livemarkets_exchange_state", "simulator", "idle"] == 1
+
+
+async def test_symbols_are_found_as_a_person_types_them(app: RunningApp) -> None:
+    body = (await app.get("/api/symbols", q="btc/usdt")).json()
+    assert (body["exchange"], body["known"]) == ("binance", 5)
+    assert body["symbols"][0] == {
+        "symbol": "BTCUSDT",
+        "base_asset": "BTC",
+        "quote_asset": "USDT",
+        "tick_size": "0.01",
+        "step_size": "0.00001",
+        "is_trading": True,
+    }
+    names = [symbol["symbol"] for symbol in (await app.get("/api/symbols")).json()["symbols"]]
+    assert sorted(names) == ["BTCUSDT", "ETHBTC", "ETHUSDT", "SHIBUSDT", "SOLUSDT"]
+    assert len((await app.get("/api/symbols", limit=2)).json()["symbols"]) == 2
+    assert (await app.get("/api/symbols", q="nothing like it")).json()["symbols"] == []
+    simulated = (await app.get("/api/symbols", exchange="simulator", q="doge")).json()
+    assert simulated["symbols"][0]["symbol"] == "DOGEUSDT"
+
+
+async def filled(app: RunningApp, exchange: Simulator, symbol: str, trades: int) -> None:
+    """Have so many trades of a symbol in memory."""
+    client = await app.connect()
+    await client.subscribe(symbol)
+    await client.next("status", state="live")
+    exchange.faults.burst(symbol=symbol, trades=trades)
+    await client.trades(trades)
+
+
+def tick_of(exchange: Simulator, symbol: str, at: int) -> dict[str, Any]:
+    """A trade as the API has to tell it, numbers as text."""
+    trade = exchange.source.history(symbol, exchange.now_ms()).trades[at]
+    return {
+        "exchange": "binance",
+        "symbol": symbol,
+        "price": f"{Decimal(trade.price).scaleb(-8):.8f}",
+        "size": f"{Decimal(trade.size).scaleb(-8):.8f}",
+        "side": "sell" if trade.buyer_is_maker else "buy",
+        "ts": str(trade.time_ms),
+        "id": str(trade.id),
+    }
+
+
+def with_digits(text: str) -> Any:
+    return json.loads(text, parse_float=str, parse_int=str)
+
+
+async def test_the_latest_tick_keeps_its_digits(app: RunningApp, exchange: Simulator) -> None:
+    await filled(app, exchange, "SHIBUSDT", 5)
+    response = await app.get("/api/latest", symbols="shibusdt,NOPE, ,btcusdt")
+    body = with_digits(response.text)
+    assert body["exchange"] == "binance"
+    (tick,) = body["ticks"]
+    assert int(tick.pop("recv_ts")) > 0
+    assert tick == tick_of(exchange, "SHIBUSDT", -1)
+    assert tick["price"].startswith("0.0000")
+    everything = with_digits((await app.get("/api/latest")).text)
+    assert [tick["symbol"] for tick in everything["ticks"]] == ["SHIBUSDT"]
+
+
+async def test_trades_are_the_newest_oldest_first(app: RunningApp, exchange: Simulator) -> None:
+    await filled(app, exchange, "BTCUSDT", 250)
+    for parameters, count in (({}, 100), ({"limit": 3}, 3), ({"limit": 200}, 200)):
+        body = with_digits((await app.get("/api/trades", symbol=" btcusdt ", **parameters)).text)
+        assert (body["exchange"], body["symbol"]) == ("binance", "BTCUSDT")
+        ticks = [{name: tick[name] for name in tick if name != "recv_ts"} for tick in body["trades"]]
+        assert ticks == [tick_of(exchange, "BTCUSDT", at) for at in range(-count, 0)]
+
+
+async def test_asking_subscribes_to_nothing(app: RunningApp, exchange: Simulator) -> None:
+    assert (await app.get("/api/trades", symbol="BTCUSDT")).json()["trades"] == []
+    assert (await app.get("/api/latest", symbols="BTCUSDT")).json()["ticks"] == []
+    assert app.services.manager.counts() == (0, 0, 0)
+    assert exchange.stats()["connects"] == 0
+
+
+BAD_QUERIES: list[tuple[str, dict[str, str], str]] = [
+    ("/api/symbols", {"exchange": "nyse"}, "binance, simulator"),
+    ("/api/symbols", {"exchange": ""}, "binance, simulator"),
+    ("/api/symbols", {"limit": "0"}, "1 to 5000"),
+    ("/api/symbols", {"limit": "5001"}, "1 to 5000"),
+    ("/api/symbols", {"limit": "ten"}, "1 to 5000"),
+    ("/api/symbols", {"limit": "1.5"}, "1 to 5000"),
+    ("/api/symbols", {"limit": "1" * 5000}, "1 to 5000"),
+    ("/api/symbols", {"limit": "٣"}, "1 to 5000"),
+    ("/api/latest", {"exchange": "BINANCE"}, "binance, simulator"),
+    ("/api/trades", {}, "symbol"),
+    ("/api/trades", {"symbol": " "}, "symbol"),
+    ("/api/trades", {"symbol": "BTCUSDT", "limit": "201"}, "1 to 200"),
+    ("/api/trades", {"symbol": "BTCUSDT", "limit": "-1"}, "1 to 200"),
+    ("/api/trades", {"symbol": "BTCUSDT", "exchange": "<b>"}, "binance, simulator"),
+]
+
+
+async def test_a_bad_query_is_told_what_is_right(app: RunningApp) -> None:
+    for path, parameters, words in BAD_QUERIES:
+        response = await app.get(path, **parameters)
+        assert response.status_code == 400, (path, parameters)
+        assert response.headers["content-type"] == "application/json"
+        assert words in response.json()["error"]
+
+
+async def test_odd_but_harmless_queries_are_answered(app: RunningApp) -> None:
+    for symbol in ("'; DROP TABLE trades; --", "<script>", "🚀", "x" * 3000, "\x00"):
+        response = await app.get("/api/trades", symbol=symbol)
+        assert (response.status_code, response.json()["trades"]) == (200, [])
+        assert (await app.get("/api/latest", symbols=symbol)).json()["ticks"] == []
+        assert (await app.get("/api/symbols", q=symbol)).status_code == 200

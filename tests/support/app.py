@@ -1,0 +1,273 @@
+"""The real application for tests, inside this process or as `main.py`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import uvicorn
+
+from livemarkets import app
+from livemarkets.app import Services, Tuning
+from livemarkets.config.settings import Settings
+from livemarkets.server.websocket_protocol import PreframedProtocol
+from livemarkets.simulator import SimulatedMarket, Simulator, VenueLimits
+from livemarkets.simulator.market.source import Source
+from tests.support.helpers import PROJECT_ROOT, free_port
+from tests.support.markets_client import MarketsClient, open_client
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "SHIBUSDT", "ETHBTC")
+NOWHERE_WS, NOWHERE_REST = "ws://127.0.0.1:9", "http://127.0.0.1:9"
+"""The discard port, where nobody listens."""
+
+
+class RunningApp:
+    """An application inside this process, its addresses, and clients of it."""
+
+    def __init__(self, services: Services, server: uvicorn.Server, port: int) -> None:
+        self.services = services
+        self.server = server
+        self.port = port
+        self._clients = contextlib.AsyncExitStack()
+
+    @property
+    def http_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def connect(
+        self, *, greet: bool = True, path: str = "/ws/markets", **options: Any
+    ) -> MarketsClient:
+        """A connected client that has read its welcome; it is closed with the app."""
+        url = f"ws://127.0.0.1:{self.port}{path}"
+        client = await self._clients.enter_async_context(open_client(url, **options))
+        self._clients.callback(client.socket.transport.abort)  # a client that reads nothing says no goodbye
+        if greet:
+            assert (await client.receive())["type"] == "welcome"
+        return client
+
+    async def get(self, path: str, **parameters: Any) -> httpx.Response:
+        """Ask a route over HTTP."""
+        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+            return await client.get(self.http_url + path, params=parameters)
+
+    async def aclose(self) -> None:
+        await self._clients.aclose()
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are pytest's."""
+        yield
+
+    async def main_loop(self) -> None:
+        """Look for the end more often than ten times a second: many tests end many servers."""
+        await self.on_tick(0)  # makes the Date header
+        while not self.should_exit:  # noqa: ASYNC110 (a flag of uvicorn's)
+            await asyncio.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def serving(web: Any, **options: Any) -> AsyncIterator[tuple[uvicorn.Server, int]]:
+    """Serve an ASGI app the way `main.py` does, on a free port; options are uvicorn's."""
+    defaults: dict[str, Any] = {
+        "ws": PreframedProtocol,
+        "ws_per_message_deflate": False,
+        "ws_max_size": 1_048_576,
+        "log_config": None,
+        "access_log": False,
+        "timeout_graceful_shutdown": 5,
+    }
+    server = _Server(uvicorn.Config(web, **(defaults | options)))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        task = asyncio.create_task(server.serve(sockets=[listener]), name="server under test")
+        try:
+            async with asyncio.timeout(10):
+                while not server.started:
+                    assert not task.done(), "the server did not start"
+                    await asyncio.sleep(0.005)
+            yield server, listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            async with asyncio.timeout(15):
+                await task
+
+
+@contextlib.asynccontextmanager
+async def running_app(
+    settings: Settings,
+    *,
+    tuning: Tuning | None = None,
+    prepare: Callable[[Services], object] = lambda services: None,
+    **server_options: Any,
+) -> AsyncIterator[RunningApp]:
+    """Run the application as `main.py` does, without the pages.
+
+    Args:
+        settings: the port is ignored, a free one is taken.
+        tuning: see there.
+        prepare: called with the services before they start.
+        server_options: for uvicorn, beside and instead of those of `main.py`.
+
+    """
+    services = app.build(settings, tuning=tuning)
+    prepare(services)
+    async with serving(app.create_app(services), **server_options) as (server, port):
+        running = RunningApp(services, server, port)
+        try:
+            yield running
+        finally:
+            await running.aclose()
+
+
+@contextlib.asynccontextmanager
+async def running_exchange(source: Source | None = None, **options: Any) -> AsyncIterator[Simulator]:
+    """Run the embedded exchange; by default one whose symbols trade often, and without a tight limit."""
+    if source is None:
+        source = SimulatedMarket(seed=7, symbols=SYMBOLS, trades_per_second=50.0)
+    simulator = Simulator(source, **({"limits": VenueLimits(messages_per_second=1000)} | options))
+    await simulator.start()
+    try:
+        yield simulator
+    finally:
+        await simulator.aclose()
+
+
+def quiet_market(*symbols: str) -> SimulatedMarket:
+    """A market that trades only when a test lets it: `exchange.faults.burst(symbol=…, trades=…)`."""
+    return SimulatedMarket(symbols=symbols or SYMBOLS, trades_per_second=1e-6, history_seconds=0.0)
+
+
+def settings_for(exchange: Simulator | None, **fields: Any) -> Settings:
+    """Settings of an app whose Binance is this exchange; without one, Binance cannot be reached."""
+    defaults: dict[str, Any] = {
+        "stream_enabled": True,
+        "binance_ws_url": exchange.ws_url if exchange else NOWHERE_WS,
+        "binance_rest_url": exchange.rest_url if exchange else NOWHERE_REST,
+        "linger_seconds": 0.1,
+    }
+    return Settings(**(defaults | fields))
+
+
+def relaxed(services: Services) -> None:
+    """Lift the rate limit of `/ws/markets`, for tests that are about something else."""
+    services.hub.limits = msgspec.structs.replace(services.hub.limits, messages_per_second=100_000)
+
+
+class Process:
+    """A program of the project that runs as a process of its own; what it says is kept."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._grown = asyncio.Condition()
+        self._reader = asyncio.create_task(self._read(), name="output of a process")
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def output(self) -> str:
+        """Everything that it wrote so far, to either stream."""
+        return "\n".join(self.lines)
+
+    async def says(self, text: str, timeout_seconds: float = 15.0) -> str:
+        """Wait for a line that contains `text`, and return the line."""
+        try:
+            async with asyncio.timeout(timeout_seconds), self._grown:
+                while True:
+                    for line in self.lines:
+                        if text in line:
+                            return line
+                    assert not self._reader.done(), f"it ended without saying {text!r}:\n{self.output}"
+                    await self._grown.wait()
+        except TimeoutError:
+            raise AssertionError(f"it did not say {text!r}:\n{self.output}") from None
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    async def ended(self, timeout_seconds: float = 15.0) -> int:
+        """Wait for its end, and return the exit code."""
+        async with asyncio.timeout(timeout_seconds):
+            await self._reader
+            return await self.process.wait()
+
+    async def aclose(self) -> None:
+        """End it, kindly and then otherwise."""
+        if self.process.returncode is None:
+            self.process.terminate()
+            try:
+                await self.ended(8.0)
+            except TimeoutError:
+                self.process.kill()
+        await self.ended()
+
+    async def _read(self) -> None:
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            async with self._grown:
+                self.lines.append(line.decode(errors="replace").rstrip())
+                self._grown.notify_all()
+        async with self._grown:
+            self._grown.notify_all()
+
+
+@contextlib.asynccontextmanager
+async def running_process(
+    *arguments: str | Path, environment: dict[str, str] | None = None, program: str | None = None
+) -> AsyncIterator[Process]:
+    """Run Python, or another program, in the project's folder with no `LIVE_*` variable but those given."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("LIVE_")}
+    process = Process(
+        await asyncio.create_subprocess_exec(
+            *([program] if program else [sys.executable, "-u"]),
+            *arguments,
+            cwd=PROJECT_ROOT,
+            env=inherited | (environment or {}),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            limit=2**20,
+        )
+    )
+    try:
+        yield process
+    finally:
+        await process.aclose()
+
+
+def main_environment(exchange_url: str | None = None, **variables: str) -> tuple[int, dict[str, str]]:
+    """A free port, and the environment for a `main.py` on it whose Binance is at `host:port`, or nowhere."""
+    port = free_port()
+    ws_url, rest_url = (
+        (f"ws://{exchange_url}", f"http://{exchange_url}") if exchange_url else (NOWHERE_WS, NOWHERE_REST)
+    )
+    environment = {
+        "LIVE_STREAM_ENABLED": "true",
+        "LIVE_HOST": "127.0.0.1",
+        "LIVE_PORT": str(port),
+        "LIVE_BINANCE_WS_URL": ws_url,
+        "LIVE_BINANCE_REST_URL": rest_url,
+    }
+    return port, environment | variables
+
+
+@contextlib.asynccontextmanager
+async def running_main(
+    exchange_url: str | None = None, **variables: str
+) -> AsyncIterator[tuple[Process, int]]:
+    """Run `main.py` until it serves pages; yields the process and its port."""
+    port, environment = main_environment(exchange_url, **variables)
+    async with running_process("main.py", environment=environment) as process:
+        await process.says("Live Markets is at")
+        yield process, port

@@ -1,0 +1,181 @@
+"""A real exchange on the loopback interface, and the client that is tested against it."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+
+from livemarkets.exchanges.binance.client import BinanceClient, ClientStatus, ClientTimings
+from livemarkets.exchanges.binance.connection import Connection, ConnectionTimings
+from livemarkets.exchanges.binance.session import SessionTimings
+from livemarkets.exchanges.binance.shard import ShardTimings
+from livemarkets.exchanges.budgets import ConnectBudget
+from livemarkets.market.models import TradeTick
+from livemarkets.simulator import SimulatedMarket, Simulator, VenueLimits
+from livemarkets.simulator.market.source import Source
+from tests.support.helpers import eventually
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+ROOMY = VenueLimits(messages_per_second=1000)
+"""Limits for tests that are about something else."""
+QUICK = ConnectionTimings(
+    open_seconds=2.0,
+    ping_seconds=0.5,
+    pong_seconds=0.45,
+    close_seconds=0.2,
+    session=SessionTimings(spacing_seconds=0.02, ack_timeout_seconds=0.6, rejection_seconds=0.5),
+)
+"""So short that no test waits, so long that a busy machine does not look like a dead exchange."""
+
+
+def quick(**changes: object) -> ClientTimings:
+    """Timings of a client; `changes` go to its shards."""
+    defaults = {
+        "connection": QUICK,
+        "takeover_seconds": 0.5,
+        "backoff_initial_seconds": 0.05,
+        "backoff_cap_seconds": 0.2,
+    }
+    return ClientTimings(shard=ShardTimings(**{**defaults, **changes}))  # type: ignore[arg-type]
+
+
+def quick_market(trades_per_second: float = 100.0, history_seconds: float = 2.0) -> SimulatedMarket:
+    """A market without lulls, so that no test waits for a trade."""
+    return SimulatedMarket(
+        seed=7, symbols=SYMBOLS, trades_per_second=trades_per_second, history_seconds=history_seconds
+    )
+
+
+@contextlib.asynccontextmanager
+async def exchange(
+    source: Source | None = None, *, port: int = 0, limits: VenueLimits = ROOMY
+) -> AsyncIterator[Simulator]:
+    """Run an exchange."""
+    simulator = Simulator(source or quick_market(), limits=limits)
+    await simulator.start(port=port)
+    try:
+        yield simulator
+    finally:
+        await simulator.aclose()
+
+
+class Recorder:
+    """What a client told, and the client itself."""
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        timings: ClientTimings,
+        clock: Callable[[], float] = time.monotonic,
+        budget: ConnectBudget | None = None,
+    ) -> None:
+        self.ticks: list[TradeTick] = []
+        self.statuses: list[ClientStatus] = []
+        self.budget = budget or ConnectBudget()
+        self.client = BinanceClient(
+            "simulator",
+            urls,
+            on_tick=self.ticks.append,
+            on_status=self.statuses.append,
+            budget=self.budget,
+            timings=timings,
+            clock=clock,
+            now_ms=lambda: int(time.time() * 1000),
+        )
+
+    def ids(self, symbol: str) -> list[int]:
+        """The ids that arrived, in the order of their arrival."""
+        return [tick.id for tick in self.ticks if tick.symbol == symbol]
+
+    @property
+    def states(self) -> list[str]:
+        """The states in their order, without repetitions."""
+        states = [status.state.value for status in self.statuses]
+        return [state for before, state in zip([None, *states], states, strict=False) if state != before]
+
+    @property
+    def reasons(self) -> list[str]:
+        return [status.reason for status in self.statuses if status.reason is not None]
+
+    async def more_trades(self, symbols: Iterable[str] = ("BTCUSDT",), count: int = 5) -> None:
+        """Wait for trades that arrive from now on."""
+        targets = {symbol: len(self.ids(symbol)) + count for symbol in symbols}
+        await eventually(
+            lambda: all(len(self.ids(symbol)) >= target for symbol, target in targets.items()),
+            because=f"trades of {', '.join(targets)}",
+        )
+
+    async def live(self) -> None:
+        await eventually(
+            lambda: self.client.status.state == "live", because=f"live, not {self.client.status}"
+        )
+
+
+@contextlib.asynccontextmanager
+async def client(
+    *urls: str | Simulator,
+    want: Iterable[str] = (),
+    timings: ClientTimings | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    budget: ConnectBudget | None = None,
+) -> AsyncIterator[Recorder]:
+    """Run a client; every task of it is gone at the end, and it never ended by itself."""
+    addresses = [url if isinstance(url, str) else url.ws_url for url in urls]
+    recorder = Recorder(addresses, timings or quick(), clock, budget)
+    for symbol in want:
+        recorder.client.want(symbol)
+    task = asyncio.create_task(recorder.client.run(), name="client under test")
+    try:
+        yield recorder
+        assert not task.done(), "the client ended by itself"
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    left = [other.get_name() for other in asyncio.all_tasks() if other.get_name().startswith("simulator-")]
+    assert left == []
+    assert recorder.client.connections == []
+
+
+class Listener:
+    """Owner of a single connection: writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.ticks: list[TradeTick] = []
+        self.complaints: list[tuple[str, str]] = []
+        self.changes = 0
+
+    def handle_tick(self, connection: Connection, tick: TradeTick) -> None:
+        self.ticks.append(tick)
+
+    def handle_change(self, connection: Connection) -> None:
+        self.changes += 1
+
+    def handle_complaint(self, connection: Connection, kind: str, detail: str) -> None:
+        self.complaints.append((kind, detail))
+
+    async def more_trades(self, count: int = 5) -> None:
+        target = len(self.ticks) + count
+        await eventually(lambda: len(self.ticks) >= target, because="trades")
+
+
+def connect_to(
+    url: str, *streams: str, listener: Listener | None = None, timings: ConnectionTimings = QUICK
+) -> Connection:
+    """A connection that is not running yet."""
+    connection = Connection(
+        "test",
+        f"{url}/stream",
+        "simulator",
+        listener or Listener(),
+        timings=timings,
+        clock=time.monotonic,
+        now_ms=lambda: int(time.time() * 1000),
+    )
+    connection.set_wanted(streams)
+    return connection
+
+
+def assert_consecutive(ids: Iterable[int]) -> None:
+    """Repeats and disorder are allowed while connections overlap, holes are not."""
+    seen = sorted(set(ids))
+    assert seen == list(range(seen[0], seen[-1] + 1))

@@ -19,7 +19,8 @@ from loguru import logger
 from livemarkets import __version__
 from livemarkets.config.settings import Settings
 from livemarkets.delivery.fanout import Fanout
-from livemarkets.exchanges.binance.client import BinanceClient, ClientStatus, ClientTimings
+from livemarkets.exchanges.base import ClientStatus
+from livemarkets.exchanges.binance.client import BinanceClient, ClientTimings
 from livemarkets.exchanges.binance.rest import BinanceRest
 from livemarkets.exchanges.budgets import ConnectBudget
 from livemarkets.feed.exchange_feed import Core, ExchangeFeed, FeedLimits

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.requests import ClientDisconnect
 
-from livemarkets.security.middleware import client_address
+from livemarkets.security.addresses import client_address
 from livemarkets.security.token_auth import SESSION_COOKIE, SESSION_SECONDS, Access, Verdict, local_path
 from pages.plain import plain_page
 

@@ -11,7 +11,7 @@ from typing import cast
 import uvloop
 
 from benchmarks.servers.contract import follow_orders, parse_port, say
-from livemarkets.delivery.mailbox import text_frame
+from livemarkets.delivery.framing import text_frame
 
 
 class _Reader(asyncio.Protocol):

@@ -8,22 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from livemarkets.market.models import StreamKey
+from livemarkets.market.models import Skipped, StreamKey
 
-__all__ = ["Head", "Lane", "Skipped"]
+__all__ = ["Head", "Lane"]
 
 _RENUMBERINGS_KEPT = 100
-
-
-class Skipped:
-    """A range of ids that a reader was not sent, and how many trades lie in it."""
-
-    __slots__ = ("count", "first_id", "last_id")
-
-    def __init__(self, first_id: int, last_id: int, count: int) -> None:
-        self.first_id = first_id
-        self.last_id = last_id
-        self.count = count
 
 
 class Head:

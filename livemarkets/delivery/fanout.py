@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from livemarkets.delivery.cohorts import Cohorts, Write
-from livemarkets.delivery.conflation import Head, Lane, Skipped
-from livemarkets.delivery.mailbox import Mailbox, text_frame
-from livemarkets.market.models import StreamKey
+from livemarkets.delivery.conflation import Head, Lane
+from livemarkets.delivery.framing import text_frame
+from livemarkets.delivery.mailbox import Mailbox
+from livemarkets.market.models import Skipped, StreamKey
 
 __all__ = ["Fanout"]
 

@@ -7,20 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ["CLOSE_TOO_SLOW", "Mailbox", "Sink", "text_frame"]
+__all__ = ["CLOSE_TOO_SLOW", "Mailbox", "Sink"]
 
 CLOSE_TOO_SLOW = 1013
-_TEXT = 0x81  # FIN and opcode 1 (RFC 6455, 5.2); RSV1 = 0 says "not compressed", whatever was negotiated
-
-
-def text_frame(payload: bytes) -> bytes:
-    """Return a whole, unmasked WebSocket text frame (RFC 6455, 5.2)."""
-    length = len(payload)
-    if length < 126:
-        return bytes((_TEXT, length)) + payload
-    if length < 65536:
-        return b"\x81\x7e" + length.to_bytes(2, "big") + payload
-    return b"\x81\x7f" + length.to_bytes(8, "big") + payload
 
 
 class Sink(Protocol):

@@ -9,7 +9,7 @@ from typing import Protocol
 from loguru import logger
 
 from livemarkets.errors import ExchangeError, ExchangeUnreachable, RestError
-from livemarkets.exchanges.binance.rest import PAGE_TRADES, FetchedTrades
+from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades
 from livemarkets.feed.ledger import Ledger, Released
 from livemarkets.market.models import TradeTick
 

@@ -15,7 +15,8 @@ from loguru import logger
 
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.errors import ExchangeError
-from livemarkets.exchanges.binance.client import BinanceClient, ClientStatus
+from livemarkets.exchanges.base import ClientStatus
+from livemarkets.exchanges.binance.client import BinanceClient
 from livemarkets.exchanges.binance.rest import BinanceRest
 from livemarkets.feed.backfill import Backfiller
 from livemarkets.feed.ledger import Ledger, LedgerLimits, Released

@@ -16,7 +16,7 @@ import msgspec
 from loguru import logger
 
 from livemarkets.errors import ExchangeError, ExchangeUnreachable
-from livemarkets.exchanges.binance.rest import PAGE_TRADES, FetchedTrades
+from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades
 from livemarkets.feed.ledger import Ledger, Released
 from livemarkets.market.models import Gap, GapCause, StreamKey
 from livemarkets.market.stores import FeedStore

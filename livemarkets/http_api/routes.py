@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -11,15 +11,16 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from livemarkets.feed.exchange_feed import ExchangeFeed
+from livemarkets.http_api.health import readiness
 from livemarkets.http_api.metrics import MarketsCollector
-from livemarkets.market.models import TRADES, ExchangeName, ExchangeState, StreamKey, TradeTick
+from livemarkets.market.models import TRADES, ExchangeName, StreamKey, TradeTick
 from livemarkets.market.stores import FeedStore, LatestPriceStore
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import normalise
 from livemarkets.protocol.encoding import encode_tick
 from livemarkets.ws_markets.hub import MarketsHub
 
-__all__ = ["HttpServices", "http_router", "readiness"]
+__all__ = ["HttpServices", "http_router"]
 
 _JSON = "application/json"
 _SYMBOLS_DEFAULT, _SYMBOLS_MOST = 20, 5000
@@ -72,23 +73,6 @@ def http_router(services: HttpServices) -> APIRouter:
         router.add_api_route("/api/latest", api.latest)
         router.add_api_route("/api/trades", api.trades)
     return router
-
-
-def readiness(feeds: Mapping[str, ExchangeFeed]) -> list[str]:
-    """Return why not everything that is wanted is live; empty when it is."""
-    reasons = []
-    for exchange, feed in feeds.items():
-        if feed.status.state not in (ExchangeState.IDLE, ExchangeState.LIVE):
-            reasons.append(
-                f"{exchange} is {feed.status.state}"
-                + (f": {feed.status.reason}" if feed.status.reason else "")
-            )
-        for symbol in feed.ledgers:
-            if rejection := feed.client.rejection(symbol):
-                reasons.append(f"{exchange} refused {symbol}: {rejection}")
-            elif feed.status.state is ExchangeState.LIVE and not feed.client.is_acknowledged(symbol):
-                reasons.append(f"{exchange} has not yet confirmed {symbol}")
-    return reasons
 
 
 class _Api:

@@ -19,6 +19,7 @@ __all__ = [
     "Gap",
     "GapCause",
     "Side",
+    "Skipped",
     "StreamKey",
     "SymbolInfo",
     "TradeTick",
@@ -116,3 +117,14 @@ class Gap(msgspec.Struct, frozen=True):
     to_id: int
     cause: GapCause
     """`upstream`: we lost them. `venue`: the exchange has no such ids. `history`: older than can be had."""
+
+
+class Skipped:
+    """A range of ids that a reader was not sent, and how many trades lie in it."""
+
+    __slots__ = ("count", "first_id", "last_id")
+
+    def __init__(self, first_id: int, last_id: int, count: int) -> None:
+        self.first_id = first_id
+        self.last_id = last_id
+        self.count = count

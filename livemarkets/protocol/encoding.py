@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from livemarkets.delivery.conflation import Skipped
 from livemarkets.errors import ClientMessageError
-from livemarkets.market.models import TRADES, ExchangeStatus, Gap, StreamKey, TradeTick
-from livemarkets.protocol.requests import PROTOCOL, RequestId, SubscribeRequest, UnsubscribeRequest
+from livemarkets.market.models import TRADES, ExchangeStatus, Gap, Skipped, StreamKey, TradeTick
+from livemarkets.protocol.messages import PROTOCOL
+from livemarkets.protocol.requests import RequestId, SubscribeRequest, UnsubscribeRequest
 
 __all__ = [
     "encode_error",

@@ -13,13 +13,9 @@ import msgspec
 from livemarkets.errors import ClientMessageError
 from livemarkets.market.models import TRADES
 from livemarkets.market.symbols import normalise
+from livemarkets.protocol.messages import CLIENT_MESSAGE_TYPES
 
 __all__ = [
-    "CLIENT_MESSAGE_TYPES",
-    "CLOSE_CODES",
-    "ERROR_CODES",
-    "PROTOCOL",
-    "SERVER_MESSAGE_TYPES",
     "ListRequest",
     "PingRequest",
     "Request",
@@ -29,45 +25,9 @@ __all__ = [
     "parse_request",
 ]
 
-PROTOCOL = 1
 MODES = ("all", "latest")
 DEFAULT_INTERVAL_MS = 250
 LEAST_INTERVAL_MS, MOST_INTERVAL_MS = 20, 60_000
-
-CLIENT_MESSAGE_TYPES = ("subscribe", "unsubscribe", "list", "ping")
-SERVER_MESSAGE_TYPES = (
-    "welcome",
-    "subscribed",
-    "snapshot",
-    "trade",
-    "status",
-    "gap",
-    "lagged",
-    "unsubscribed",
-    "subscriptions",
-    "pong",
-    "heartbeat",
-    "error",
-)
-ERROR_CODES = {
-    "invalid_json": "the frame is not JSON",
-    "invalid_message": "it is JSON, but not a message of this protocol",
-    "unknown_type": "the type is not one that a client may send",
-    "unknown_exchange": "there is no such exchange here",
-    "unknown_channel": "there is no such channel",
-    "unknown_symbol": "the exchange does not list this symbol",
-    "symbol_limit": "more symbols than one client may subscribe; nothing was changed",
-    "rate_limited": "more messages than a client may send; this one was ignored",
-    "message_too_big": "longer than a client's message may be; it was ignored",
-    "internal": "our own defect; the connection goes on",
-}
-CLOSE_CODES = {
-    1000: "normal",
-    1008: "policy: the client floods",
-    1009: "message too big",
-    1012: "restarting: reconnect",
-    1013: "too slow: reconnect later",
-}
 
 RequestId = int | str | None
 """The `id` of a message, echoed in its answer."""
@@ -134,7 +94,8 @@ def parse_request(raw: str | bytes, exchanges: Sequence[str], *, snapshot_limit:
         snapshot_limit: the largest `snapshot` allowed, in trades.
 
     Raises:
-        ClientMessageError: with a code of :data:`ERROR_CODES`, and the message's `id` where it had one.
+        ClientMessageError: with a code of :mod:`livemarkets.protocol.messages`, and the message's `id`
+            where it had one.
 
     """
     message = _parse_object(raw)

@@ -19,17 +19,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from livemarkets.rate_limit import TokenBuckets
+from livemarkets.security.addresses import client_address
 from livemarkets.security.origins import is_allowed_origin
 from livemarkets.security.token_auth import (
     BEARER_PREFIX,
     SESSION_COOKIE,
     Access,
     Verdict,
-    address_of,
     bearer_tokens,
 )
 
-__all__ = ["CONTENT_SECURITY_POLICY", "MARKETS_PATH", "Door", "PageLimits", "client_address"]
+__all__ = ["CONTENT_SECURITY_POLICY", "MARKETS_PATH", "Door", "PageLimits"]
 
 MARKETS_PATH = "/ws/markets"
 _OPEN = {"/healthz", "/login", "/logout"}
@@ -197,11 +197,6 @@ def _begins_a_page(scope: Scope) -> bool:
     if path.startswith(_PAGE_SOCKET):
         return "sid" not in parse_qs(scope["query_string"].decode("latin-1"))
     return scope["method"] == "GET" and path not in _OPEN and not path.startswith(_NO_PAGES)
-
-
-def client_address(request: HTTPConnection) -> str:
-    """Return who is at the other end, as far as limits tell addresses apart."""
-    return address_of(request.client.host) if request.client else "unknown"
 
 
 def _unauthorized(text: str) -> Response:

@@ -11,7 +11,6 @@ import binascii
 import enum
 import hashlib
 import hmac
-import ipaddress
 import re
 import secrets
 import time
@@ -21,11 +20,9 @@ from loguru import logger
 
 from livemarkets.rate_limit import LogLimiter
 
-__all__ = ["BEARER_PREFIX", "SESSION_COOKIE", "SESSION_SECONDS", "SUBPROTOCOL", "Access", "Verdict"]
-__all__ += ["address_of", "bearer_tokens", "local_path"]
+__all__ = ["BEARER_PREFIX", "SESSION_COOKIE", "SESSION_SECONDS", "Access", "Verdict"]
+__all__ += ["bearer_tokens", "local_path"]
 
-SUBPROTOCOL = "livemarkets.v1"
-"""What `/ws/markets` answers to a client that offers subprotocols."""
 BEARER_PREFIX = "bearer."
 """Begins the subprotocol by which a browser brings the token, in base64url without padding (RFC 4648, 5)."""
 SESSION_COOKIE = "livemarkets_session"
@@ -77,7 +74,7 @@ class Access:
         self._log_limiter = LogLimiter(interval_seconds=60.0, clock=clock)
 
     def judge(self, token: str, address: str) -> Verdict:
-        """Say whether this is the token. `address` is who asks, from :func:`address_of`."""
+        """Say whether this is the token. `address` is who asks (:mod:`livemarkets.security.addresses`)."""
         verdict = self._verdict(token, address)
         if verdict is not Verdict.RIGHT:
             held_back = self._log_limiter.allow(address)
@@ -139,19 +136,6 @@ def _decode(text: str) -> str:
     except (binascii.Error, ValueError):
         return ""
     return raw.decode(errors="replace")
-
-
-def address_of(host: str) -> str:
-    """Return what counts as one address: an IPv4 address, or an IPv6 customer's /64."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv4Address):
-        return host
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
 
 
 def local_path(target: str) -> str:

@@ -26,8 +26,8 @@ from livemarkets.protocol.encoding import (
     encode_status,
     encode_welcome,
 )
+from livemarkets.protocol.messages import CLOSE_CODES
 from livemarkets.protocol.requests import (
-    CLOSE_CODES,
     ListRequest,
     PingRequest,
     SubscribeRequest,

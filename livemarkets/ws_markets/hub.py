@@ -22,8 +22,9 @@ from livemarkets.feed.exchange_feed import Core, ExchangeFeed
 from livemarkets.market.models import ExchangeStatus
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.protocol.encoding import encode_status
-from livemarkets.security.middleware import MARKETS_PATH, client_address
-from livemarkets.security.token_auth import SUBPROTOCOL
+from livemarkets.protocol.messages import SUBPROTOCOL
+from livemarkets.security.addresses import client_address
+from livemarkets.security.middleware import MARKETS_PATH
 from livemarkets.ws_markets.connection import SWEEP_SECONDS, MarketsConnection, RouteLimits
 from livemarkets.ws_markets.sinks import open_sink
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect
 
+from livemarkets.delivery.framing import split_frames
 from livemarkets.server.frame_writer import EXTENSION, FrameWriter
 
-__all__ = ["SendTextSink", "open_sink", "split_frames"]
+__all__ = ["SendTextSink", "open_sink"]
 
 FATAL_MESSAGE_BYTES = 65_536
 """A larger message from a client is not even read: it ends the connection with 1009. Four times what it may
@@ -97,15 +98,3 @@ class SendTextSink:
                 if self.on_resume is not None:
                     self.on_resume()
             await self._websocket.close(*self._close)
-
-
-def split_frames(frames: bytes) -> Iterator[bytes]:
-    """Yield the payloads of joined frames, as :func:`livemarkets.delivery.mailbox.text_frame` made them."""
-    at = 0
-    while at < len(frames):
-        length, at = frames[at + 1], at + 2
-        extended = {126: 2, 127: 8}.get(length, 0)
-        if extended:
-            length, at = int.from_bytes(frames[at : at + extended], "big"), at + extended
-        yield frames[at : at + length]
-        at += length

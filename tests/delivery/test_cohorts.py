@@ -8,7 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from livemarkets.delivery.fanout import Fanout
-from livemarkets.delivery.mailbox import Mailbox, text_frame
+from livemarkets.delivery.framing import text_frame
+from livemarkets.delivery.mailbox import Mailbox
 from livemarkets.market.models import TRADES, StreamKey
 from tests.support.delivery import Peer, Turns
 

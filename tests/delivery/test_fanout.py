@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livemarkets.delivery.fanout import Fanout
-from livemarkets.delivery.mailbox import CLOSE_TOO_SLOW, Mailbox, text_frame
+from livemarkets.delivery.framing import text_frame
+from livemarkets.delivery.mailbox import CLOSE_TOO_SLOW, Mailbox
 from tests.support.delivery import Turns, follow, read_frames
 from tests.support.ticks import BTC, ETH, ManualClock
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable
 import pytest
 
 from livemarkets.errors import ExchangeError, ExchangeUnreachable, MalformedMessage, RestError
-from livemarkets.exchanges.binance.rest import PAGE_TRADES, FetchedTrades
+from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades
 from livemarkets.feed.backfill import Backfiller
 from livemarkets.feed.ledger import Ledger, LedgerLimits, Released
 from livemarkets.market.models import Gap, StreamKey, TradeTick

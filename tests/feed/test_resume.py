@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from livemarkets.app import Tuning
 from livemarkets.errors import ExchangeUnreachable
-from livemarkets.exchanges.binance.rest import PAGE_TRADES, FetchedTrades
+from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades
 from livemarkets.feed.exchange_feed import FeedLimits
 from livemarkets.feed.ledger import Ledger, LedgerLimits, Released
 from livemarkets.feed.resume import ResumeLimits, Resumer

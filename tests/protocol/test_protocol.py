@@ -9,10 +9,10 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from livemarkets.protocol.messages import ERROR_CODES, SERVER_MESSAGE_TYPES
 
-from livemarkets.delivery.conflation import Skipped
 from livemarkets.errors import ClientMessageError
-from livemarkets.market.models import ExchangeState, ExchangeStatus, Gap, StreamKey, TradeTick
+from livemarkets.market.models import ExchangeState, ExchangeStatus, Gap, Skipped, StreamKey, TradeTick
 from livemarkets.protocol.encoding import (
     encode_error,
     encode_gap,
@@ -29,8 +29,6 @@ from livemarkets.protocol.encoding import (
     encode_welcome,
 )
 from livemarkets.protocol.requests import (
-    ERROR_CODES,
-    SERVER_MESSAGE_TYPES,
     ListRequest,
     PingRequest,
     Request,

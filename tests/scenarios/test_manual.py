@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from livemarkets.protocol.messages import CLIENT_MESSAGE_TYPES, SERVER_MESSAGE_TYPES
 
-from livemarkets.protocol.requests import CLIENT_MESSAGE_TYPES, SERVER_MESSAGE_TYPES, parse_request
+from livemarkets.protocol.requests import parse_request
 from livemarkets.server.websocket_protocol import PreframedProtocol
 from tests.support.app import RunningApp, running_app, running_process, settings_for
 from tests.support.helpers import PROJECT_ROOT

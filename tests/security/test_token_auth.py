@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loguru import logger
 
+from livemarkets.security.addresses import address_of
 from livemarkets.security.token_auth import (
     BEARER_PREFIX,
     SESSION_SECONDS,
     Access,
     Verdict,
-    address_of,
     bearer_tokens,
     local_path,
 )

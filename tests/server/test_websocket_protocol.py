@@ -16,7 +16,7 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.frames import Frame, Opcode
 
-from livemarkets.delivery.mailbox import text_frame
+from livemarkets.delivery.framing import text_frame
 from livemarkets.server import websocket_protocol as preframed
 from livemarkets.server.frame_writer import EXTENSION, FrameWriter
 from tests.support.app import serving

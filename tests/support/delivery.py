@@ -9,9 +9,8 @@ from websockets.frames import Opcode
 from websockets.protocol import CLIENT, State
 from websockets.protocol import Protocol as WebSocketProtocol
 
-from livemarkets.delivery.conflation import Skipped
 from livemarkets.delivery.fanout import Fanout
-from livemarkets.market.models import StreamKey
+from livemarkets.market.models import Skipped, StreamKey
 from tests.support.ticks import ManualClock
 
 ALL = -1

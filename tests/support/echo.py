@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from livemarkets.delivery.mailbox import text_frame
+from livemarkets.delivery.framing import text_frame
 from livemarkets.server.frame_writer import EXTENSION
 
 

@@ -5,7 +5,8 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
-from livemarkets.exchanges.binance.client import BinanceClient, ClientStatus, ClientTimings
+from livemarkets.exchanges.base import ClientStatus
+from livemarkets.exchanges.binance.client import BinanceClient, ClientTimings
 from livemarkets.exchanges.binance.connection import Connection, ConnectionTimings
 from livemarkets.exchanges.binance.session import SessionTimings
 from livemarkets.exchanges.binance.shard import ShardTimings

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.websockets import WebSocketDisconnect
 
-from livemarkets.delivery.mailbox import Mailbox, text_frame
+from livemarkets.delivery.framing import split_frames, text_frame
+from livemarkets.delivery.mailbox import Mailbox
 from livemarkets.server.frame_writer import FrameWriter
 from livemarkets.server.websocket_protocol import PreframedProtocol
-from livemarkets.ws_markets.sinks import SendTextSink, open_sink, split_frames
+from livemarkets.ws_markets.sinks import SendTextSink, open_sink
 from tests.support.app import serving
 from tests.support.helpers import eventually
 from tests.support.markets_client import MarketsClient, open_client

@@ -13,13 +13,14 @@ from collections.abc import Callable, Sequence
 import msgspec
 from loguru import logger
 
+from livemarkets.exchanges.base import ClientStatus
 from livemarkets.exchanges.binance.connection import Connection
 from livemarkets.exchanges.binance.shard import Shard, ShardTimings
 from livemarkets.exchanges.budgets import ConnectBudget
 from livemarkets.market.models import ExchangeName, ExchangeState, TradeTick
 from livemarkets.rate_limit import LogLimiter
 
-__all__ = ["BinanceClient", "ClientStatus", "ClientTimings"]
+__all__ = ["BinanceClient", "ClientTimings"]
 
 _COMPLAINT_SECONDS = 60.0
 _AMPLE = 0.7
@@ -32,15 +33,6 @@ class ClientTimings(msgspec.Struct, frozen=True, kw_only=True):
     shard: ShardTimings = ShardTimings()
     streams_per_connection: int = 1000
     """The exchange allows 1024 (`web-socket-streams.md`, "WebSocket Limits")."""
-
-
-class ClientStatus(msgspec.Struct, frozen=True):
-    """How the exchange is, seen from its connections."""
-
-    state: ExchangeState
-    reason: str | None = None
-    retry_at: float | None = None
-    """On the monotonic clock; `None` when no attempt is waiting."""
 
 
 class BinanceClient:

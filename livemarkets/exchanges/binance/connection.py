@@ -7,29 +7,23 @@ another (:mod:`livemarkets.exchanges.binance.client`).
 from __future__ import annotations
 
 import asyncio
-import socket
-import ssl
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import msgspec
 from loguru import logger
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidProxy, InvalidStatus, WebSocketException
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from livemarkets.errors import ExchangeUnreachable, MalformedMessage
 from livemarkets.exchanges.binance.messages import Frame, OtherEvent, Reply, ServerShutdown, parse_frame
 from livemarkets.exchanges.binance.session import Session, SessionTimings
+from livemarkets.exchanges.failures import UNUSABLE, first_of, is_loopback, unreachable
 from livemarkets.exchanges.stream_socket import StreamSocket
 from livemarkets.market.models import ExchangeName, TradeTick
 
-__all__ = ["Connection", "ConnectionEvents", "ConnectionTimings", "explain", "is_loopback", "retry_after"]
-
-
-_UNUSABLE = (ImportError, ValueError)
-"""What libraries raise for an address or a proxy that they cannot use, before anything is connected."""
+__all__ = ["Connection", "ConnectionEvents", "ConnectionTimings"]
 
 
 class ConnectionTimings(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,10 +139,10 @@ class Connection:
             ):
                 opening.reschedule(None)
                 await self._converse(socket_)
-        except* (OSError, WebSocketException, ExchangeUnreachable, *_UNUSABLE) as group:
-            error = _first(group)
+        except* (OSError, WebSocketException, ExchangeUnreachable, *UNUSABLE) as group:
+            error = first_of(group)
             if not (self._retired and isinstance(error, ConnectionClosed)):
-                raise _unreachable(error) from None
+                raise unreachable(error) from None
         finally:
             self._socket = None
 
@@ -235,68 +229,3 @@ class Connection:
                 await self._wake.wait()
         except TimeoutError:
             pass
-
-
-def is_loopback(url: str) -> bool:
-    """Tell whether an address is on this machine: then no proxy of the environment can know the way."""
-    host = urlsplit(url).hostname or ""
-    return host == "localhost" or host == "::1" or host.startswith("127.")
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def _unreachable(error: BaseException) -> ExchangeUnreachable:
-    if isinstance(error, ExchangeUnreachable):
-        return error
-    return ExchangeUnreachable(explain(error), retry_after(error))
-
-
-def retry_after(error: BaseException) -> float | None:
-    """Return the seconds of a Retry-After header that came with a refused handshake."""
-    if not isinstance(error, InvalidStatus):
-        return None
-    value = error.response.headers.get("Retry-After", "")
-    return min(float(value), 86_400.0) if value.isdecimal() else None
-
-
-_STATUS_REASONS = {
-    403: "refused by the exchange's firewall",
-    418: "this address is banned for a while",
-    429: "too many connection attempts",
-    451: "not available in this country",
-}
-
-
-def explain(error: BaseException) -> str:
-    """Say in a person's words why a connection failed."""
-    if isinstance(error, InvalidStatus):
-        status = error.response.status_code
-        return f"HTTP {status} ({_STATUS_REASONS[status]})" if status in _STATUS_REASONS else f"HTTP {status}"
-    if isinstance(error, socket.gaierror):
-        return "name lookup failed"
-    if isinstance(error, TimeoutError):
-        return "timeout"
-    if isinstance(error, ConnectionRefusedError):
-        return "connection refused"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"certificate not accepted: {error.verify_message}"
-    if isinstance(error, ConnectionClosed):
-        return _explain_close(error)
-    if isinstance(error, (InvalidProxy, *_UNUSABLE)):
-        return f"the address or its proxy cannot be used: {error}"
-    if isinstance(error, OSError):
-        return (error.strerror or type(error).__name__).lower()
-    return f"not a WebSocket endpoint ({error})"
-
-
-def _explain_close(error: ConnectionClosed) -> str:
-    if error.rcvd is None:
-        return "connection lost"
-    return f"closed by the exchange with {error.rcvd.code}" + (
-        f" ({error.rcvd.reason})" if error.rcvd.reason else ""
-    )

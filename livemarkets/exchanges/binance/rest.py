@@ -14,14 +14,14 @@ import msgspec
 from loguru import logger
 
 from livemarkets.errors import ExchangeError, ExchangeUnreachable, MalformedMessage, RestError
-from livemarkets.exchanges.binance.connection import explain, is_loopback
+from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades
 from livemarkets.exchanges.binance.messages import plausible
 from livemarkets.exchanges.budgets import WeightBudget
+from livemarkets.exchanges.failures import describe, explain, is_loopback, root_cause
 from livemarkets.market.models import ExchangeName, SymbolInfo, TradeTick
 
-__all__ = ["BinanceRest", "FetchedTrades"]
+__all__ = ["BinanceRest"]
 
-PAGE_TRADES = 1000
 _TIMEOUT_SECONDS = 5.0
 _DEFAULT_PAUSE_SECONDS = 30.0
 _TRY_NEXT_STATUSES = frozenset({401, 403, 404, 451})
@@ -29,16 +29,6 @@ _NOT_SERVED_STATUSES = frozenset({401, 404})
 """An address that answers so does not have this call at all, or not without a key."""
 
 T = TypeVar("T")
-
-
-class FetchedTrades(msgspec.Struct, frozen=True):
-    """Trades by id, and how far the answer is proof."""
-
-    ticks: list[TradeTick]
-    covered_to: int
-    """The answer is complete from the id asked for up to here; less than that id when nothing is proven."""
-    newest_id: int | None
-    """The newest id that the exchange was seen to have."""
 
 
 class _RestTrade(msgspec.Struct, gc=False):
@@ -221,10 +211,10 @@ class BinanceRest:
         except httpx.TimeoutException:
             raise ExchangeUnreachable("timeout") from None
         except httpx.HTTPError as error:
-            raise ExchangeUnreachable(explain(_root_cause(error))) from None
+            raise ExchangeUnreachable(explain(root_cause(error))) from None
         except Exception as error:  # whatever a library raises: it costs this call and nothing else
             logger.opt(exception=True).debug("{}: {} failed", self._exchange, url)
-            raise ExchangeUnreachable(_describe(error)) from error
+            raise ExchangeUnreachable(describe(error)) from error
         if response.status_code != 200:
             raise self._error(response)
         try:
@@ -243,7 +233,7 @@ class BinanceRest:
             except Exception as error:  # httpx reads the environment here, and has many words for what is odd
                 raise ExchangeUnreachable(
                     "REST cannot use this environment's proxy and certificate variables "
-                    f"(HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE): {_describe(error)}"
+                    f"(HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE): {describe(error)}"
                 ) from error
         return self._client
 
@@ -285,21 +275,3 @@ def _step(text: str) -> Decimal:
         return Decimal(text).normalize()
     except ArithmeticError:
         return Decimal(0)
-
-
-def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:200]
-
-
-def _root_cause(error: BaseException) -> BaseException:
-    """Find the OSError beneath httpx's, httpcore's and anyio's wrappers; the innermost says most."""
-    found, seen = error, error
-    while True:
-        inner = (
-            seen.exceptions[0] if isinstance(seen, BaseExceptionGroup) else seen.__cause__ or seen.__context__
-        )
-        if inner is None:
-            return found
-        seen = inner
-        if isinstance(seen, OSError):
-            found = seen

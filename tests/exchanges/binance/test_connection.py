@@ -13,8 +13,9 @@ from websockets.exceptions import InvalidStatus
 from websockets.http11 import Response
 
 from livemarkets.errors import ExchangeUnreachable
-from livemarkets.exchanges.binance.connection import Connection, ConnectionTimings, explain, retry_after
+from livemarkets.exchanges.binance.connection import Connection, ConnectionTimings
 from livemarkets.exchanges.binance.session import SessionTimings
+from livemarkets.exchanges.failures import explain, retry_after
 from livemarkets.simulator import Simulator, VenueLimits
 from livemarkets.simulator.faults.garbage import GARBAGE
 from livemarkets.simulator.protocol.connection import text_frame

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from livemarkets.errors import ExchangeError, ExchangeUnreachable, MalformedMessage, RestError
-from livemarkets.exchanges.binance.rest import PAGE_TRADES, BinanceRest
+from livemarkets.exchanges.base import PAGE_TRADES
+from livemarkets.exchanges.binance.rest import BinanceRest
 from livemarkets.exchanges.budgets import WeightBudget
 from livemarkets.simulator import Simulator
 from tests.support.helpers import free_port

@@ -1,0 +1,111 @@
+"""Why a connection or a call failed, in a person's words, and how long to wait then."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from urllib.parse import urlsplit
+
+from websockets.exceptions import ConnectionClosed, InvalidProxy, InvalidStatus
+
+from livemarkets.errors import ExchangeUnreachable
+
+__all__ = [
+    "UNUSABLE",
+    "describe",
+    "explain",
+    "first_of",
+    "is_loopback",
+    "retry_after",
+    "root_cause",
+    "unreachable",
+]
+
+UNUSABLE = (ImportError, ValueError)
+"""What libraries raise for an address or a proxy that they cannot use, before anything is connected."""
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether an address is on this machine: then no proxy of the environment can know the way."""
+    host = urlsplit(url).hostname or ""
+    return host == "localhost" or host == "::1" or host.startswith("127.")
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error of a group that is no group itself."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def unreachable(error: BaseException) -> ExchangeUnreachable:
+    """Return the error as the one that a client's owner knows, with a reason fit for people."""
+    if isinstance(error, ExchangeUnreachable):
+        return error
+    return ExchangeUnreachable(explain(error), retry_after(error))
+
+
+def retry_after(error: BaseException) -> float | None:
+    """Return the seconds of a Retry-After header that came with a refused handshake."""
+    if not isinstance(error, InvalidStatus):
+        return None
+    value = error.response.headers.get("Retry-After", "")
+    return min(float(value), 86_400.0) if value.isdecimal() else None
+
+
+_STATUS_REASONS = {
+    403: "refused by the exchange's firewall",
+    418: "this address is banned for a while",
+    429: "too many connection attempts",
+    451: "not available in this country",
+}
+
+
+def explain(error: BaseException) -> str:
+    """Say in a person's words why a connection failed."""
+    if isinstance(error, InvalidStatus):
+        status = error.response.status_code
+        return f"HTTP {status} ({_STATUS_REASONS[status]})" if status in _STATUS_REASONS else f"HTTP {status}"
+    if isinstance(error, socket.gaierror):
+        return "name lookup failed"
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate not accepted: {error.verify_message}"
+    if isinstance(error, ConnectionClosed):
+        return _explain_close(error)
+    if isinstance(error, (InvalidProxy, *UNUSABLE)):
+        return f"the address or its proxy cannot be used: {error}"
+    if isinstance(error, OSError):
+        return (error.strerror or type(error).__name__).lower()
+    return f"not a WebSocket endpoint ({error})"
+
+
+def _explain_close(error: ConnectionClosed) -> str:
+    if error.rcvd is None:
+        return "connection lost"
+    return f"closed by the exchange with {error.rcvd.code}" + (
+        f" ({error.rcvd.reason})" if error.rcvd.reason else ""
+    )
+
+
+def describe(error: Exception) -> str:
+    """Return kind and text of an error that has no words of its own, shortened."""
+    return f"{type(error).__name__}: {error}"[:200]
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """Find the OSError beneath httpx's, httpcore's and anyio's wrappers; the innermost says most."""
+    found, seen = error, error
+    while True:
+        inner = (
+            seen.exceptions[0] if isinstance(seen, BaseExceptionGroup) else seen.__cause__ or seen.__context__
+        )
+        if inner is None:
+            return found
+        seen = inner
+        if isinstance(seen, OSError):
+            found = seen

@@ -1,0 +1,27 @@
+"""Whether everything that is wanted is live, and why not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from livemarkets.feed.exchange_feed import ExchangeFeed
+from livemarkets.market.models import ExchangeState
+
+__all__ = ["readiness"]
+
+
+def readiness(feeds: Mapping[str, ExchangeFeed]) -> list[str]:
+    """Return why not everything that is wanted is live; empty when it is."""
+    reasons = []
+    for exchange, feed in feeds.items():
+        if feed.status.state not in (ExchangeState.IDLE, ExchangeState.LIVE):
+            reasons.append(
+                f"{exchange} is {feed.status.state}"
+                + (f": {feed.status.reason}" if feed.status.reason else "")
+            )
+        for symbol in feed.ledgers:
+            if rejection := feed.client.rejection(symbol):
+                reasons.append(f"{exchange} refused {symbol}: {rejection}")
+            elif feed.status.state is ExchangeState.LIVE and not feed.client.is_acknowledged(symbol):
+                reasons.append(f"{exchange} has not yet confirmed {symbol}")
+    return reasons

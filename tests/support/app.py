@@ -77,8 +77,8 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(web: Any, **options: Any) -> AsyncIterator[tuple[uvicorn.Server, int]]:
-    """Serve an ASGI app the way `main.py` does, on a free port; options are uvicorn's."""
+async def serving(web: Any, *, port: int = 0, **options: Any) -> AsyncIterator[tuple[uvicorn.Server, int]]:
+    """Serve an ASGI app the way `main.py` does, on a port or a free one; options are uvicorn's."""
     defaults: dict[str, Any] = {
         "ws": PreframedProtocol,
         "ws_per_message_deflate": False,
@@ -88,7 +88,7 @@ async def serving(web: Any, **options: Any) -> AsyncIterator[tuple[uvicorn.Serve
         "timeout_graceful_shutdown": 5,
     }
     server = _Server(uvicorn.Config(web, **(defaults | options)))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         task = asyncio.create_task(server.serve(sockets=[listener]), name="server under test")
         try:
             async with asyncio.timeout(10):

@@ -9,7 +9,7 @@ from typing import cast
 from urllib.parse import urlencode
 
 from livemarkets.market.models import TRADES, ExchangeName, StreamKey
-from livemarkets.market.symbols import is_well_formed
+from livemarkets.market.symbols import SYMBOL_SHAPE, is_well_formed, normalise
 
 __all__ = ["DEFAULT_EXCHANGE", "Notice", "View", "clip", "read_symbols", "read_view"]
 
@@ -77,9 +77,7 @@ def read_view(
             quoted = ", ".join(clip(word) for word in malformed[:_MAX_QUOTED_WORDS])
             more = len(malformed) - _MAX_QUOTED_WORDS
             rest = f" and {more} more" if more > 0 else ""
-            notices.append(
-                Notice(f"Left out {quoted}{rest}: a symbol is 2 to 30 letters and digits, such as BTCUSDT.")
-            )
+            notices.append(Notice(f"Left out {quoted}{rest}: a symbol is {SYMBOL_SHAPE}, such as BTCUSDT."))
     if len(wanted) > limit:
         notices.append(
             Notice(f"A page shows up to {limit} symbols. Left out the last {len(wanted) - limit}.")
@@ -96,7 +94,7 @@ def read_symbols(text: str) -> tuple[list[str], list[str]]:
     symbols: dict[str, None] = {}
     malformed: dict[str, None] = {}
     for word in words:
-        symbol = _INSIDE_A_SYMBOL.sub("", word).upper()
+        symbol = normalise(_INSIDE_A_SYMBOL.sub("", word))
         if is_well_formed(symbol):
             symbols[symbol] = None
         else:

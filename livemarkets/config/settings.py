@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     default_symbols: Symbols = _field(
         ("BTCUSDT", "ETHUSDT"),
         "what the Labs page subscribes when its address names no symbols",
-        allowed="symbols of 2 to 30 letters A-Z and digits, separated by commas",
+        allowed="symbols of 2 to 64 letters and digits of any script, separated by commas",
     )
     feed_length: int = _number(1000, "trades kept in memory per symbol", least=1, most=100_000)
     linger_seconds: float = _number(

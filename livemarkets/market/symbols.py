@@ -1,34 +1,80 @@
-"""The symbols of one exchange: look-up, search as a person types, and did-you-mean."""
+"""The symbols of one exchange: spelling, look-up, search as a person types, and did-you-mean.
+
+A symbol may be written in any script (Binance lists such since December 2025), so nothing here is normalised
+and case is mapped for a to z alone: two different names stay two.
+"""
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable
+import unicodedata
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from string import ascii_lowercase, ascii_uppercase
 
 from livemarkets.market.models import SymbolInfo
 
-__all__ = ["SymbolDirectory", "is_well_formed", "normalise"]
+__all__ = [
+    "MAX_SYMBOL_LENGTH",
+    "SYMBOL_SHAPE",
+    "SymbolDirectory",
+    "is_well_formed",
+    "normalise",
+    "query_fault",
+]
 
-_WELL_FORMED = re.compile(r"[A-Z0-9]{2,30}")
-_SEPARATORS = re.compile(r"[\s/_-]+")
+MAX_SYMBOL_LENGTH = 64
+"""Characters of the longest name that is looked at, several times what Binance lists."""
+SYMBOL_SHAPE = f"2 to {MAX_SYMBOL_LENGTH} letters and digits"
+"""What :func:`is_well_formed` asks for, in words."""
+_MAX_QUERY_LENGTH, _MAX_QUERY_WORDS = 64, 5
+
+_UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
+_ASCII_SYMBOL = re.compile(r"[A-Z0-9]+")
+_EXCHANGE_PREFIX = re.compile(r"^\s*[A-Za-z]+:")
+_SEPARATORS = re.compile(r"[\s/_:$-]+")
+_QUOTE_ORDER = {asset: rank for rank, asset in enumerate(("USDT", "USDC", "FDUSD", "BTC", "ETH", "EUR"))}
+_MAX_ALPHABET = 100
+_SHARED_LOOKED_AT = 50
 
 
 def normalise(text: str) -> str:
-    """Return a symbol in the exchange's spelling: no blanks around it, upper case."""
-    return text.strip().upper()
+    """Return a symbol in the exchange's spelling: no blanks around it, and A to Z for a to z."""
+    text = text.strip()
+    return text.upper() if text.isascii() else text.translate(_UPPER)
 
 
 def is_well_formed(symbol: str) -> bool:
-    """Tell whether `symbol` could be a Binance spot symbol: 2 to 30 of A-Z and 0-9."""
-    return _WELL_FORMED.fullmatch(symbol) is not None
+    """Tell whether `symbol` could be one: 2 to 64 letters and digits of any script, but none of a to z."""
+    if not 2 <= len(symbol) <= MAX_SYMBOL_LENGTH:
+        return False
+    if symbol.isascii():
+        return _ASCII_SYMBOL.fullmatch(symbol) is not None
+    # Letters, marks (vowels in some scripts) and numbers.
+    return all(unicodedata.category(letter)[0] in "LMN" and not "a" <= letter <= "z" for letter in symbol)
+
+
+def query_fault(query: str) -> str | None:
+    """Return why nothing is searched for `query`, `None` when it is short enough."""
+    if len(query) <= _MAX_QUERY_LENGTH and len(_words(query)) <= _MAX_QUERY_WORDS:
+        return None
+    return f"a search has at most {_MAX_QUERY_LENGTH} characters and {_MAX_QUERY_WORDS} words"
 
 
 class SymbolDirectory:
-    """What one exchange lists. Empty until its REST API answered: then well-formed symbols are accepted."""
+    """What one exchange lists. Empty until its REST API answered: then well-formed symbols are accepted.
+
+    Whatever is sorted or counted is so once a list; a search is then a few passes over the names.
+    """
 
     def __init__(self) -> None:
-        self._symbols: dict[str, SymbolInfo] = {}
+        self._symbols: dict[str, SymbolInfo] = {}  # best first: the order in which equal hits are shown
+        self._places: dict[str, int] = {}
+        self._names: list[str] = []  # in the order of the alphabet
+        self._by_base: dict[str, list[str]] = {}
+        self._longest = 0
+        self._alphabet: tuple[str, ...] = ()
 
     @property
     def is_loaded(self) -> bool:
@@ -40,7 +86,15 @@ class SymbolDirectory:
 
     def replace(self, symbols: Iterable[SymbolInfo]) -> None:
         """Take over the exchange's newest list."""
-        self._symbols = {info.symbol: info for info in symbols}
+        self._symbols = {info.symbol: info for info in sorted(symbols, key=_merit)}
+        self._places = {symbol: place for place, symbol in enumerate(self._symbols)}
+        self._names = sorted(self._symbols)
+        self._by_base = {}
+        for symbol, info in self._symbols.items():
+            self._by_base.setdefault(info.base_asset, []).append(symbol)
+        self._longest = max(map(len, self._names), default=0)
+        letters = Counter("".join(self._names)).most_common(_MAX_ALPHABET)
+        self._alphabet = tuple(letter for letter, _ in letters)
 
     def get(self, symbol: str) -> SymbolInfo | None:
         """Return what is known of `symbol`, `None` when it is not listed or the list is not known."""
@@ -51,41 +105,91 @@ class SymbolDirectory:
         return symbol in self._symbols if self._symbols else is_well_formed(symbol)
 
     def search(self, query: str, limit: int = 20) -> list[SymbolInfo]:
-        """Return the symbols that fit what a person typed, best first.
+        """Return the symbols that fit what a person typed, best first; none when :func:`query_fault` has one.
 
-        `btc`, `BTC/USDT`, `eth usdt` and `usdt btc` all work. An exact symbol comes first, then those whose
-        base asset is the query, then those that begin with it, then those that contain it; symbols
-        that trade come before those that do not, short before long.
+        `btc`, `BTC/USDT`, `eth usdt`, `usdt btc`, `$sol` and `BINANCE:BTCUSDT` all work. An exact symbol
+        comes first, then those whose base asset is the query, then those that begin with it, then those that
+        contain it. Among equals, symbols that trade come before those that do not, then the quote asset
+        counts: USDT, USDC, FDUSD, BTC, ETH, EUR, then others; then short before long.
         """
-        words = [word for word in _SEPARATORS.split(query.upper()) if word]
+        if query_fault(query) is not None:
+            return []
+        words = _words(query)
         joined = "".join(words)
-        ranked: list[tuple[tuple[int, bool, int, str], SymbolInfo]] = []
-        for info in self._symbols.values():
-            rank = _rank(info, joined, words)
-            if rank is not None:
-                ranked.append(((rank, not info.is_trading, len(info.symbol), info.symbol), info))
-        ranked.sort(key=lambda pair: pair[0])
-        return [info for _, info in ranked[:limit]]
+        containing = [symbol for symbol in self._symbols if joined in symbol]
+        if not containing and len(words) > 1:
+            containing = list(self._symbols)
+            for word in words:
+                containing = [symbol for symbol in containing if word in symbol]
+        exact = [joined] if joined in self._symbols else []
+        beginning = [symbol for symbol in containing if symbol.startswith(joined)]
+        found = dict.fromkeys([*exact, *self._by_base.get(joined, ()), *beginning, *containing])
+        return [self._symbols[symbol] for symbol in list(found)[:limit]]
 
     def suggest(self, symbol: str, limit: int = 3) -> list[str]:
-        """Return listed symbols that `symbol` may have been meant to be, best first."""
-        word = _SEPARATORS.sub("", symbol.upper())[:30]
-        if word in self._symbols:
-            return [word]
-        close = difflib.get_close_matches(word, self._symbols, n=limit, cutoff=0.6)
-        found = dict.fromkeys([*close, *(info.symbol for info in self.search(word, limit))])
-        return list(found)[:limit] if word else []
+        """Return listed symbols that `symbol` may have been meant to be, best first.
+
+        It finds one that differs in spelling alone (`BTC/USDT`), by one typing error, one that is searched by
+        that name (`WBTC`), and one with the same beginning (`DOGEPERP`). What it costs does not grow with the
+        list but for one :meth:`search`; names of a length that no listed one comes near cost nothing.
+        """
+        if len(symbol) > MAX_SYMBOL_LENGTH:
+            return []
+        word = "".join(_words(symbol))
+        if not word or word in self._symbols:
+            return [word] if word else []
+        found = dict.fromkeys(self._one_error_away(word))
+        if len(found) < limit:
+            found |= dict.fromkeys(info.symbol for info in self.search(word, limit))
+        if len(found) < limit:
+            found |= dict.fromkeys(self._with_same_beginning(word))
+        return list(found)[:limit]
+
+    def _one_error_away(self, word: str) -> list[str]:
+        """Return the symbols that typing one letter wrong, too many, too few or too early makes `word`."""
+        if len(word) > self._longest + 1:
+            return []
+        swapped = [one for one in _swaps(word) if one in self._symbols]
+        others = {one for one in _edits(word, self._alphabet) if one in self._symbols}
+        return swapped + sorted(others, key=self._places.__getitem__)
+
+    def _with_same_beginning(self, word: str) -> list[str]:
+        """Return the symbols that share the longest beginning with `word`: half of it, or three letters."""
+        for length in range(min(len(word), self._longest), max(3, (len(word) + 1) // 2) - 1, -1):
+            beginning = word[:length]
+            at = bisect_left(self._names, beginning)
+            near = self._names[at : at + _SHARED_LOOKED_AT]
+            if shared := [symbol for symbol in near if symbol.startswith(beginning)]:
+                return sorted(shared, key=self._places.__getitem__)
+        return []
 
 
-def _rank(info: SymbolInfo, joined: str, words: list[str]) -> int | None:
-    if info.symbol == joined:
-        return 0
-    if info.base_asset == joined:
-        return 1
-    if info.symbol.startswith(joined):
-        return 2
-    if joined in info.symbol:
-        return 3
-    if len(words) > 1 and all(word in info.symbol for word in words):
-        return 4
-    return None
+def _words(query: str) -> list[str]:
+    """Split what a person typed at what people put between assets: blanks, `/`, `-`, `_`, `:` and `$`."""
+    text = _EXCHANGE_PREFIX.sub("", query).translate(_UPPER)
+    return [word for word in _SEPARATORS.split(text) if word]
+
+
+def _merit(info: SymbolInfo) -> tuple[bool, int, int, str]:
+    return (
+        not info.is_trading,
+        _QUOTE_ORDER.get(info.quote_asset, len(_QUOTE_ORDER)),
+        len(info.symbol),
+        info.symbol,
+    )
+
+
+def _swaps(word: str) -> Iterator[str]:
+    for at in range(len(word) - 1):
+        yield word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+
+
+def _edits(word: str, alphabet: Iterable[str]) -> Iterator[str]:
+    for at in range(len(word) + 1):
+        before, behind = word[:at], word[at:]
+        if behind:
+            yield before + behind[1:]
+        for letter in alphabet:
+            yield before + letter + behind
+            if behind:
+                yield before + letter + behind[1:]

@@ -18,13 +18,14 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from livemarkets.simulator.faults.catalogue import Faults
-from livemarkets.simulator.faults.commands import describe_verbs
-from livemarkets.simulator.market.replay import Replay
-from livemarkets.simulator.market.simulated_market import SimulatedMarket
-from livemarkets.simulator.market.source import SimulatorError, Source
-from livemarkets.simulator.protocol.limits import VenueLimits
 from livemarkets.simulator.server.http_requests import CONTROL_PATH
+from livemarkets.simulator.protocol.limits import VenueLimits
+from livemarkets.simulator.market.simulated_market import SimulatedMarket
+from livemarkets.simulator.market.replay import Replay
 from livemarkets.simulator.server.simulator import Simulator
+from livemarkets.simulator.market.source import SimulatorError, Source
+from livemarkets.simulator.market.symbols import in_capitals
+from livemarkets.simulator.faults.commands import describe_verbs
 
 __all__ = ["main"]
 
@@ -176,7 +177,7 @@ async def _ask(url: str, secret: str, request: dict[str, Any]) -> dict[str, Any]
 def _source(options: Namespace) -> Source:
     if options.replay is not None:
         return Replay(options.replay, options.speed, lead_in_seconds=options.lead_in)
-    symbols = None if options.symbols is None else options.symbols.upper().replace(" ", "").split(",")
+    symbols = None if options.symbols is None else in_capitals(options.symbols).replace(" ", "").split(",")
     return SimulatedMarket(
         options.seed, symbols, rate=options.rate, trades_per_second=options.trades_per_second
     )

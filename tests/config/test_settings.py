@@ -128,6 +128,11 @@ def test_only_true_turns_the_feature_on(text: str, enabled: bool, warned: bool, 
         ("LIVE_LOG_JSON", "1", True),
         ("LIVE_LOG_LEVEL", "debug", "DEBUG"),
         ("LIVE_DEFAULT_SYMBOLS", " btcusdt , ETHUSDT,btcUSDT,", ("BTCUSDT", "ETHUSDT")),
+        (
+            "LIVE_DEFAULT_SYMBOLS",
+            "币安人生usdt,１２３４５６,ßusdt",
+            ("币安人生USDT", "１２３４５６", "ßUSDT"),
+        ),
         ("LIVE_DEFAULT_SYMBOLS", "", ()),
         (
             "LIVE_BINANCE_WS_URL",

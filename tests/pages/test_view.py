@@ -31,6 +31,15 @@ def test_every_usual_spelling_of_a_symbol_is_read(spelling: str) -> None:
     assert read(symbols=spelling) == (View(exchange="binance", symbols=("BTCUSDT",)), [])
 
 
+def test_symbols_of_any_script_stand_in_an_address_and_stay_apart() -> None:
+    names = ("币安人生USDT", "１２３４５６", "123456", "ΣUSDT", "ßUSDT")
+    view, notices = read(symbols=",".join(names).replace("USDT", "usdt"))
+
+    assert (view.symbols, notices) == (names, [])
+    assert view.url.isascii()
+    assert read(symbols=parse_qs(urlsplit(view.url).query)["symbols"][0]) == (view, [])
+
+
 def test_the_order_is_the_persons() -> None:
     view, _ = read("simulator", "ETHBTC,ADAUSDT,BTCUSDT")
 
@@ -47,13 +56,13 @@ def test_an_unknown_exchange_is_named_and_binance_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    "junk", ["😀", "<script>alert(1)</script>", "'; DROP TABLE--", "B", "Ä" * 9, "A" * 31, "\x00\x01"]
+    "junk", ["😀", "<script>alert(1)</script>", "'; DROP TABLE--", "B", "币@trade", "A" * 65, "\x00\x01"]
 )
 def test_what_cannot_be_a_symbol_is_named_and_the_rest_is_shown(junk: str) -> None:
     view, notices = read(symbols=f"{junk},ETHUSDT")
 
     assert view.symbols[-1] == "ETHUSDT"
-    assert "2 to 30 letters and digits" in notices[0].text
+    assert "2 to 64 letters and digits" in notices[0].text
 
 
 def test_of_much_junk_some_is_named_and_the_rest_counted() -> None:
@@ -61,7 +70,7 @@ def test_of_much_junk_some_is_named_and_the_rest_counted() -> None:
 
     assert notices == [
         Notice(
-            "Left out “!0”, “!1”, “!2” and 6 more: a symbol is 2 to 30 letters and digits, such as BTCUSDT."
+            "Left out “!0”, “!1”, “!2” and 6 more: a symbol is 2 to 64 letters and digits, such as BTCUSDT."
         )
     ]
 

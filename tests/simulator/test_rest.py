@@ -136,7 +136,7 @@ def test_weights_are_the_documented_ones(api: RestApi, target: str, weight: int)
         (
             "trades?symbol=btcusdt",
             -1100,
-            "Illegal characters found in parameter 'symbol'; legal range is '^[A-Z0-9-_.]{1,20}$'.",
+            "Illegal characters found in parameter 'symbol'; legal range is '^[\\w\\-._&&[^a-z]]{1,50}$'.",
         ),
         ("trades?symbol=", -1105, "Parameter 'symbol' was empty."),
         (

@@ -79,7 +79,7 @@ def test_stream_names(stream: str) -> None:
         "a/b@trade",
         '"@trade',
         "<b>@trade",
-        "x" * 41 + "@trade",
+        "x" * 51 + "@trade",
         "btcusdt@trade\n",
         "!trade",
         "btcusdt@depth7",
@@ -93,6 +93,12 @@ def test_only_lower_case_names_a_symbol() -> None:
     assert split_stream("btcusdt@kline_1M@+08:00") == ("BTCUSDT", "kline_1M@+08:00")
     assert split_stream("BTCUSDT@trade")[0] == ""
     assert split_stream("!ticker@arr")[0] != "BTCUSDT"
+
+
+def test_case_is_that_of_a_to_z_alone() -> None:
+    assert split_stream("币安人生usdt@trade") == ("币安人生USDT", "trade")
+    assert split_stream("Σßusdt@trade") == ("ΣßUSDT", "trade")
+    assert split_stream("ΣUSDT@trade")[0] == ""
 
 
 def test_a_trade_is_encoded_byte_for_byte_as_the_exchange_does() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any, Literal
 
 import msgspec
@@ -30,6 +31,7 @@ _LARGEST = Decimal("1e20")
 _ENDLESS = 2**62
 """Ids and times are int64 at the exchange; none will ever come near this."""
 _SHOWN_CHARACTERS = 120
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -78,8 +80,8 @@ Frame = TradeTick | Reply | ServerShutdown | OtherEvent
 
 
 def stream_name(symbol: str) -> str:
-    """Return the name of a symbol's trade stream, `btcusdt@trade`."""
-    return f"{symbol.lower()}@trade"
+    """Return the name of a symbol's trade stream, `btcusdt@trade`; letters other than A to Z stay."""
+    return f"{symbol.lower() if symbol.isascii() else symbol.translate(_LOWER)}@trade"
 
 
 def encode_request(

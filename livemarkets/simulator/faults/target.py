@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from livemarkets.simulator.market.source import Source
 from livemarkets.simulator.protocol.connection import VenueConnection
+from livemarkets.simulator.market.source import Source
+from livemarkets.simulator.market.symbols import in_capitals
 
 __all__ = ["Venue", "subscribed_symbols"]
 
@@ -32,5 +33,5 @@ class Venue(Protocol):
 
 def subscribed_symbols(venue: Venue) -> list[str]:
     """Return the listed symbols that somebody is subscribed to."""
-    names = {stream.partition("@")[0].upper() for one in venue.connections for stream in one.streams}
+    names = {in_capitals(stream.partition("@")[0]) for one in venue.connections for stream in one.streams}
     return sorted(names & set(venue.source.rules))

@@ -8,7 +8,7 @@ import msgspec
 
 from livemarkets.simulator.market.history import Aggregate, Trade
 from livemarkets.simulator.market.statistics import Bar, Summary
-from livemarkets.simulator.market.symbols import UNIT, from_units
+from livemarkets.simulator.market.symbols import UNIT, from_units, in_capitals
 
 __all__ = [
     "Emission",
@@ -26,7 +26,7 @@ __all__ = [
 
 # Symbols may hold letters of any script, so only what could not be part of any name is refused.
 _SYMBOL_STREAM = re.compile(
-    r"""[^\s@!/\\"'<>{}\[\],;&?=]{1,40}@(
+    r"""[^\s@!/\\"'<>{}\[\],;&?=]{1,50}@(
         trade | aggTrade | blockTrade | bookTicker | miniTicker | avgPrice | referencePrice
         | ticker(_(1h|4h|1d))?
         | kline_(1s|1m|3m|5m|15m|30m|1h|2h|4h|6h|8h|12h|1d|3d|1w|1M)(@\+08:00)?
@@ -80,7 +80,8 @@ def split_stream(stream: str) -> tuple[str, str]:
     named otherwise is accepted and stays silent.
     """
     symbol, _, kind = stream.partition("@")
-    return (symbol.upper(), kind) if kind and symbol == symbol.lower() else ("", stream)
+    is_lower = not any("A" <= letter <= "Z" for letter in symbol)
+    return (in_capitals(symbol), kind) if kind and is_lower else ("", stream)
 
 
 def prefix_of(stream: str) -> bytes:

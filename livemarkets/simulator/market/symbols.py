@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from string import ascii_lowercase, ascii_uppercase
 
-__all__ = ["DEFAULT_RULES", "UNIT", "SymbolRules", "from_units", "to_units"]
+__all__ = ["DEFAULT_RULES", "UNIT", "SymbolRules", "from_units", "in_capitals", "to_units"]
 
 UNIT = 10**8
 """Units in 1: Binance spot writes every price and quantity with eight decimals."""
+_CAPITALS = str.maketrans(ascii_lowercase, ascii_uppercase)
 
 
 def to_units(text: str) -> int:
@@ -23,6 +25,11 @@ def from_units(units: int) -> str:
     """Return a whole number of 10⁻⁸ the way Binance writes it, with eight decimals."""
     sign, units = ("-", -units) if units < 0 else ("", units)
     return f"{sign}{units // UNIT}.{units % UNIT:08d}"
+
+
+def in_capitals(name: str) -> str:
+    """Return a name with A to Z for a to z; no other letter of any script has a case here."""
+    return name.translate(_CAPITALS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

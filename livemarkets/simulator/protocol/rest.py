@@ -23,7 +23,7 @@ from livemarkets.simulator.protocol.rest_views import (
 
 __all__ = ["Answer", "RestApi", "error_answer"]
 
-_SYMBOL = re.compile(r"[A-Z0-9\-_.]{1,20}")
+_SYMBOL = re.compile(r"(?:(?![a-z])[\w\-.]){1,50}")
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -217,13 +217,15 @@ class RestApi:
         return self._rule(name).symbol
 
     def _rule(self, name: str) -> SymbolRules:
+        rules = self._source.rules.get(name)
+        if rules is not None:
+            return rules
         if not _SYMBOL.fullmatch(name):
             raise _Refused(
-                -1100, "Illegal characters found in parameter 'symbol'; legal range is '^[A-Z0-9-_.]{1,20}$'."
+                -1100,
+                r"Illegal characters found in parameter 'symbol'; legal range is '^[\w\-._&&[^a-z]]{1,50}$'.",
             )
-        if name not in self._source.rules:
-            raise _Refused(-1121, "Invalid symbol.")
-        return self._source.rules[name]
+        raise _Refused(-1121, "Invalid symbol.")
 
 
 def _missing(name: str) -> _Refused:

@@ -40,6 +40,21 @@ TRADE: dict[str, Any] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("symbol", "stream"),
+    [
+        ("BTCUSDT", "btcusdt@trade"),
+        ("币安人生USDT", "币安人生usdt@trade"),
+        ("１２３４５６", "１２３４５６@trade"),
+        ("ΣUSDT", "Σusdt@trade"),
+        ("İUSDT", "İusdt@trade"),
+    ],
+)
+def test_a_stream_has_the_symbols_name_with_a_to_z_in_lower_case(symbol: str, stream: str) -> None:
+    assert stream_name(symbol) == stream
+    assert stream.encode() in encode_request("SUBSCRIBE", [stream_name(symbol)], 1)
+
+
 def parse(frame: object) -> Frame:
     raw = frame if isinstance(frame, bytes) else json.dumps(frame).encode()
     return parse_frame(raw, "binance", RECV_TS)

@@ -10,20 +10,21 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from livemarkets.protocol.encoding import encode_tick
 from livemarkets.feed.exchange_feed import ExchangeFeed
-from livemarkets.http_api.health import readiness
 from livemarkets.http_api.metrics import MarketsCollector
-from livemarkets.market.models import TRADES, ExchangeName, StreamKey, TradeTick
+from livemarkets.market.models import TRADES, ExchangeName, ExchangeState, StreamKey, SymbolInfo, TradeTick
 from livemarkets.market.stores import FeedStore, LatestPriceStore
 from livemarkets.market.subscriptions import SubscriptionManager
-from livemarkets.market.symbols import normalise
-from livemarkets.protocol.encoding import encode_tick
+from livemarkets.market.symbols import normalise, query_fault
 from livemarkets.ws_markets.hub import MarketsHub
 
 __all__ = ["HttpServices", "http_router"]
 
 _JSON = "application/json"
 _SYMBOLS_DEFAULT, _SYMBOLS_MOST = 20, 5000
+_LATEST_MOST = 1000
+"""Names in one query: more than any client may subscribe by default."""
 
 
 class HttpServices(Protocol):
@@ -86,11 +87,14 @@ class _Api:
         try:
             exchange = self._exchange(request)
             limit = _number(request, "limit", _SYMBOLS_DEFAULT, _SYMBOLS_MOST)
+            query = request.query_params.get("q", "")
+            if fault := query_fault(query):
+                raise _BadQuery(f"q: {fault}")
         except _BadQuery as error:
             return _refuse(error)
         await self._services.ensure_symbols(exchange)
         directory = self._services.feeds[exchange].directory
-        found = directory.search(request.query_params.get("q", ""), limit)
+        found = directory.search(query, limit)
         return _json(
             {"exchange": exchange, "known": len(directory), "symbols": [_plain(info) for info in found]}
         )
@@ -99,13 +103,9 @@ class _Api:
         """`?exchange=&symbols=A,B`: the latest tick of each symbol that is subscribed by anybody."""
         try:
             exchange = self._exchange(request)
+            wanted = _names(request.query_params.get("symbols", ""))
         except _BadQuery as error:
             return _refuse(error)
-        wanted = [
-            normalise(symbol)
-            for symbol in request.query_params.get("symbols", "").split(",")
-            if symbol.strip()
-        ]
         names = wanted or sorted(self._services.feeds[exchange].ledgers)
         ticks = [self._services.latest.get(StreamKey(exchange, TRADES, name)) for name in names]
         return _ticks({"exchange": exchange}, "ticks", [tick for tick in ticks if tick is not None])
@@ -140,6 +140,14 @@ def _number(request: Request, name: str, default: int, most: int) -> int:
     return int(text)
 
 
+def _names(text: str) -> list[str]:
+    """Read a list with commas; a name that comes twice counts once."""
+    names = list(dict.fromkeys(normalise(name) for name in text.split(",") if name.strip()))
+    if len(names) > _LATEST_MOST:
+        raise _BadQuery(f"symbols has at most {_LATEST_MOST} names; without it, all that are known come")
+    return names
+
+
 def _refuse(error: _BadQuery) -> Response:
     return _json({"error": str(error)}, 400)
 
@@ -152,11 +160,16 @@ def _ticks(head: dict[str, str], name: str, ticks: Sequence[TradeTick]) -> Respo
     return Response(body, media_type=_JSON)
 
 
-def _plain(info: Any) -> dict[str, Any]:
-    plain: dict[str, Any] = msgspec.to_builtins(info)
-    for name in ("tick_size", "step_size"):
-        plain[name] = f"{getattr(info, name):f}"
-    return plain
+def _plain(info: SymbolInfo) -> dict[str, Any]:
+    """Written out, because a whole list of thousands is made in one turn of the event loop."""
+    return {
+        "symbol": info.symbol,
+        "base_asset": info.base_asset,
+        "quote_asset": info.quote_asset,
+        "tick_size": f"{info.tick_size:f}",
+        "step_size": f"{info.step_size:f}",
+        "is_trading": info.is_trading,
+    }
 
 
 def _json(value: Any, status: int = 200) -> Response:

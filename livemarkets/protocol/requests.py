@@ -12,12 +12,12 @@ import msgspec
 
 from livemarkets.errors import ClientMessageError
 from livemarkets.market.models import TRADES
-from livemarkets.market.symbols import normalise
-from livemarkets.protocol.messages import CLIENT_MESSAGE_TYPES
+from livemarkets.market.symbols import MAX_SYMBOL_LENGTH, normalise
 
 __all__ = [
     "ListRequest",
     "PingRequest",
+    "RefusedName",
     "Request",
     "RequestId",
     "SubscribeRequest",
@@ -33,12 +33,22 @@ RequestId = int | str | None
 """The `id` of a message, echoed in its answer."""
 
 
+class RefusedName(msgspec.Struct, frozen=True):
+    """An entry that cannot be a symbol: it gets a verdict, and costs the other entries nothing."""
+
+    shown: str
+    """What stood there, shortened."""
+    reason: str
+    """For the client's developer."""
+
+
 class SubscribeRequest(msgspec.Struct, frozen=True):
     """Wish for the trades of some symbols."""
 
     id: RequestId
     exchange: str
-    symbols: tuple[str, ...]
+    symbols: tuple[str | RefusedName, ...]
+    """In the order of the message, each once."""
     snapshot: int
     after: dict[str, int]
     """Symbol → the last trade id that the client has."""
@@ -51,7 +61,7 @@ class UnsubscribeRequest(msgspec.Struct, frozen=True):
 
     id: RequestId
     exchange: str
-    symbols: tuple[str, ...]
+    symbols: tuple[str | RefusedName, ...]
 
 
 class ListRequest(msgspec.Struct, frozen=True):
@@ -75,7 +85,7 @@ class _Streams(msgspec.Struct):
     exchange: str
     channel: str
     symbol: str | None = None
-    symbols: list[str] | None = None
+    symbols: list[Any] | None = None
     snapshot: int = 1
     mode: str = "all"
     interval_ms: int = DEFAULT_INTERVAL_MS
@@ -156,7 +166,7 @@ def _parse_message(
         streams.exchange,
         symbols,
         streams.snapshot,
-        _parse_after(streams, symbols),
+        _parse_after(streams),
         _parse_mode(streams),
     )
 
@@ -175,28 +185,32 @@ def _parse_streams(message: dict[str, Any], exchanges: Sequence[str]) -> _Stream
     return streams
 
 
-def _parse_symbols(streams: _Streams) -> tuple[str, ...]:
+def _named(streams: _Streams) -> list[Any]:
     named = list(streams.symbols or ())
     if streams.symbol is not None:
         named.insert(0, streams.symbol)
+    return named
+
+
+def _parse_symbols(streams: _Streams) -> tuple[str | RefusedName, ...]:
+    named = _named(streams)
     if not named:
         raise ClientMessageError("invalid_message", "symbol or symbols is missing, or symbols is empty")
-    symbols = tuple(dict.fromkeys(normalise(symbol) for symbol in named))
-    for symbol in symbols:
-        if not _could_be_symbol(symbol):
-            raise ClientMessageError(
-                "unknown_symbol",
-                f"{_quote(symbol)} cannot be a symbol: those are letters and digits, such as BTCUSDT",
-            )
-    return symbols
+    return tuple(dict.fromkeys(map(_parse_symbol, named)))
 
 
-def _could_be_symbol(symbol: str) -> bool:
-    """Let misspellings through, such as BTC/USDT: they get a verdict of their own, with a suggestion."""
-    return 0 < len(symbol) <= 30 and symbol.isascii() and symbol.translate(_SEPARATORS).isalnum()
-
-
-_SEPARATORS = str.maketrans("", "", "/-_:. ")
+def _parse_symbol(value: object) -> str | RefusedName:
+    """Let misspellings through, such as BTC/USDT: whoever has the exchange's list judges and suggests."""
+    if isinstance(value, (list, dict)):
+        return RefusedName("[…]" if isinstance(value, list) else "{…}", "a symbol is a string")
+    if not isinstance(value, str):
+        return RefusedName(_cut(msgspec.json.encode(value).decode()), "a symbol is a string")
+    symbol = normalise(value)
+    if not symbol:
+        return RefusedName("", "a symbol is not empty")
+    if len(symbol) > MAX_SYMBOL_LENGTH:
+        return RefusedName(_cut(symbol), f"a symbol has at most {MAX_SYMBOL_LENGTH} characters")
+    return symbol
 
 
 def _parse_mode(streams: _Streams) -> int | None:
@@ -211,16 +225,21 @@ def _parse_mode(streams: _Streams) -> int | None:
     return streams.interval_ms if streams.mode == "latest" else None
 
 
-def _parse_after(streams: _Streams, symbols: tuple[str, ...]) -> dict[str, int]:
+def _parse_after(streams: _Streams) -> dict[str, int]:
     after = {normalise(symbol): trade_id for symbol, trade_id in (streams.after or {}).items()}
+    named = {normalise(symbol) for symbol in _named(streams) if isinstance(symbol, str)}
     for symbol, trade_id in after.items():
-        if symbol not in symbols:
+        if symbol not in named:
             raise ClientMessageError(
                 "invalid_message", f"after names {_quote(symbol)}, which is not subscribed by this message"
             )
         if trade_id < 0:
             raise ClientMessageError("invalid_message", f"after is a trade id, not {_quote(str(trade_id))}")
     return after
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_SYMBOL_LENGTH else text[:MAX_SYMBOL_LENGTH] + "…"
 
 
 def _quote(text: str) -> str:

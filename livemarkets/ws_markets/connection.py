@@ -30,11 +30,13 @@ from livemarkets.protocol.messages import CLOSE_CODES
 from livemarkets.protocol.requests import (
     ListRequest,
     PingRequest,
+    RefusedName,
     SubscribeRequest,
     UnsubscribeRequest,
     parse_request,
 )
-from livemarkets.rate_limit import TokenBucket
+from livemarkets.market.subscriptions import SubscriptionManager
+from livemarkets.market.symbols import SYMBOL_SHAPE
 from livemarkets.ws_markets.client_streams import ClientStreams
 
 __all__ = ["SWEEP_SECONDS", "Hub", "MarketsConnection", "RouteLimits"]
@@ -43,6 +45,8 @@ SWEEP_SECONDS = 1.0
 """How often :meth:`MarketsConnection.sweep` is called."""
 CLOSE_FLOODING = 1008
 _SYMBOLS_WAIT_SECONDS = 2.0
+_SUGGESTIONS_FOR = 3
+"""Unknown names of one message that get suggestions: they cost most of all that a verdict costs."""
 
 
 class RouteLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,9 +195,13 @@ class MarketsConnection:
     def _subscribe(self, request: SubscribeRequest) -> None:
         hub = self._hub
         feed = hub.feeds[request.exchange]
-        results = [_verdict(feed, symbol) for symbol in request.symbols]
-        keys = [feed.key(result["symbol"]) for result in results if result["ok"]]
+        keys = [
+            feed.key(name)
+            for name in request.symbols
+            if isinstance(name, str) and feed.directory.accepts(name)
+        ]
         self._check_limit(keys, request)
+        results = _verdicts(feed, request.symbols)
         # The first wish of all changes the exchange's state, which is told at once: the reply goes first.
         held = dict.fromkeys([*self._streams.keys(), *keys])
         self._post(encode_results("subscribed", request, results, held))
@@ -205,26 +213,56 @@ class MarketsConnection:
 
     def _check_limit(self, keys: Sequence[StreamKey], request: SubscribeRequest) -> None:
         limit = self._hub.limits.symbols
-        held = set(self._streams.keys())
-        total = len(held.union(keys))
+        total = len(set(self._streams.keys()).union(keys))
         if total > limit:
             raise ClientMessageError(
                 "symbol_limit", f"at most {limit} symbols a client; this would make {total}", request.id
             )
 
     def _unsubscribe(self, request: UnsubscribeRequest) -> None:
-        self._streams.end(map(self._hub.feeds[request.exchange].key, request.symbols))
-        results = [{"symbol": symbol, "ok": True} for symbol in request.symbols]
+        feed = self._hub.feeds[request.exchange]
+        named = {feed.key(symbol) for symbol in request.symbols if isinstance(symbol, str)}
+        self._streams.end(filter(named.__contains__, self._streams.keys()))
+        results = [
+            _refusal(name.shown, name.reason) if isinstance(name, RefusedName) else _acceptance(name)
+            for name in request.symbols
+        ]
         self._post(encode_results("unsubscribed", request, results, self._streams.keys()))
 
 
-def _verdict(feed: ExchangeFeed, symbol: str) -> dict[str, Any]:
-    if feed.directory.accepts(symbol):
-        return {"symbol": symbol, "ok": True}
+def _verdicts(feed: ExchangeFeed, names: Sequence[str | RefusedName]) -> list[dict[str, Any]]:
+    """Judge every name of a message."""
+    results: list[dict[str, Any]] = []
+    unknown = 0
+    for name in names:
+        if isinstance(name, RefusedName):
+            results.append(_refusal(name.shown, name.reason))
+        elif feed.directory.accepts(name):
+            results.append(_acceptance(name))
+        else:
+            unknown += 1
+            suggestions = feed.directory.suggest(name) if unknown <= _SUGGESTIONS_FOR else []
+            results.append(_refusal(name, _why_unknown(feed, name), suggestions))
+    return results
+
+
+def _acceptance(symbol: str) -> dict[str, Any]:
+    return {"symbol": symbol, "ok": True}
+
+
+def _refusal(shown: str, message: str, suggestions: Sequence[str] = ()) -> dict[str, Any]:
     return {
-        "symbol": symbol,
+        "symbol": shown,
         "ok": False,
         "code": "unknown_symbol",
-        "message": f"{feed.exchange} does not list {symbol}",
-        "did_you_mean": feed.directory.suggest(symbol),
+        "message": message,
+        "did_you_mean": suggestions,
     }
+
+
+def _why_unknown(feed: ExchangeFeed, symbol: str) -> str:
+    # The message is read by people: nothing in it shall move their cursor or turn their line around.
+    shown = "".join(letter if letter.isprintable() else "�" for letter in symbol)
+    if feed.directory.is_loaded:
+        return f"{feed.exchange} does not list {shown}"
+    return f"{shown} cannot be a symbol: those are {SYMBOL_SHAPE}, such as BTCUSDT"

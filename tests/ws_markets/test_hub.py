@@ -170,6 +170,46 @@ async def test_each_symbol_has_its_verdict_and_a_suggestion(app: RunningApp) -> 
     assert reply["subscriptions"] == ["ETHUSDT"]
 
 
+async def test_an_odd_name_costs_the_others_of_its_message_nothing(app: RunningApp) -> None:
+    client = await app.connect()
+    odd = ["", "A" * 100, "BTC\x00\u202eUSDT"]
+    reply = await client.ask("subscribe", exchange="binance", channel="trades", symbols=["BTCUSDT", *odd])
+    good, empty, long, control = reply["results"]
+    assert good == {"symbol": "BTCUSDT", "ok": True}
+    for verdict in (empty, long, control):
+        assert (verdict["ok"], verdict["code"]) == (False, "unknown_symbol")
+    assert (empty["symbol"], long["symbol"], control["symbol"]) == ("", "A" * 64 + "…", odd[2])
+    assert "not empty" in empty["message"]
+    assert "at most 64" in long["message"]
+    assert control["message"] == "binance does not list BTC��USDT"
+    assert reply["subscriptions"] == ["BTCUSDT"]
+    reply = await client.ask(
+        "unsubscribe", exchange="binance", channel="trades", symbols=[5, "BTCUSDT", [], None]
+    )
+    assert [(verdict["symbol"], verdict["ok"]) for verdict in reply["results"]] == [
+        ("5", False),
+        ("BTCUSDT", True),
+        ("[…]", False),
+        ("null", False),
+    ]
+    assert reply["subscriptions"] == []
+
+
+async def test_only_the_first_three_unknown_names_get_suggestions(app: RunningApp) -> None:
+    client = await app.connect()
+    reply = await client.subscribe("BTCUSD", "ETHUSD", "SOLUSD", "SHIBUSD")
+    meant = [result["did_you_mean"] for result in reply["results"]]
+    assert meant == [["BTCUSDT"], ["ETHUSDT"], ["SOLUSDT"], []]
+
+
+async def test_without_the_exchanges_list_a_name_is_judged_by_its_shape() -> None:
+    async with running_app(settings_for(None)) as app:
+        client = await app.connect()
+        reply = await client.subscribe("币安人生USDT", "BTC USDT", "btcusdt@trade")
+        assert [result["ok"] for result in reply["results"]] == [True, False, False]
+        assert "2 to 64 letters and digits" in reply["results"][1]["message"]
+
+
 async def test_the_snapshot_is_as_long_as_asked(app: RunningApp, exchange: Simulator) -> None:
     await filled(app, exchange, 20)
     recent = [tick.id for tick in app.services.trades.recent(BTC, 20)]

@@ -1,0 +1,156 @@
+"""No message and no request of a client holds the event loop for long, whatever it names."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from string import ascii_uppercase, digits
+from typing import Any, cast
+
+import httpx
+import msgspec
+import pytest
+from fastapi import WebSocket
+
+from livemarkets.app import Services, build, create_app
+from livemarkets.delivery.mailbox import Mailbox
+from livemarkets.config.settings import Settings
+from livemarkets.ws_markets.connection import MarketsConnection
+from pages.view import read_symbols
+from tests.market.test_symbols import least_ms, long_list
+
+HOLD_MS = 20.0
+"""CPU time of the best of several runs: what else the machine does at the moment does not count."""
+FRAME_BYTES = 16_384
+
+INFOS = long_list()
+LISTED = [info.symbol for info in INFOS]
+
+
+def unlisted(count: int, length: int = 8) -> list[str]:
+    """Different names that no exchange lists, alike in nothing."""
+    letters = itertools.product(ascii_uppercase, repeat=4)
+    return ["".join(head).ljust(length, "Q") for head in itertools.islice(letters, 0, 300_000, 211)][:count]
+
+
+SHORT = ["".join(name) for name in itertools.product(ascii_uppercase + digits, repeat=2)]
+
+
+class NoSink:
+    """A connection that takes everything and keeps nothing."""
+
+    is_paused = False
+    fd = -1
+    on_change: Callable[[], None] | None = None
+
+    def write(self, frames: bytes) -> None: ...
+
+    def close(self, code: int, reason: str) -> None: ...
+
+
+class Script:
+    """A socket on which a client says these things and leaves; it notes how long each held the loop."""
+
+    def __init__(self, messages: Sequence[Any]) -> None:
+        self._texts = [msgspec.json.encode(message).decode() for message in messages]
+        assert all(len(text.encode()) <= FRAME_BYTES for text in self._texts)
+        self._at = 0.0
+        self.held_ms: list[float] = []
+
+    async def receive(self) -> dict[str, Any]:
+        now = time.thread_time()
+        self.held_ms.append((now - self._at) * 1000)
+        if not self._texts:
+            return {"type": "websocket.disconnect"}
+        self._at = time.thread_time()
+        return {"type": "websocket.receive", "text": self._texts.pop(0)}
+
+
+@pytest.fixture
+async def services() -> Services:
+    """An application that knows a long list, and no network."""
+    services = build(Settings(stream_enabled=True))
+    feed = services.feeds["binance"]
+    feed.directory.replace(INFOS)
+    for symbol in LISTED[1000:2000]:
+        services.manager.subscribe("somebody else", feed.key(symbol))
+    return services
+
+
+async def hold_ms(services: Services, *messages: dict[str, Any]) -> float:
+    """How long the last message holds the loop, at its best."""
+    held: list[float] = []
+    for _ in range(5):
+        mailbox = Mailbox(NoSink(), limit_bytes=2**22, clock=time.monotonic)
+        connection = MarketsConnection(services.hub, mailbox)
+        script = Script(messages)
+        await connection.serve(cast(WebSocket, script))
+        connection.release()
+        held.append(script.held_ms[-1])
+    return min(held)
+
+
+def message(kind: str, symbols: list[Any], **fields: Any) -> dict[str, Any]:
+    return {"type": kind, "exchange": "binance", "channel": "trades", "symbols": symbols, **fields}
+
+
+MESSAGES: dict[str, list[dict[str, Any]]] = {
+    "unlisted": [message("subscribe", unlisted(1400))],
+    "unlisted, as many as one may name": [message("subscribe", unlisted(200))],
+    "unlisted and long": [message("subscribe", unlisted(200, 64))],
+    "unlisted, of the usual length": [message("subscribe", unlisted(200, 12))],
+    "short": [message("subscribe", SHORT)],
+    "the same again and again": [message("subscribe", ["BTCUSDT"] * 1400)],
+    "empty": [message("subscribe", [""] * 5000)],
+    "numbers": [message("subscribe", list(range(2500)))],
+    "one long name of another script": [message("subscribe", ["币" * 5300])],
+    "new": [message("subscribe", LISTED[:200])],
+    "wanted by others": [message("subscribe", LISTED[1000:1200])],
+    "once more": [message("subscribe", LISTED[:200])] * 2,
+    "the latest only": [message("subscribe", LISTED[:200], mode="latest")],
+    "after, of strangers": [message("subscribe", ["BTCUSDT"], after=dict.fromkeys(unlisted(1200), 1))],
+    "after, of named ones": [message("subscribe", unlisted(600), after=dict.fromkeys(unlisted(600), 1))],
+    "unsubscribe strangers": [message("unsubscribe", unlisted(1400))],
+    "unsubscribe short ones": [message("unsubscribe", SHORT)],
+    "unsubscribe all": [message("subscribe", LISTED[:200]), message("unsubscribe", LISTED[:200])],
+    "list": [message("subscribe", LISTED[:200]), {"type": "list"}],
+}
+
+
+@pytest.mark.parametrize("messages", MESSAGES.values(), ids=MESSAGES.keys())
+async def test_no_message_holds_the_event_loop(services: Services, messages: list[dict[str, Any]]) -> None:
+    assert await hold_ms(services, *messages) < HOLD_MS
+
+
+REQUESTS = {
+    "all symbols": ("/api/symbols", {"limit": "5000"}),
+    "all that have a letter": ("/api/symbols", {"limit": "5000", "q": "u"}),
+    "many words": ("/api/symbols", {"q": "u " * 15_000}),
+    "many names": ("/api/latest", {"symbols": ",".join(unlisted(1400))}),
+    "one name many times": ("/api/latest", {"symbols": "BTCUSDT," * 3500}),
+    "one long name": ("/api/trades", {"symbol": "币" * 5000}),
+}
+
+
+@pytest.mark.parametrize(("path", "parameters"), REQUESTS.values(), ids=REQUESTS.keys())
+async def test_no_request_about_symbols_holds_the_event_loop(
+    services: Services, path: str, parameters: dict[str, str]
+) -> None:
+    web = create_app(services)
+    held: list[float] = []
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(web), base_url="http://127.0.0.1") as client:
+        request = client.build_request("GET", path, params=parameters)
+        for _ in range(5):
+            before = time.thread_time()
+            response = await client.send(request)
+            held.append((time.thread_time() - before) * 1000)
+            assert response.status_code in (200, 400)
+    assert min(held) < HOLD_MS, "the client of this test included"
+
+
+@pytest.mark.parametrize(
+    "text", [",".join(unlisted(1400)), "币安," * 5400, "币" * 16_384, "AB," * 5400, "/" * 16_384]
+)
+def test_no_address_of_a_page_holds_the_event_loop(text: str) -> None:
+    assert least_ms(lambda: read_symbols(text)) < HOLD_MS

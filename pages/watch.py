@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from livemarkets.market.models import TRADES, ExchangeName, ExchangeStatus, StreamKey, SymbolInfo
+from livemarkets.market.symbols import SYMBOL_SHAPE, query_fault
 from pages.elements.market_grid import GridLine
 from pages.elements.symbol_picker import MAX_HITS, Hit
 from pages.fallback import Fallback
@@ -96,15 +97,16 @@ class MarketWatch:
         """Add one or more symbols. Return what the person should read about it."""
         wanted, malformed = read_symbols(text)
         notices = [
-            Notice(f"{clip(word)} cannot be a symbol: those are 2 to 30 letters and digits, such as BTCUSDT.")
+            Notice(f"{clip(word)} cannot be a symbol: those are {SYMBOL_SHAPE}, such as BTCUSDT.")
             for word in malformed[:1]
         ]
         limit = self._services.settings.max_symbols_per_client
+        unlisted: list[str] = []
         for symbol in wanted:
             if symbol in self._symbols:
                 self._selected = symbol
             elif not self._is_listed(symbol):
-                notices.append(self._unknown(symbol))
+                unlisted.append(symbol)
             elif len(self._symbols) >= limit:
                 notices.append(
                     Notice(f"A page shows up to {limit} symbols. Remove one to add {clip(symbol)}.")
@@ -114,19 +116,21 @@ class MarketWatch:
                 self._symbols.append(symbol)
                 self._selected = self._selected or symbol
         self._subscribe()
-        return notices
+        return notices + self._unlisted(unlisted)
 
     def remove(self, symbol: str) -> None:
         """Take a symbol off the page. Its neighbour is selected when it was."""
-        if symbol not in self._symbols:
-            return
+        if symbol in self._symbols:
+            self._take_off(symbol)
+            self._subscribe()
+
+    def _take_off(self, symbol: str) -> None:
         index = self._symbols.index(symbol)
         self._symbols.remove(symbol)
         if self._selected == symbol:
             self._selected = self._symbols[min(index, len(self._symbols) - 1)] if self._symbols else ""
         if not self._symbols:
             self._start_over()
-        self._subscribe()
 
     def select(self, symbol: str) -> None:
         """Show the tape of `symbol`."""
@@ -216,6 +220,8 @@ class MarketWatch:
             return [], f"The symbols of {name} are not known yet. {hint}"
         if not directory.is_loaded:
             directory = self._services.symbols(self.shown)
+        if fault := query_fault(query):
+            return [], f"{fault.capitalize()}. Enter adds a whole list."
         if not query:
             infos = [info for symbol in self.popular() if (info := directory.get(symbol))]
             return [self._hit(info) for info in infos], ""
@@ -259,10 +265,14 @@ class MarketWatch:
         return Notice(f"{label(self._asked)} does not list {clip(symbol)}.{question}", suggestions)
 
     def _check_listed(self) -> list[Notice]:
-        """Drop what the exchange does not list, now that its list is known."""
+        """Drop what the exchange does not list, now that its list is known. The caller subscribes."""
         unlisted = [symbol for symbol in self._symbols if not self._is_listed(symbol)]
         for symbol in unlisted:
-            self.remove(symbol)
+            self._take_off(symbol)
+        return self._unlisted(unlisted)
+
+    def _unlisted(self, unlisted: list[str]) -> list[Notice]:
+        """Name the first few with suggestions and count the rest, so that many cost no more than few."""
         notices = [self._unknown(symbol) for symbol in unlisted[:MAX_UNKNOWN_NAMED]]
         if len(unlisted) > MAX_UNKNOWN_NAMED:
             notices.append(Notice(f"{len(unlisted) - MAX_UNKNOWN_NAMED} more symbols are not listed either."))

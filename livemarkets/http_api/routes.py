@@ -10,13 +10,14 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from livemarkets.protocol.encoding import encode_tick
 from livemarkets.feed.exchange_feed import ExchangeFeed
+from livemarkets.http_api.health import readiness
 from livemarkets.http_api.metrics import MarketsCollector
-from livemarkets.market.models import TRADES, ExchangeName, ExchangeState, StreamKey, SymbolInfo, TradeTick
+from livemarkets.market.models import TRADES, ExchangeName, StreamKey, SymbolInfo, TradeTick
 from livemarkets.market.stores import FeedStore, LatestPriceStore
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import normalise, query_fault
+from livemarkets.protocol.encoding import encode_tick
 from livemarkets.ws_markets.hub import MarketsHub
 
 __all__ = ["HttpServices", "http_router"]

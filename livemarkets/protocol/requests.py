@@ -13,6 +13,7 @@ import msgspec
 from livemarkets.errors import ClientMessageError
 from livemarkets.market.models import TRADES
 from livemarkets.market.symbols import MAX_SYMBOL_LENGTH, normalise
+from livemarkets.protocol.messages import CLIENT_MESSAGE_TYPES
 
 __all__ = [
     "ListRequest",

@@ -18,14 +18,14 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from livemarkets.simulator.faults.catalogue import Faults
-from livemarkets.simulator.server.http_requests import CONTROL_PATH
-from livemarkets.simulator.protocol.limits import VenueLimits
-from livemarkets.simulator.market.simulated_market import SimulatedMarket
+from livemarkets.simulator.faults.commands import describe_verbs
 from livemarkets.simulator.market.replay import Replay
-from livemarkets.simulator.server.simulator import Simulator
+from livemarkets.simulator.market.simulated_market import SimulatedMarket
 from livemarkets.simulator.market.source import SimulatorError, Source
 from livemarkets.simulator.market.symbols import in_capitals
-from livemarkets.simulator.faults.commands import describe_verbs
+from livemarkets.simulator.protocol.limits import VenueLimits
+from livemarkets.simulator.server.http_requests import CONTROL_PATH
+from livemarkets.simulator.server.simulator import Simulator
 
 __all__ = ["main"]
 

@@ -17,6 +17,7 @@ from livemarkets.errors import ClientMessageError
 from livemarkets.feed.exchange_feed import Core, ExchangeFeed
 from livemarkets.market.models import StreamKey
 from livemarkets.market.subscriptions import SubscriptionManager
+from livemarkets.market.symbols import SYMBOL_SHAPE
 from livemarkets.protocol.encoding import (
     encode_error,
     encode_heartbeat,
@@ -35,8 +36,7 @@ from livemarkets.protocol.requests import (
     UnsubscribeRequest,
     parse_request,
 )
-from livemarkets.market.subscriptions import SubscriptionManager
-from livemarkets.market.symbols import SYMBOL_SHAPE
+from livemarkets.rate_limit import TokenBucket
 from livemarkets.ws_markets.client_streams import ClientStreams
 
 __all__ = ["SWEEP_SECONDS", "Hub", "MarketsConnection", "RouteLimits"]

@@ -96,8 +96,9 @@ export default {
     },
     /** Whether the hits on the screen belong to an earlier query. */
     isBehind() {
-      const letters = this.$refs.input.value.toUpperCase().split(/[\s/_-]+/).filter(Boolean);
-      return !letters.every((word) => this.hits[this.active].symbol.includes(word));
+      const typed = this.$refs.input.value.replace(/^\s*[a-z]+:/i, "").replace(/[a-z]/g, (letter) => letter.toUpperCase());
+      const words = typed.split(/[\s/_:$-]+/).filter(Boolean);
+      return !words.every((word) => this.hits[this.active].symbol.includes(word));
     },
     onEscape() {
       if (this.isOpen) this.close();

@@ -136,13 +136,14 @@ async def test_symbols_are_added_and_removed_with_the_keyboard(
         await keyboard.type("eth")
 
         async def are_found() -> bool:
-            return await shown.texts("[role=option] .pair") == ["ETH/BTC", "ETH/USDT"]
+            return await shown.texts("[role=option] .pair") == ["ETH/USDT", "ETH/BTC"]
 
         await soon(are_found)
         await keyboard.press("ArrowDown")
         assert await box.get_attribute("aria-activedescendant") == await shown.page.locator(
             "[role=option][aria-selected=true]"
         ).get_attribute("id")
+        await keyboard.press("ArrowUp")
         await keyboard.press("Enter")
 
         assert await has_price(shown, "ETHUSDT")

@@ -6,12 +6,14 @@ import gzip
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 import pytest
 from playwright.async_api import Browser
 
 from livemarkets.simulator import SimulatedMarket, Simulator, VenueLimits
+from livemarkets.simulator.market.symbols import SymbolRules, to_units
 from tests.pages.browser import Tab, browser, soon, tab
 from tests.support.app import running_exchange, running_main, running_process
 from tests.support.helpers import eventually, free_port
@@ -141,3 +143,40 @@ async def test_the_page_ends_on_the_last_prices_of_a_recording(chrome: Browser, 
 
         await soon(is_at_the_end, 40, because="the recording ends")
         assert await shown.text(".panel-last") == expected["BTCUSDT"]
+
+
+async def test_symbols_of_another_script_are_found_watched_and_kept_in_the_address(chrome: Browser) -> None:
+    names = ("币安人生USDT", "１２３４５６", "ΣUSDT")
+    listed = [
+        SymbolRules(
+            symbol=name,
+            base=name.removesuffix("USDT"),
+            quote="USDT",
+            tick=to_units("0.01"),
+            lot=to_units("0.001"),
+            price=to_units("100"),
+        )
+        for name in names
+    ]
+    async with (
+        running_exchange(SimulatedMarket(seed=7, trades_per_second=20.0, rules=listed)) as exchange,
+        running_main(exchange.ws_url.removeprefix("ws://")) as (_, port),
+        tab(chrome, f"http://127.0.0.1:{port}") as shown,
+    ):
+        await shown.goto("/labs?symbols=" + quote("币安人生usdt"))
+        await moves(shown, names[0])
+        assert exchange.subscriptions() == {"币安人生usdt@trade"}
+
+        await shown.page.keyboard.press("/")
+        await shown.page.keyboard.type("Σ")
+        await shown.page.locator("[role=option][data-symbol=ΣUSDT]").wait_for()
+        await shown.page.keyboard.press("Enter")
+        await shown.page.keyboard.type("１２３４５６")
+        await shown.page.locator("[role=option][data-symbol=１２３４５６]").click()
+        await moves(shown, names[2])
+        await moves(shown, names[1])
+        assert await shown.symbols() == [names[0], names[2], names[1]]
+
+        await shown.page.reload()
+        await moves(shown, names[1])
+        assert await shown.symbols() == [names[0], names[2], names[1]]

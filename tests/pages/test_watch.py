@@ -1,9 +1,12 @@
+from collections.abc import Hashable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from livemarkets.config.settings import Settings
 from livemarkets.market.models import TRADES, ExchangeState, StreamKey
+from livemarkets.market.subscriptions import SubscriptionManager
 from pages.fallback import FALLBACK_AFTER_MS
 from pages.view import View
 from pages.watch import LOAD_AGAIN_AFTER_MS, MarketWatch, PageSubscriber
@@ -248,6 +251,48 @@ def test_a_search_marks_what_is_shown_and_what_does_not_trade(services: LocalSer
     assert message == ""
     assert watch.search("zzz") == ([], "Nothing fits “zzz”.")
     assert [hit.symbol for hit in watch.search("")[0]][:1] == ["ETHUSDT"], "popular ones, for a start"
+
+
+def test_a_search_beyond_all_reason_is_not_made(services: LocalServices) -> None:
+    hits, message = watch_of(services).search("u " * 90)
+
+    assert hits == []
+    assert message == "A search has at most 64 characters and 5 words. Enter adds a whole list."
+
+
+def test_of_many_unlisted_symbols_the_first_three_get_suggestions(services: LocalServices) -> None:
+    services.load("binance")
+    watch = watch_of(services, "BTCUSDT")
+
+    notices = watch.add("ETHUSD,SOLUSD,XRPUSD,DOGEUSD,BNBUSD")
+
+    assert [notice.suggestions for notice in notices] == [("ETHUSDT",), ("SOLUSDT",), ("XRPUSDT",), ()]
+    assert notices[-1].text == "2 more symbols are not listed either."
+    assert watch.view.symbols == ("BTCUSDT",)
+
+
+class CountingManager(SubscriptionManager):
+    """A manager that counts how often it is asked for a stream."""
+
+    asked = 0
+
+    def subscribe(self, subscriber: Hashable, key: StreamKey) -> bool:
+        self.asked += 1
+        return super().subscribe(subscriber, key)
+
+
+def test_an_address_full_of_unlisted_symbols_is_brought_into_line_once(services: LocalServices) -> None:
+    services.manager = manager = CountingManager(linger_seconds=0, clock=lambda: 0.0)
+    watch = watch_of(services, *(f"NO{number:03}USDT" for number in range(199)), "BTCUSDT")
+    manager.asked = 0
+
+    services.load("binance")
+    notices = watch.follow()
+
+    assert notices is not None
+    assert len(notices) == 4
+    assert wanted(services) == {"binance:BTCUSDT"}
+    assert manager.asked == 1, "not once for every symbol that is left out"
 
 
 def test_a_search_without_a_list_says_what_to_do() -> None:

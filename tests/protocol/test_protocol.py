@@ -9,7 +9,6 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from livemarkets.protocol.messages import ERROR_CODES, SERVER_MESSAGE_TYPES
 
 from livemarkets.errors import ClientMessageError
 from livemarkets.market.models import ExchangeState, ExchangeStatus, Gap, Skipped, StreamKey, TradeTick
@@ -28,6 +27,7 @@ from livemarkets.protocol.encoding import (
     encode_trade,
     encode_welcome,
 )
+from livemarkets.protocol.messages import ERROR_CODES, SERVER_MESSAGE_TYPES
 from livemarkets.protocol.requests import (
     ListRequest,
     PingRequest,

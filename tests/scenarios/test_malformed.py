@@ -12,10 +12,10 @@ import pytest
 import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
-from livemarkets.protocol.messages import ERROR_CODES
 from websockets.frames import Frame, Opcode
 
 from livemarkets.errors import ClientMessageError
+from livemarkets.protocol.messages import ERROR_CODES
 from livemarkets.protocol.requests import parse_request
 from tests.support.app import RunningApp, quiet_market, relaxed, running_app, running_exchange, settings_for
 from tests.support.helpers import eventually

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from livemarkets.simulator.protocol.connection import VenueConnection
 from livemarkets.simulator.market.source import Source
 from livemarkets.simulator.market.symbols import in_capitals
+from livemarkets.simulator.protocol.connection import VenueConnection
 
 __all__ = ["Venue", "subscribed_symbols"]
 

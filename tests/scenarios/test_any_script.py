@@ -14,9 +14,9 @@ from websockets.asyncio.client import connect
 
 from livemarkets.simulator import Replay, SimulatedMarket, Simulator
 from livemarkets.simulator.market.symbols import SymbolRules, to_units
+from tests.support.app import RunningApp, running_app, running_exchange, settings_for
 from tests.support.helpers import eventually
 from tests.support.markets_client import missing_ids
-from tests.support.app import RunningApp, running_app, running_exchange, settings_for
 
 LIFE = "币安人生USDT"
 NARROW, WIDE = "123456", "１２３４５６"

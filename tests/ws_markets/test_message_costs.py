@@ -14,8 +14,8 @@ import pytest
 from fastapi import WebSocket
 
 from livemarkets.app import Services, build, create_app
-from livemarkets.delivery.mailbox import Mailbox
 from livemarkets.config.settings import Settings
+from livemarkets.delivery.mailbox import Mailbox
 from livemarkets.ws_markets.connection import MarketsConnection
 from pages.view import read_symbols
 from tests.market.test_symbols import least_ms, long_list

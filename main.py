@@ -41,7 +41,6 @@ def main(arguments: Sequence[str] | None = None, tuning: Tuning | None = None) -
 def _run(options: dict[str, str], tuning: Tuning | None) -> int:
     # Imported here, since all of it takes a second, and --help shall not wait for it.
     from loguru import logger
-    from nicegui import ui
 
     import pages
     from livemarkets import app
@@ -67,10 +66,7 @@ def _run(options: dict[str, str], tuning: Tuning | None) -> int:
     run.allow_many_connections()
     services = app.build(settings, tuning=tuning)
     web = app.create_app(services)
-    if services.access.is_on:
-        web.include_router(pages.login_router(services.access))
-    pages.register(services)
-    ui.run_with(web, **pages.run_with_options())
+    pages.install(web, services)
     run.serve(web, listener)
     return 0
 

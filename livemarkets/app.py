@@ -9,8 +9,8 @@ import asyncio
 import contextlib
 import os
 import secrets
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 import msgspec
 from fastapi import FastAPI
@@ -19,14 +19,15 @@ from loguru import logger
 from livemarkets import __version__
 from livemarkets.config.settings import Settings
 from livemarkets.delivery.fanout import Fanout
-from livemarkets.exchanges.base import ClientStatus
+from livemarkets.exchanges.base import ExchangeEvents
 from livemarkets.exchanges.binance.client import BinanceClient, ClientTimings
 from livemarkets.exchanges.binance.rest import BinanceRest
 from livemarkets.exchanges.budgets import ConnectBudget
-from livemarkets.feed.exchange_feed import Core, ExchangeFeed, FeedLimits
+from livemarkets.feed.exchange_feed import ExchangeFeed, ExchangePorts, FeedLimits
 from livemarkets.feed.supervision import supervise
 from livemarkets.http_api.routes import http_router
-from livemarkets.market.models import ExchangeName, ExchangeStatus, StreamKey, TradeTick
+from livemarkets.market.clock import Clock, system_clock
+from livemarkets.market.models import ExchangeName, ExchangeStatus, StreamKey
 from livemarkets.market.stores import FeedStore, LatestPriceStore
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
@@ -35,6 +36,7 @@ from livemarkets.security.middleware import Door
 from livemarkets.security.token_auth import Access
 from livemarkets.simulator import SimulatedMarket, Simulator
 from livemarkets.ws_markets.hub import MarketsHub, MarketsRoute, RouteLimits
+from livemarkets.ws_markets.publisher import MarketsPublisher
 
 __all__ = ["Services", "Tuning", "build", "create_app"]
 
@@ -57,18 +59,18 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
 class Services:
     """Everything that runs, as pages and routes see it. Made by :func:`build`."""
 
-    def __init__(self, settings: Settings, tuning: Tuning, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: Settings, tuning: Tuning, clock: Clock) -> None:
         self.settings = settings
-        self.started_at = clock()
+        self.started_at = clock.monotonic()
         self.clock = clock
-        self.access = Access(settings.access_token.get_secret_value(), clock=clock)
+        self.access = Access(settings.access_token.get_secret_value(), clock=clock.monotonic)
         self.latest = LatestPriceStore()
         self.trades = FeedStore(settings.feed_length)
-        self.manager = SubscriptionManager(linger_seconds=settings.linger_seconds, clock=clock)
+        self.manager = SubscriptionManager(linger_seconds=settings.linger_seconds, clock=clock.monotonic)
         self.fanout = Fanout(
             lambda callback: asyncio.get_running_loop().call_soon(callback),
             lambda seconds, callback: asyncio.get_running_loop().call_later(seconds, callback),
-            clock,
+            clock.monotonic,
             os.write,
             encode_lagged,
         )
@@ -77,14 +79,15 @@ class Services:
         self.simulator_secret = secrets.token_urlsafe(32)
         self._tuning = tuning
         self._task: asyncio.Task[None] | None = None
-        self._core = Core(self.latest, self.trades, self.fanout)
+        self._publisher = MarketsPublisher(self.fanout)
         if settings.stream_enabled:
             self._add_feeds()
         self.manager.add_listener(self._handle_wanted)
         self.hub = MarketsHub(
             self.feeds,
             self.manager,
-            self._core,
+            self.trades,
+            self.fanout,
             limits=RouteLimits(
                 clients=settings.max_clients,
                 symbols=settings.max_symbols_per_client,
@@ -92,7 +95,6 @@ class Services:
                 heartbeat_seconds=tuning.heartbeat_seconds,
             ),
             clock=clock,
-            now_ms=self.now_ms,
         )
 
     # what pages and routes ask
@@ -115,7 +117,7 @@ class Services:
 
     def now_ms(self) -> int:
         """Return the current time, ms since the epoch."""
-        return time.time_ns() // 1_000_000
+        return self.clock.now_ms()
 
     # start and stop
 
@@ -156,40 +158,55 @@ class Services:
 
     def _add_feeds(self) -> None:
         settings = self.settings
-        self._add_feed("binance", settings.binance_ws_url, settings.binance_rest_url)
+        rest = BinanceRest("binance", settings.binance_rest_url, clock=self.clock)
+        self._add_feed(
+            "binance",
+            ExchangePorts(partial(self._new_client, "binance", settings.binance_ws_url), rest, rest),
+        )
         if settings.simulator_enabled:
-            self._add_feed("simulator", (), ())
+            self._add_simulator()
 
-    def _add_feed(self, exchange: ExchangeName, ws_urls: tuple[str, ...], rest_urls: tuple[str, ...]) -> None:
-        client = BinanceClient(
+    def _add_simulator(self) -> None:
+        """Offer the embedded exchange; its addresses are known when it has started."""
+        rest = BinanceRest("simulator", (), clock=self.clock)
+        client: BinanceClient | None = None
+
+        def connect(events: ExchangeEvents) -> BinanceClient:
+            nonlocal client
+            client = self._new_client("simulator", (), events)
+            return client
+
+        async def prepare() -> None:
+            simulator = await self._start_simulator()
+            assert client is not None
+            client.urls, rest.urls = (simulator.ws_url,), (simulator.rest_url,)
+
+        self._add_feed("simulator", ExchangePorts(connect, rest, rest, prepare))
+
+    def _add_feed(self, exchange: ExchangeName, ports: ExchangePorts) -> None:
+        self.feeds[exchange] = ExchangeFeed(
             exchange,
-            ws_urls,
-            on_tick=lambda tick: self._handle_tick(exchange, tick),
-            on_status=lambda status: self._handle_status(exchange, status),
+            ports,
+            self.latest,
+            self.trades,
+            self._publisher,
+            limits=self._tuning.feed,
+            clock=self.clock,
+        )
+
+    def _new_client(
+        self, exchange: ExchangeName, urls: Sequence[str], events: ExchangeEvents
+    ) -> BinanceClient:
+        return BinanceClient(
+            exchange,
+            urls,
+            events,
             budget=ConnectBudget(limit=self._tuning.connects_per_5_minutes),
             timings=self._tuning.client,
             clock=self.clock,
-            now_ms=self.now_ms,
         )
-        feed = self.feeds[exchange] = ExchangeFeed(
-            exchange,
-            client,
-            BinanceRest(exchange, rest_urls, clock=self.clock, now_ms=self.now_ms),
-            self._core,
-            limits=self._tuning.feed,
-            prepare=self._start_simulator if exchange == "simulator" else _nothing,
-            clock=self.clock,
-            now_ms=self.now_ms,
-        )
-        client.handle_tick = feed.handle_tick
 
-    def _handle_tick(self, exchange: str, tick: TradeTick) -> None:
-        self.feeds[exchange].handle_tick(tick)
-
-    def _handle_status(self, exchange: str, status: ClientStatus) -> None:
-        self.feeds[exchange].handle_status(status)
-
-    async def _start_simulator(self) -> None:
+    async def _start_simulator(self) -> Simulator:
         """Start the embedded exchange, on a loopback port, the first time that anybody wants it."""
         if self.simulator is None:
             self.simulator = Simulator(
@@ -197,20 +214,12 @@ class Services:
             )
             await self.simulator.start()
             logger.info("simulator: the embedded exchange listens on {}", self.simulator.ws_url)
-        feed = self.feeds["simulator"]
-        feed.client.urls = (self.simulator.ws_url,)
-        feed.rest.urls = (self.simulator.rest_url,)
+        return self.simulator
 
 
-async def _nothing() -> None:
-    """Binance needs no preparation."""
-
-
-def build(
-    settings: Settings, *, tuning: Tuning | None = None, clock: Callable[[], float] = time.monotonic
-) -> Services:
+def build(settings: Settings, *, tuning: Tuning | None = None, clock: Clock | None = None) -> Services:
     """Build everything that runs from the settings. Starts nothing."""
-    return Services(settings, tuning or Tuning(), clock)
+    return Services(settings, tuning or Tuning(), clock or system_clock())
 
 
 def create_app(services: Services) -> FastAPI:

@@ -22,22 +22,40 @@ Pages know the services and the models, never an exchange.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
+from fastapi import FastAPI
 from nicegui import app as framework
+from nicegui import ui
 
+from livemarkets.security.token_auth import Access
 from pages import home, labs
 from pages.login import login_router
 from pages.plain import not_found
 from pages.services import PageServices
 from pages.style import FAVICON
 
-__all__ = ["PageServices", "login_router", "register", "run_with_options"]
+__all__ = ["InstalledServices", "PageServices", "install", "login_router", "register", "run_with_options"]
+
+
+class InstalledServices(PageServices, Protocol):
+    """What the pages need to be put into a web app."""
+
+    access: Access
+
 
 RECONNECT_TIMEOUT_SECONDS = 6.0
 """How long a page whose network is gone is kept, with its subscriptions."""
 MESSAGE_HISTORY_LENGTH = 200
 """Messages replayed to a page that comes back. More are not needed: every connect sends the full state."""
+
+
+def install(web: FastAPI, services: InstalledServices) -> None:
+    """Put the pages into the web app: the login where a token is asked for, home, and Labs while it is on."""
+    if services.access.is_on:
+        web.include_router(login_router(services.access))
+    register(services)
+    ui.run_with(web, **run_with_options())
 
 
 def register(services: PageServices) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import cast
 from urllib.parse import urlencode
 
-from livemarkets.market.models import TRADES, ExchangeName, StreamKey
+from livemarkets.market.models import ExchangeName, StreamKey
 from livemarkets.market.symbols import SYMBOL_SHAPE, is_well_formed, normalise
 
 __all__ = ["DEFAULT_EXCHANGE", "Notice", "View", "clip", "read_symbols", "read_view"]
@@ -39,7 +38,7 @@ class View:
 
     def stream_keys(self) -> list[StreamKey]:
         """Return the streams behind the view."""
-        return [StreamKey(self.exchange, TRADES, symbol) for symbol in self.symbols]
+        return [StreamKey.trades(self.exchange, symbol) for symbol in self.symbols]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ def read_view(
         notices.append(
             Notice(f"A page shows up to {limit} symbols. Left out the last {len(wanted) - limit}.")
         )
-    return View(exchange=cast(ExchangeName, chosen), symbols=tuple(wanted[:limit])), notices
+    return View(exchange=chosen, symbols=tuple(wanted[:limit])), notices
 
 
 def read_symbols(text: str) -> tuple[list[str], list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from livemarkets.market.models import TRADES, ExchangeName, ExchangeStatus, StreamKey, SymbolInfo
+from livemarkets.market.models import ExchangeName, ExchangeStatus, StreamKey, SymbolInfo
 from livemarkets.market.symbols import SYMBOL_SHAPE, query_fault
 from pages.elements.market_grid import GridLine
 from pages.elements.symbol_picker import MAX_HITS, Hit
@@ -181,14 +181,14 @@ class MarketWatch:
     def shown_keys(self) -> list[StreamKey]:
         """Return the streams behind the rows, in their order; rows that have none are left out."""
         return [
-            StreamKey(self.shown, TRADES, symbol)
+            StreamKey.trades(self.shown, symbol)
             for symbol in self._symbols
             if self._services.symbols(self.shown).accepts(symbol)
         ]
 
     def selected_key(self) -> StreamKey | None:
         """Return the stream of the tape."""
-        return StreamKey(self.shown, TRADES, self._selected) if self._selected else None
+        return StreamKey.trades(self.shown, self._selected) if self._selected else None
 
     def info(self, symbol: str) -> SymbolInfo | None:
         """Return what is known of a symbol, first from the exchange shown."""

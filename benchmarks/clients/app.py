@@ -11,7 +11,7 @@ from benchmarks.clients.contract import Meter, parse_arguments
 from livemarkets import app
 from livemarkets.config import log
 from livemarkets.config.settings import Settings
-from livemarkets.market.models import TRADES, StreamKey
+from livemarkets.market.models import StreamKey
 
 _LOOK_SECONDS = 0.05
 
@@ -26,13 +26,13 @@ async def run(port: int, meter: Meter) -> None:
     )
     services = app.build(settings)
     await services.start()
-    services.manager.subscribe(meter, StreamKey("binance", TRADES, "BTCUSDT"))
+    services.manager.subscribe(meter, StreamKey.trades("binance", "BTCUSDT"))
     feed = services.feeds["binance"]
     gc.collect()
     gc.freeze()
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
-        meter.reach(feed.received)
+        meter.reach(feed.statistics().received)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from decimal import Decimal
 from typing import Any
 
 from fastapi import FastAPI
-from nicegui import ui
 
 import main
 import pages
@@ -18,7 +17,7 @@ from benchmarks.servers.contract import follow_orders, say
 from livemarkets import app
 from livemarkets.config import log
 from livemarkets.config.settings import load
-from livemarkets.market.models import TradeTick
+from livemarkets.market.models import StreamKey, TradeTick
 from livemarkets.server import run as serving
 
 
@@ -28,15 +27,28 @@ class _Driver:
     def __init__(self, services: app.Services) -> None:
         self._feed = services.feeds["binance"]
         self._price, self._size = Decimal("61837.63000000"), Decimal("0.02000000")
+        self._next_id = 1
 
     def publish(self, messages: list[bytes]) -> None:
         now_ms = time.time_ns() // 1_000_000
-        ledger = self._feed.ledgers.get("BTCUSDT")
-        number = 1 if ledger is None else ledger.next_id or 1
+        key = self._feed.interned(StreamKey.trades("binance", "BTCUSDT"))
         for at in range(len(messages)):
-            self._feed.handle_tick(
-                TradeTick("binance", "BTCUSDT", self._price, self._size, "sell", now_ms, number + at, now_ms)
+            self._feed.on_trades(
+                key,
+                [
+                    TradeTick(
+                        "binance",
+                        "BTCUSDT",
+                        self._price,
+                        self._size,
+                        "sell",
+                        now_ms,
+                        self._next_id + at,
+                        now_ms,
+                    )
+                ],
             )
+        self._next_id += len(messages)
 
 
 def _leave_it_to_the_app(number: int) -> bytes:
@@ -66,8 +78,7 @@ def serve() -> None:
     services = app.build(settings)
     web = app.create_app(services)
     _with_driver(web, services)
-    pages.register(services)
-    ui.run_with(web, **pages.run_with_options())
+    pages.install(web, services)
     say(f"LISTEN {settings.port}")
     serving.serve(web, listener)
 

@@ -6,6 +6,7 @@ line once a cohort, not once a reader, and what falls into one turn is joined on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from livemarkets.delivery.mailbox import Mailbox
@@ -19,7 +20,7 @@ Write = Callable[[int, bytes], int]
 class _Cohort:
     """Readers of the same streams, and what is in line for all of them."""
 
-    __slots__ = ("direct", "flushes", "is_stale", "keys", "mailboxes", "others", "pending", "taken")
+    __slots__ = ("direct", "flushed_at", "is_stale", "keys", "mailboxes", "others", "pending", "taken")
 
     def __init__(self, keys: frozenset[StreamKey]) -> None:
         self.keys = keys
@@ -32,7 +33,8 @@ class _Cohort:
         self.pending: list[bytes] = []
         self.taken: dict[Mailbox, int] = {}
         """Readers with a line of their own in this turn, and how many of `pending` are no more for them."""
-        self.flushes = 0
+        self.flushed_at = -math.inf
+        """When something was last handed over, monotonic seconds."""
 
     def note_change(self) -> None:
         """Look at every reader again before the next flush."""
@@ -42,8 +44,9 @@ class _Cohort:
         """Hold on to nobody who may have left. A flush that is going on keeps what it has in hand."""
         self.is_stale, self.direct, self.others = True, {}, []
 
-    def flush(self, write: Write) -> None:
+    def flush(self, write: Write, now: float) -> None:
         """Hand over what is in line, to most readers in the plainest of loops."""
+        self.flushed_at = now
         pending, self.pending = self.pending, []
         taken, self.taken = self.taken, {}
         if self.is_stale:
@@ -57,7 +60,6 @@ class _Cohort:
                 mailbox.pending += pending[count:]
                 mailbox.flush()
         frames = b"".join(pending) if len(pending) > 1 else pending[0]
-        self.flushes += 1
         size = len(frames)
         for fd in direct:  # nothing of a reader is touched but a number: what is not in the cache costs most
             try:
@@ -86,11 +88,13 @@ class Cohorts:
 
     Args:
         write: `os.write`: takes a file descriptor and bytes; returns how many it took, or raises `OSError`.
+        clock: monotonic seconds.
 
     """
 
-    def __init__(self, write: Write) -> None:
+    def __init__(self, write: Write, clock: Callable[[], float]) -> None:
         self._write = write
+        self._clock = clock
         self._keys: dict[Mailbox, set[StreamKey]] = {}
         self._counts: dict[StreamKey, int] = {}
         self._unsettled: dict[Mailbox, None] = {}
@@ -134,10 +138,10 @@ class Cohorts:
         """Count the readers of a stream."""
         return self._counts.get(key, 0)
 
-    def flushes(self, mailbox: Mailbox) -> int:
-        """Count what was handed over to the reader's cohort, since that was made."""
+    def sent_at(self, mailbox: Mailbox) -> float:
+        """Return when something was last handed over to the reader, monotonic seconds."""
         cohort = self._cohort_of.get(mailbox)
-        return 0 if cohort is None else cohort.flushes
+        return mailbox.sent_at if cohort is None else max(mailbox.sent_at, cohort.flushed_at)
 
     def put(self, key: StreamKey, frame: bytes) -> int:
         """Put a whole frame in line for the readers of the stream; return how many they are."""
@@ -168,8 +172,9 @@ class Cohorts:
 
     def flush(self) -> None:
         """Hand over what is in line: one write a reader."""
+        now = self._clock()
         while self._dirty:  # one by one: whatever happens at one, the others stay in line
-            self._dirty.pop().flush(self._write)
+            self._dirty.pop().flush(self._write, now)
         while self._lines:
             mailbox = self._lines.pop()
             mailbox.flush()
@@ -203,8 +208,8 @@ class Cohorts:
     def _leave(self, cohort: _Cohort, mailbox: Mailbox) -> None:
         del self._cohort_of[mailbox], cohort.mailboxes[mailbox]
         cohort.taken.pop(mailbox, None)
-        mailbox.sink.on_change = None
-        mailbox.written += cohort.flushes
+        mailbox.place = None
+        mailbox.sent_at = max(mailbox.sent_at, cohort.flushed_at)
         cohort.let_go()
         if cohort.mailboxes:
             return
@@ -222,8 +227,7 @@ class Cohorts:
             for key in keys:
                 self._by_key.setdefault(key, {})[cohort] = None
         cohort.mailboxes[mailbox] = None
-        mailbox.sink.on_change = cohort.note_change
-        mailbox.written -= cohort.flushes  # so that their sum does not jump
+        mailbox.place = cohort
         cohort.note_change()
         if cohort.pending or mailbox.pending:
             cohort.taken[mailbox] = len(cohort.pending)

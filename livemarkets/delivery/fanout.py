@@ -9,13 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from livemarkets.delivery.cohorts import Cohorts, Write
 from livemarkets.delivery.conflation import Head, Lane
 from livemarkets.delivery.framing import text_frame
-from livemarkets.delivery.mailbox import Mailbox
+from livemarkets.delivery.mailbox import Mailbox, Sink
 from livemarkets.market.models import Skipped, StreamKey
 
-__all__ = ["Fanout"]
+__all__ = ["Fanout", "FanoutStatistics"]
+
+
+class FanoutStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fan-out has done since the start."""
+
+    delivered: int
+    """Trades handed to mailboxes."""
+    lags: int
+    """How many times a reader fell behind its limit."""
+    lagging: int
+    """Readers that lag now."""
 
 
 class Fanout:
@@ -45,22 +58,31 @@ class Fanout:
         self._call_later = call_later
         self._clock = clock
         self._encode_skipped = encode_skipped
-        self._cohorts = Cohorts(write)
+        self._cohorts = Cohorts(write, clock)
         self._lanes: dict[StreamKey, dict[Mailbox, Lane]] = {}
         self._heads: dict[StreamKey, Head] = {}
         self._idle: dict[StreamKey, dict[Mailbox, Lane]] = {}
         """Lanes of readers who asked for the latest only, while no moment is waited for."""
         self._lagging: dict[Mailbox, dict[StreamKey, Lane]] = {}
         self._is_scheduled = False
-        self.delivered = 0
-        """Trades handed to mailboxes since the start."""
-        self.lags = 0
-        """How many times a reader fell behind its limit."""
+        self._delivered = 0
+        self._lags = 0
 
-    @property
-    def lagging(self) -> int:
-        """How many readers lag now."""
-        return len(self._lagging)
+    def statistics(self) -> FanoutStatistics:
+        """Return what was delivered since the start, and how many readers lag now."""
+        return FanoutStatistics(delivered=self._delivered, lags=self._lags, lagging=len(self._lagging))
+
+    def open(self, sink: Sink, *, limit_bytes: int) -> Mailbox:
+        """Make the mailbox of a new reader, and have its connection tell it when it takes more.
+
+        Args:
+            sink: the reader's connection.
+            limit_bytes: how much may wait for the reader before it lags.
+
+        """
+        mailbox = Mailbox(sink, self, limit_bytes=limit_bytes, clock=self._clock)
+        sink.listener = mailbox
+        return mailbox
 
     def join(self, key: StreamKey, mailbox: Mailbox, interval_seconds: float | None = None) -> None:
         """Deliver the stream to the mailbox from the next trade on.
@@ -72,7 +94,6 @@ class Fanout:
 
         """
         self.leave(key, mailbox)
-        mailbox.on_overflow, mailbox.on_caught_up = self._begin_lag, self._end_lag
         if interval_seconds is not None:
             lane = self._new_lane(key, mailbox, interval_seconds)
             self._idle.setdefault(key, {})[mailbox] = lane
@@ -106,16 +127,13 @@ class Fanout:
         """Count the mailboxes that get the stream."""
         return self._cohorts.readers(key) + len(self._lanes.get(key, ()))
 
-    def activity(self, mailbox: Mailbox) -> int:
-        """Return a number that changes when something is sent, so that a heartbeat knows when nothing was.
-
-        It also changes while something is kept for a reader that takes nothing.
-        """
-        return mailbox.written + self._cohorts.flushes(mailbox)
+    def sent_at(self, mailbox: Mailbox) -> float:
+        """Return when something was last sent, or kept for a reader that takes nothing; monotonic seconds."""
+        return self._cohorts.sent_at(mailbox)
 
     def publish(self, key: StreamKey, payload: bytes, trade_id: int) -> None:
         """Give one trade to every reader of the stream."""
-        self.delivered += self._broadcast(key, payload)
+        self._delivered += self._broadcast(key, payload)
         head = self._heads.get(key)
         if head is not None:
             head.put(payload, trade_id)
@@ -174,16 +192,16 @@ class Fanout:
         self._idle.setdefault(lane.key, {})[mailbox] = lane
         payload, skipped = lane.take_newest()
         if payload is not None:
-            self.delivered += 1
+            self._delivered += 1
             self.post(mailbox, payload if not skipped else payload[:-1] + b',"skipped":%d}' % skipped)
 
-    # readers who lag
+    # readers who lag (MailboxOwner)
 
-    def _begin_lag(self, mailbox: Mailbox) -> None:
+    def handle_overflow(self, mailbox: Mailbox) -> None:
         """Stop giving every trade to a reader whose limit is reached."""
         if mailbox in self._lagging:
             return
-        self.lags += 1
+        self._lags += 1
         self._lagging[mailbox] = {}
         for key in self._cohorts.keys(mailbox):
             self.leave(key, mailbox)
@@ -198,7 +216,7 @@ class Fanout:
         self._lanes.setdefault(key, {})[mailbox] = lane
         return lane
 
-    def _end_lag(self, mailbox: Mailbox) -> None:
+    def handle_caught_up(self, mailbox: Mailbox) -> None:
         """Tell a reader that has caught up what it missed, and give it every trade again."""
         lanes = self._lagging.pop(mailbox, None)
         if lanes is None:

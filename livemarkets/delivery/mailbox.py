@@ -12,6 +12,33 @@ __all__ = ["CLOSE_TOO_SLOW", "Mailbox", "Sink"]
 CLOSE_TOO_SLOW = 1013
 
 
+class SinkListener(Protocol):
+    """What a connection tells the mailbox that writes to it. Called synchronously."""
+
+    def handle_change(self) -> None:
+        """:attr:`Sink.fd` has changed."""
+
+    def resume(self) -> None:
+        """The connection takes more again."""
+
+
+class MailboxOwner(Protocol):
+    """What a mailbox tells the fan-out. Called synchronously."""
+
+    def handle_overflow(self, mailbox: Mailbox) -> None:
+        """More waits than its limit."""
+
+    def handle_caught_up(self, mailbox: Mailbox) -> None:
+        """Nothing waits any more."""
+
+
+class Place(Protocol):
+    """Where a mailbox is served together with others (:mod:`livemarkets.delivery.cohorts`)."""
+
+    def note_change(self) -> None:
+        """Look at every reader again before the next flush."""
+
+
 class Sink(Protocol):
     """Where a mailbox writes to: one connection."""
 
@@ -22,8 +49,8 @@ class Sink(Protocol):
     """The file descriptor that frames may be written to as they are; what it does not take goes to
     :meth:`write`. -1 while that is not possible."""
 
-    on_change: Callable[[], None] | None
-    """Called whenever :attr:`Mailbox.is_direct` may have changed."""
+    listener: SinkListener | None
+    """Who is told; :meth:`livemarkets.delivery.fanout.Fanout.open` sets it."""
 
     def write(self, frames: bytes) -> None:
         """Send one or more whole frames. Never blocks, never raises."""
@@ -33,10 +60,11 @@ class Sink(Protocol):
 
 
 class Mailbox:
-    """One reader's outgoing frames, in order, bounded in bytes.
+    """One reader's outgoing frames, in order, bounded in bytes. Made by `Fanout.open`.
 
     Args:
         sink: the reader's connection.
+        owner: who is told of overflow and of catching up.
         limit_bytes: how much may wait while the connection takes no more. Beyond it, streams are
             conflated; messages for this reader alone may take as much again, then the connection ends.
         clock: monotonic seconds.
@@ -50,16 +78,19 @@ class Mailbox:
         "is_closed",
         "limit_bytes",
         "moved_at",
-        "on_caught_up",
-        "on_overflow",
+        "owner",
         "pending",
+        "place",
         "room",
+        "sent_at",
         "sink",
-        "written",
     )
 
-    def __init__(self, sink: Sink, *, limit_bytes: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, sink: Sink, owner: MailboxOwner, *, limit_bytes: int, clock: Callable[[], float]
+    ) -> None:
         self.sink = sink
+        self.owner = owner
         self.limit_bytes = limit_bytes
         self.pending: list[bytes] = []
         """Frames of this turn for this reader alone; only :mod:`livemarkets.delivery.cohorts` appends."""
@@ -69,17 +100,15 @@ class Mailbox:
         self.room = asyncio.Event()
         """Set while nothing waits that the connection has not taken: time to add more."""
         self.room.set()
-        self.written = 0
-        """How often something was handed to the connection, beside what went to its `fd`."""
-        self.moved_at = clock()
-        """When the connection last took something."""
-        self.on_overflow: Callable[[Mailbox], None] | None = None
-        self.on_caught_up: Callable[[Mailbox], None] | None = None
+        self.sent_at = self.moved_at = clock()
+        """When something was last handed to the connection beside what went to its `fd`, and when the
+        connection last took something."""
+        self.place: Place | None = None
         self._clock = clock
 
     @property
     def is_direct(self) -> bool:
-        """Whether frames may be written to the sink's `fd`. Changes are told by its `on_change`."""
+        """Whether frames may be written to the sink's `fd`."""
         return self.sink.fd >= 0 and not self.backlog and not self.is_closed
 
     def flush(self) -> None:
@@ -97,8 +126,13 @@ class Mailbox:
         if self.backlog or self.sink.is_paused:
             self._keep(frames)
         else:
-            self.written += 1
+            self.sent_at = self._clock()
             self.sink.write(frames)
+
+    def handle_change(self) -> None:
+        """Have it found out anew how this reader is written to."""
+        if self.place is not None:
+            self.place.note_change()
 
     def resume(self) -> None:
         """Write what was kept, as much as the connection takes; to be called when it takes more again."""
@@ -106,12 +140,11 @@ class Mailbox:
         while self.backlog and not self.sink.is_paused and not self.is_closed:
             frames = self.backlog.popleft()
             self.backlog_bytes -= len(frames)
-            self.written += 1
+            self.sent_at = self.moved_at
             self.sink.write(frames)
         if not self.backlog and not self.sink.is_paused:
             self.room.set()
-            if self.on_caught_up is not None:
-                self.on_caught_up(self)
+            self.owner.handle_caught_up(self)
 
     def is_stuck(self, now: float, patience_seconds: float) -> bool:
         """Tell whether something has been waiting for so long while the connection took nothing."""
@@ -120,8 +153,7 @@ class Mailbox:
     def close(self) -> None:
         """Drop everything; nothing is written any more. Idempotent."""
         self.is_closed = True
-        if self.sink.on_change is not None:
-            self.sink.on_change()
+        self.handle_change()
         self.room.set()
         self.backlog.clear()
         self.backlog_bytes = 0
@@ -141,5 +173,5 @@ class Mailbox:
         self.backlog_bytes += len(frames)
         if was_over and self.backlog_bytes > 2 * self.limit_bytes:
             self.end(CLOSE_TOO_SLOW, "too slow: reconnect later")
-        elif self.backlog_bytes > self.limit_bytes and self.on_overflow is not None:
-            self.on_overflow(self)
+        elif self.backlog_bytes > self.limit_bytes:
+            self.owner.handle_overflow(self)

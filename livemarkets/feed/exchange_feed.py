@@ -1,54 +1,54 @@
-"""Joins client → ledger → stores → delivery for one exchange, and owns the tasks.
+"""One exchange's feed handler: joins its client, ledgers and stores, and owns their tasks.
 
-Ticks enter the core through :meth:`ExchangeFeed.handle_tick` alone, wishes leave it through the client's
-`want` and `unwant`: whatever else may one day bring ticks (another exchange, a bus) fits this seam.
+Trades come in through :meth:`ExchangeFeed.on_trades` alone, and go out to the stores and one publisher. The
+feed knows the ports of :mod:`livemarkets.exchanges.base`, and neither an exchange nor an encoder: another
+exchange, or a bus, fits in the same place.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
 import msgspec
 from loguru import logger
 
-from livemarkets.delivery.fanout import Fanout
-from livemarkets.errors import ExchangeError
-from livemarkets.exchanges.base import ClientStatus
-from livemarkets.exchanges.binance.client import BinanceClient
-from livemarkets.exchanges.binance.rest import BinanceRest
+from livemarkets.exchanges.base import (
+    ClientStatus,
+    ExchangeClient,
+    ExchangeEvents,
+    Silence,
+    StreamState,
+    SymbolSource,
+    TradeHistory,
+)
 from livemarkets.feed.backfill import Backfiller
 from livemarkets.feed.ledger import Ledger, LedgerLimits, Released
+from livemarkets.feed.publisher import TradePublisher
 from livemarkets.feed.resume import ResumeLimits, Resumer
 from livemarkets.feed.silence import Rhythm
 from livemarkets.feed.staleness import Watcher, WatchLimits
+from livemarkets.feed.statistics import FeedStatistics
 from livemarkets.feed.supervision import supervise
-from livemarkets.market.models import (
-    TRADES,
-    ExchangeName,
-    ExchangeState,
-    ExchangeStatus,
-    Gap,
-    StreamKey,
-    TradeTick,
-)
+from livemarkets.feed.symbol_list import SymbolList
+from livemarkets.market.clock import Clock
+from livemarkets.market.models import ExchangeName, ExchangeState, ExchangeStatus, Gap, StreamKey, TradeTick
 from livemarkets.market.stores import FeedStore, LatestPriceStore
 from livemarkets.market.symbols import SymbolDirectory
-from livemarkets.protocol.encoding import encode_gap, encode_trade
 
-__all__ = ["Core", "ExchangeFeed", "FeedLimits"]
-
-_SYMBOLS_REFRESH_SECONDS = 3600.0
-_SYMBOLS_RETRY_SECONDS = 15.0
+__all__ = ["ExchangeFeed", "ExchangePorts", "FeedLimits"]
 
 
-class Core(msgspec.Struct, frozen=True):
-    """What all feeds write to."""
+class ExchangePorts(msgspec.Struct, frozen=True):
+    """An exchange as a feed needs it."""
 
-    latest: LatestPriceStore
-    trades: FeedStore
-    fanout: Fanout
+    connect: Callable[[ExchangeEvents], ExchangeClient]
+    """Makes the client, which tells the events what it reads."""
+    history: TradeHistory
+    symbols: SymbolSource
+    prepare: Callable[[], Awaitable[None]] | None = None
+    """Awaited before anything is sent to the exchange; the embedded exchange is started by it."""
 
 
 class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,140 +61,194 @@ class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Off only in the test that proves that the tests of continuity can fail."""
 
 
+class _Stream:
+    """What the hot path needs of one wanted stream: found by one look-up."""
+
+    __slots__ = ("key", "ledger", "rhythm")
+
+    def __init__(self, ledger: Ledger, rhythm: Rhythm) -> None:
+        self.key = ledger.key
+        self.ledger = ledger
+        self.rhythm = rhythm
+
+
 class ExchangeFeed:
     """Everything about one exchange that is running: its client, its ledgers, its list of symbols.
 
     Args:
-        client: already given :meth:`handle_tick` and :meth:`handle_status` by whoever builds both.
-        rest: for symbols and backfill.
-        core: what to write to.
-        limits: see there.
-        prepare: awaited once, before anything is sent to the exchange (the simulator is started by it).
-        clock: monotonic seconds.
-        now_ms: ms since the epoch.
+        exchange: its name, which its ticks bear.
+        ports: the exchange.
+        latest: the store of the newest trade of each stream.
+        trades: the store of recent trades.
+        publisher: who brings trades and holes to readers.
+        limits: how continuity is kept.
+        clock: where time comes from.
+
+    Raises:
+        ValueError: the exchange promises less than consecutive ids and a history by id. What a feed does then
+            is decided with the first exchange that does so.
 
     """
 
     def __init__(
         self,
         exchange: ExchangeName,
-        client: BinanceClient,
-        rest: BinanceRest,
-        core: Core,
+        ports: ExchangePorts,
+        latest: LatestPriceStore,
+        trades: FeedStore,
+        publisher: TradePublisher,
         *,
         limits: FeedLimits,
-        prepare: Callable[[], Awaitable[None]],
-        clock: Callable[[], float],
-        now_ms: Callable[[], int],
+        clock: Clock,
     ) -> None:
         self.exchange: ExchangeName = exchange
-        self.client = client
-        self.rest = rest
-        self.directory = SymbolDirectory()
-        self.status = ExchangeStatus(exchange=exchange, state=ExchangeState.IDLE, reason=None, ts=now_ms())
-        self.received = 0
-        """Trades read from the stream, duplicates included."""
-        self.gaps = 0
-        self.lost = 0
-        """Trades declared missing for our own fault (`upstream`)."""
-        self.ledgers: dict[str, Ledger] = {}
-        self._duplicates = 0
-        self._core = core
-        self._limits = limits
-        self._prepare = prepare
-        self._clock = clock
-        self._now_ms = now_ms
-        self.backfiller = Backfiller(rest, self._release, clock)
-        self.watcher = Watcher(
-            client, rest, self.backfiller.tend, self._update_status, limits=limits.watch, clock=clock
+        self.status = ExchangeStatus(
+            exchange=exchange, state=ExchangeState.IDLE, reason=None, ts=clock.now_ms()
         )
-        self.resumer = Resumer(rest, core.trades, self.ledgers, limits=limits.resume, clock=clock)
-        self._rhythms: dict[str, Rhythm] = {}
-        self._client_status = client.status
+        self._received = self._gaps = self._lost = self._duplicates = 0
+        self._streams: dict[StreamKey, _Stream] = {}
+        self._ledgers: dict[StreamKey, Ledger] = {}
+        self._latest = latest
+        self._trades = trades
+        self._publisher = publisher
+        self._limits = limits
+        self._prepare = ports.prepare
+        self._symbols = SymbolList(exchange, ports.symbols)
+        self._history = ports.history
+        self._monotonic = clock.monotonic
+        self._now_ms = clock.now_ms
         self._listeners: list[Callable[[ExchangeStatus], None]] = []
         self._needed = asyncio.Event()
-        self._symbols_tried = asyncio.Event()
+        self.client = ports.connect(self)
+        guarantee = self.client.guarantee
+        if (guarantee.ids, guarantee.history) != ("consecutive", "by_id"):
+            raise ValueError(f"{exchange}: no continuity can be kept with {guarantee}")
+        self._client_status = self.client.status
+        self._backfiller = Backfiller(ports.history, self._release, clock.monotonic)
+        self._watcher = Watcher(
+            self.client,
+            ports.history,
+            self._backfiller.tend,
+            self._update_status,
+            limits=limits.watch,
+            clock=clock.monotonic,
+        )
+        self.resumer = Resumer(
+            ports.history, trades, self._ledgers, limits=limits.resume, clock=clock.monotonic
+        )
 
-    @property
-    def duplicates(self) -> int:
-        """Trades dropped because their id was seen."""
-        return self._duplicates + sum(ledger.duplicates for ledger in self.ledgers.values())
+    # what is wanted
 
-    # wishes
+    def interned(self, key: StreamKey) -> StreamKey:
+        """Return the key as the same object for all who want the stream: keys are held by every reader."""
+        stream = self._streams.get(key)
+        return key if stream is None else stream.key
 
-    def key(self, symbol: str) -> StreamKey:
-        """Return the key of a symbol's trades: the same object for all who want the stream."""
-        ledger = self.ledgers.get(symbol)
-        return StreamKey(self.exchange, TRADES, symbol) if ledger is None else ledger.key
+    def keys(self) -> list[StreamKey]:
+        """Return the streams that are wanted."""
+        return list(self._streams)
 
     def handle_wanted(self, key: StreamKey, is_wanted: bool) -> None:
         """Follow the subscription manager: keep a stream, or let it and its data go."""
         if is_wanted:
             self._needed.set()
-            ledger = Ledger(key, self._limits.ledger, partial(self._core.trades.contains, key))
-            self.ledgers[key.symbol] = ledger
-            self._rhythms[key.symbol] = self.watcher.add(ledger)
-            self.client.want(key.symbol)
+            ledger = Ledger(key, self._limits.ledger, partial(self._trades.contains, key))
+            self._streams[key] = _Stream(ledger, self._watcher.add(ledger))
+            self._ledgers[key] = ledger
+            self.client.want(key)
             return
-        self.client.unwant(key.symbol)
-        ledger = self.ledgers.pop(key.symbol)
+        self.client.unwant(key)
+        del self._streams[key]
+        ledger = self._ledgers.pop(key)
         self._duplicates += ledger.duplicates
-        self.backfiller.forget(ledger)
-        self.watcher.discard(key.symbol)
-        del self._rhythms[key.symbol]
-        self._core.latest.discard(key)
-        self._core.trades.discard(key)
+        self._backfiller.forget(ledger)
+        self._watcher.discard(key)
+        self._latest.discard(key)
+        self._trades.discard(key)
 
     async def ensure_symbols(self, timeout_seconds: float) -> None:
         """Wait until the list of symbols is there or cannot be had for now, at most for the time given."""
         self._needed.set()
-        if not self.directory.is_loaded:
-            try:
-                async with asyncio.timeout(timeout_seconds):
-                    await self._symbols_tried.wait()
-            except TimeoutError:
-                self._symbols_tried.set()  # nobody else shall wait that long for the same answer
+        await self._symbols.ensure(timeout_seconds)
+
+    @property
+    def directory(self) -> SymbolDirectory:
+        """What the exchange lists; empty until it is known."""
+        return self._symbols.directory
 
     def add_status_listener(self, listener: Callable[[ExchangeStatus], None]) -> None:
         """Have `listener` called, synchronously, with every new status."""
         self._listeners.append(listener)
 
-    # what the client tells
+    # what can be asked
 
-    def handle_tick(self, tick: TradeTick) -> None:
-        """Take in one trade from the stream. The hot path."""
-        self.received += 1
-        ledger = self.ledgers.get(tick.symbol)
-        if ledger is None:
+    def statistics(self) -> FeedStatistics:
+        """Return what was done since the start, and what is open now."""
+        return FeedStatistics(
+            received=self._received,
+            backfilled=self._backfiller.fetched,
+            duplicates=self._duplicates + sum(ledger.duplicates for ledger in self._ledgers.values()),
+            lost=self._lost,
+            gaps=self._gaps,
+            holes_open=self._backfiller.open_holes,
+            streams_wanted=len(self._streams),
+            symbols_known=len(self._symbols.directory),
+            client=self.client.statistics(),
+            history=self._history.statistics(),
+        )
+
+    def unconfirmed(self) -> list[tuple[StreamKey, str | None]]:
+        """Return the wanted streams that the exchange has not confirmed, with its words where it refused."""
+        return [
+            (key, self.client.rejection(key))
+            for key in self._streams
+            if self.client.state_of(key) is not StreamState.ACKNOWLEDGED
+        ]
+
+    # what the client tells (ExchangeEvents)
+
+    def on_trades(self, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
+        """Take in trades of one stream. The hot path."""
+        self._received += len(ticks)
+        stream = self._streams.get(key)
+        if stream is None:
             return  # unsubscribed a moment ago
-        now = self._clock()
-        rhythm = self._rhythms[tick.symbol]
+        now = self._monotonic()
+        rhythm, ledger = stream.rhythm, stream.ledger
         rhythm.last_at = now
-        rhythm.arrivals += 1
-        if ledger.passes(tick) or not self._limits.has_ledger:
-            self._deliver(ledger.key, tick)
-            return
-        released = ledger.accept(tick, now)
-        if ledger.held:
-            self._core.latest.put(ledger.key, tick)  # a price on a screen need not wait for a hole to close
-            self.backfiller.tend(ledger)
-        if released:
-            self._release(released)
+        rhythm.arrivals += len(ticks)
+        for tick in ticks:
+            if ledger.take_if_next(tick) or not self._limits.has_ledger:
+                self._deliver(key, tick)
+            else:
+                self._take_out_of_turn(ledger, tick, now)
 
-    def handle_status(self, status: ClientStatus) -> None:
+    def on_status(self, status: ClientStatus) -> None:
         """Take in the client's view of its connections."""
         self._client_status = status
         self._update_status()
 
+    def silence_of(self, key: StreamKey) -> Silence:
+        """Return what the silence of a stream means now."""
+        return self._watcher.silence_of(key)
+
+    def _take_out_of_turn(self, ledger: Ledger, tick: TradeTick, now: float) -> None:
+        released = ledger.accept(tick, now)
+        if ledger.held:
+            self._latest.put(ledger.key, tick)  # a price on a screen need not wait for a hole to close
+            self._backfiller.tend(ledger)
+        if released:
+            self._release(released)
+
     def _update_status(self) -> None:
         """Join what the client and the watcher say, and tell it to everybody when it changed."""
         status = self._client_status
-        if status.state is ExchangeState.LIVE and (mute := self.watcher.mute):
-            names = ", ".join(mute[:5]) + (" and more" if len(mute) > 5 else "")
+        if status.state is ExchangeState.LIVE and (mute := self._watcher.mute):
+            names = ", ".join(key.symbol for key in mute[:5]) + (" and more" if len(mute) > 5 else "")
             status = ClientStatus(ExchangeState.STALE, f"no trades arrive for {names}")
         retry_ts = None
         if status.retry_at is not None:
-            retry_ts = self._now_ms() + int((status.retry_at - self._clock()) * 1000)
+            retry_ts = self._now_ms() + int((status.retry_at - self._monotonic()) * 1000)
         changed = (status.state, status.reason) != (self.status.state, self.status.reason)
         self.status = ExchangeStatus(
             exchange=self.exchange,
@@ -207,30 +261,27 @@ class ExchangeFeed:
             for listener in self._listeners:
                 listener(self.status)
 
+    # what goes downstream
+
     def _release(self, released: Iterable[Released]) -> None:
         for item in released:
             if isinstance(item, Gap):
                 self._declare(item)
-                continue
-            ledger = self.ledgers.get(item.symbol)
-            if ledger is None:
-                continue  # nobody wants the stream any more
-            self._deliver(ledger.key, item)
+            elif (stream := self._streams.get(StreamKey.trades(self.exchange, item.symbol))) is not None:
+                self._deliver(stream.key, item)
 
     def _deliver(self, key: StreamKey, tick: TradeTick) -> None:
-        core = self._core
-        core.latest.put(key, tick)
-        core.trades.append(key, tick)
-        if core.fanout.has_readers(key):
-            core.fanout.publish(key, encode_trade(tick), tick.id)
+        self._latest.put(key, tick)
+        self._trades.append(key, tick)
+        self._publisher.publish_trade(key, tick)
 
     def _declare(self, gap: Gap) -> None:
-        self.gaps += 1
+        self._gaps += 1
         if gap.cause == "upstream":
-            self.lost += gap.to_id - gap.from_id + 1
-        logger.warning("{} {}: gap from {} to {} ({})", *gap.key[::2], gap.from_id, gap.to_id, gap.cause)
-        self._core.trades.note_gap(gap)
-        self._core.fanout.publish_gap(gap.key, encode_gap(gap), gap.from_id, gap.to_id)
+            self._lost += gap.to_id - gap.from_id + 1
+        logger.warning("{}: gap from {} to {} ({})", gap.key, gap.from_id, gap.to_id, gap.cause)
+        self._trades.note_gap(gap)
+        self._publisher.publish_gap(gap)
 
     # the tasks
 
@@ -240,24 +291,13 @@ class ExchangeFeed:
 
     async def _run(self) -> None:
         await self._needed.wait()
-        await self._prepare()
+        if self._prepare is not None:
+            await self._prepare()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.client.run(), name=f"{self.exchange} client")
-                tasks.create_task(self.backfiller.run(), name=f"{self.exchange} backfill")
-                tasks.create_task(self.watcher.run(), name=f"{self.exchange} watch")
-                tasks.create_task(self._keep_symbols(), name=f"{self.exchange} symbols")
+                tasks.create_task(self._backfiller.run(), name=f"{self.exchange} backfill")
+                tasks.create_task(self._watcher.run(), name=f"{self.exchange} watch")
+                tasks.create_task(self._symbols.run(), name=f"{self.exchange} symbols")
         finally:
-            await self.rest.aclose()
-
-    async def _keep_symbols(self) -> None:
-        while True:
-            delay = _SYMBOLS_REFRESH_SECONDS
-            try:
-                self.directory.replace(await self.rest.symbols())
-                logger.info("{}: {} symbols", self.exchange, len(self.directory))
-            except ExchangeError as error:
-                delay = _SYMBOLS_RETRY_SECONDS
-                logger.warning("{}: the list of symbols cannot be had: {}", self.exchange, error)
-            self._symbols_tried.set()
-            await asyncio.sleep(delay)
+            await self._history.aclose()

@@ -106,8 +106,8 @@ class Ledger:
         """How many ticks wait behind a hole."""
         return len(self._held)
 
-    def passes(self, tick: TradeTick) -> bool:
-        """Tell whether the tick is the next one and nothing else is going on; it then counts as accepted."""
+    def take_if_next(self, tick: TradeTick) -> bool:
+        """Accept the tick if it is the next one and nothing else is going on. Return whether that was so."""
         if tick.id != self.next_id or self._hole_since is not None or self._behind:
             return False
         self.next_id = tick.id + 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -21,7 +21,7 @@ from livemarkets.feed.ledger import Ledger, Released
 from livemarkets.market.models import Gap, GapCause, StreamKey
 from livemarkets.market.stores import FeedStore
 
-__all__ = ["ResumeLimits", "Resumer"]
+__all__ = ["ResumeLimits", "ResumePart", "Resumer"]
 
 _RETRY_SECONDS = 0.25
 _AT_ONCE = 4
@@ -41,13 +41,22 @@ class ResumeLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class History(Protocol):
-    """Where older trades can be had (:class:`livemarkets.exchanges.binance.rest.BinanceRest`)."""
+    """Where older trades can be had; a part of :class:`livemarkets.exchanges.base.TradeHistory`."""
 
-    async def newest_id(self, symbol: str) -> int | None:
-        """Return the newest trade id that the exchange has."""
+    async def newest_ids(self, symbols: Sequence[str]) -> Mapping[str, int]:
+        """Return the newest trade id of each symbol that has traded."""
 
     async def trades_from(self, symbol: str, from_id: int) -> FetchedTrades:
         """Return a page of trades with ids from `from_id` on."""
+
+
+class ResumePart(msgspec.Struct, frozen=True):
+    """What a reader who resumes gets next."""
+
+    items: Sequence[Released]
+    is_last: bool
+    """Whether the live stream goes on right behind it. The reader must join that stream in the same turn of
+    the event loop: with no `await` in between."""
 
 
 class _Page(msgspec.Struct, frozen=True):
@@ -66,10 +75,10 @@ class Resumer:
     """Resumptions on one exchange.
 
     Args:
-        history: REST.
-        trades: the feed store.
-        ledgers: by symbol, of the streams that are wanted now.
-        limits: see there.
+        history: where older trades can be had.
+        trades: the recent trades of every stream.
+        ledgers: of the streams that are wanted now.
+        limits: what one resumption may cost.
         clock: monotonic seconds.
 
     """
@@ -78,7 +87,7 @@ class Resumer:
         self,
         history: History,
         trades: FeedStore,
-        ledgers: Mapping[str, Ledger],
+        ledgers: Mapping[StreamKey, Ledger],
         *,
         limits: ResumeLimits,
         clock: Callable[[], float],
@@ -93,32 +102,35 @@ class Resumer:
         self._failures: dict[str, tuple[float, ExchangeError]] = {}  # and when it failed last
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def resume(
-        self,
-        key: StreamKey,
-        after: int,
-        send: Callable[[Sequence[Released]], Awaitable[None]],
-        finish: Callable[[Sequence[Released]], None],
-    ) -> None:
-        """Bring a reader from `after` up to live.
+    async def resume(self, key: StreamKey, after: int) -> AsyncIterator[ResumePart]:
+        """Yield what a reader needs to come from `after` up to live, oldest first.
+
+        It asks for more only when the reader asks for more: a reader takes its time by itself.
 
         Args:
             key: the stream; it must be wanted by somebody already.
             after: the last id that the reader has.
-            send: awaited with every older part; it returns when there is room for more.
-            finish: called once, with the last part; in the same turn the reader must join the live
-                stream, which goes on without a hole.
 
         """
-        next_id = await self._skip_what_is_too_old(key, after + 1, send)
+        next_id = await self._oldest_to_be_had(key, after + 1)
+        if next_id > after + 1:
+            yield ResumePart([Gap(key, after + 1, next_id - 1, "history")], is_last=False)
         since = self._clock()
         while True:
             is_late = self._clock() - since >= self._limits.patience_seconds
             tail = self._tail(key, next_id, is_late)
             if tail is not None:
-                finish(tail)
+                yield ResumePart(tail, is_last=True)
                 return
-            reached = next_id if self._is_ahead(key, next_id) else await self._fetch(key, next_id, send)
+            reached = next_id
+            if not self._is_ahead(key, next_id):
+                fetched = await self._fetch(key, next_id)
+                if fetched is not None:
+                    items, reached = self._ordered(key, next_id, fetched)
+                    if items:
+                        yield ResumePart(items, is_last=False)
+                    if len(fetched.ticks) < PAGE_TRADES and fetched.covered_to >= next_id - 1:
+                        await self._begin(key, reached, fetched.newest_id)
             if reached > next_id:
                 next_id, since = reached, self._clock()
             else:
@@ -161,53 +173,44 @@ class Resumer:
     def _renumbered(self, key: StreamKey, next_id: int, live_id: int) -> int | None:
         """The first id of the newest numbering when `next_id` belongs to an older one, else `None`."""
         for gap in reversed(self._trades.gaps(key)):
-            is_nearer = gap.from_id - next_id < next_id - live_id  # than to the present numbers
-            if gap.to_id < gap.from_id and next_id <= gap.from_id and is_nearer:
+            to_the_old, to_the_present = gap.from_id - next_id, next_id - live_id
+            if gap.to_id < gap.from_id and 0 <= to_the_old < to_the_present:
                 return gap.to_id + 1
         return None
 
     def _live_id(self, key: StreamKey) -> int | None:
         """The id with which the live stream goes on; `None` before its first trade."""
-        ledger = self._ledgers.get(key.symbol)
+        ledger = self._ledgers.get(key)
         return None if ledger is None else ledger.next_id
 
     def _is_ahead(self, key: StreamKey, next_id: int) -> bool:
         live_id = self._live_id(key)
         return live_id is not None and next_id > live_id
 
-    async def _skip_what_is_too_old(
-        self, key: StreamKey, next_id: int, send: Callable[[Sequence[Released]], Awaitable[None]]
-    ) -> int:
+    async def _oldest_to_be_had(self, key: StreamKey, next_id: int) -> int:
+        """Return `next_id`, or the oldest id that a resumption may fetch where that is greater."""
         oldest, live_id = self._trades.oldest_id(key), self._live_id(key)
         if oldest is not None and next_id >= oldest:
             return next_id  # memory has it all
         try:
-            newest = await self._history.newest_id(key.symbol) or 0
+            newest = await self._newest_id(key)
         except ExchangeError:
             newest = (live_id or 0) - 1
-        first = newest + 1 - self._limits.history_trades
-        if first <= next_id:
-            return next_id
-        await send([Gap(key, next_id, first - 1, "history")])
-        return first
+        return max(next_id, newest + 1 - self._limits.history_trades)
 
-    async def _fetch(
-        self, key: StreamKey, next_id: int, send: Callable[[Sequence[Released]], Awaitable[None]]
-    ) -> int:
-        """Send one page of older trades; return the id that is needed next."""
+    async def _newest_id(self, key: StreamKey) -> int:
+        newest = await self._history.newest_ids([key.symbol])
+        return newest.get(key.symbol, 0)
+
+    async def _fetch(self, key: StreamKey, next_id: int) -> FetchedTrades | None:
+        """Return a page of older trades; `None` when there is none for now, after a wait."""
         try:
-            fetched = await self._page(key.symbol, next_id)
+            return await self._page(key.symbol, next_id)
         except ExchangeError as error:
-            logger.debug("{}: resumption waits: {}", key.symbol, error)
+            logger.debug("{}: resumption waits: {}", key, error)
             wait = error.retry_after_seconds if isinstance(error, ExchangeUnreachable) else None
             await asyncio.sleep(min(wait or 0.0, self._limits.patience_seconds / 4))
-            return next_id
-        parts, reached = self._ordered(key, next_id, fetched)
-        if parts:
-            await send(parts)
-        if len(fetched.ticks) < PAGE_TRADES and fetched.covered_to >= next_id - 1:
-            await self._begin(key, reached, fetched.newest_id)
-        return reached
+            return None
 
     async def _page(self, symbol: str, from_id: int) -> FetchedTrades:
         """Fetch a page, or share the one that another reader of the symbol has just fetched."""
@@ -242,12 +245,12 @@ class Resumer:
 
         The ledger is everybody's: an empty answer must not move it to whatever id a reader claims to have.
         """
-        ledger = self._ledgers.get(key.symbol)
+        ledger = self._ledgers.get(key)
         if ledger is None or ledger.next_id is not None:
             return
         if newest is None:
             try:
-                newest = await self._history.newest_id(key.symbol) or 0
+                newest = await self._newest_id(key)
             except ExchangeError:
                 return
         if newest >= next_id - 1:

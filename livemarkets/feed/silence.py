@@ -10,6 +10,8 @@ import math
 
 import msgspec
 
+from livemarkets.exchanges.base import Silence
+
 __all__ = ["Rhythm", "RhythmLimits"]
 
 
@@ -34,7 +36,16 @@ class RhythmLimits(msgspec.Struct, frozen=True, kw_only=True):
 class Rhythm:
     """The rhythm of one stream. Times are monotonic seconds that the caller passes in."""
 
-    __slots__ = ("_activity", "_observed_at", "_reassured_until", "_slots", "arrivals", "last_at", "limits")
+    __slots__ = (
+        "_activity",
+        "_observed_at",
+        "_real_until",
+        "_reassured_until",
+        "_slots",
+        "arrivals",
+        "last_at",
+        "limits",
+    )
 
     def __init__(self, limits: RhythmLimits, now: float) -> None:
         self.limits = limits
@@ -45,6 +56,7 @@ class Rhythm:
         self._activity = 0.0
         self._slots = 0
         self._reassured_until = now
+        self._real_until = now
         self._observed_at = now
 
     def observe(self, now: float) -> None:
@@ -54,7 +66,7 @@ class Rhythm:
         active = 1.0 if self.arrivals else 0.0
         if self.arrivals:
             self.arrivals = 0
-            self._reassured_until = now
+            self._reassured_until = self._real_until = now
         self._slots += 1
         weight = 1.0 - math.exp(-elapsed / self.limits.memory_seconds)
         self._activity += (active - self._activity) * max(weight, 1.0 / self._slots)
@@ -73,10 +85,21 @@ class Rhythm:
         """Tell whether the silence is worth a question: too long, and not asked about lately."""
         return now >= self._reassured_until and self.is_silent(now)
 
-    def reassure(self, now: float) -> None:
-        """Note that the silence was asked about and is real: the next question comes at twice the silence."""
+    def meaning(self, now: float) -> Silence:
+        """Return what the silence says of the connection that the stream shares with others."""
+        if now < self._real_until or self.usual_silence() >= self.limits.unknown_seconds:
+            return Silence.NATURAL
+        return Silence.UNUSUAL if self.is_silent(now) else Silence.NONE
+
+    def postpone(self, now: float) -> None:
+        """Note that the silence was asked about without an answer: the next question comes at twice of it."""
         self._reassured_until = now + min(now - self.last_at, self.limits.ceiling_seconds)
+
+    def reassure(self, now: float) -> None:
+        """Note that the silence is real: the exchange has no newer trade. The next question comes as late."""
+        self.postpone(now)
+        self._real_until = self._reassured_until
 
     def restart(self, now: float) -> None:
         """Count the silence from now on (the stream was interrupted, or subscribed again)."""
-        self.last_at = self._reassured_until = now
+        self.last_at = self._reassured_until = self._real_until = now

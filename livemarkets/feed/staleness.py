@@ -1,23 +1,24 @@
-"""Notices streams that are mute though they should not be, without crying wolf on quiet ones.
+"""Notices streams that are mute though they should not be, and leaves quiet ones alone.
 
 A silence that is long for its stream is only a suspicion. The second opinion is one cheap REST call: has
-the exchange a newer trade than we have? If not, the stream is quiet. If so, the missing trades are
-fetched and the stream is subscribed again; if that does not help, or the other streams of its connection
-are mute too, the connection is replaced, make before break.
+the exchange a newer trade than we have? If not, the stream is quiet. If so, the missing trades are fetched,
+and the client hears that the stream is behind: how it gets the stream going again is the client's business.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 from loguru import logger
 
 from livemarkets.errors import ExchangeError
+from livemarkets.exchanges.base import Evidence, Silence, StreamState
 from livemarkets.feed.ledger import Ledger
 from livemarkets.feed.silence import Rhythm, RhythmLimits
+from livemarkets.market.models import StreamKey
 
 __all__ = ["WatchLimits", "Watcher"]
 
@@ -29,31 +30,23 @@ class WatchLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What the watcher may do."""
 
     rhythm: RhythmLimits = RhythmLimits()
-    resubscribe_seconds: float = 20.0
-    """A stream that is mute again within this time after it was subscribed anew has a bad connection."""
 
 
 class Upstream(Protocol):
-    """What can be asked and done about a stream."""
+    """What is asked and told about a stream; a part of :class:`livemarkets.exchanges.base.ExchangeClient`."""
 
-    def is_acknowledged(self, symbol: str) -> bool:
-        """Whether the exchange confirmed the stream."""
+    def state_of(self, key: StreamKey) -> StreamState:
+        """Return where a stream stands with the exchange."""
 
-    def neighbours(self, symbol: str) -> set[str]:
-        """The symbols on the same connection, itself included."""
-
-    def resubscribe(self, symbol: str) -> None:
-        """Ask for the stream again."""
-
-    def rotate(self, symbol: str, reason: str) -> None:
-        """Replace the connection."""
+    def suspect(self, key: StreamKey, evidence: Evidence) -> None:
+        """Hear that a stream may be mute."""
 
 
-class NewestID(Protocol):
-    """The second opinion (:class:`livemarkets.exchanges.binance.rest.BinanceRest`)."""
+class SecondOpinion(Protocol):
+    """Who knows better; a part of :class:`livemarkets.exchanges.base.TradeHistory`."""
 
-    async def newest_id(self, symbol: str) -> int | None:
-        """Return the newest trade id that the exchange has."""
+    async def newest_ids(self, symbols: Sequence[str]) -> Mapping[str, int]:
+        """Return the newest trade id of each symbol that has traded."""
 
 
 class _Stream:
@@ -63,7 +56,6 @@ class _Stream:
         self.ledger = ledger
         self.rhythm = rhythm
         self.baseline: int | None = None  # the newest id when there was no trade of ours to compare with
-        self.resubscribed_at: float | None = None
         self.was_acknowledged = False
         self.is_mute = False
 
@@ -72,11 +64,11 @@ class Watcher:
     """Watches the streams of one exchange.
 
     Args:
-        upstream: see there.
-        second_opinion: see there.
+        upstream: the exchange's client.
+        second_opinion: the exchange's history.
         tend: called with a ledger that turned out to miss trades.
         on_change: called when the set of mute streams changed.
-        limits: see there.
+        limits: tolerances.
         clock: monotonic seconds.
 
     """
@@ -84,98 +76,102 @@ class Watcher:
     def __init__(
         self,
         upstream: Upstream,
-        second_opinion: NewestID,
+        second_opinion: SecondOpinion,
         tend: Callable[[Ledger], None],
         on_change: Callable[[], None],
         *,
         limits: WatchLimits,
         clock: Callable[[], float],
     ) -> None:
-        self.questions = 0
-        """Second opinions asked for."""
         self._upstream = upstream
         self._second_opinion = second_opinion
         self._tend = tend
         self._on_change = on_change
         self._limits = limits
         self._clock = clock
-        self._streams: dict[str, _Stream] = {}
-        self._asking: set[str] = set()
+        self._streams: dict[StreamKey, _Stream] = {}
+        self._asking: set[StreamKey] = set()
 
     @property
-    def mute(self) -> list[str]:
-        """The symbols whose streams are mute now."""
-        return [symbol for symbol, stream in self._streams.items() if stream.is_mute]
+    def mute(self) -> list[StreamKey]:
+        """The streams that are mute now."""
+        return [key for key, stream in self._streams.items() if stream.is_mute]
 
     def add(self, ledger: Ledger) -> Rhythm:
         """Watch a stream from now on. The rhythm returned is to be fed by whoever reads the stream."""
         rhythm = Rhythm(self._limits.rhythm, self._clock())
-        self._streams[ledger.key.symbol] = _Stream(ledger, rhythm)
+        self._streams[ledger.key] = _Stream(ledger, rhythm)
         return rhythm
 
-    def discard(self, symbol: str) -> None:
+    def discard(self, key: StreamKey) -> None:
         """Watch it no more."""
-        stream = self._streams.pop(symbol, None)
+        stream = self._streams.pop(key, None)
         if stream is not None and stream.is_mute:
             self._on_change()
 
-    def handle_arrival(self, symbol: str) -> None:
-        """A mute stream spoke: it is not mute."""
-        stream = self._streams.get(symbol)
-        if stream is not None and stream.is_mute:
-            stream.is_mute = False
-            logger.info("{}: no longer mute", symbol)
-            self._on_change()
+    def silence_of(self, key: StreamKey) -> Silence:
+        """Return what the silence of a watched stream says of its connection."""
+        stream = self._streams.get(key)
+        if stream is None:
+            return Silence.NATURAL
+        return Silence.UNUSUAL if stream.is_mute else stream.rhythm.meaning(self._clock())
 
     async def run(self) -> None:
-        """Do it until cancelled."""
+        """Run until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             while True:
                 await asyncio.sleep(self._limits.rhythm.slot_seconds)
-                for symbol in self.suspects(self._clock()):
-                    self._asking.add(symbol)
-                    tasks.create_task(self._ask(symbol), name=f"second opinion on {symbol}")
+                for key in self.suspects(self._clock()):
+                    self._asking.add(key)
+                    tasks.create_task(self._ask(key), name=f"second opinion on {key.symbol}")
 
-    def suspects(self, now: float) -> list[str]:
-        """Close a slot of time for every stream and return the symbols to ask about."""
-        found: list[str] = []
-        for symbol, stream in self._streams.items():
+    def suspects(self, now: float) -> list[StreamKey]:
+        """Close a slot of time for every stream and return the streams to ask about."""
+        found: list[StreamKey] = []
+        for key, stream in self._streams.items():
             rhythm = stream.rhythm
             if rhythm.arrivals and stream.is_mute:
-                self.handle_arrival(symbol)
+                stream.is_mute = False
+                logger.info("{}: no longer mute", key)
+                self._on_change()
             rhythm.observe(now)
-            acknowledged = self._upstream.is_acknowledged(symbol)
+            acknowledged = self._upstream.state_of(key) is StreamState.ACKNOWLEDGED
             if acknowledged and not stream.was_acknowledged:
                 # What was missed while the stream was away shows soon: at the first trade, or by a question.
                 rhythm.restart(now)
             stream.was_acknowledged = acknowledged
-            if acknowledged and symbol not in self._asking and rhythm.is_suspicious(now):
-                found.append(symbol)
+            if acknowledged and key not in self._asking and rhythm.is_suspicious(now):
+                found.append(key)
         return found[: max(0, _QUESTIONS_AT_ONCE - len(self._asking))]
 
-    async def _ask(self, symbol: str) -> None:
-        stream = self._streams.get(symbol)
+    async def _ask(self, key: StreamKey) -> None:
+        stream = self._streams.get(key)
         try:
             if stream is not None:
-                self.questions += 1
-                newest = await self._second_opinion.newest_id(symbol)
-                await self._judge(symbol, stream, newest)
+                newest = await self._second_opinion.newest_ids([key.symbol])
+                await self._judge(key, stream, newest.get(key.symbol))
         except ExchangeError as error:
-            logger.debug("{}: no second opinion on its silence: {}", symbol, error)
-            if stream is not None:
-                self._judge_alone(symbol, stream)
+            logger.debug("{}: no second opinion on its silence: {}", key, error)
+            if stream is not None and self._streams.get(key) is stream:
+                self._upstream.suspect(key, Evidence.SILENT)
+                stream.rhythm.postpone(self._clock())
         finally:
-            self._asking.discard(symbol)
+            self._asking.discard(key)
 
-    async def _judge(self, symbol: str, stream: _Stream, newest: int | None) -> None:
+    async def _judge(self, key: StreamKey, stream: _Stream, newest: int | None) -> None:
         if not self._is_behind(stream, newest):
             stream.rhythm.reassure(self._clock())
             return
         await asyncio.sleep(_GRACE_SECONDS)  # it may be on its way
-        if newest is not None and self._is_behind(stream, newest) and self._streams.get(symbol) is stream:
-            if stream.ledger.expect(newest, self._clock()):
+        if newest is not None and self._is_behind(stream, newest) and self._streams.get(key) is stream:
+            now = self._clock()
+            if stream.ledger.expect(newest, now):
                 self._tend(stream.ledger)
-            self._act(symbol, stream)
+            self._upstream.suspect(key, Evidence.BEHIND)
+            stream.rhythm.restart(now)
+            if not stream.is_mute:
+                stream.is_mute = True
+                self._on_change()
 
     def _is_behind(self, stream: _Stream, newest: int | None) -> bool:
         if newest is None:
@@ -185,32 +181,3 @@ class Watcher:
         if stream.baseline is None:
             stream.baseline = newest
         return newest > stream.baseline
-
-    def _judge_alone(self, symbol: str, stream: _Stream) -> None:
-        """Without a second opinion: only a connection whose every lively stream is silent is replaced."""
-        now = self._clock()
-        neighbours = [other.rhythm for other in self._known(self._upstream.neighbours(symbol))]
-        lively = [rhythm for rhythm in neighbours if rhythm.usual_silence() < rhythm.limits.unknown_seconds]
-        if len(lively) > 1 and all(rhythm.is_silent(now) for rhythm in lively):
-            self._upstream.rotate(symbol, "all its streams are silent")
-        stream.rhythm.reassure(now)
-
-    def _act(self, symbol: str, stream: _Stream) -> None:
-        now = self._clock()
-        others = self._known(self._upstream.neighbours(symbol) - {symbol})
-        recently = stream.resubscribed_at is not None and (
-            now - stream.resubscribed_at < self._limits.resubscribe_seconds
-        )
-        if recently or (others and all(other.is_mute or other.rhythm.is_suspicious(now) for other in others)):
-            self._upstream.rotate(symbol, f"{symbol} is mute on it")
-        else:
-            logger.warning("{}: mute: the exchange has newer trades; subscribing again", symbol)
-            self._upstream.resubscribe(symbol)
-        stream.resubscribed_at = now
-        stream.rhythm.restart(now)
-        if not stream.is_mute:
-            stream.is_mute = True
-            self._on_change()
-
-    def _known(self, symbols: Iterable[str]) -> list[_Stream]:
-        return [self._streams[symbol] for symbol in symbols if symbol in self._streams]

@@ -19,9 +19,9 @@ def readiness(feeds: Mapping[str, ExchangeFeed]) -> list[str]:
                 f"{exchange} is {feed.status.state}"
                 + (f": {feed.status.reason}" if feed.status.reason else "")
             )
-        for symbol in feed.ledgers:
-            if rejection := feed.client.rejection(symbol):
-                reasons.append(f"{exchange} refused {symbol}: {rejection}")
-            elif feed.status.state is ExchangeState.LIVE and not feed.client.is_acknowledged(symbol):
-                reasons.append(f"{exchange} has not yet confirmed {symbol}")
+        for key, rejection in feed.unconfirmed():
+            if rejection:
+                reasons.append(f"{exchange} refused {key.symbol}: {rejection}")
+            elif feed.status.state is ExchangeState.LIVE:
+                reasons.append(f"{exchange} has not yet confirmed {key.symbol}")
     return reasons

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from livemarkets.delivery.fanout import Fanout
 from livemarkets.feed.exchange_feed import ExchangeFeed
+from livemarkets.feed.statistics import FeedStatistics
+from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeState
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.ws_markets.hub import MarketsHub
@@ -23,24 +26,25 @@ class MeasuredServices(Protocol):
     feeds: dict[str, ExchangeFeed]
     manager: SubscriptionManager
     hub: MarketsHub
+    fanout: Fanout
     started_at: float
-    clock: Callable[[], float]
+    clock: Clock
 
 
-_PER_EXCHANGE: tuple[tuple[str, str, bool, Callable[[ExchangeFeed], float]], ...] = (
+_PER_EXCHANGE: tuple[tuple[str, str, bool, Callable[[FeedStatistics], float]], ...] = (
     ("trades_received", "Trades read from the stream, duplicates included", True, lambda f: f.received),
-    ("trades_backfilled", "Trades fetched over REST to close a hole", True, lambda f: f.backfiller.fetched),
+    ("trades_backfilled", "Trades fetched over REST to close a hole", True, lambda f: f.backfilled),
     ("trades_duplicate", "Trades dropped because their id was seen", True, lambda f: f.duplicates),
     ("trades_lost", "Trades declared missing for our own fault", True, lambda f: f.lost),
     ("gaps", "Holes declared, whatever the cause", True, lambda f: f.gaps),
-    ("holes_open", "Streams that wait for a hole to close", False, lambda f: f.backfiller.open_holes),
-    ("streams_wanted", "Streams that somebody wants, or that linger", False, lambda f: len(f.ledgers)),
-    ("upstream_connections", "Connections to the exchange", False, lambda f: len(f.client.connections)),
+    ("holes_open", "Streams that wait for a hole to close", False, lambda f: f.holes_open),
+    ("streams_wanted", "Streams that somebody wants, or that linger", False, lambda f: f.streams_wanted),
+    ("upstream_connections", "Connections to the exchange", False, lambda f: f.client.connections),
     ("upstream_connects", "Connection attempts", True, lambda f: f.client.connects),
     ("upstream_rotations", "Connections replaced make before break", True, lambda f: f.client.rotations),
-    ("rest_calls", "REST calls made", True, lambda f: f.rest.calls),
-    ("rest_failures", "REST calls that no address answered well", True, lambda f: f.rest.failures),
-    ("symbols_known", "Symbols that the exchange lists", False, lambda f: len(f.directory)),
+    ("rest_calls", "REST calls made", True, lambda f: f.history.calls),
+    ("rest_failures", "REST calls that no address answered well", True, lambda f: f.history.failures),
+    ("symbols_known", "Symbols that the exchange lists", False, lambda f: f.symbols_known),
 )
 
 
@@ -56,17 +60,17 @@ class MarketsCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Read them all."""
-        feeds = self._services.feeds
+        feeds = {exchange: feed.statistics() for exchange, feed in self._services.feeds.items()}
         for name, meaning, is_counter, read in _PER_EXCHANGE:
             family = CounterMetricFamily if is_counter else GaugeMetricFamily
             metric = family(f"livemarkets_{name}", meaning, labels=["exchange"])
-            for exchange, feed in feeds.items():
-                metric.add_metric([exchange], read(feed))
+            for exchange, statistics in feeds.items():
+                metric.add_metric([exchange], read(statistics))
             yield metric
-        yield from self._states()
+        yield from self._states(feeds)
         yield from self._process()
 
-    def _states(self) -> Iterator[Metric]:
+    def _states(self, feeds: Mapping[str, FeedStatistics]) -> Iterator[Metric]:
         state = GaugeMetricFamily(
             "livemarkets_exchange_state",
             "1 for the state that an exchange is in",
@@ -80,31 +84,27 @@ class MarketsCollector(Collector):
         for exchange, feed in self._services.feeds.items():
             for name in ExchangeState:
                 state.add_metric([exchange, name.value], float(feed.status.state is name))
-            for kind, count in feed.client.complaints.items():
+            for kind, count in feeds[exchange].client.complaints.items():
                 complaints.add_metric([exchange, kind], count)
         yield state
         yield complaints
 
     def _process(self) -> Iterator[Metric]:
-        hub = self._services.hub
+        hub, fanout = self._services.hub.statistics(), self._services.fanout.statistics()
         subscribers, subscribed, lingering = self._services.manager.counts()
-        yield GaugeMetricFamily(
-            "livemarkets_clients", "Connections to /ws/markets", value=len(hub.connections)
-        )
+        yield GaugeMetricFamily("livemarkets_clients", "Connections to /ws/markets", value=hub.clients)
         yield CounterMetricFamily(
             "livemarkets_clients_refused", "Handshakes of /ws/markets refused", value=hub.refused
         )
         yield CounterMetricFamily(
-            "livemarkets_deliveries", "Trades handed to clients", value=hub.fanout.delivered
+            "livemarkets_deliveries", "Trades handed to clients", value=fanout.delivered
         )
-        yield GaugeMetricFamily(
-            "livemarkets_clients_lagging", "Clients that lag now", value=hub.fanout.lagging
-        )
+        yield GaugeMetricFamily("livemarkets_clients_lagging", "Clients that lag now", value=fanout.lagging)
+        yield CounterMetricFamily("livemarkets_lags", "Times that a client fell behind", value=fanout.lags)
         yield CounterMetricFamily(
-            "livemarkets_lags", "Times that a client fell behind", value=hub.fanout.lags
-        )
-        yield CounterMetricFamily(
-            "livemarkets_clients_too_slow", "Clients put out because they took nothing", value=hub.closed_slow
+            "livemarkets_clients_too_slow",
+            "Clients disconnected because they stopped reading",
+            value=hub.closed_slow,
         )
         yield GaugeMetricFamily(
             "livemarkets_subscribers", "Pages and clients that want something", value=subscribers
@@ -115,5 +115,5 @@ class MarketsCollector(Collector):
         yield GaugeMetricFamily(
             "livemarkets_streams_lingering", "Streams kept for a while without one", value=lingering
         )
-        uptime = self._services.clock() - self._services.started_at
+        uptime = self._services.clock.monotonic() - self._services.started_at
         yield GaugeMetricFamily("livemarkets_uptime_seconds", "Seconds since the start", value=uptime)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -10,10 +10,12 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from livemarkets.delivery.fanout import Fanout
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.http_api.health import readiness
 from livemarkets.http_api.metrics import MarketsCollector
-from livemarkets.market.models import TRADES, ExchangeName, StreamKey, SymbolInfo, TradeTick
+from livemarkets.market.clock import Clock
+from livemarkets.market.models import ExchangeName, StreamKey, SymbolInfo, TradeTick
 from livemarkets.market.stores import FeedStore, LatestPriceStore
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import normalise, query_fault
@@ -36,8 +38,9 @@ class HttpServices(Protocol):
     latest: LatestPriceStore
     trades: FeedStore
     hub: MarketsHub
+    fanout: Fanout
     started_at: float
-    clock: Callable[[], float]
+    clock: Clock
 
     async def ensure_symbols(self, exchange: str) -> None:
         """Load an exchange's list of symbols unless it is there."""
@@ -107,8 +110,10 @@ class _Api:
             wanted = _names(request.query_params.get("symbols", ""))
         except _BadQuery as error:
             return _refuse(error)
-        names = wanted or sorted(self._services.feeds[exchange].ledgers)
-        ticks = [self._services.latest.get(StreamKey(exchange, TRADES, name)) for name in names]
+        keys = [StreamKey.trades(exchange, name) for name in wanted] or sorted(
+            self._services.feeds[exchange].keys()
+        )
+        ticks = [self._services.latest.get(key) for key in keys]
         return _ticks({"exchange": exchange}, "ticks", [tick for tick in ticks if tick is not None])
 
     async def trades(self, request: Request) -> Response:
@@ -121,7 +126,7 @@ class _Api:
             limit = _number(request, "limit", 100, self._services.trades.length)
         except _BadQuery as error:
             return _refuse(error)
-        ticks = self._services.trades.recent(StreamKey(exchange, TRADES, symbol), limit)
+        ticks = self._services.trades.recent(StreamKey.trades(exchange, symbol), limit)
         return _ticks({"exchange": exchange, "symbol": symbol}, "trades", ticks)
 
     def _exchange(self, request: Request) -> ExchangeName:

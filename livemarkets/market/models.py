@@ -25,20 +25,34 @@ __all__ = [
     "TradeTick",
 ]
 
-ExchangeName = Literal["binance", "simulator"]
+ExchangeName = str
+"""The name of an exchange that is on offer here, such as `binance`. Checked where it comes in."""
 Side = Literal["buy", "sell"]
 GapCause = Literal["upstream", "venue", "history"]
 
 TRADES = "trades"
-"""The one channel of protocol 1."""
+"""The channel of trades."""
 
 
 class StreamKey(NamedTuple):
-    """What can be subscribed: one channel of one symbol of one exchange."""
+    """The name of one stream: what can be subscribed. It is the only key of streams anywhere.
+
+    The hot path makes no key and looks each up as rarely as it can: whoever reads a stream keeps its key.
+    """
 
     exchange: ExchangeName
     channel: str
     symbol: str
+    parameter: str | None = None
+    """What else the channel needs to name a stream, such as a candle's interval; `None` for trades."""
+
+    @classmethod
+    def trades(cls, exchange: ExchangeName, symbol: str) -> StreamKey:
+        """Return the name of a symbol's stream of trades."""
+        return cls(exchange, TRADES, symbol)
+
+    def __str__(self) -> str:
+        return " ".join(part for part in self if part is not None)
 
 
 class TradeTick(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

@@ -1,20 +1,37 @@
 """What the server says on `/ws/markets`, protocol 1, as bytes. No I/O.
 
-Prices and sizes are JSON numbers with every digit of the exchange's.
+Prices and sizes are JSON numbers with every digit of the exchange's. Trades and snapshots, the hot path, are
+put together by hand; a test holds them equal to the types of :mod:`livemarkets.protocol.messages`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from livemarkets.errors import ClientMessageError
-from livemarkets.market.models import TRADES, ExchangeStatus, Gap, Skipped, StreamKey, TradeTick
-from livemarkets.protocol.messages import PROTOCOL
-from livemarkets.protocol.requests import RequestId, SubscribeRequest, UnsubscribeRequest
+from livemarkets.market.models import ExchangeStatus, Gap, Skipped, StreamKey, TradeTick
+from livemarkets.protocol.messages import (
+    PROTOCOL,
+    ErrorMessage,
+    GapMessage,
+    Heartbeat,
+    Lagged,
+    Pong,
+    RequestId,
+    Snapshot,
+    StatusMessage,
+    Subscribed,
+    Subscription,
+    Subscriptions,
+    SymbolResult,
+    Unsubscribed,
+    Welcome,
+)
+from livemarkets.protocol.requests import SubscribeRequest, UnsubscribeRequest
 
 __all__ = [
     "encode_error",
@@ -46,35 +63,28 @@ def encode_welcome(
     limits: Mapping[str, int],
 ) -> bytes:
     """Return the first message of every connection."""
-    return _encode(
-        {
-            "type": "welcome",
-            "protocol": PROTOCOL,
-            "client_id": client_id,
-            "server": server,
-            "heartbeat_seconds": heartbeat_seconds,
-            "exchanges": exchanges,
-            "limits": limits,
-        }
-    )
+    return _encode(Welcome(PROTOCOL, client_id, server, heartbeat_seconds, dict(exchanges), dict(limits)))
 
 
 def encode_results(
-    kind: Literal["subscribed", "unsubscribed"],
+    kind: type[Subscribed] | type[Unsubscribed],
     request: SubscribeRequest | UnsubscribeRequest,
-    results: Sequence[Mapping[str, Any]],
+    results: Sequence[SymbolResult],
     subscriptions: Iterable[StreamKey],
 ) -> bytes:
-    """Return the verdict on every symbol of a request, and what is subscribed now on that exchange."""
+    """Return the verdict on every symbol of a request, and what is held now on that exchange and channel."""
     return _encode(
-        {
-            "type": kind,
-            **_with_id(request.id),
-            "exchange": request.exchange,
-            "channel": TRADES,
-            "results": results,
-            "subscriptions": [key.symbol for key in subscriptions if key.exchange == request.exchange],
-        }
+        kind(
+            id=_optional(request.id),
+            exchange=request.exchange,
+            channel=request.channel,
+            results=list(results),
+            subscriptions=[
+                key.symbol
+                for key in subscriptions
+                if (key.exchange, key.channel) == (request.exchange, request.channel)
+            ],
+        )
     )
 
 
@@ -83,7 +93,7 @@ def encode_snapshots(key: StreamKey, ticks: Sequence[TradeTick]) -> list[bytes]:
     parts = [ticks[start : start + SNAPSHOT_TRADES] for start in range(0, len(ticks), SNAPSHOT_TRADES)] or [
         ()
     ]
-    head = b'{"type":"snapshot",' + _encode(key._asdict())[1:-1] + b',"data":['
+    head = _encode(Snapshot(key.exchange, key.channel, key.symbol, []))[:-2]
     return [head + b",".join(map(encode_tick, part)) + b"]}" for part in parts]
 
 
@@ -125,73 +135,45 @@ def _encode_plain(tick: TradeTick) -> bytes:
 
 def encode_gap(gap: Gap) -> bytes:
     """Return a declared hole. `to_id` below `from_id` says that the exchange numbers anew after `to_id`."""
-    return _encode(
-        {
-            "type": "gap",
-            **gap.key._asdict(),
-            "from_id": gap.from_id,
-            "to_id": gap.to_id,
-            "cause": gap.cause,
-        }
-    )
+    key = gap.key
+    return _encode(GapMessage(key.exchange, key.channel, key.symbol, gap.from_id, gap.to_id, gap.cause))
 
 
 def encode_lagged(key: StreamKey, skipped: Skipped) -> bytes:
     """Return what a reader that was too slow was not sent: the newest trade follows."""
     return _encode(
-        {
-            "type": "lagged",
-            **key._asdict(),
-            "skipped": skipped.count,
-            "from_id": skipped.first_id,
-            "to_id": skipped.last_id,
-            "mode": "latest",
-        }
+        Lagged(key.exchange, key.channel, key.symbol, skipped.count, skipped.first_id, skipped.last_id)
     )
 
 
 def encode_status(status: ExchangeStatus) -> bytes:
     """Return how an exchange is."""
-    return _encode(
-        {
-            "type": "status",
-            "exchange": status.exchange,
-            "state": status.state.value,
-            "reason": status.reason,
-            "ts": status.ts,
-        }
-    )
+    return _encode(StatusMessage(status.exchange, status.state.value, status.reason, status.ts))
 
 
 def encode_list(request_id: RequestId, subscriptions: Iterable[tuple[StreamKey, str, int | None]]) -> bytes:
     """Return all that a connection is subscribed to, with the mode and the last trade id of each stream."""
-    return _encode(
-        {
-            "type": "subscriptions",
-            **_with_id(request_id),
-            "subscriptions": [
-                {**key._asdict(), "mode": mode, "last_id": last_id} for key, mode, last_id in subscriptions
-            ],
-        }
-    )
+    held = [
+        Subscription(key.exchange, key.channel, key.symbol, mode, last_id)
+        for key, mode, last_id in subscriptions
+    ]
+    return _encode(Subscriptions(id=_optional(request_id), subscriptions=held))
 
 
 def encode_pong(request_id: RequestId, ts: int) -> bytes:
     """Return the answer to a ping."""
-    return _encode({"type": "pong", **_with_id(request_id), "ts": ts})
+    return _encode(Pong(id=_optional(request_id), ts=ts))
 
 
 def encode_heartbeat(ts: int) -> bytes:
     """Return what is sent when nothing else was."""
-    return _encode({"type": "heartbeat", "ts": ts})
+    return _encode(Heartbeat(ts))
 
 
 def encode_error(error: ClientMessageError) -> bytes:
     """Return what was wrong with a client's message."""
-    return _encode(
-        {"type": "error", **_with_id(error.request_id), "code": error.code, "message": error.message}
-    )
+    return _encode(ErrorMessage(id=_optional(error.request_id), code=error.code, message=error.message))
 
 
-def _with_id(request_id: RequestId) -> dict[str, int | str]:
-    return {} if request_id is None else {"id": request_id}
+def _optional(request_id: RequestId) -> int | str | UnsetType:
+    return UNSET if request_id is None else request_id

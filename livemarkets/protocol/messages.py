@@ -1,34 +1,216 @@
-"""Protocol 1 of `/ws/markets`: its name, its messages, its codes. `docs/ws-markets.md` is its manual."""
+"""Protocol 1 of `/ws/markets`: its name, the server's messages as types, and its codes. No I/O.
+
+The types are the one source of what the server says: the encoder, the documents and the tests use them.
+`docs/ws-markets.md` is the manual for people.
+"""
 
 from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from livemarkets.market.models import GapCause, Side
 
 __all__ = [
     "CLIENT_MESSAGE_TYPES",
     "CLOSE_CODES",
     "ERROR_CODES",
     "PROTOCOL",
+    "SERVER_MESSAGES",
     "SERVER_MESSAGE_TYPES",
     "SUBPROTOCOL",
+    "ErrorMessage",
+    "GapMessage",
+    "Heartbeat",
+    "Lagged",
+    "Pong",
+    "RequestId",
+    "ServerMessage",
+    "Snapshot",
+    "StatusMessage",
+    "Subscribed",
+    "Subscription",
+    "Subscriptions",
+    "SymbolResult",
+    "Tick",
+    "Trade",
+    "Unsubscribed",
+    "Welcome",
 ]
 
 PROTOCOL = 1
 SUBPROTOCOL = "livemarkets.v1"
 """What `/ws/markets` answers to a client that offers subprotocols."""
 CLIENT_MESSAGE_TYPES = ("subscribe", "unsubscribe", "list", "ping")
-SERVER_MESSAGE_TYPES = (
-    "welcome",
-    "subscribed",
-    "snapshot",
-    "trade",
-    "status",
-    "gap",
-    "lagged",
-    "unsubscribed",
-    "subscriptions",
-    "pong",
-    "heartbeat",
-    "error",
+
+RequestId = int | str | None
+"""The `id` of a client's message, echoed in its answer; `None` when it had none."""
+
+# A field that is `UNSET` does not stand in the message; `None` stands there as `null`.
+
+
+class Welcome(msgspec.Struct, frozen=True, tag_field="type", tag="welcome"):
+    """The first message of every connection."""
+
+    protocol: int
+    client_id: str
+    server: str
+    """Program and version, `livemarkets/0.1.0`."""
+    heartbeat_seconds: float
+    exchanges: dict[str, str]
+    """The state of each exchange on offer."""
+    limits: dict[str, int]
+
+
+class SymbolResult(msgspec.Struct, frozen=True):
+    """The verdict on one name of a request."""
+
+    symbol: str
+    ok: bool
+    code: str | UnsetType = UNSET
+    """One of :data:`ERROR_CODES`, where `ok` is false."""
+    message: str | UnsetType = UNSET
+    did_you_mean: tuple[str, ...] | UnsetType = UNSET
+
+
+class Subscribed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="subscribed"):
+    """The answer to `subscribe`."""
+
+    id: int | str | UnsetType = UNSET
+    exchange: str
+    channel: str
+    results: list[SymbolResult]
+    subscriptions: list[str]
+    """The symbols that are held now on this exchange and channel."""
+
+
+class Unsubscribed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="unsubscribed"):
+    """The answer to `unsubscribe`."""
+
+    id: int | str | UnsetType = UNSET
+    exchange: str
+    channel: str
+    results: list[SymbolResult]
+    subscriptions: list[str]
+
+
+class Tick(msgspec.Struct, frozen=True, kw_only=True):
+    """One trade; :class:`livemarkets.market.models.TradeTick` as it stands on the wire."""
+
+    exchange: str
+    symbol: str
+    price: Decimal
+    size: Decimal
+    side: Side
+    ts: int
+    id: int
+    recv_ts: int
+    backfilled: bool | UnsetType = UNSET
+
+
+class Trade(Tick, frozen=True, kw_only=True, tag_field="type", tag="trade"):
+    """A live trade."""
+
+
+class Snapshot(msgspec.Struct, frozen=True, tag_field="type", tag="snapshot"):
+    """Trades of the past, oldest first."""
+
+    exchange: str
+    channel: str
+    symbol: str
+    data: list[Tick]
+
+
+class StatusMessage(msgspec.Struct, frozen=True, tag_field="type", tag="status"):
+    """How an exchange is."""
+
+    exchange: str
+    state: str
+    reason: str | None
+    ts: int
+
+
+class GapMessage(msgspec.Struct, frozen=True, tag_field="type", tag="gap"):
+    """A declared hole. `to_id` below `from_id` says that the exchange numbers anew after `to_id`."""
+
+    exchange: str
+    channel: str
+    symbol: str
+    from_id: int
+    to_id: int
+    cause: GapCause
+
+
+class Lagged(msgspec.Struct, frozen=True, tag_field="type", tag="lagged"):
+    """What a reader that was too slow was not sent: the newest trade follows."""
+
+    exchange: str
+    channel: str
+    symbol: str
+    skipped: int
+    from_id: int
+    to_id: int
+    mode: str = "latest"
+
+
+class Subscription(msgspec.Struct, frozen=True):
+    """One stream that a connection is subscribed to."""
+
+    exchange: str
+    channel: str
+    symbol: str
+    mode: str
+    last_id: int | None
+    """The newest trade id that is known; `None` before the first trade."""
+
+
+class Subscriptions(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="subscriptions"):
+    """The answer to `list`."""
+
+    id: int | str | UnsetType = UNSET
+    subscriptions: list[Subscription]
+
+
+class Pong(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="pong"):
+    """The answer to `ping`."""
+
+    id: int | str | UnsetType = UNSET
+    ts: int
+
+
+class Heartbeat(msgspec.Struct, frozen=True, tag_field="type", tag="heartbeat"):
+    """What is sent when nothing else was."""
+
+    ts: int
+
+
+class ErrorMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
+    """What was wrong with a client's message."""
+
+    id: int | str | UnsetType = UNSET
+    code: str
+    message: str
+
+
+ServerMessage = (
+    Welcome
+    | Subscribed
+    | Snapshot
+    | Trade
+    | StatusMessage
+    | GapMessage
+    | Lagged
+    | Unsubscribed
+    | Subscriptions
+    | Pong
+    | Heartbeat
+    | ErrorMessage
 )
+SERVER_MESSAGES: tuple[Any, ...] = ServerMessage.__args__
+SERVER_MESSAGE_TYPES = tuple(str(message.__struct_config__.tag) for message in SERVER_MESSAGES)
 ERROR_CODES = {
     "invalid_json": "the frame is not JSON",
     "invalid_message": "it is JSON, but not a message of this protocol",

@@ -1,7 +1,4 @@
-"""The messages of `/ws/markets`, protocol 1: their names, and what a client may say. No I/O.
-
-Every message is one JSON object in one text frame. `docs/ws-markets.md` is its manual.
-"""
+"""What a client of `/ws/markets` may say: parsed once, into frozen values. No I/O."""
 
 from __future__ import annotations
 
@@ -13,14 +10,13 @@ import msgspec
 from livemarkets.errors import ClientMessageError
 from livemarkets.market.models import TRADES
 from livemarkets.market.symbols import MAX_SYMBOL_LENGTH, normalise
-from livemarkets.protocol.messages import CLIENT_MESSAGE_TYPES
+from livemarkets.protocol.messages import CLIENT_MESSAGE_TYPES, RequestId
 
 __all__ = [
     "ListRequest",
     "PingRequest",
     "RefusedName",
     "Request",
-    "RequestId",
     "SubscribeRequest",
     "UnsubscribeRequest",
     "parse_request",
@@ -29,9 +25,6 @@ __all__ = [
 MODES = ("all", "latest")
 DEFAULT_INTERVAL_MS = 250
 LEAST_INTERVAL_MS, MOST_INTERVAL_MS = 20, 60_000
-
-RequestId = int | str | None
-"""The `id` of a message, echoed in its answer."""
 
 
 class RefusedName(msgspec.Struct, frozen=True):
@@ -44,10 +37,11 @@ class RefusedName(msgspec.Struct, frozen=True):
 
 
 class SubscribeRequest(msgspec.Struct, frozen=True):
-    """Wish for the trades of some symbols."""
+    """A subscribe request."""
 
     id: RequestId
     exchange: str
+    channel: str
     symbols: tuple[str | RefusedName, ...]
     """In the order of the message, each once."""
     snapshot: int
@@ -58,10 +52,11 @@ class SubscribeRequest(msgspec.Struct, frozen=True):
 
 
 class UnsubscribeRequest(msgspec.Struct, frozen=True):
-    """The end of that wish."""
+    """An unsubscribe request."""
 
     id: RequestId
     exchange: str
+    channel: str
     symbols: tuple[str | RefusedName, ...]
 
 
@@ -157,7 +152,7 @@ def _parse_message(
     streams = _parse_streams(message, exchanges)
     symbols = _parse_symbols(streams)
     if kind == "unsubscribe":
-        return UnsubscribeRequest(request_id, streams.exchange, symbols)
+        return UnsubscribeRequest(request_id, streams.exchange, streams.channel, symbols)
     if not 0 <= streams.snapshot <= snapshot_limit:
         raise ClientMessageError(
             "invalid_message", f"snapshot is 0 to {snapshot_limit}, not {_quote(str(streams.snapshot))}"
@@ -165,6 +160,7 @@ def _parse_message(
     return SubscribeRequest(
         request_id,
         streams.exchange,
+        streams.channel,
         symbols,
         streams.snapshot,
         _parse_after(streams),

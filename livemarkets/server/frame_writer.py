@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable
 from typing import Protocol
 
 __all__ = ["EXTENSION", "FrameWriter"]
@@ -28,6 +27,16 @@ class Peer(Protocol):
         """Send a close frame without waiting for room, and drop the connection if no answer comes."""
 
 
+class WriterListener(Protocol):
+    """What a writer tells whoever writes to it. Called synchronously."""
+
+    def handle_change(self) -> None:
+        """:attr:`FrameWriter.fd` has changed."""
+
+    def resume(self) -> None:
+        """The peer took what was waiting."""
+
+
 class FrameWriter:
     """Raw access to one WebSocket's transport, for whole server frames.
 
@@ -37,7 +46,7 @@ class FrameWriter:
 
     """
 
-    __slots__ = ("_fd", "_peer", "_transport", "fd", "is_open", "is_paused", "on_change", "on_resume")
+    __slots__ = ("_fd", "_peer", "_transport", "fd", "is_open", "is_paused", "listener")
 
     def __init__(self, transport: asyncio.Transport, peer: Peer) -> None:
         self._transport = transport
@@ -50,9 +59,7 @@ class FrameWriter:
         """False as soon as either side said goodbye: no data frame may follow a close frame."""
         self.is_paused = False
         """Whether the transport holds anything (under TLS: much) that the peer has not taken."""
-        self.on_change: Callable[[], None] | None = None
-        """Called whenever :attr:`fd` has changed."""
-        self.on_resume: Callable[[], None] | None = None
+        self.listener: WriterListener | None = None
         # asyncio's TLS transport is paused for ever with a limit of 0, since even nothing reaches it.
         transport.set_write_buffer_limits(high=_TLS_BUFFER_BYTES if self._fd < 0 else 0)
 
@@ -97,8 +104,8 @@ class FrameWriter:
         if fd == self.fd:
             return
         self.fd = fd
-        if self.on_change is not None:
-            self.on_change()
+        if self.listener is not None:
+            self.listener.handle_change()
 
     def limit_messages(self, fatal_bytes: int) -> None:
         """Close with 1009, unread, on a message larger than this."""

@@ -6,15 +6,16 @@ import contextlib
 import gc
 import signal
 import socket
+from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
 from loguru import logger
+from starlette.types import ASGIApp
 
 from livemarkets.server.http_protocol import StrictHttpProtocol
 from livemarkets.server.websocket_protocol import PreframedProtocol
 
-__all__ = ["allow_many_connections", "listen", "serve"]
+__all__ = ["allow_many_connections", "configuration", "listen", "serve"]
 
 _MESSAGE_BYTES = 1_048_576
 _OPEN_FILES = 65_536
@@ -51,20 +52,24 @@ def allow_many_connections() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def serve(web: FastAPI, listener: socket.socket) -> None:
+def configuration(web: ASGIApp, **changes: Any) -> uvicorn.Config:
+    """Return how the app is served; the one place that says so. `changes` are uvicorn's options."""
+    options: dict[str, Any] = {
+        "http": StrictHttpProtocol,
+        "ws": PreframedProtocol,
+        "ws_per_message_deflate": False,  # 20 to 50 µs a message for frames of 200 bytes
+        "ws_max_size": _MESSAGE_BYTES,
+        "log_config": None,
+        "access_log": False,
+        "timeout_graceful_shutdown": 2,  # and then 2.5 s for the connections to exchanges: 5 s in all
+        "server_header": False,
+    }
+    return uvicorn.Config(web, **(options | changes))
+
+
+def serve(web: ASGIApp, listener: socket.socket) -> None:
     """Serve the app on a port that was taken, until SIGINT or SIGTERM."""
-    config = uvicorn.Config(
-        web,
-        http=StrictHttpProtocol,
-        ws=PreframedProtocol,
-        ws_per_message_deflate=False,  # 20 to 50 µs a message for frames of 200 bytes
-        ws_max_size=_MESSAGE_BYTES,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=2,  # and then 2.5 s for the connections to exchanges: 5 s in all
-        server_header=False,
-    )
-    server = _Server(config)
+    server = _Server(configuration(web))
     # uvicorn raises a signal once more after it has ended in order; SIGTERM shall do no more than SIGINT.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with listener, contextlib.suppress(KeyboardInterrupt):

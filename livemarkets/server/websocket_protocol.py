@@ -116,8 +116,8 @@ class PreframedProtocol(WebSocketsSansIOProtocol):
             pong, self._pong = self._pong, b""
             if pong:
                 self._writer.write(pong)
-            if self._writer.on_resume is not None:
-                self._writer.on_resume()
+            if self._writer.listener is not None:
+                self._writer.listener.resume()
 
     # Every path that sends or answers a close frame ends raw writes first.
 

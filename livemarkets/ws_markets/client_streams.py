@@ -8,11 +8,12 @@ from functools import partial
 
 from loguru import logger
 
+from livemarkets.delivery.fanout import Fanout
 from livemarkets.delivery.mailbox import Mailbox
 from livemarkets.errors import ClientMessageError
-from livemarkets.feed.exchange_feed import Core, ExchangeFeed
-from livemarkets.feed.ledger import Released
+from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.market.models import StreamKey
+from livemarkets.market.stores import FeedStore
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.protocol.encoding import encode_error, encode_released, encode_snapshots
 from livemarkets.protocol.requests import SubscribeRequest
@@ -30,15 +31,24 @@ class ClientStreams:
         client: the subscriber that the manager shall know.
         mailbox: the client's.
         manager: who wants what.
-        core: stores and fan-out.
+        trades: the recent trades of every stream.
+        fanout: who gets which stream.
 
     """
 
-    def __init__(self, client: Hashable, mailbox: Mailbox, manager: SubscriptionManager, core: Core) -> None:
+    def __init__(
+        self,
+        client: Hashable,
+        mailbox: Mailbox,
+        manager: SubscriptionManager,
+        trades: FeedStore,
+        fanout: Fanout,
+    ) -> None:
         self._client = client
         self._mailbox = mailbox
         self._manager = manager
-        self._core = core
+        self._trades = trades
+        self._fanout = fanout
         self._modes: dict[StreamKey, str] = {}
         self._tasks: dict[StreamKey, asyncio.Task[None]] = {}
 
@@ -48,7 +58,7 @@ class ClientStreams:
 
     def describe(self) -> list[tuple[StreamKey, str, int | None]]:
         """Return what is subscribed, with the mode and the newest trade id of each stream."""
-        newest = {key: self._core.trades.recent(key, 1) for key in self.keys()}
+        newest = {key: self._trades.recent(key, 1) for key in self.keys()}
         return [(key, self._modes[key], ticks[0].id if ticks else None) for key, ticks in newest.items()]
 
     def want(self, keys: Iterable[StreamKey]) -> None:
@@ -58,12 +68,11 @@ class ClientStreams:
 
     def begin(self, feed: ExchangeFeed, keys: Sequence[StreamKey], request: SubscribeRequest) -> None:
         """Bring wanted streams up: what the client asked to have first, then live."""
-        trades = self._core.trades
-        expected = sum(min(request.snapshot, trades.count(key)) for key in keys)
+        expected = sum(min(request.snapshot, self._trades.count(key)) for key in keys)
         interval = None if request.interval_ms is None else request.interval_ms / 1000
         for key in keys:
             self._cancel(key)
-            self._core.fanout.leave(key, self._mailbox)
+            self._fanout.leave(key, self._mailbox)
             self._modes[key] = "all" if interval is None else "latest"
             if key.symbol in request.after:
                 self._spawn(key, partial(self._resume, feed, key, request.after[key.symbol], interval))
@@ -76,18 +85,18 @@ class ClientStreams:
         """Let streams go. Idempotent."""
         for key in keys:
             self._cancel(key)
-            self._core.fanout.leave(key, self._mailbox)
+            self._fanout.leave(key, self._mailbox)
             self._manager.unsubscribe(self._client, key)
             self._modes.pop(key, None)
 
     def release(self) -> None:
         """Let everything go. Idempotent."""
         self.end(self.keys())
-        self._core.fanout.forget(self._mailbox)
+        self._fanout.forget(self._mailbox)
 
     def _introduce(self, key: StreamKey, snapshot: int, interval: float | None) -> None:
-        self._post_all(encode_snapshots(key, self._core.trades.recent(key, snapshot)))
-        self._core.fanout.join(key, self._mailbox, interval)
+        self._post_all(encode_snapshots(key, self._trades.recent(key, snapshot)))
+        self._fanout.join(key, self._mailbox, interval)
 
     async def _introduce_when_there_is_room(
         self, key: StreamKey, snapshot: int, interval: float | None
@@ -97,20 +106,18 @@ class ClientStreams:
         self._introduce(key, snapshot, interval)
 
     async def _resume(self, feed: ExchangeFeed, key: StreamKey, after: int, interval: float | None) -> None:
-        async def send(parts: Sequence[Released]) -> None:
-            self._post_all(encode_released(key, parts))
+        async for part in feed.resumer.resume(key, after):
+            if part.is_last:  # in the same turn: the live stream goes on right behind it
+                self._post_all(encode_released(key, part.items) or encode_snapshots(key, ()))
+                self._fanout.join(key, self._mailbox, interval)
+                return
+            self._post_all(encode_released(key, part.items))
             await asyncio.sleep(0)
             await self._mailbox.room.wait()
 
-        def finish(parts: Sequence[Released]) -> None:
-            self._post_all(encode_released(key, parts) or encode_snapshots(key, ()))
-            self._core.fanout.join(key, self._mailbox, interval)
-
-        await feed.resumer.resume(key, after, send, finish)
-
     def _post_all(self, payloads: Iterable[bytes]) -> None:
         for payload in payloads:
-            self._core.fanout.post(self._mailbox, payload)
+            self._fanout.post(self._mailbox, payload)
 
     def _spawn(self, key: StreamKey, work: Callable[[], Awaitable[None]]) -> None:
         async def run() -> None:
@@ -119,7 +126,7 @@ class ClientStreams:
             except Exception:
                 logger.exception("{} could not be brought up", key.symbol)
                 error = ClientMessageError("internal", f"{key.symbol} could not be brought up")
-                self._core.fanout.post(self._mailbox, encode_error(error))
+                self._fanout.post(self._mailbox, encode_error(error))
 
         task = asyncio.create_task(run(), name=f"bring up {key.symbol}")
         self._tasks[key] = task

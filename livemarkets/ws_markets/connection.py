@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -14,8 +14,10 @@ from livemarkets import __version__
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.delivery.mailbox import CLOSE_TOO_SLOW, Mailbox
 from livemarkets.errors import ClientMessageError
-from livemarkets.feed.exchange_feed import Core, ExchangeFeed
+from livemarkets.feed.exchange_feed import ExchangeFeed
+from livemarkets.market.clock import Clock
 from livemarkets.market.models import StreamKey
+from livemarkets.market.stores import FeedStore
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SYMBOL_SHAPE
 from livemarkets.protocol.encoding import (
@@ -27,7 +29,7 @@ from livemarkets.protocol.encoding import (
     encode_status,
     encode_welcome,
 )
-from livemarkets.protocol.messages import CLOSE_CODES
+from livemarkets.protocol.messages import CLOSE_CODES, Subscribed, SymbolResult, Unsubscribed
 from livemarkets.protocol.requests import (
     ListRequest,
     PingRequest,
@@ -71,17 +73,13 @@ class Hub(Protocol):
 
     feeds: Mapping[str, ExchangeFeed]
     manager: SubscriptionManager
-    core: Core
+    trades: FeedStore
+    fanout: Fanout
     limits: RouteLimits
-    clock: Callable[[], float]
-    now_ms: Callable[[], int]
-
-    @property
-    def fanout(self) -> Fanout:
-        """Where frames are put in line."""
+    clock: Clock
 
     def note_too_slow(self) -> None:
-        """Count a client that was put out because it took nothing."""
+        """Count a client that was disconnected because it stopped reading."""
 
 
 class MarketsConnection:
@@ -93,12 +91,12 @@ class MarketsConnection:
         self._hub = hub
         limits = hub.limits
         self._bucket = TokenBucket(
-            rate_per_second=limits.messages_per_second, burst=2 * limits.messages_per_second, clock=hub.clock
+            rate_per_second=limits.messages_per_second,
+            burst=2 * limits.messages_per_second,
+            clock=hub.clock.monotonic,
         )
-        self._streams = ClientStreams(self, mailbox, hub.manager, hub.core)
+        self._streams = ClientStreams(self, mailbox, hub.manager, hub.trades, hub.fanout)
         self._ignored = 0
-        self._activity = 0
-        self._quiet_since = hub.clock()
 
     async def serve(self, websocket: WebSocket) -> None:
         """Greet, then answer messages until the client is gone."""
@@ -117,11 +115,9 @@ class MarketsConnection:
         if self.mailbox.is_stuck(now, self._hub.limits.stuck_seconds):
             self._hub.note_too_slow()
             self.mailbox.end(CLOSE_TOO_SLOW, CLOSE_CODES[CLOSE_TOO_SLOW])
-        activity = self._hub.fanout.activity(self.mailbox)
-        if activity != self._activity:
-            self._activity, self._quiet_since = activity, now
-        elif now - self._quiet_since >= self._hub.limits.heartbeat_seconds - SWEEP_SECONDS / 2:
-            self._post(encode_heartbeat(self._hub.now_ms()))
+        quiet_seconds = now - self._hub.fanout.sent_at(self.mailbox)
+        if quiet_seconds >= self._hub.limits.heartbeat_seconds - SWEEP_SECONDS / 2:
+            self._post(encode_heartbeat(self._hub.clock.now_ms()))
 
     def release(self) -> None:
         """Give back everything, however the connection ended. Idempotent."""
@@ -181,9 +177,9 @@ class MarketsConnection:
 
     async def _answer(self, text: str) -> None:
         hub = self._hub
-        request = parse_request(text, tuple(hub.feeds), snapshot_limit=hub.core.trades.length)
+        request = parse_request(text, tuple(hub.feeds), snapshot_limit=hub.trades.length)
         if isinstance(request, PingRequest):
-            self._post(encode_pong(request.id, hub.now_ms()))
+            self._post(encode_pong(request.id, hub.clock.now_ms()))
         elif isinstance(request, ListRequest):
             self._post(encode_list(request.id, self._streams.describe()))
         elif isinstance(request, UnsubscribeRequest):
@@ -196,15 +192,15 @@ class MarketsConnection:
         hub = self._hub
         feed = hub.feeds[request.exchange]
         keys = [
-            feed.key(name)
+            feed.interned(StreamKey(request.exchange, request.channel, name))
             for name in request.symbols
             if isinstance(name, str) and feed.directory.accepts(name)
         ]
         self._check_limit(keys, request)
         results = _verdicts(feed, request.symbols)
-        # The first wish of all changes the exchange's state, which is told at once: the reply goes first.
+        # The first subscription changes the exchange's state, which is told at once: the reply goes first.
         held = dict.fromkeys([*self._streams.keys(), *keys])
-        self._post(encode_results("subscribed", request, results, held))
+        self._post(encode_results(Subscribed, request, results, held))
         before = (feed.status.state, feed.status.reason)
         self._streams.want(keys)
         if (feed.status.state, feed.status.reason) == before:
@@ -221,18 +217,22 @@ class MarketsConnection:
 
     def _unsubscribe(self, request: UnsubscribeRequest) -> None:
         feed = self._hub.feeds[request.exchange]
-        named = {feed.key(symbol) for symbol in request.symbols if isinstance(symbol, str)}
+        named = {
+            feed.interned(StreamKey(request.exchange, request.channel, symbol))
+            for symbol in request.symbols
+            if isinstance(symbol, str)
+        }
         self._streams.end(filter(named.__contains__, self._streams.keys()))
         results = [
             _refusal(name.shown, name.reason) if isinstance(name, RefusedName) else _acceptance(name)
             for name in request.symbols
         ]
-        self._post(encode_results("unsubscribed", request, results, self._streams.keys()))
+        self._post(encode_results(Unsubscribed, request, results, self._streams.keys()))
 
 
-def _verdicts(feed: ExchangeFeed, names: Sequence[str | RefusedName]) -> list[dict[str, Any]]:
+def _verdicts(feed: ExchangeFeed, names: Sequence[str | RefusedName]) -> list[SymbolResult]:
     """Judge every name of a message."""
-    results: list[dict[str, Any]] = []
+    results: list[SymbolResult] = []
     unknown = 0
     for name in names:
         if isinstance(name, RefusedName):
@@ -246,18 +246,14 @@ def _verdicts(feed: ExchangeFeed, names: Sequence[str | RefusedName]) -> list[di
     return results
 
 
-def _acceptance(symbol: str) -> dict[str, Any]:
-    return {"symbol": symbol, "ok": True}
+def _acceptance(symbol: str) -> SymbolResult:
+    return SymbolResult(symbol, ok=True)
 
 
-def _refusal(shown: str, message: str, suggestions: Sequence[str] = ()) -> dict[str, Any]:
-    return {
-        "symbol": shown,
-        "ok": False,
-        "code": "unknown_symbol",
-        "message": message,
-        "did_you_mean": suggestions,
-    }
+def _refusal(shown: str, message: str, suggestions: Sequence[str] = ()) -> SymbolResult:
+    return SymbolResult(
+        shown, ok=False, code="unknown_symbol", message=message, did_you_mean=tuple(suggestions)
+    )
 
 
 def _why_unknown(feed: ExchangeFeed, symbol: str) -> str:

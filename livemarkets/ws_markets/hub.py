@@ -8,18 +8,19 @@ of the event loop (:mod:`livemarkets.delivery.fanout`), or a task with `send_tex
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
+import msgspec
 from fastapi import WebSocket
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from livemarkets.delivery.fanout import Fanout
-from livemarkets.delivery.mailbox import Mailbox
-from livemarkets.feed.exchange_feed import Core, ExchangeFeed
+from livemarkets.feed.exchange_feed import ExchangeFeed
+from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeStatus
+from livemarkets.market.stores import FeedStore
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.protocol.encoding import encode_status
 from livemarkets.protocol.messages import SUBPROTOCOL
@@ -28,7 +29,18 @@ from livemarkets.security.middleware import MARKETS_PATH
 from livemarkets.ws_markets.connection import SWEEP_SECONDS, MarketsConnection, RouteLimits
 from livemarkets.ws_markets.sinks import open_sink
 
-__all__ = ["MarketsHub", "MarketsRoute", "RouteLimits"]
+__all__ = ["HubStatistics", "MarketsHub", "MarketsRoute", "RouteLimits"]
+
+
+class HubStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """The clients of `/ws/markets`."""
+
+    clients: int
+    """Connections that are open now."""
+    refused: int
+    """Handshakes refused since the start."""
+    closed_slow: int
+    """Clients disconnected because they stopped reading."""
 
 
 class MarketsHub:
@@ -37,10 +49,10 @@ class MarketsHub:
     Args:
         feeds: by exchange.
         manager: who wants what.
-        core: stores and fan-out.
-        limits: see there.
-        clock: monotonic seconds.
-        now_ms: ms since the epoch.
+        trades: the recent trades of every stream.
+        fanout: who gets which stream.
+        limits: what clients may do.
+        clock: where time comes from.
 
     """
 
@@ -48,44 +60,44 @@ class MarketsHub:
         self,
         feeds: Mapping[str, ExchangeFeed],
         manager: SubscriptionManager,
-        core: Core,
+        trades: FeedStore,
+        fanout: Fanout,
         *,
         limits: RouteLimits,
-        clock: Callable[[], float] = time.monotonic,
-        now_ms: Callable[[], int],
+        clock: Clock,
     ) -> None:
         self.feeds = feeds
         self.manager = manager
-        self.core = core
+        self.trades = trades
+        self.fanout = fanout
         self.limits = limits
         self.clock = clock
-        self.now_ms = now_ms
         self.connections: set[MarketsConnection] = set()
-        self.refused = 0
-        self.closed_slow = 0
-        """Clients put out because they took nothing."""
+        self._refused = 0
+        self._closed_slow = 0
         self._per_address: Counter[str] = Counter()
         for feed in feeds.values():
             feed.add_status_listener(self._handle_status)
 
-    @property
-    def fanout(self) -> Fanout:
-        """Where frames are put in line."""
-        return self.core.fanout
+    def statistics(self) -> HubStatistics:
+        """Return how many clients there are, and what became of others since the start."""
+        return HubStatistics(
+            clients=len(self.connections), refused=self._refused, closed_slow=self._closed_slow
+        )
 
     def note_too_slow(self) -> None:
-        """Count a client that was put out because it took nothing."""
-        self.closed_slow += 1
+        """Count a client that was disconnected because it stopped reading."""
+        self._closed_slow += 1
 
     def note_refusal(self) -> None:
         """Count a handshake that was refused, here or at the door."""
-        self.refused += 1
+        self._refused += 1
 
     async def run(self) -> None:
         """Send heartbeats to the connections that nothing else was sent to, until cancelled."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            now = self.clock()
+            now = self.clock.monotonic()
             for connection in list(self.connections):
                 connection.sweep(now)
 
@@ -116,9 +128,7 @@ class MarketsHub:
         offered = websocket.scope.get("subprotocols", ())
         await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
         async with open_sink(websocket) as sink:
-            mailbox = Mailbox(sink, limit_bytes=self.limits.buffer_bytes, clock=self.clock)
-            connection = MarketsConnection(self, mailbox)
-            sink.on_resume = mailbox.resume
+            connection = MarketsConnection(self, self.fanout.open(sink, limit_bytes=self.limits.buffer_bytes))
             self.connections.add(connection)
             try:
                 await connection.serve(websocket)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from livemarkets.delivery.framing import split_frames
+from livemarkets.delivery.mailbox import SinkListener
 from livemarkets.server.frame_writer import EXTENSION, FrameWriter
 
 __all__ = ["SendTextSink", "open_sink"]
@@ -30,7 +31,7 @@ async def open_sink(websocket: WebSocket) -> AsyncIterator[FrameWriter | SendTex
         try:
             yield writer
         finally:
-            writer.on_resume = writer.on_change = None
+            writer.listener = None
         return
     patience = asyncio.timeout(None)
     sink = SendTextSink(websocket, patience)
@@ -60,8 +61,7 @@ class SendTextSink:
     def __init__(self, websocket: WebSocket, patience: asyncio.Timeout) -> None:
         self.is_paused = False
         self.fd = -1
-        self.on_change: Callable[[], None] | None = None
-        self.on_resume: Callable[[], None] | None = None
+        self.listener: SinkListener | None = None
         self._websocket = websocket
         self._patience = patience
         self._frames: list[bytes] = []
@@ -95,6 +95,6 @@ class SendTextSink:
                 for payload in split_frames(b"".join(frames)):
                     await self._websocket.send_text(payload.decode())
                 self.is_paused = False
-                if self.on_resume is not None:
-                    self.on_resume()
+                if self.listener is not None:
+                    self.listener.resume()
             await self._websocket.close(*self._close)

@@ -75,7 +75,7 @@ def test_every_reader_gets_what_it_subscribed_in_order_whoever_comes_and_goes(
 
 
 def test_nothing_is_kept_of_readers_that_are_gone() -> None:
-    turns, fanout, (peer,), (box,) = set_up(Peer(0))
+    turns, fanout, _, (box,) = set_up(Peer(0))
     for _ in range(2):
         for key in KEYS:
             fanout.join(key, box)
@@ -84,7 +84,7 @@ def test_nothing_is_kept_of_readers_that_are_gone() -> None:
             fanout.leave(key, box)
         turns.take()
         fanout.publish(KEYS[0], b"nobody's", 2)
-    assert peer.on_change is None
+    assert box.place is None
     books = [book for book in vars(fanout._cohorts).values() if not callable(book)]
     assert books
     assert not any(books)
@@ -134,17 +134,17 @@ def test_a_closed_reader_is_not_written_to_any_more() -> None:
     fanout.publish(KEYS[0], b"1", 1)
     turns.take()
     assert [peer.taken for peer in peers] == [text_frame(b"1")] * 2
-    activity = fanout.activity(boxes[1])
+    turns.clock.advance(1)
     fanout.publish(KEYS[0], b"2", 2)
     boxes[0].close()
     turns.take()
     assert peers[0].taken == text_frame(b"1")
     assert peers[1].taken == text_frame(b"1") + text_frame(b"2")
-    assert fanout.activity(boxes[1]) != activity
+    assert fanout.sent_at(boxes[1]) == turns.clock.now
 
 
 def set_up(*peers: Peer) -> tuple[Turns, Fanout, list[Peer], list[Mailbox]]:
     """A fan-out, with a mailbox for each peer."""
     turns, found = Turns(), list(peers)
-    boxes = [Mailbox(peer, limit_bytes=10**6, clock=turns.clock) for peer in peers]
-    return turns, turns.fanout(found), found, boxes
+    fanout = turns.fanout(found)
+    return turns, fanout, found, [fanout.open(peer, limit_bytes=10**6) for peer in peers]

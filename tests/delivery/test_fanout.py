@@ -1,23 +1,21 @@
 """Mailboxes and the fan-out, with a sink that writes down what it is given."""
 
-from collections.abc import Callable
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.delivery.framing import text_frame
-from livemarkets.delivery.mailbox import CLOSE_TOO_SLOW, Mailbox
+from livemarkets.delivery.mailbox import CLOSE_TOO_SLOW, Mailbox, SinkListener
 from tests.support.delivery import Turns, follow, read_frames
-from tests.support.ticks import BTC, ETH, ManualClock
+from tests.support.ticks import BTC, ETH
 
 
 class RecordingSink:
     def __init__(self) -> None:
         self.is_paused = False
         self.fd = -1
-        self.on_change: Callable[[], None] | None = None
+        self.listener: SinkListener | None = None
         self.writes: list[bytes] = []
         self.closes: list[int] = []
 
@@ -44,9 +42,9 @@ def fanout(turns: Turns) -> Fanout:
     return turns.fanout()
 
 
-def mailbox(limit_bytes: int = 10_000) -> tuple[Mailbox, RecordingSink]:
+def open_box(fanout: Fanout, limit_bytes: int = 10_000) -> tuple[Mailbox, RecordingSink]:
     sink = RecordingSink()
-    return Mailbox(sink, limit_bytes=limit_bytes, clock=ManualClock()), sink
+    return fanout.open(sink, limit_bytes=limit_bytes), sink
 
 
 def trade_by_turns(fanout: Fanout, turns: Turns, numbers: range) -> None:
@@ -71,7 +69,7 @@ def test_a_frame_is_one_that_a_client_reads(length: int) -> None:
 
 
 def test_everything_of_one_turn_goes_out_in_one_write(fanout: Fanout, turns: Turns) -> None:
-    box, sink = mailbox()
+    box, sink = open_box(fanout)
     fanout.join(BTC, box)
     fanout.join(ETH, box)
     fanout.publish(BTC, b"1", 1)
@@ -82,24 +80,24 @@ def test_everything_of_one_turn_goes_out_in_one_write(fanout: Fanout, turns: Tur
     turns.take()
     assert len(sink.writes) == 1
     assert sink.payloads == ["1", "2", "3"]
-    assert box.written == 1
+    assert fanout.sent_at(box) == turns.clock.now
     turns.take()
     assert len(sink.writes) == 1
 
 
 def test_everybody_gets_the_same_bytes(fanout: Fanout, turns: Turns) -> None:
-    readers = [mailbox() for _ in range(3)]
+    readers = [open_box(fanout) for _ in range(3)]
     for box, _ in readers:
         fanout.join(BTC, box)
     fanout.publish(BTC, b"trade", 1)
     turns.take()
     assert readers[0][1].writes == [text_frame(b"trade")]
     assert all(sink.writes[0] is readers[0][1].writes[0] for _, sink in readers)
-    assert fanout.delivered == 3
+    assert fanout.statistics().delivered == 3
 
 
 def test_only_readers_of_the_stream_get_it(fanout: Fanout, turns: Turns) -> None:
-    (one, one_sink), (_, other_sink) = mailbox(), mailbox()
+    (one, one_sink), (_, other_sink) = open_box(fanout), open_box(fanout)
     assert not fanout.has_readers(BTC)
     fanout.join(BTC, one)
     fanout.join(BTC, one)
@@ -112,7 +110,7 @@ def test_only_readers_of_the_stream_get_it(fanout: Fanout, turns: Turns) -> None
 
 
 def test_who_joins_in_the_middle_of_a_turn_gets_what_follows(fanout: Fanout, turns: Turns) -> None:
-    (early, early_sink), (late, late_sink) = mailbox(), mailbox()
+    (early, early_sink), (late, late_sink) = open_box(fanout), open_box(fanout)
     fanout.join(BTC, early)
     fanout.publish(BTC, b"1", 1)
     fanout.post(late, b"snapshot up to 1")
@@ -124,7 +122,7 @@ def test_who_joins_in_the_middle_of_a_turn_gets_what_follows(fanout: Fanout, tur
 
 
 def test_leaving_is_idempotent_and_takes_nothing_back(fanout: Fanout, turns: Turns) -> None:
-    box, sink = mailbox()
+    box, sink = open_box(fanout)
     fanout.leave(BTC, box)
     fanout.join(BTC, box)
     fanout.publish(BTC, b"before", 1)
@@ -137,7 +135,7 @@ def test_leaving_is_idempotent_and_takes_nothing_back(fanout: Fanout, turns: Tur
 
 
 def test_what_a_paused_connection_cannot_take_waits_in_order(fanout: Fanout, turns: Turns) -> None:
-    box, sink = mailbox()
+    box, sink = open_box(fanout)
     fanout.join(BTC, box)
     sink.is_paused = True
     for number in range(5):
@@ -159,7 +157,7 @@ def test_what_a_paused_connection_cannot_take_waits_in_order(fanout: Fanout, tur
 
 def test_nothing_overtakes_a_backlog(fanout: Fanout, turns: Turns) -> None:
     """The connection takes more again, but whoever says so has not come round to it."""
-    box, sink = mailbox()
+    box, sink = open_box(fanout)
     fanout.join(BTC, box)
     sink.is_paused = True
     fanout.publish(BTC, b"1", 1)
@@ -172,7 +170,10 @@ def test_nothing_overtakes_a_backlog(fanout: Fanout, turns: Turns) -> None:
 
 
 def test_a_reader_over_its_limit_lags_and_is_told_what_it_missed(fanout: Fanout, turns: Turns) -> None:
-    (slow, slow_sink), (quick, quick_sink) = mailbox(limit_bytes=100), mailbox(limit_bytes=100)
+    (slow, slow_sink), (quick, quick_sink) = (
+        open_box(fanout, limit_bytes=100),
+        open_box(fanout, limit_bytes=100),
+    )
     fanout.join(BTC, slow)
     fanout.join(BTC, quick)
     slow_sink.is_paused = True
@@ -180,7 +181,7 @@ def test_a_reader_over_its_limit_lags_and_is_told_what_it_missed(fanout: Fanout,
         fanout.publish(BTC, b"trade %04d" % number, number)
         turns.take()
         assert slow.backlog_bytes <= 100 + len(text_frame(b"trade 0000"))
-    assert (fanout.lagging, fanout.lags) == (1, 1)
+    assert (fanout.statistics().lagging, fanout.statistics().lags) == (1, 1)
     take_again(slow, slow_sink, turns)
     got = [text for text in slow_sink.payloads if text.startswith("trade")]
     reached = len(got) - 2
@@ -188,12 +189,12 @@ def test_a_reader_over_its_limit_lags_and_is_told_what_it_missed(fanout: Fanout,
     fanout.publish(BTC, b"trade 0050", 50)
     turns.take()
     assert slow_sink.payloads[-1] == "trade 0050"
-    assert fanout.lagging == 0
+    assert fanout.statistics().lagging == 0
     assert len(quick_sink.payloads) == 51
 
 
 def test_messages_for_a_reader_that_takes_nothing_end_its_connection(fanout: Fanout, turns: Turns) -> None:
-    box, sink = mailbox(limit_bytes=100)
+    box, sink = open_box(fanout, limit_bytes=100)
     sink.is_paused = True
     for _ in range(50):
         fanout.post(box, b"0123456789")
@@ -208,8 +209,7 @@ def test_messages_for_a_reader_that_takes_nothing_end_its_connection(fanout: Fan
 
 
 def test_a_reader_is_stuck_when_it_takes_nothing_for_long(fanout: Fanout, turns: Turns) -> None:
-    sink = RecordingSink()
-    box = Mailbox(sink, limit_bytes=100, clock=turns.clock)
+    box, sink = open_box(fanout, limit_bytes=100)
     turns.clock.advance(100.0)
     fanout.post(box, b"taken")
     turns.take()
@@ -228,7 +228,7 @@ def test_a_reader_is_stuck_when_it_takes_nothing_for_long(fanout: Fanout, turns:
 def test_who_wants_the_latest_gets_one_in_an_interval_and_ends_on_the_newest(
     fanout: Fanout, turns: Turns
 ) -> None:
-    box, sink = mailbox()
+    box, sink = open_box(fanout)
     fanout.join(BTC, box, 0.25)
     for number in range(10):
         fanout.publish(BTC, b'{"id":%d}' % number, number)
@@ -246,7 +246,7 @@ def test_who_wants_the_latest_gets_one_in_an_interval_and_ends_on_the_newest(
 
 
 def test_who_wants_the_latest_and_takes_nothing_waits_without_growing(fanout: Fanout, turns: Turns) -> None:
-    box, sink = mailbox()
+    box, sink = open_box(fanout)
     fanout.join(BTC, box, 0.25)
     sink.is_paused = True
     for number in range(100):
@@ -261,7 +261,7 @@ def test_who_wants_the_latest_and_takes_nothing_waits_without_growing(fanout: Fa
 
 
 def test_a_change_of_mode_takes_effect_at_once(fanout: Fanout, turns: Turns) -> None:
-    box, sink = mailbox()
+    box, sink = open_box(fanout)
     fanout.join(BTC, box, 0.25)
     fanout.publish(BTC, b'{"id":1}', 1)
     fanout.publish(BTC, b'{"id":2}', 2)
@@ -277,7 +277,7 @@ def test_a_change_of_mode_takes_effect_at_once(fanout: Fanout, turns: Turns) -> 
 def test_whatever_a_slow_reader_does_every_trade_is_received_or_declared(actions: list[str]) -> None:
     turns = Turns()
     fanout = turns.fanout()
-    box, sink = mailbox(limit_bytes=120)
+    box, sink = open_box(fanout, limit_bytes=120)
     fanout.join(BTC, box)
     next_id, sent = 1000, 0
     for action in [*actions, "turn", "resume", "turn"]:
@@ -300,7 +300,7 @@ def test_whatever_a_slow_reader_does_every_trade_is_received_or_declared(actions
 
 
 def test_who_lags_into_a_hole_gets_the_last_price_before_it(fanout: Fanout, turns: Turns) -> None:
-    box, sink = mailbox(limit_bytes=20)
+    box, sink = open_box(fanout, limit_bytes=20)
     fanout.join(BTC, box)
     sink.is_paused = True
     trade_by_turns(fanout, turns, range(5))
@@ -312,38 +312,41 @@ def test_who_lags_into_a_hole_gets_the_last_price_before_it(fanout: Fanout, turn
 
 
 def test_a_turn_of_many_bytes_conflates_and_does_not_end_the_connection(fanout: Fanout, turns: Turns) -> None:
-    box, sink = mailbox(limit_bytes=100)
+    box, sink = open_box(fanout, limit_bytes=100)
     fanout.join(BTC, box)
     sink.is_paused = True
     for number in range(50):
         fanout.publish(BTC, b"trade %d" % number, number)
     turns.take()
-    assert (box.is_closed, fanout.lagging) == (False, 1)
+    assert (box.is_closed, fanout.statistics().lagging) == (False, 1)
     trade_by_turns(fanout, turns, range(50, 60))
     take_again(box, sink, turns)
     assert follow(sink.payloads, 0) == (60, 60)
 
 
 def test_a_change_of_streams_is_no_sign_of_life(fanout: Fanout, turns: Turns) -> None:
-    (box, _), (other, _) = mailbox(), mailbox()
+    (box, _), (other, _) = open_box(fanout), open_box(fanout)
     for key in (BTC, ETH):
         fanout.join(key, box)
     fanout.join(BTC, other)
     for number in range(5):
         fanout.publish(BTC, b"trade", number)
         turns.take()
-    activity = fanout.activity(box)
+    began = turns.clock.now
+    assert fanout.sent_at(box) == began
+    turns.clock.advance(1)
     fanout.leave(BTC, box)
     fanout.publish(BTC, b"trade", 5)
     turns.take()
-    assert fanout.activity(box) == activity
+    assert fanout.sent_at(box) == began
+    turns.clock.advance(1)
     fanout.publish(ETH, b"trade", 1)
     turns.take()
-    assert fanout.activity(box) != activity
+    assert fanout.sent_at(box) == began + 2
 
 
 def test_closing_is_idempotent_and_drops_what_waits(fanout: Fanout, turns: Turns) -> None:
-    box, sink = mailbox()
+    box, sink = open_box(fanout)
     fanout.join(BTC, box)
     sink.is_paused = True
     fanout.publish(BTC, b"1", 1)
@@ -361,7 +364,7 @@ def test_closing_is_idempotent_and_drops_what_waits(fanout: Fanout, turns: Turns
 def test_whatever_happens_messages_keep_their_order(actions: list[str]) -> None:
     turns = Turns()
     fanout = turns.fanout()
-    box, sink = mailbox()
+    box, sink = open_box(fanout)
     fanout.join(BTC, box)
     sent = 0
     for action in actions:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from livemarkets.delivery.fanout import Fanout
-from livemarkets.delivery.mailbox import Mailbox
 from livemarkets.market.models import StreamKey
 from tests.support.delivery import Peer, Turns, follow, read_frames
 from tests.support.ticks import BTC, ETH
@@ -25,9 +23,9 @@ LIMIT_BYTES = 40
 class Reader:
     """One reader: what it was sent, and what it subscribes now, with the counts of the moment it began."""
 
-    def __init__(self, connection: Peer, fanout: Fanout, clock: Callable[[], float]) -> None:
+    def __init__(self, connection: Peer, fanout: Fanout) -> None:
         self.connection = connection
-        self.mailbox = Mailbox(connection, limit_bytes=LIMIT_BYTES, clock=clock)
+        self.mailbox = fanout.open(connection, limit_bytes=LIMIT_BYTES)
         self.wishes: dict[StreamKey, tuple[bool, int, int]] = {}
         self._fanout = fanout
 
@@ -51,7 +49,7 @@ class Delivery(RuleBasedStateMachine):
 
         peers = [Peer(fd) for fd in range(READERS)]
         self.fanout = self.turns.fanout(peers)
-        self.readers = [Reader(peer, self.fanout, self.turns.clock) for peer in peers]
+        self.readers = [Reader(peer, self.fanout) for peer in peers]
         self.next_id = dict.fromkeys(KEYS, 1)
         self.sent: Counter[StreamKey] = Counter()
         self.newest: dict[StreamKey, int] = {}

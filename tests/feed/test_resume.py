@@ -47,9 +47,9 @@ class History:
         self.newest_only = False
         """Whether only the newest 1,000 are served, as without `historicalTrades`."""
 
-    async def newest_id(self, symbol: str) -> int | None:
+    async def newest_ids(self, symbols: Sequence[str]) -> dict[str, int]:
         self._fail()
-        return self.ids[-1] if self.ids else None
+        return dict.fromkeys(symbols, self.ids[-1]) if self.ids else {}
 
     async def trades_from(self, symbol: str, from_id: int) -> FetchedTrades:
         self.calls.append(from_id)
@@ -92,7 +92,7 @@ class Resumption:
         self.resumer = Resumer(
             self.history,
             self.trades,
-            {"BTCUSDT": self.ledger},
+            {BTC: self.ledger},
             limits=limits or ResumeLimits(),
             clock=asyncio.get_running_loop().time,
         )
@@ -109,18 +109,14 @@ class Resumption:
             if self.finished:
                 self.got.append(item)
 
-    async def send(self, parts: Sequence[Released]) -> None:
-        self.sent.append(len(parts))
-        self.got += parts
-        await asyncio.sleep(0.01)
-
-    def finish(self, parts: Sequence[Released]) -> None:
-        self.finished += 1
-        self.sent.append(len(parts))
-        self.got += parts
-
     async def resume(self, after: int) -> None:
-        await self.resumer.resume(BTC, after, self.send, self.finish)
+        async for part in self.resumer.resume(BTC, after):
+            self.sent.append(len(part.items))
+            self.got += part.items
+            if part.is_last:
+                self.finished += 1
+            else:
+                await asyncio.sleep(0.01)
 
     @property
     def ids(self) -> list[int]:
@@ -350,12 +346,12 @@ def test_a_reader_that_takes_nothing_holds_up_nobody_else() -> None:
     async def run() -> None:
         resumption = Resumption(range(1, 5001), kept=range(4991, 5001))
         never = asyncio.Event()
-        stuck = [
-            asyncio.create_task(
-                resumption.resumer.resume(BTC, 0, lambda parts: _wait(never), lambda parts: None)
-            )
-            for _ in range(20)
-        ]
+
+        async def take_nothing() -> None:
+            async for _ in resumption.resumer.resume(BTC, 0):
+                await never.wait()
+
+        stuck = [asyncio.create_task(take_nothing()) for _ in range(20)]
         await asyncio.sleep(5)
         async with asyncio.timeout(5):
             await resumption.resume(0)
@@ -378,13 +374,11 @@ def test_readers_who_come_at_once_share_what_rest_says() -> None:
         async def one(number: int) -> None:
             after = 3000 + random.randrange(100)
             got[number] = [make_tick(after)]
-
-            async def send(parts: Sequence[Released]) -> None:
-                got[number] += parts
-                await asyncio.sleep(random.random() / 10)
-
             await asyncio.sleep(random.random() / 2)
-            await resumption.resumer.resume(BTC, after, send, got[number].extend)
+            async for part in resumption.resumer.resume(BTC, after):
+                got[number] += part.items
+                if not part.is_last:
+                    await asyncio.sleep(random.random() / 10)
 
         await asyncio.gather(*map(one, range(500)))
         for parts in got.values():
@@ -405,17 +399,16 @@ def test_readers_who_wait_together_fail_together() -> None:
         resumption.history.answer_seconds = 5.0
         got: list[list[Released]] = [[] for _ in range(200)]
         began = asyncio.get_running_loop().time()
-        await asyncio.gather(
-            *(resumption.resumer.resume(BTC, 50, resumption.send, parts.extend) for parts in got)
-        )
+
+        async def one(parts: list[Released]) -> None:
+            async for part in resumption.resumer.resume(BTC, 50):
+                parts += part.items
+
+        await asyncio.gather(*map(one, got))
         assert asyncio.get_running_loop().time() - began < 60
         assert all(parts[0] == Gap(BTC, 51, 100, "history") for parts in got)
 
     run_in_simulated_time(run())
-
-
-async def _wait(event: asyncio.Event) -> None:
-    await event.wait()
 
 
 @given(

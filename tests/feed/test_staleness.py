@@ -7,7 +7,7 @@ import contextlib
 import gzip
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ import pytest
 
 from livemarkets.app import Tuning
 from livemarkets.errors import ExchangeUnreachable
+from livemarkets.exchanges.base import Evidence, StreamState
+from livemarkets.exchanges.binance.suspicion import Remedy, Suspicions
 from livemarkets.feed.exchange_feed import FeedLimits
 from livemarkets.feed.ledger import Ledger, LedgerLimits
 from livemarkets.feed.silence import Rhythm, RhythmLimits
 from livemarkets.feed.staleness import Watcher, WatchLimits
-from livemarkets.market.models import TRADES, StreamKey
+from livemarkets.market.models import StreamKey
 from livemarkets.simulator import SimulatedMarket, Simulator
 from tests.support.app import RunningApp, running_app, running_exchange, settings_for
 from tests.support.helpers import eventually
@@ -32,6 +34,10 @@ from tests.support.upstream import quick
 HALF_AN_HOUR = 1800.0
 NOTICED_SECONDS = 3.0
 """What is promised for BTCUSDT at its usual rhythm."""
+
+
+def trades_of(symbol: str) -> StreamKey:
+    return StreamKey.trades("binance", symbol)
 
 
 class Venue:
@@ -57,33 +63,35 @@ class Venue:
             self,
             self,
             lambda ledger: self.tended.append(ledger.key.symbol),
-            lambda: self.changes.append((self.clock(), self.watcher.mute)),
+            lambda: self.changes.append((self.clock(), [key.symbol for key in self.watcher.mute])),
             limits=WatchLimits(),
             clock=self.clock,
         )
         self._streams: dict[str, tuple[Ledger, Rhythm]] = {}
+        self._suspicions = Suspicions(self.watcher.silence_of, resubscribe_seconds=20.0)
         self._tasks: list[asyncio.Task[None]] = []
 
-    # Upstream
+    # ExchangeClient
 
-    def is_acknowledged(self, symbol: str) -> bool:
-        return symbol not in self.unacknowledged
+    def state_of(self, key: StreamKey) -> StreamState:
+        return StreamState.PENDING if key.symbol in self.unacknowledged else StreamState.ACKNOWLEDGED
 
-    def neighbours(self, symbol: str) -> set[str]:
-        return set(self._streams)
+    def suspect(self, key: StreamKey, evidence: Evidence) -> None:
+        """Do what a client of one connection does."""
+        others = [other for other in map(trades_of, self._streams) if other != key]
+        remedy = self._suspicions.judge(key, evidence, others, self.clock())
+        if remedy is Remedy.NOTHING:
+            return
+        self.done.append((self.clock(), remedy.value, key.symbol))
+        if remedy is Remedy.ROTATE:
+            self.muted.clear()
+        elif key.symbol not in self.incurable:
+            self.muted.discard(key.symbol)
 
-    def resubscribe(self, symbol: str) -> None:
-        self.done.append((self.clock(), "resubscribe", symbol))
-        if symbol not in self.incurable:
-            self.muted.discard(symbol)
+    # TradeHistory
 
-    def rotate(self, symbol: str, reason: str) -> None:
-        self.done.append((self.clock(), "rotate", symbol))
-        self.muted.clear()
-
-    # NewestID
-
-    async def newest_id(self, symbol: str) -> int | None:
+    async def newest_ids(self, symbols: Sequence[str]) -> dict[str, int]:
+        (symbol,) = symbols
         self.asked.append((self.clock(), symbol))
         self.asking += 1
         self.asked_at_once = max(self.asked_at_once, self.asking)
@@ -91,7 +99,8 @@ class Venue:
         self.asking -= 1
         if self.is_rest_down:
             raise ExchangeUnreachable("REST is down")
-        return self.newest[symbol]
+        newest = self.newest[symbol]
+        return {} if newest is None else {symbol: newest}
 
     # what tests do
 
@@ -105,7 +114,7 @@ class Venue:
     def watch(self, symbol: str, *, every_seconds: float | None = None, newest: int | None = 100) -> None:
         """Watch a stream that trades so often, or never."""
         self.newest[symbol] = newest
-        ledger = Ledger(StreamKey("binance", TRADES, symbol), LedgerLimits())
+        ledger = Ledger(trades_of(symbol), LedgerLimits())
         self._streams[symbol] = (ledger, self.watcher.add(ledger))
         if every_seconds is not None:
             self.begin(self._trade_for_ever(symbol, every_seconds))
@@ -333,7 +342,7 @@ def test_a_stream_that_is_let_go_is_no_longer_mute() -> None:
         venue.incurable.add("BTCUSDT")
         venue.muted.add("BTCUSDT")
         await eventually(lambda: venue.watcher.mute, 60)
-        venue.watcher.discard("BTCUSDT")
+        venue.watcher.discard(trades_of("BTCUSDT"))
         await asyncio.sleep(10)
 
     venue = in_simulated_time(play)
@@ -347,7 +356,7 @@ def test_a_stream_that_is_let_go_while_it_is_asked_about_is_left_alone() -> None
         await asyncio.sleep(60)
         venue.muted.add("BTCUSDT")
         await eventually(lambda: venue.asked, 60, interval_seconds=0.001)
-        venue.watcher.discard("BTCUSDT")
+        venue.watcher.discard(trades_of("BTCUSDT"))
         await asyncio.sleep(10)
 
     venue = in_simulated_time(play)
@@ -465,7 +474,7 @@ async def test_a_stream_that_stays_mute_on_its_connection_moves_to_another() -> 
         exchange.faults.lose(stream=STREAM, count=1_000_000, connection=connection.number)
         await listener.state("stale")
         await listener.state("live")
-        await eventually(lambda: app.services.feeds["binance"].client.rotations == 1, 20)
+        await eventually(lambda: app.services.feeds["binance"].statistics().client.rotations == 1, 20)
         await listener.more("BTCUSDT", 30)
         await nothing_is_missing(exchange, listener)
         assert exchange.stats()["connects"] == 2
@@ -488,7 +497,7 @@ async def test_with_rest_down_a_silent_connection_is_replaced_on_its_neighbours_
     async with watched(FAST, trades_per_second=100.0) as (exchange, app, listener):
         exchange.faults.rest_down(status=503)
         exchange.faults.silence()
-        await eventually(lambda: app.services.feeds["binance"].client.rotations == 1, 20)
+        await eventually(lambda: app.services.feeds["binance"].statistics().client.rotations == 1, 20)
         exchange.faults.rest.clear()
         for symbol in PAIR:
             await listener.more(symbol, 30)

@@ -48,10 +48,12 @@ def test_the_backfilled_mark_is_on_the_wire_only_where_it_says_something() -> No
     assert msgspec.json.decode(msgspec.json.encode(make_tick(1, backfilled=True)))["backfilled"] is True
 
 
-def test_a_stream_key_is_exchange_channel_and_symbol() -> None:
-    assert BTC._asdict() == {"exchange": "binance", "channel": TRADES, "symbol": "BTCUSDT"}
-    assert StreamKey("binance", "trades", "BTCUSDT") == BTC
-    assert StreamKey("simulator", "trades", "BTCUSDT") != BTC
+def test_a_stream_key_names_the_whole_stream() -> None:
+    assert StreamKey.trades("binance", "BTCUSDT") == StreamKey("binance", TRADES, "BTCUSDT") == BTC
+    assert StreamKey.trades("simulator", "BTCUSDT") != BTC
+    minutes, hours = (StreamKey("binance", "candles", "BTCUSDT", interval) for interval in ("1m", "1h"))
+    assert len({BTC, minutes, hours}) == 3
+    assert [str(key) for key in (BTC, hours)] == ["binance trades BTCUSDT", "binance candles BTCUSDT 1h"]
 
 
 def test_the_states_are_those_of_the_protocol() -> None:

@@ -124,7 +124,7 @@ class LocalServices:
         exchange: str = "binance",
     ) -> TradeTick:
         """Have one trade happen now."""
-        key = StreamKey(exchange, TRADES, symbol)  # type: ignore[arg-type]
+        key = StreamKey.trades(exchange, symbol)
         self._ids[key] = self._ids.get(key, 0) + 1
         tick = TradeTick(
             exchange=key.exchange,
@@ -203,7 +203,7 @@ def _status(
     exchange: str, state: ExchangeState, reason: str | None, now_ms: int, retry_ms: int | None = None
 ) -> ExchangeStatus:
     retry_ts = None if retry_ms is None else now_ms + retry_ms
-    return ExchangeStatus(exchange=exchange, state=state, reason=reason, ts=now_ms, retry_ts=retry_ts)  # type: ignore[arg-type]
+    return ExchangeStatus(exchange=exchange, state=state, reason=reason, ts=now_ms, retry_ts=retry_ts)
 
 
 CONTENT_SECURITY_POLICY = (

@@ -27,7 +27,17 @@ from livemarkets.protocol.encoding import (
     encode_trade,
     encode_welcome,
 )
-from livemarkets.protocol.messages import ERROR_CODES, SERVER_MESSAGE_TYPES
+from livemarkets.protocol.messages import (
+    ERROR_CODES,
+    SERVER_MESSAGE_TYPES,
+    ServerMessage,
+    Snapshot,
+    Subscribed,
+    SymbolResult,
+    Tick,
+    Trade,
+    Unsubscribed,
+)
 from livemarkets.protocol.requests import (
     ListRequest,
     PingRequest,
@@ -64,6 +74,7 @@ def subscription(*symbols: str | RefusedName, **fields: Any) -> SubscribeRequest
     defaults: dict[str, Any] = {
         "id": None,
         "exchange": "binance",
+        "channel": "trades",
         "snapshot": 1,
         "after": {},
         "interval_ms": None,
@@ -99,8 +110,8 @@ def subscription(*symbols: str | RefusedName, **fields: Any) -> SubscribeRequest
             subscription("BTCUSDT", after={"BTCUSDT": 3_735_683_259}),
         ),
         (subscribe(after={}), subscription("BTCUSDT")),
-        (subscribe(type="unsubscribe"), UnsubscribeRequest(None, "binance", ("BTCUSDT",))),
-        (subscribe(type="unsubscribe", id="a"), UnsubscribeRequest("a", "binance", ("BTCUSDT",))),
+        (subscribe(type="unsubscribe"), UnsubscribeRequest(None, "binance", "trades", ("BTCUSDT",))),
+        (subscribe(type="unsubscribe", id="a"), UnsubscribeRequest("a", "binance", "trades", ("BTCUSDT",))),
         ({"type": "list"}, ListRequest(None)),
         ({"type": "list", "id": 8, "exchange": 5}, ListRequest(8)),
         ({"type": "ping", "id": 9}, PingRequest(9)),
@@ -461,6 +472,10 @@ def test_what_is_resumed_comes_as_snapshots_with_gaps_between_them() -> None:
 
 STATUS = ExchangeStatus(exchange="binance", state=ExchangeState.DOWN, reason="timeout", ts=5, retry_ts=9)
 SUBSCRIBE = subscription("BTCUSDT", "NOPE", id=7)
+VERDICTS = [
+    SymbolResult("BTCUSDT", ok=True),
+    SymbolResult("NOPE", ok=False, code="unknown_symbol", message="…", did_you_mean=("NEO",)),
+]
 RESULTS = [
     {"symbol": "BTCUSDT", "ok": True},
     {"symbol": "NOPE", "ok": False, "code": "unknown_symbol", "message": "…", "did_you_mean": ["NEO"]},
@@ -484,7 +499,7 @@ RESULTS = [
         ),
         (
             encode_results(
-                "subscribed", SUBSCRIBE, RESULTS, [BTC, StreamKey("simulator", "trades", "ETHUSDT")]
+                Subscribed, SUBSCRIBE, VERDICTS, [BTC, StreamKey("simulator", "trades", "ETHUSDT")]
             ),
             {
                 "type": "subscribed",
@@ -497,7 +512,7 @@ RESULTS = [
         ),
         (
             encode_results(
-                "unsubscribed", UnsubscribeRequest(None, "binance", ("BTCUSDT",)), RESULTS[:1], []
+                Unsubscribed, UnsubscribeRequest(None, "binance", "trades", ("BTCUSDT",)), VERDICTS[:1], []
             ),
             {
                 "type": "unsubscribed",
@@ -576,6 +591,24 @@ def test_what_the_server_says(encoded: bytes, expected: dict[str, Any]) -> None:
     assert expected["type"] in SERVER_MESSAGE_TYPES
 
 
+DECODER = msgspec.json.Decoder(ServerMessage)
+
+
+@pytest.mark.parametrize("backfilled", [False, True])
+@pytest.mark.parametrize("price", ["61837.63000000", "0.00000001", "1E+3"])
+def test_what_is_put_together_by_hand_equals_its_type(price: str, backfilled: bool) -> None:
+    """The hot path encodes trades and snapshots without their types."""
+    tick = make_tick(5, price=price, backfilled=backfilled)
+    fields = {name: getattr(tick, name) for name in TradeTick.__struct_fields__}
+    if not backfilled:
+        del fields["backfilled"]
+    assert DECODER.decode(encode_trade(tick)) == Trade(**fields)
+    (snapshot,) = encode_snapshots(BTC, [tick, tick])
+    assert DECODER.decode(snapshot) == Snapshot("binance", "trades", "BTCUSDT", [Tick(**fields)] * 2)
+    typed = msgspec.json.Encoder(decimal_format="number").encode(Trade(**fields))
+    assert list(json.loads(encode_trade(tick))) == list(json.loads(typed))
+
+
 @given(st.integers(-(2**63), 2**63 - 1) | st.text(max_size=64))
 def test_every_id_is_echoed_as_it_came(request_id: int | str) -> None:
     request = parse(msgspec.json.encode({"type": "ping", "id": request_id}))
@@ -586,7 +619,7 @@ def test_nothing_a_client_says_breaks_out_of_a_message() -> None:
     encoders: list[Callable[[str], bytes]] = [
         lambda text: encode_error(ClientMessageError("invalid_message", text, text)),
         lambda text: encode_pong(text, 1),
-        lambda text: encode_results("subscribed", SUBSCRIBE, [{"symbol": text, "ok": False}], []),
+        lambda text: encode_results(Subscribed, SUBSCRIBE, [SymbolResult(text, ok=False)], []),
     ]
     for encode in encoders:
         assert b'\\"}' in encode('"}')

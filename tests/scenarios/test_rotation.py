@@ -17,6 +17,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from livemarkets.app import Tuning
+from livemarkets.exchanges.binance.client import BinanceClient
 from livemarkets.simulator import Replay, SimulatedMarket, Simulator
 from livemarkets.simulator.market.source import Source
 from livemarkets.simulator.market.streams import Emission
@@ -113,11 +114,14 @@ async def receiving(
 
 
 def rotate(app: RunningApp) -> None:
-    app.services.feeds["binance"].client.rotate("BTCUSDT", "it is planned")
+    client = app.services.feeds["binance"].client
+    assert isinstance(client, BinanceClient)
+    for shard in client._shards:
+        shard.rotate("it is planned")
 
 
 def rotations(app: RunningApp) -> int:
-    return app.services.feeds["binance"].client.rotations
+    return app.services.feeds["binance"].statistics().client.rotations
 
 
 # The genuine burst
@@ -194,7 +198,9 @@ async def test_a_rotation_in_the_genuine_burst_delays_no_trade_by_50_ms(burst: B
 
     added = await added_delays(burst, burst.begin - lead, act)
     assert rotations(apps[0]) == 1
-    assert apps[0].services.feeds["binance"].duplicates > 0, "both connections delivered for a while"
+    assert apps[0].services.feeds["binance"].statistics().duplicates > 0, (
+        "both connections delivered for a while"
+    )
     worst = max(added, key=lambda trade: added[trade])
     assert added[worst] < ADDED_SECONDS, f"{worst} came {added[worst] * 1000:.1f} ms later"
 
@@ -234,7 +240,7 @@ async def test_a_rotation_in_a_simulated_burst_delays_no_trade_by_50_ms() -> Non
             slowest[is_rotating].append(
                 max(arrived[trade] - at for trade, at in made.items() if trade in arrived)
             )
-        assert app.services.feeds["binance"].duplicates > 0
+        assert app.services.feeds["binance"].statistics().duplicates > 0
         assert exchange.stats()["connects"] == 7
     added = statistics.median(slowest[True]) - statistics.median(slowest[False])
     assert added < ADDED_SECONDS, f"{added * 1000:.1f} ms: {slowest}"
@@ -254,7 +260,7 @@ async def test_rotations_at_the_age_limit_go_on_through_bursts_without_a_hole() 
             last = max(trade for trade in stopwatch.made_at if trade[0] == symbol)
             await recipient.receives(last)
         assert app.services.feeds["binance"].status.state == "live"
-        assert app.services.feeds["binance"].backfiller.fetched == 0, "nothing was missing for a moment"
+        assert app.services.feeds["binance"].statistics().backfilled == 0, "nothing was missing for a moment"
     arrived = recipient.arrivals()
     first = {symbol: min(trade for trade in arrived if trade[0] == symbol) for symbol in SYMBOLS}
     unmade = [trade for trade in arrived if trade not in stopwatch.made_at and trade != first[trade[0]]]

@@ -129,7 +129,7 @@ def is_empty(app: RunningApp, exchange: Simulator) -> bool:
     assert services.manager.counts() == (0, 0, 0)
     assert services.manager.wanted("binance") == set()
     assert not any(services.fanout.has_readers(key) for key in map(_key, SYMBOLS))
-    assert services.feeds["binance"].ledgers == {}
+    assert services.feeds["binance"].keys() == []
     assert (len(services.latest), len(services.trades)) == (0, 0)
     assert exchange.subscriptions() == set()
     assert services.status("binance").state == "idle"

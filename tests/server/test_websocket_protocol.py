@@ -131,10 +131,20 @@ async def test_a_goodbye_is_answered_also_when_the_endpoint_reads_no_more() -> N
         assert client.close_code == 1008
 
 
+class Listener:
+    """Hears what the writer tells."""
+
+    def __init__(self, resumed: asyncio.Event) -> None:
+        self.resume = resumed.set
+
+    def handle_change(self) -> None:
+        pass
+
+
 async def test_the_writer_tells_when_the_peer_takes_no_more_and_when_it_does_again() -> None:
     async with connected(frozen=True) as (endpoint, client):
         resumed = asyncio.Event()
-        endpoint.writer.on_resume = resumed.set
+        endpoint.writer.listener = Listener(resumed)
         await stuff(endpoint.writer)
         assert not resumed.is_set()
         client.transport.resume_reading()

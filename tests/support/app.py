@@ -19,7 +19,7 @@ import uvicorn
 from livemarkets import app
 from livemarkets.app import Services, Tuning
 from livemarkets.config.settings import Settings
-from livemarkets.server.websocket_protocol import PreframedProtocol
+from livemarkets.server.run import configuration
 from livemarkets.simulator import SimulatedMarket, Simulator, VenueLimits
 from livemarkets.simulator.market.source import Source
 from tests.support.helpers import PROJECT_ROOT, free_port
@@ -79,15 +79,7 @@ class _Server(uvicorn.Server):
 @contextlib.asynccontextmanager
 async def serving(web: Any, *, port: int = 0, **options: Any) -> AsyncIterator[tuple[uvicorn.Server, int]]:
     """Serve an ASGI app the way `main.py` does, on a port or a free one; options are uvicorn's."""
-    defaults: dict[str, Any] = {
-        "ws": PreframedProtocol,
-        "ws_per_message_deflate": False,
-        "ws_max_size": 1_048_576,
-        "log_config": None,
-        "access_log": False,
-        "timeout_graceful_shutdown": 5,
-    }
-    server = _Server(uvicorn.Config(web, **(defaults | options)))
+    server = _Server(configuration(web, **options))
     with socket.create_server(("127.0.0.1", port)) as listener:
         task = asyncio.create_task(server.serve(sockets=[listener]), name="server under test")
         try:

@@ -10,6 +10,7 @@ from websockets.protocol import CLIENT, State
 from websockets.protocol import Protocol as WebSocketProtocol
 
 from livemarkets.delivery.fanout import Fanout
+from livemarkets.delivery.mailbox import SinkListener
 from livemarkets.market.models import Skipped, StreamKey
 from tests.support.ticks import ManualClock
 
@@ -22,7 +23,7 @@ class Peer:
 
     def __init__(self, fd: int, moods: Iterable[int] = ()) -> None:
         self.fd = self._fd = fd
-        self.on_change: Callable[[], None] | None = None
+        self.listener: SinkListener | None = None
         self.is_paused = False
         self.taken = b""
         self.is_closed = False
@@ -64,8 +65,8 @@ class Peer:
 
     def _set(self, is_paused: bool) -> None:
         self.is_paused, self.fd = is_paused, -1 if is_paused else self._fd
-        if self.on_change is not None:
-            self.on_change()
+        if self.listener is not None:
+            self.listener.handle_change()
 
 
 class Turns:

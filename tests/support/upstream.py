@@ -2,16 +2,16 @@
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 
-from livemarkets.exchanges.base import ClientStatus
+from livemarkets.exchanges.base import ClientStatus, Evidence, Silence, StreamState
 from livemarkets.exchanges.binance.client import BinanceClient, ClientTimings
 from livemarkets.exchanges.binance.connection import Connection, ConnectionTimings
 from livemarkets.exchanges.binance.session import SessionTimings
 from livemarkets.exchanges.binance.shard import ShardTimings
 from livemarkets.exchanges.budgets import ConnectBudget
-from livemarkets.market.models import TradeTick
+from livemarkets.market.clock import Clock, system_clock
+from livemarkets.market.models import StreamKey, TradeTick
 from livemarkets.simulator import SimulatedMarket, Simulator, VenueLimits
 from livemarkets.simulator.market.source import Source
 from tests.support.helpers import eventually
@@ -60,29 +60,52 @@ async def exchange(
         await simulator.aclose()
 
 
+def key(symbol: str) -> StreamKey:
+    """The name of a symbol's trades, as the client under test knows it."""
+    return StreamKey.trades("simulator", symbol)
+
+
 class Recorder:
-    """What a client told, and the client itself."""
+    """What a client told, and the client itself (an :class:`ExchangeEvents`)."""
 
     def __init__(
         self,
         urls: Sequence[str],
         timings: ClientTimings,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock,
         budget: ConnectBudget | None = None,
     ) -> None:
         self.ticks: list[TradeTick] = []
         self.statuses: list[ClientStatus] = []
-        self.budget = budget or ConnectBudget()
+        self.silence = Silence.NONE
+        """What the silence of every stream is said to mean."""
         self.client = BinanceClient(
-            "simulator",
-            urls,
-            on_tick=self.ticks.append,
-            on_status=self.statuses.append,
-            budget=self.budget,
-            timings=timings,
-            clock=clock,
-            now_ms=lambda: int(time.time() * 1000),
+            "simulator", urls, self, budget=budget or ConnectBudget(), timings=timings, clock=clock
         )
+
+    def on_trades(self, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
+        assert ticks
+        assert {tick.symbol for tick in ticks} == {key.symbol}
+        self.ticks += ticks
+
+    def on_status(self, status: ClientStatus) -> None:
+        self.statuses.append(status)
+
+    def silence_of(self, key: StreamKey) -> Silence:
+        return self.silence
+
+    def rotate(self, symbol: str = "BTCUSDT") -> None:
+        """Make the client replace a connection: all of its streams seem to be mute."""
+        self.silence = Silence.UNUSUAL
+        self.client.suspect(key(symbol), Evidence.SILENT)
+        self.silence = Silence.NONE
+
+    def is_acknowledged(self, symbol: str) -> bool:
+        return self.client.state_of(key(symbol)) is StreamState.ACKNOWLEDGED
+
+    @property
+    def rotations(self) -> int:
+        return self.client.statistics().rotations
 
     def ids(self, symbol: str) -> list[int]:
         """The ids that arrived, in the order of their arrival."""
@@ -117,14 +140,14 @@ async def client(
     *urls: str | Simulator,
     want: Iterable[str] = (),
     timings: ClientTimings | None = None,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Clock | None = None,
     budget: ConnectBudget | None = None,
 ) -> AsyncIterator[Recorder]:
     """Run a client; every task of it is gone at the end, and it never ended by itself."""
     addresses = [url if isinstance(url, str) else url.ws_url for url in urls]
-    recorder = Recorder(addresses, timings or quick(), clock, budget)
+    recorder = Recorder(addresses, timings or quick(), clock or system_clock(), budget)
     for symbol in want:
-        recorder.client.want(symbol)
+        recorder.client.want(key(symbol))
     task = asyncio.create_task(recorder.client.run(), name="client under test")
     try:
         yield recorder
@@ -145,8 +168,8 @@ class Listener:
         self.complaints: list[tuple[str, str]] = []
         self.changes = 0
 
-    def handle_tick(self, connection: Connection, tick: TradeTick) -> None:
-        self.ticks.append(tick)
+    def handle_trades(self, connection: Connection, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
+        self.ticks += ticks
 
     def handle_change(self, connection: Connection) -> None:
         self.changes += 1
@@ -167,10 +190,10 @@ def connect_to(
         "test",
         f"{url}/stream",
         "simulator",
+        {symbol: key(symbol) for symbol in SYMBOLS},
         listener or Listener(),
         timings=timings,
-        clock=time.monotonic,
-        now_ms=lambda: int(time.time() * 1000),
+        clock=system_clock(),
     )
     connection.set_wanted(streams)
     return connection

@@ -253,8 +253,9 @@ async def test_a_tick_of_a_snapshot_is_a_trade_without_its_type(app: RunningApp,
 @both_ways_out
 async def test_whoever_joins_in_the_midst_of_a_busy_market_sees_no_seam(app: RunningApp) -> None:
     async with running_exchange() as busy:
-        app.services.feeds["binance"].client.urls = (busy.ws_url,)
-        app.services.feeds["binance"].rest.urls = (busy.rest_url,)
+        feed = app.services.feeds["binance"]
+        feed.client.urls = (busy.ws_url,)  # type: ignore[attr-defined]
+        feed._history.urls = (busy.rest_url,)  # type: ignore[attr-defined]
         keeper = await app.connect()
         await keeper.subscribe("BTCUSDT")
         await keeper.trades(20)

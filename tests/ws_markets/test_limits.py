@@ -191,7 +191,7 @@ async def test_a_foreign_page_gets_403_and_our_own_and_listed_ones_pass(app: Run
         assert await refusal(app, origin=origin) == 403, origin
     for passing in (own, None, FRIENDLY):
         assert await refusal(app, origin=passing) == 101, passing
-    assert app.services.hub.refused == 7
+    assert app.services.hub.statistics().refused == 7
 
 
 @pytest.mark.parametrize("flag", [True, False])
@@ -244,7 +244,7 @@ async def flood_until_it_lags(app: RunningApp, exchange: Simulator, reader: Mark
         exchange.faults.burst(symbol="BTCUSDT", trades=500)
         ids += [trade["id"] for trade in await reader.trades(500)]
         assert all(one.mailbox.backlog_bytes <= 2 * BUFFER_BYTES for one in app.services.hub.connections)
-        if app.services.fanout.lagging:
+        if app.services.fanout.statistics().lagging:
             return ids
     raise AssertionError("nobody lags")
 
@@ -270,7 +270,7 @@ async def test_a_client_that_lags_is_told_what_it_missed_and_the_others_miss_not
     assert len(received) + lagged["skipped"] + 1 == len(sent)
     exchange.faults.burst(symbol="BTCUSDT", trades=20)
     assert missing_ids([newest] + [trade["id"] for trade in await frozen.trades(20)]) == []
-    assert app.services.fanout.lagging == 0
+    assert app.services.fanout.statistics().lagging == 0
 
 
 @both_ways_out
@@ -285,7 +285,7 @@ async def test_a_client_that_stays_stuck_is_closed_with_1013(
     await reader.next("status", state="live")
     await flood_until_it_lags(app, exchange, reader)
     await eventually(lambda: len(hub.connections) == 1, timeout_seconds=10)
-    assert hub.closed_slow == 1
+    assert hub.statistics().closed_slow == 1
     frozen.socket.transport.resume_reading()
     # Through plain ASGI there is no way to say it to a peer that takes nothing.
     codes = (1013,) if app.server.config.ws is PreframedProtocol else (1013, 1006)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from string import ascii_uppercase, digits
 from typing import Any, cast
 
@@ -15,7 +15,8 @@ from fastapi import WebSocket
 
 from livemarkets.app import Services, build, create_app
 from livemarkets.config.settings import Settings
-from livemarkets.delivery.mailbox import Mailbox
+from livemarkets.delivery.mailbox import SinkListener
+from livemarkets.market.models import StreamKey
 from livemarkets.ws_markets.connection import MarketsConnection
 from pages.view import read_symbols
 from tests.market.test_symbols import least_ms, long_list
@@ -42,7 +43,7 @@ class NoSink:
 
     is_paused = False
     fd = -1
-    on_change: Callable[[], None] | None = None
+    listener: SinkListener | None = None
 
     def write(self, frames: bytes) -> None: ...
 
@@ -74,7 +75,7 @@ async def services() -> Services:
     feed = services.feeds["binance"]
     feed.directory.replace(INFOS)
     for symbol in LISTED[1000:2000]:
-        services.manager.subscribe("somebody else", feed.key(symbol))
+        services.manager.subscribe("somebody else", StreamKey.trades("binance", symbol))
     return services
 
 
@@ -82,7 +83,7 @@ async def hold_ms(services: Services, *messages: dict[str, Any]) -> float:
     """How long the last message holds the loop, at its best."""
     held: list[float] = []
     for _ in range(5):
-        mailbox = Mailbox(NoSink(), limit_bytes=2**22, clock=time.monotonic)
+        mailbox = services.fanout.open(NoSink(), limit_bytes=2**22)
         connection = MarketsConnection(services.hub, mailbox)
         script = Script(messages)
         await connection.serve(cast(WebSocket, script))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -19,6 +18,7 @@ from livemarkets.server.frame_writer import FrameWriter
 from livemarkets.server.websocket_protocol import PreframedProtocol
 from livemarkets.ws_markets.sinks import SendTextSink, open_sink
 from tests.support.app import serving
+from tests.support.delivery import Turns
 from tests.support.helpers import eventually
 from tests.support.markets_client import MarketsClient, open_client
 
@@ -44,8 +44,7 @@ class Endpoint:
         await websocket.accept()
         try:
             async with open_sink(websocket) as self.sink:
-                self.mailbox = Mailbox(self.sink, limit_bytes=1_000_000, clock=time.monotonic)
-                self.sink.on_resume = self.mailbox.resume
+                self.mailbox = Turns().fanout().open(self.sink, limit_bytes=1_000_000)
                 self.opened.set()
                 with contextlib.suppress(WebSocketDisconnect):
                     while not self.must_leave.is_set():

@@ -1,6 +1,6 @@
-"""Keeps the wanted symbols of one exchange subscribed, through everything that happens to connections.
+"""Keeps the wanted streams of one exchange subscribed, through everything that happens to connections.
 
-Spreads the symbols over as many connections as the exchange's limit of streams asks for
+Spreads the streams over as many connections as the exchange's limit of streams asks for
 (:mod:`livemarkets.exchanges.binance.shard`), passes every trade on, and says how the exchange is.
 """
 
@@ -8,16 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from loguru import logger
 
-from livemarkets.exchanges.base import ClientStatus
+from livemarkets.exchanges.base import (
+    ClientStatistics,
+    ClientStatus,
+    Evidence,
+    ExchangeEvents,
+    Guarantee,
+    StreamState,
+)
 from livemarkets.exchanges.binance.connection import Connection
 from livemarkets.exchanges.binance.shard import Shard, ShardTimings
+from livemarkets.exchanges.binance.suspicion import Remedy, Suspicions
 from livemarkets.exchanges.budgets import ConnectBudget
-from livemarkets.market.models import ExchangeName, ExchangeState, TradeTick
+from livemarkets.market.clock import Clock
+from livemarkets.market.models import ExchangeName, ExchangeState, StreamKey, TradeTick
 from livemarkets.rate_limit import LogLimiter
 
 __all__ = ["BinanceClient", "ClientTimings"]
@@ -33,115 +42,128 @@ class ClientTimings(msgspec.Struct, frozen=True, kw_only=True):
     shard: ShardTimings = ShardTimings()
     streams_per_connection: int = 1000
     """The exchange allows 1024 (`web-socket-streams.md`, "WebSocket Limits")."""
+    resubscribe_seconds: float = 20.0
+    """A stream that is mute again within this time after it was asked for anew has a bad connection."""
 
 
 class BinanceClient:
-    """The only thing that talks to the exchange's market streams.
+    """The only thing that talks to the exchange's market streams (an :class:`ExchangeClient`).
 
     Args:
         exchange: `binance`, or `simulator` for the embedded exchange, which speaks the same protocol.
         urls: base addresses, tried in order; `/stream` is appended.
-        on_tick: called with every trade; duplicates and any order are possible.
-        on_status: called whenever :attr:`status` changed.
-        budget: connection attempts to this exchange; shared by all shards.
-        clock: monotonic seconds.
-        now_ms: ms since the epoch.
+        events: who is told of trades and status.
+        budget: of connection attempts, one for each exchange.
+        timings: everything that has a number.
+        clock: where time comes from.
 
     """
+
+    guarantee = Guarantee(ids="consecutive", history="by_id")
+    """`rest-api.md`, "Old trade lookup": ids are consecutive per symbol, and `fromId` asks by them."""
 
     def __init__(
         self,
         exchange: ExchangeName,
         urls: Sequence[str],
+        events: ExchangeEvents,
         *,
-        on_tick: Callable[[TradeTick], None],
-        on_status: Callable[[ClientStatus], None],
         budget: ConnectBudget,
         timings: ClientTimings,
-        clock: Callable[[], float],
-        now_ms: Callable[[], int],
+        clock: Clock,
     ) -> None:
         self.exchange = exchange
         self.urls = tuple(urls)
-        self.handle_tick = on_tick
-        self.complaints: Counter[str] = Counter()
-        """What the exchange sent that could not be understood, and what it refused, by kind."""
-        self.connects = 0
         self.status = ClientStatus(ExchangeState.IDLE)
-        self._on_status = on_status
+        self._events = events
         self._budget = budget
         self._timings = timings
         self._clock = clock
-        self._now_ms = now_ms
+        self._complaints: Counter[str] = Counter()
+        self._connects = 0
+        self._keys: dict[str, StreamKey] = {}  # symbol -> the key of its trades
         self._shards: list[Shard] = []
-        self._shard_of: dict[str, Shard] = {}
-        self._moving: dict[str, Shard] = {}  # symbol -> the shard that it leaves
-        self._limiter = LogLimiter(interval_seconds=_COMPLAINT_SECONDS, clock=clock)
+        self._shard_of: dict[StreamKey, Shard] = {}
+        self._moving: dict[StreamKey, Shard] = {}  # stream -> the shard that it leaves
+        self._suspicions = Suspicions(events.silence_of, resubscribe_seconds=timings.resubscribe_seconds)
+        self._limiter = LogLimiter(interval_seconds=_COMPLAINT_SECONDS, clock=clock.monotonic)
         self._wake = asyncio.Event()
         self._is_closing = False
 
-    # wishes
+    # what is wanted
 
-    def want(self, symbol: str) -> None:
-        """Keep the trades of `symbol` coming from now on."""
-        if symbol in self._shard_of:
+    def want(self, key: StreamKey) -> None:
+        """Keep this stream coming from now on. Idempotent.
+
+        Raises:
+            ValueError: the exchange has no such channel.
+
+        """
+        if key in self._shard_of:
             return
         shard = next((shard for shard in self._shards if self._has_room(shard)), None) or self._new_shard()
-        self._shard_of[symbol] = shard
-        shard.add(symbol)
+        shard.add(key)
+        self._shard_of[key] = shard
+        self._keys[key.symbol] = key
         self.handle_change()
 
-    def unwant(self, symbol: str) -> None:
-        """Let go of `symbol`."""
-        shard = self._shard_of.pop(symbol, None)
+    def unwant(self, key: StreamKey) -> None:
+        """Let the stream go. Idempotent."""
+        shard = self._shard_of.pop(key, None)
         if shard is not None:
-            shard.remove(symbol)
-            if source := self._moving.pop(symbol, None):
-                source.remove(symbol)
+            del self._keys[key.symbol]
+            self._suspicions.forget(key)
+            shard.remove(key)
+            if source := self._moving.pop(key, None):
+                source.remove(key)
             self._rebalance()
             self.handle_change()
 
-    def resubscribe(self, symbol: str) -> None:
-        """Ask the exchange again for a mute stream."""
-        if shard := self._shard_of.get(symbol):
-            shard.resubscribe(symbol)
-
-    def rotate(self, symbol: str, reason: str) -> None:
-        """Replace the connection that carries `symbol`, make before break."""
-        if shard := self._shard_of.get(symbol):
-            shard.rotate(reason)
+    def suspect(self, key: StreamKey, evidence: Evidence) -> None:
+        """Hear that a stream may be mute: ask for it again, or replace its connection, make before break."""
+        shard = self._shard_of.get(key)
+        if shard is None:
+            return
+        neighbours = [other for other in shard.streams if other != key]
+        remedy = self._suspicions.judge(key, evidence, neighbours, self._clock.monotonic())
+        if remedy is Remedy.RESUBSCRIBE:
+            logger.warning("{}: mute: the exchange has newer trades; subscribing again", key)
+            shard.resubscribe(key)
+        elif remedy is Remedy.ROTATE:
+            shard.rotate(f"{key} is mute on it")
 
     # facts
 
-    def neighbours(self, symbol: str) -> set[str]:
-        """Return the symbols that share a connection with `symbol`, itself included."""
-        shard = self._shard_of.get(symbol)
-        return set(shard.symbols) if shard else set()
+    def state_of(self, key: StreamKey) -> StreamState:
+        """Return where a stream stands with the exchange."""
+        shard = self._shard_of.get(key)
+        if shard is not None and shard.is_acknowledged(key):
+            return StreamState.ACKNOWLEDGED
+        return StreamState.PENDING if self.rejection(key) is None else StreamState.REJECTED
 
-    def is_acknowledged(self, symbol: str) -> bool:
-        """Whether the exchange confirmed the stream of `symbol`."""
-        shard = self._shard_of.get(symbol)
-        return shard is not None and shard.is_acknowledged(symbol)
-
-    def rejection(self, symbol: str) -> str | None:
-        """Return the exchange's words when it refused `symbol`."""
-        shard = self._shard_of.get(symbol)
-        return shard.rejection(symbol) if shard else None
+    def rejection(self, key: StreamKey) -> str | None:
+        """Return the exchange's words when it refused the stream."""
+        shard = self._shard_of.get(key)
+        return shard.rejection(key) if shard else None
 
     @property
     def connections(self) -> list[Connection]:
         """The connections that are open or opening now."""
         return [c for shard in self._shards for c in (shard.active, shard.standby) if c is not None]
 
-    @property
-    def rotations(self) -> int:
-        """How many times a connection was replaced while another still delivered."""
-        return sum(shard.rotations for shard in self._shards)
+    def statistics(self) -> ClientStatistics:
+        """Return what was done since the start."""
+        return ClientStatistics(
+            connections=len(self.connections),
+            connects=self._connects,
+            rotations=sum(shard.rotations for shard in self._shards),
+            complaints=dict(self._complaints),
+        )
 
     # the task
 
     async def run(self) -> None:
-        """Keep the wishes fulfilled until cancelled; then close everything."""
+        """Keep what is wanted coming until cancelled; then close everything."""
         self._is_closing = False
         async with asyncio.TaskGroup() as tasks:
             try:
@@ -159,68 +181,71 @@ class BinanceClient:
             await self._wake.wait()
 
     def _rebalance(self) -> None:
-        """Empty the shard with the fewest symbols when the others have ample room: a connection less to keep.
+        """Empty the shard with the fewest streams when the others have ample room: a connection less to keep.
 
-        The symbols go over make before break: a shard lets one go when the other has it acknowledged.
+        The streams go over make before break: a shard lets one go when the other has it acknowledged.
         """
-        busy = [shard for shard in self._shards if shard.symbols]
+        busy = [shard for shard in self._shards if shard.streams]
         if len(busy) < 2 or self._moving:
             return
-        source = min(busy, key=lambda shard: len(shard.symbols))
+        source = min(busy, key=lambda shard: len(shard.streams))
         ample = int(self._timings.streams_per_connection * _AMPLE)
-        places = [shard for shard in busy if shard is not source for _ in range(ample - len(shard.symbols))]
-        if len(places) < len(source.symbols):
+        places = [shard for shard in busy if shard is not source for _ in range(ample - len(shard.streams))]
+        if len(places) < len(source.streams):
             return
-        for symbol, target in zip(list(source.symbols), places, strict=False):
-            self._moving[symbol] = source
-            self._shard_of[symbol] = target
-            target.add(symbol)
+        for key, target in zip(list(source.streams), places, strict=False):
+            self._moving[key] = source
+            self._shard_of[key] = target
+            target.add(key)
 
     def _finish_moves(self) -> None:
-        for symbol, source in list(self._moving.items()):
-            target = self._shard_of[symbol]
-            if target.is_acknowledged(symbol):
-                del self._moving[symbol]
-                source.remove(symbol)
-            elif target.rejection(symbol) is not None:  # it stays where it was
-                del self._moving[symbol]
-                self._shard_of[symbol] = source
-                target.remove(symbol)
+        for key, source in list(self._moving.items()):
+            target = self._shard_of[key]
+            if target.is_acknowledged(key):
+                del self._moving[key]
+                source.remove(key)
+            elif target.rejection(key) is not None:  # it stays where it was
+                del self._moving[key]
+                self._shard_of[key] = source
+                target.remove(key)
 
     def _has_room(self, shard: Shard) -> bool:
-        return len(shard.symbols) < self._timings.streams_per_connection
+        return len(shard.streams) < self._timings.streams_per_connection
 
     def _new_shard(self) -> Shard:
         shard = Shard(
             f"{self.exchange}-{len(self._shards) + 1}",
-            self.exchange,
             self,
             timings=self._timings.shard,
             budget=self._budget,
-            clock=self._clock,
+            clock=self._clock.monotonic,
         )
         self._shards.append(shard)
         self._wake.set()
         return shard
 
-    # what the shards tell (ShardOwner; handle_tick is the callable given to __init__)
+    # what the shards tell (ShardOwner)
+
+    def handle_trades(self, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
+        """Pass trades on."""
+        self._events.on_trades(key, ticks)
 
     def new_connection(self, shard: Shard, endpoint: int) -> Connection:
         """Make a connection for a shard, to the endpoint of that number, counted round."""
-        self.connects += 1
+        self._connects += 1
         return Connection(
-            f"{shard.name}.{self.connects}",
+            f"{shard.name}.{self._connects}",
             f"{self.urls[endpoint % len(self.urls)].rstrip('/')}/stream",
             self.exchange,
+            self._keys,
             shard,
             timings=self._timings.shard.connection,
             clock=self._clock,
-            now_ms=self._now_ms,
         )
 
     def handle_complaint(self, connection: Connection, kind: str, detail: str) -> None:
         """Count what the exchange did wrong, and log it once per kind and minute."""
-        self.complaints[kind] += 1
+        self._complaints[kind] += 1
         held_back = self._limiter.allow(kind)
         if held_back is not None:
             more = f" ({held_back} more like it were not logged)" if held_back else ""
@@ -238,10 +263,10 @@ class BinanceClient:
             logger.info(
                 "{}: {}{}", self.exchange, status.state, f" because {status.reason}" if status.reason else ""
             )
-        self._on_status(status)
+        self._events.on_status(status)
 
     def _assess(self) -> ClientStatus:
-        busy = [shard for shard in self._shards if shard.symbols]
+        busy = [shard for shard in self._shards if shard.streams]
         if not busy:
             return ClientStatus(ExchangeState.IDLE)
         missing = [shard for shard in busy if not shard.is_ready]

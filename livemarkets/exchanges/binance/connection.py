@@ -7,7 +7,7 @@ another (:mod:`livemarkets.exchanges.binance.client`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -21,7 +21,8 @@ from livemarkets.exchanges.binance.messages import Frame, OtherEvent, Reply, Ser
 from livemarkets.exchanges.binance.session import Session, SessionTimings
 from livemarkets.exchanges.failures import UNUSABLE, first_of, is_loopback, unreachable
 from livemarkets.exchanges.stream_socket import StreamSocket
-from livemarkets.market.models import ExchangeName, TradeTick
+from livemarkets.market.clock import Clock
+from livemarkets.market.models import ExchangeName, StreamKey, TradeTick
 
 __all__ = ["Connection", "ConnectionEvents", "ConnectionTimings"]
 
@@ -45,8 +46,8 @@ class ConnectionTimings(msgspec.Struct, frozen=True, kw_only=True):
 class ConnectionEvents(Protocol):
     """What a connection tells its owner. Called synchronously; must not raise."""
 
-    def handle_tick(self, connection: Connection, tick: TradeTick) -> None:
-        """A trade arrived."""
+    def handle_trades(self, connection: Connection, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
+        """Trades of one stream arrived in one read, in the order in which the exchange sent them."""
 
     def handle_change(self, connection: Connection) -> None:
         """It opened, an acknowledgement came, or the exchange announced its end."""
@@ -62,10 +63,10 @@ class Connection:
         name: for the log, such as `binance-3`.
         url: the whole address, `wss://…/stream`.
         exchange: whose name the ticks shall bear.
+        keys: the key of the trades of each symbol that is wanted. What comes of others is dropped.
         events: who is told.
-        timings: see there.
-        clock: monotonic seconds.
-        now_ms: ms since the epoch.
+        timings: how long to wait for what.
+        clock: where time comes from.
 
     """
 
@@ -74,11 +75,11 @@ class Connection:
         name: str,
         url: str,
         exchange: ExchangeName,
+        keys: Mapping[str, StreamKey],
         events: ConnectionEvents,
         *,
         timings: ConnectionTimings,
-        clock: Callable[[], float],
-        now_ms: Callable[[], int],
+        clock: Clock,
     ) -> None:
         self.name = name
         self.url = url
@@ -88,10 +89,11 @@ class Connection:
         self.is_ending = False
         """The exchange announced that it will close this connection (`serverShutdown`)."""
         self._exchange = exchange
+        self._keys = keys
         self._events = events
         self._timings = timings
-        self._clock = clock
-        self._now_ms = now_ms
+        self._clock = clock.monotonic
+        self._now_ms = clock.now_ms
         self._wake = asyncio.Event()
         self._retired = False
         self._socket: ClientConnection | None = None
@@ -162,21 +164,43 @@ class Connection:
             self._take([await socket_.recv(decode=False)])
 
     def _take(self, raws: Sequence[bytes]) -> None:
-        """Handle what one read brought; a defect of our own costs one frame, not the connection."""
-        now_ms, exchange, events = self._now_ms(), self._exchange, self._events
+        """Handle what one read brought. Nothing in it ends the connection."""
+        recv_ts, exchange = self._now_ms(), self._exchange
+        symbol = ""
+        ticks: list[TradeTick] = []
         for raw in raws:
             try:
-                message = parse_frame(raw, exchange, now_ms)
+                message = parse_frame(raw, exchange, recv_ts)
                 if type(message) is TradeTick:
-                    self.ticks += 1
-                    events.handle_tick(self, message)
+                    if message.symbol != symbol:
+                        if ticks:
+                            self._hand_over(symbol, ticks)
+                        symbol, ticks = message.symbol, [message]
+                    else:
+                        ticks.append(message)
                 else:
                     self._handle_rare(message)
             except MalformedMessage as error:
-                events.handle_complaint(self, error.kind, error.detail)
+                self._events.handle_complaint(self, error.kind, error.detail)
             except Exception as error:
-                logger.opt(exception=True).debug("{}: a frame could not be handled", self.name)
-                events.handle_complaint(self, "defect of this program", repr(error))
+                self._note_defect(error)
+        if ticks:
+            self._hand_over(symbol, ticks)
+
+    def _hand_over(self, symbol: str, ticks: list[TradeTick]) -> None:
+        """Pass on consecutive trades of one stream; a defect of our own costs them, not the connection."""
+        self.ticks += len(ticks)
+        key = self._keys.get(symbol)
+        if key is None:
+            return  # unsubscribed a moment ago
+        try:
+            self._events.handle_trades(self, key, ticks)
+        except Exception as error:
+            self._note_defect(error)
+
+    def _note_defect(self, error: Exception) -> None:
+        logger.opt(exception=True).debug("{}: a frame could not be handled", self.name)
+        self._events.handle_complaint(self, "defect of this program", repr(error))
 
     def _handle_rare(self, message: Frame) -> None:
         if isinstance(message, Reply):

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from livemarkets.errors import MalformedMessage
-from livemarkets.market.models import ExchangeName, TradeTick
+from livemarkets.market.models import TRADES, ExchangeName, StreamKey, TradeTick
 
 __all__ = [
     "OtherEvent",
@@ -79,8 +79,18 @@ _encode = msgspec.json.Encoder().encode
 Frame = TradeTick | Reply | ServerShutdown | OtherEvent
 
 
-def stream_name(symbol: str) -> str:
-    """Return the name of a symbol's trade stream, `btcusdt@trade`; letters other than A to Z stay."""
+def stream_name(key: StreamKey) -> str:
+    """Return the exchange's name of a stream, `btcusdt@trade` for the trades of BTCUSDT.
+
+    Letters other than A to Z stay as they are.
+
+    Raises:
+        ValueError: the exchange has no such channel.
+
+    """
+    if key.channel != TRADES:
+        raise ValueError(f"Binance has no stream for the channel {key.channel}")
+    symbol = key.symbol
     return f"{symbol.lower() if symbol.isascii() else symbol.translate(_LOWER)}@trade"
 
 

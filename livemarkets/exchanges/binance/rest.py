@@ -5,7 +5,7 @@ Source: Binance spot API documents, `rest-api.md` ("General endpoints", "Market 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -14,10 +14,11 @@ import msgspec
 from loguru import logger
 
 from livemarkets.errors import ExchangeError, ExchangeUnreachable, MalformedMessage, RestError
-from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades
+from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades, HistoryStatistics
 from livemarkets.exchanges.binance.messages import plausible
 from livemarkets.exchanges.budgets import WeightBudget
 from livemarkets.exchanges.failures import describe, explain, is_loopback, root_cause
+from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName, SymbolInfo, TradeTick
 
 __all__ = ["BinanceRest"]
@@ -71,8 +72,7 @@ class BinanceRest:
     Args:
         exchange: whose name the ticks shall bear.
         urls: base addresses; `/api/v3/…` is appended.
-        clock: monotonic seconds.
-        now_ms: ms since the epoch.
+        clock: where time comes from.
         weight: the budget of this exchange's addresses.
 
     """
@@ -82,17 +82,16 @@ class BinanceRest:
         exchange: ExchangeName,
         urls: Sequence[str],
         *,
-        clock: Callable[[], float],
-        now_ms: Callable[[], int],
+        clock: Clock,
         weight: WeightBudget | None = None,
     ) -> None:
         self.weight = weight or WeightBudget()
-        self.calls = 0
-        self.failures = 0
+        self._calls = 0
+        self._failures = 0
         self._exchange: ExchangeName = exchange
         self.urls = tuple(url.rstrip("/") for url in urls)
-        self._clock = clock
-        self._now_ms = now_ms
+        self._clock = clock.monotonic
+        self._now_ms = clock.now_ms
         self._client: httpx.AsyncClient | None = None
         self._without_history: set[str] = set()  # base addresses that do not serve historicalTrades
 
@@ -112,10 +111,23 @@ class BinanceRest:
         info = await self._get("exchangeInfo", {}, 20, _ExchangeInfo)
         return [_symbol_info(symbol) for symbol in info.symbols]
 
-    async def newest_id(self, symbol: str) -> int | None:
-        """Return the newest trade id, `None` without trades (`GET /api/v3/aggTrades`, weight 4)."""
-        found = await self._get("aggTrades", {"symbol": symbol, "limit": 1}, 4, list[_Aggregate])
-        return found[-1].l if found else None
+    def statistics(self) -> HistoryStatistics:
+        """Return what was asked since the start."""
+        return HistoryStatistics(calls=self._calls, failures=self._failures)
+
+    async def newest_ids(self, symbols: Sequence[str]) -> dict[str, int]:
+        """Return the newest trade id of each symbol that has traded (`GET /api/v3/aggTrades`, weight 4 each).
+
+        Raises:
+            ExchangeError: no base address gave an answer that can be used.
+
+        """
+        newest = {}
+        for symbol in symbols:
+            found = await self._get("aggTrades", {"symbol": symbol, "limit": 1}, 4, list[_Aggregate])
+            if found:
+                newest[symbol] = found[-1].l
+        return newest
 
     async def trades_from(self, symbol: str, from_id: int) -> FetchedTrades:
         """Return up to 1,000 trades with ids from `from_id` on.
@@ -189,7 +201,7 @@ class BinanceRest:
             if self.weight.delay(0, self._clock()) > 0:
                 break  # the exchange asked for a pause a moment ago: that holds for all of its addresses
             self.weight.spend(weight, self._clock())
-            self.calls += 1
+            self._calls += 1
             try:
                 return await self._get_from(f"{url}/api/v3/{call}", parameters, shape)
             except RestError as failure:
@@ -201,7 +213,7 @@ class BinanceRest:
                     break
             except ExchangeError as failure:
                 error = failure
-        self.failures += 1
+        self._failures += 1
         raise error
 
     async def _get_from(self, url: str, parameters: dict[str, Any], shape: type[T]) -> T:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -20,7 +20,7 @@ from livemarkets.errors import ExchangeUnreachable
 from livemarkets.exchanges.binance.connection import Connection, ConnectionTimings
 from livemarkets.exchanges.binance.messages import stream_name
 from livemarkets.exchanges.budgets import ConnectBudget, backoff
-from livemarkets.market.models import ExchangeName, TradeTick
+from livemarkets.market.models import StreamKey, TradeTick
 
 __all__ = ["Shard", "ShardOwner", "ShardTimings"]
 
@@ -41,8 +41,8 @@ class ShardTimings(msgspec.Struct, frozen=True, kw_only=True):
 class ShardOwner(Protocol):
     """What a shard asks of and tells its owner. Called synchronously."""
 
-    def handle_tick(self, tick: TradeTick) -> None:
-        """A trade arrived, on whichever connection; duplicates are possible while two overlap."""
+    def handle_trades(self, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
+        """Trades arrived, on whichever connection; duplicates are possible while two overlap."""
 
     def handle_change(self) -> None:
         """Something changed that the exchange's status may depend on."""
@@ -55,12 +55,11 @@ class ShardOwner(Protocol):
 
 
 class Shard:
-    """A set of symbols and the connections that carry them. :meth:`run` owns every task."""
+    """A set of streams and the connections that carry them. :meth:`run` owns every task."""
 
     def __init__(
         self,
         name: str,
-        exchange: ExchangeName,
         owner: ShardOwner,
         *,
         timings: ShardTimings,
@@ -69,7 +68,8 @@ class Shard:
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.name = name
-        self.symbols: set[str] = set()
+        self.streams: dict[StreamKey, str] = {}
+        """The exchange's name of each stream that is carried."""
         self.active: Connection | None = None
         self.standby: Connection | None = None
         self.reason: str | None = None
@@ -80,7 +80,6 @@ class Shard:
         """Whether connecting failed, rather than just having to be done again."""
         self.retry_at: float | None = None
         self.rotations = 0
-        self._exchange = exchange
         self._owner = owner
         self._timings = timings
         self._budget = budget
@@ -91,21 +90,26 @@ class Shard:
         self._tasks: dict[Connection, asyncio.Task[None]] = {}
         self._expires_at: dict[Connection, float] = {}
         self._rotation_reason: str | None = None
-        self._seen: set[str] = set()
+        self._seen: set[StreamKey] = set()
         self._takeover_until: float | None = None
         self._wake = asyncio.Event()
         self._was_ready = False
 
     # what the outside may do
 
-    def add(self, symbol: str) -> None:
-        """Carry this symbol too."""
-        self.symbols.add(symbol)
+    def add(self, key: StreamKey) -> None:
+        """Carry this stream too.
+
+        Raises:
+            ValueError: the exchange has no such channel.
+
+        """
+        self.streams[key] = stream_name(key)
         self._wake.set()
 
-    def remove(self, symbol: str) -> None:
-        """Carry this symbol no more."""
-        self.symbols.discard(symbol)
+    def remove(self, key: StreamKey) -> None:
+        """Carry this stream no more."""
+        self.streams.pop(key, None)
         self._wake.set()
 
     def rotate(self, reason: str) -> None:
@@ -114,40 +118,42 @@ class Shard:
             self._rotation_reason = reason
             self._wake.set()
 
-    def resubscribe(self, symbol: str) -> None:
+    def resubscribe(self, key: StreamKey) -> None:
         """Ask again for a stream that is mute."""
         if self.active is not None:
-            self.active.resubscribe([stream_name(symbol)])
+            self.active.resubscribe([self.streams[key]])
 
     @property
     def is_ready(self) -> bool:
         """Whether a connection is open that was once acknowledged for all that is wanted."""
         return self._was_ready
 
-    def is_acknowledged(self, symbol: str) -> bool:
-        """Whether the exchange confirmed this symbol's stream on the connection in use."""
+    def is_acknowledged(self, key: StreamKey) -> bool:
+        """Whether the exchange confirmed this stream on the connection in use."""
         return (
             self.active is not None
             and self.active.is_open
-            and stream_name(symbol) in self.active.session.acknowledged
+            and self.streams.get(key) in self.active.session.acknowledged
         )
 
-    def rejection(self, symbol: str) -> str | None:
-        """Return the exchange's words when it refused this symbol's stream."""
-        return self.active.session.rejected.get(stream_name(symbol)) if self.active is not None else None
+    def rejection(self, key: StreamKey) -> str | None:
+        """Return the exchange's words when it refused this stream."""
+        if self.active is None:
+            return None
+        return self.active.session.rejected.get(self.streams.get(key, ""))
 
     # what the connections tell (ConnectionEvents)
 
-    def handle_tick(self, connection: Connection, tick: TradeTick) -> None:
-        """Pass a trade on, and note what the standby connection has shown."""
+    def handle_trades(self, connection: Connection, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
+        """Pass trades on, and note what the standby connection has shown."""
         if self.failures and (connection is self.standby or self._rotation_reason is None):
             # While a rotation fails, what the old connection brings is no sign that a new one may be made.
             self.failures, self._delays, self.reason = 0, None, None
             self._owner.handle_change()
-        if connection is self.standby and tick.symbol not in self._seen:
-            self._seen.add(tick.symbol)
+        if connection is self.standby and key not in self._seen:
+            self._seen.add(key)
             self._wake.set()
-        self._owner.handle_tick(tick)
+        self._owner.handle_trades(key, ticks)
 
     def handle_change(self, connection: Connection) -> None:
         """Look at the connections again."""
@@ -163,7 +169,7 @@ class Shard:
     # the one task that changes the connections
 
     async def run(self) -> None:
-        """Keep the symbols on the exchange until cancelled; then close every connection."""
+        """Keep the streams on the exchange until cancelled; then close every connection."""
         try:
             while True:
                 self._wake.clear()
@@ -177,21 +183,20 @@ class Shard:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _step(self, now: float) -> None:
-        if not self.symbols:
+        if not self.streams:
             self._let_go()
             return
-        streams = [stream_name(symbol) for symbol in self.symbols]
         for connection in self._tasks:
             if connection is self.active or connection is self.standby:
-                connection.set_wanted(streams)
+                connection.set_wanted(self.streams.values())
         if self.active is None and self.standby is not None:
             self._promote("the other connection is gone")
         if self.active is None:
             self.active = self._open(now)
-        elif self.active.is_open and self._rotation_due(now):
+        elif self.active.is_open and self._note_due_rotation(now):
             self._rotate(now)
 
-    def _rotation_due(self, now: float) -> bool:
+    def _note_due_rotation(self, now: float) -> bool:
         assert self.active is not None
         if self._rotation_reason is None:
             if self.active.is_ending:
@@ -212,7 +217,7 @@ class Shard:
             return
         if self._takeover_until is None:
             self._takeover_until = now + self._timings.takeover_seconds
-        if self._seen >= self.symbols or now >= self._takeover_until:
+        if self._seen >= self.streams.keys() or now >= self._takeover_until:
             self._promote(self._rotation_reason or "")
 
     def _promote(self, reason: str) -> None:
@@ -237,7 +242,7 @@ class Shard:
         self._budget.spend(now)
         self.retry_at = None
         connection = self._owner.new_connection(self, self._endpoint)
-        connection.set_wanted(stream_name(symbol) for symbol in self.symbols)
+        connection.set_wanted(self.streams.values())
         self._expires_at[connection] = now + self._timings.lifetime_seconds * self._uniform(0.95, 1.0)
         self._tasks[connection] = asyncio.create_task(self._hold(connection), name=connection.name)
         self._owner.handle_change()
@@ -308,7 +313,7 @@ class Shard:
         if self.active is not None and self.standby is None:
             times.append(self._expires_at[self.active])
         due = [at for at in times if at is not None and at > now]
-        wait = max(0.005, min(due) - now) if due and self.symbols else None
+        wait = max(0.005, min(due) - now) if due and self.streams else None
         try:
             async with asyncio.timeout(wait):
                 await self._wake.wait()

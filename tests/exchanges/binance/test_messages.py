@@ -21,7 +21,7 @@ from livemarkets.exchanges.binance.messages import (
     plausible,
     stream_name,
 )
-from livemarkets.market.models import TradeTick
+from livemarkets.market.models import StreamKey, TradeTick
 
 RECV_TS = 1_723_161_255_350
 TRADE: dict[str, Any] = {
@@ -51,8 +51,15 @@ TRADE: dict[str, Any] = {
     ],
 )
 def test_a_stream_has_the_symbols_name_with_a_to_z_in_lower_case(symbol: str, stream: str) -> None:
-    assert stream_name(symbol) == stream
-    assert stream.encode() in encode_request("SUBSCRIBE", [stream_name(symbol)], 1)
+    assert stream_name(StreamKey.trades("binance", symbol)) == stream
+    assert stream.encode() in encode_request(
+        "SUBSCRIBE", [stream_name(StreamKey.trades("binance", symbol))], 1
+    )
+
+
+def test_a_channel_that_the_exchange_does_not_have_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no stream for the channel gossip"):
+        stream_name(StreamKey("binance", "gossip", "BTCUSDT"))
 
 
 def parse(frame: object) -> Frame:
@@ -270,7 +277,7 @@ def test_requests_are_the_documented_ones() -> None:
     assert encode_request("SUBSCRIBE", ["btcusdt@trade", "ethusdt@trade"], 7) == (
         b'{"method":"SUBSCRIBE","params":["btcusdt@trade","ethusdt@trade"],"id":7}'
     )
-    assert stream_name("BTCUSDT") == "btcusdt@trade"
+    assert stream_name(StreamKey.trades("binance", "BTCUSDT")) == "btcusdt@trade"
 
 
 def test_genuine_messages(shared_data: Path) -> None:

@@ -14,6 +14,7 @@ from livemarkets.errors import ExchangeError, ExchangeUnreachable, MalformedMess
 from livemarkets.exchanges.base import PAGE_TRADES
 from livemarkets.exchanges.binance.rest import BinanceRest
 from livemarkets.exchanges.budgets import WeightBudget
+from livemarkets.market.clock import system_clock
 from livemarkets.simulator import Simulator
 from tests.support.helpers import free_port
 from tests.support.upstream import SYMBOLS, exchange, quick_market
@@ -24,8 +25,7 @@ async def rest_of(*urls: str | Simulator, weight: WeightBudget | None = None) ->
     rest = BinanceRest(
         "simulator",
         [url if isinstance(url, str) else url.rest_url for url in urls],
-        clock=time.monotonic,
-        now_ms=lambda: int(time.time() * 1000),
+        clock=system_clock(),
         weight=weight,
     )
     try:
@@ -68,6 +68,10 @@ async def answering(status: int, body: bytes, *headers: str) -> AsyncIterator[st
         await server.wait_closed()
 
 
+async def newest_id(rest: BinanceRest) -> int:
+    return (await rest.newest_ids(["BTCUSDT"]))["BTCUSDT"]
+
+
 async def test_the_list_of_symbols(rest: BinanceRest) -> None:
     symbols = {info.symbol: info for info in await rest.symbols()}
     assert symbols.keys() == set(SYMBOLS)
@@ -78,8 +82,7 @@ async def test_the_list_of_symbols(rest: BinanceRest) -> None:
 
 
 async def test_trades_from_an_id_on(rest: BinanceRest, venue: Simulator) -> None:
-    newest = await rest.newest_id("BTCUSDT")
-    assert newest is not None
+    newest = await newest_id(rest)
     fetched = await rest.trades_from("BTCUSDT", newest - 20)
     ids = [tick.id for tick in fetched.ticks]
     assert ids == list(range(newest - 20, ids[-1] + 1))
@@ -95,24 +98,21 @@ async def test_trades_from_an_id_on(rest: BinanceRest, venue: Simulator) -> None
 
 
 async def test_a_page_is_full_and_proves_no_more_than_it_shows(rest: BinanceRest) -> None:
-    newest = await rest.newest_id("BTCUSDT")
-    assert newest is not None
+    newest = await newest_id(rest)
     fetched = await rest.trades_from("BTCUSDT", newest - 3000)
     assert [tick.id for tick in fetched.ticks] == list(range(newest - 3000, newest - 3000 + PAGE_TRADES))
     assert fetched.covered_to == newest - 3000 + PAGE_TRADES - 1
 
 
 async def test_ids_that_do_not_exist_yet_prove_nothing(rest: BinanceRest) -> None:
-    newest = await rest.newest_id("BTCUSDT")
-    assert newest is not None
+    newest = await newest_id(rest)
     fetched = await rest.trades_from("BTCUSDT", newest + 10_000)
     assert (fetched.ticks, fetched.newest_id) == ([], None)
     assert fetched.covered_to < newest + 10_000
 
 
 async def test_a_hole_of_the_exchange_is_proven(rest: BinanceRest, venue: Simulator) -> None:
-    newest = await rest.newest_id("BTCUSDT")
-    assert newest is not None
+    newest = await newest_id(rest)
     venue.faults.hole(symbol="BTCUSDT", count=10)
     venue.faults.burst(symbol="BTCUSDT", trades=5)
     fetched = await rest.trades_from("BTCUSDT", newest)
@@ -122,7 +122,7 @@ async def test_a_hole_of_the_exchange_is_proven(rest: BinanceRest, venue: Simula
 
 
 async def test_an_unknown_symbol_is_an_error_with_the_words_of_the_exchange(rest: BinanceRest) -> None:
-    for call in (rest.newest_id("NOSUCH"), rest.trades_from("NOSUCH", 1)):
+    for call in (rest.newest_ids(["NOSUCH"]), rest.trades_from("NOSUCH", 1)):
         with pytest.raises(RestError) as caught:
             await call
         assert (caught.value.status, caught.value.code, caught.value.message) == (
@@ -135,9 +135,9 @@ async def test_an_unknown_symbol_is_an_error_with_the_words_of_the_exchange(rest
 async def test_the_next_address_is_tried_when_one_cannot_be_reached(venue: Simulator) -> None:
     async with rest_of(f"http://127.0.0.1:{free_port()}", venue) as rest:
         assert len(await rest.symbols()) == len(SYMBOLS)
-        assert await rest.newest_id("BTCUSDT") is not None
+        assert await newest_id(rest)
         assert (await rest.trades_from("BTCUSDT", 1)).ticks
-        assert rest.failures == 0
+        assert rest.statistics().failures == 0
 
 
 @pytest.mark.parametrize("status", [403, 404, 451, 500, 503])
@@ -152,7 +152,7 @@ async def test_nobody_listens() -> None:
     async with rest_of(f"http://127.0.0.1:{free_port()}") as rest:
         with pytest.raises(ExchangeUnreachable, match="connection refused"):
             await rest.symbols()
-        assert rest.failures == 1
+        assert rest.statistics().failures == 1
 
 
 async def test_cut_without_an_answer_and_back_again(rest: BinanceRest, venue: Simulator) -> None:
@@ -172,7 +172,7 @@ async def test_a_pause_that_the_exchange_asks_for_is_kept(
     assert caught.value.retry_after_seconds == 1
     calls = dict(venue.stats()["rest_calls"])
     with pytest.raises(ExchangeUnreachable) as caught:
-        await rest.newest_id("BTCUSDT")
+        await newest_id(rest)
     assert 0 < (caught.value.retry_after_seconds or 0) <= 1
     assert venue.stats()["rest_calls"] == calls, "not asked at all"
     await asyncio.sleep(caught.value.retry_after_seconds or 0)
@@ -191,10 +191,10 @@ async def test_a_pause_holds_for_every_address(venue: Simulator) -> None:
 
 async def test_the_weight_is_counted_as_the_exchange_does(rest: BinanceRest, venue: Simulator) -> None:
     await rest.symbols()
-    await rest.newest_id("BTCUSDT")
+    await newest_id(rest)
     await rest.trades_from("BTCUSDT", 1)
     assert rest.weight.used(time.monotonic()) == venue.stats()["rest_weight"] == 49
-    assert rest.calls == 3
+    assert rest.statistics().calls == 3
 
 
 async def test_nothing_is_asked_beyond_the_budget(venue: Simulator) -> None:
@@ -242,7 +242,7 @@ async def test_answers_that_make_no_sense(body: bytes) -> None:
         with pytest.raises(MalformedMessage):
             await rest.trades_from("BTCUSDT", 1)
         with pytest.raises(MalformedMessage):
-            await rest.newest_id("BTCUSDT")
+            await newest_id(rest)
 
 
 async def test_an_address_that_makes_no_sense_is_passed_over(venue: Simulator) -> None:
@@ -278,7 +278,7 @@ async def test_odd_refusals_are_errors_like_others(status: int, body: bytes, hea
     async with answering(status, body, header) as url, rest_of(url) as rest:
         with pytest.raises(ExchangeError):
             await rest.symbols()
-        assert rest.failures == 1
+        assert rest.statistics().failures == 1
 
 
 async def test_without_history_the_newest_trades_are_asked_for() -> None:

@@ -5,9 +5,10 @@ import time
 
 import pytest
 
+from livemarkets.market.clock import system_clock
 from livemarkets.simulator import SimulatedMarket
 from tests.support.helpers import eventually
-from tests.support.upstream import SYMBOLS, assert_consecutive, client, exchange, quick, quick_market
+from tests.support.upstream import SYMBOLS, assert_consecutive, client, exchange, key, quick, quick_market
 
 FIRST = 1
 """The number of the first connection that an exchange accepted."""
@@ -17,7 +18,7 @@ async def test_an_announced_shutdown_is_rotated_away_from_without_a_hole() -> No
     async with exchange() as venue, client(venue, want=SYMBOLS) as recorder:
         await recorder.more_trades(SYMBOLS)
         venue.faults.shutdown(notice_seconds=30)
-        await eventually(lambda: recorder.client.rotations == 1)
+        await eventually(lambda: recorder.rotations == 1)
         await eventually(lambda: [one.number for one in venue.connections] == [2])
         await recorder.more_trades(SYMBOLS, 20)
         for symbol in SYMBOLS:
@@ -29,7 +30,7 @@ async def test_an_announced_shutdown_is_rotated_away_from_without_a_hole() -> No
 async def test_a_connection_is_replaced_before_it_is_too_old() -> None:
     timings = quick(lifetime_seconds=0.4)
     async with exchange() as venue, client(venue, want=SYMBOLS, timings=timings) as recorder:
-        await eventually(lambda: recorder.client.rotations >= 3)
+        await eventually(lambda: recorder.rotations >= 3)
         await recorder.more_trades(SYMBOLS, 20)
         for symbol in SYMBOLS:
             assert_consecutive(recorder.ids(symbol))
@@ -41,12 +42,12 @@ async def test_the_old_connection_delivers_until_every_stream_was_seen_on_the_ne
     async with exchange() as venue, client(venue, want=SYMBOLS, timings=timings) as recorder:
         await recorder.more_trades(SYMBOLS)
         venue.faults.lose(stream="solusdt@trade", count=100_000, connection=2)
-        recorder.client.rotate("BTCUSDT", "a test wants it")
+        recorder.rotate("BTCUSDT")
         await eventually(lambda: len(venue.connections) == 2)
         await recorder.more_trades(SYMBOLS, 30)
-        assert recorder.client.rotations == 0
+        assert recorder.rotations == 0
         venue.faults.clear()
-        await eventually(lambda: recorder.client.rotations == 1)
+        await eventually(lambda: recorder.rotations == 1)
         await eventually(lambda: len(venue.connections) == 1)
         for symbol in SYMBOLS:
             assert_consecutive(recorder.ids(symbol))
@@ -59,8 +60,8 @@ async def test_a_rotation_does_not_wait_for_quiet_streams_for_ever() -> None:
         client(venue, want=SYMBOLS, timings=timings) as recorder,
     ):
         await recorder.live()
-        recorder.client.rotate("BTCUSDT", "a test wants it")
-        await eventually(lambda: recorder.client.rotations == 1)
+        recorder.rotate("BTCUSDT")
+        await eventually(lambda: recorder.rotations == 1)
         await eventually(lambda: [one.number for one in venue.connections] == [2])
         assert recorder.ticks == []
 
@@ -71,7 +72,7 @@ async def test_a_rotation_that_cannot_connect_keeps_the_old_one_and_its_patience
     async with exchange() as venue, client(venue, want=SYMBOLS, timings=timings) as recorder:
         await recorder.more_trades(SYMBOLS)
         venue.faults.refuse(count=1000)
-        recorder.client.rotate("BTCUSDT", "a test wants it")
+        recorder.rotate("BTCUSDT")
         await eventually(lambda: venue.stats()["refused"] >= 2)
         since, refused = time.monotonic(), venue.stats()["refused"]
         await eventually(lambda: time.monotonic() - since > 1.5)
@@ -84,8 +85,8 @@ async def test_a_rotation_succeeds_when_the_exchange_accepts_again() -> None:
     async with exchange() as venue, client(venue, want=SYMBOLS) as recorder:
         await recorder.more_trades(SYMBOLS)
         venue.faults.refuse(count=3)
-        recorder.client.rotate("BTCUSDT", "a test wants it")
-        await eventually(lambda: recorder.client.rotations == 1)
+        recorder.rotate("BTCUSDT")
+        await eventually(lambda: recorder.rotations == 1)
         await recorder.more_trades(SYMBOLS, 20)
         for symbol in SYMBOLS:
             assert_consecutive(recorder.ids(symbol))
@@ -97,11 +98,11 @@ async def test_a_connection_lost_in_the_middle_of_a_rotation_is_replaced_by_the_
     async with exchange() as venue, client(venue, want=SYMBOLS, timings=timings) as recorder:
         await recorder.more_trades(SYMBOLS)
         venue.faults.lose(stream="solusdt@trade", count=100_000, connection=2)
-        recorder.client.rotate("BTCUSDT", "a test wants it")
+        recorder.rotate("BTCUSDT")
         await eventually(lambda: len(venue.connections) == 2 and len(venue.connections[1].streams) == 3)
         await recorder.more_trades(["BTCUSDT"], 20)
         venue.faults.drop(connection=FIRST)
-        await eventually(lambda: recorder.client.rotations == 1)
+        await eventually(lambda: recorder.rotations == 1)
         venue.faults.clear()
         await recorder.more_trades(SYMBOLS)
         assert_consecutive(recorder.ids("BTCUSDT"))
@@ -117,17 +118,17 @@ async def test_a_lost_connection_is_made_anew_and_not_rotated_on_top() -> None:
         await eventually(lambda: venue.stats()["open"] == 0)
         await recorder.more_trades(SYMBOLS, 100)
         assert venue.stats()["connects"] == 2
-        assert recorder.client.rotations == 0
+        assert recorder.rotations == 0
 
 
 async def test_a_rotation_that_was_asked_for_twice_is_done_once() -> None:
     async with exchange() as venue, client(venue, want=SYMBOLS) as recorder:
         await recorder.more_trades(SYMBOLS)
         for symbol in SYMBOLS:
-            recorder.client.rotate(symbol, "a test wants it")
-        await eventually(lambda: recorder.client.rotations == 1)
+            recorder.rotate(symbol)
+        await eventually(lambda: recorder.rotations == 1)
         await recorder.more_trades(SYMBOLS, 50)
-        assert recorder.client.rotations == 1
+        assert recorder.rotations == 1
         assert venue.stats()["connects"] == 2
 
 
@@ -136,13 +137,13 @@ async def test_wishes_during_a_rotation_reach_both_connections() -> None:
     async with exchange() as venue, client(venue, want=SYMBOLS[:2], timings=timings) as recorder:
         await recorder.more_trades(SYMBOLS[:2])
         venue.faults.lose(stream="ethusdt@trade", count=100_000, connection=2)
-        recorder.client.rotate("BTCUSDT", "a test wants it")
+        recorder.rotate("BTCUSDT")
         await eventually(lambda: len(venue.connections) == 2)
-        recorder.client.want("SOLUSDT")
-        recorder.client.unwant("BTCUSDT")
+        recorder.client.want(key("SOLUSDT"))
+        recorder.client.unwant(key("BTCUSDT"))
         streams = {"ethusdt@trade", "solusdt@trade"}
         await eventually(lambda: [set(one.streams) for one in venue.connections] == [streams, streams])
-        recorder.client.unwant("ETHUSDT")  # the last one that the new connection had not shown
+        recorder.client.unwant(key("ETHUSDT"))  # the last one that the new connection had not shown
         await eventually(lambda: len(venue.connections) == 1)
         await recorder.more_trades(["SOLUSDT"])
 
@@ -160,7 +161,8 @@ class CountingClock:
 
 @pytest.mark.parametrize("how", ["promoted", "cannot rotate"])
 async def test_nothing_spins_while_nothing_happens(how: str) -> None:
-    clock = CountingClock()
+    counting = CountingClock()
+    clock = system_clock()._replace(monotonic=counting)
     market = SimulatedMarket(seed=1, symbols=SYMBOLS, trades_per_second=0.001)
     lifetime = 0.3 if how == "cannot rotate" else 3600
     timings = quick(
@@ -175,13 +177,13 @@ async def test_nothing_spins_while_nothing_happens(how: str) -> None:
     ):
         await recorder.live()
         if how == "promoted":
-            recorder.client.rotate("BTCUSDT", "a test wants it")
+            recorder.rotate("BTCUSDT")
             await eventually(lambda: len(venue.connections) == 2 and len(venue.connections[1].streams) == 3)
             venue.faults.drop(connection=FIRST)
-            await eventually(lambda: recorder.client.rotations == 1)
+            await eventually(lambda: recorder.rotations == 1)
         else:
             venue.faults.refuse(count=1000)
             await eventually(lambda: venue.stats()["refused"] == 1)
-        before = clock.calls
+        before = counting.calls
         await asyncio.sleep(0.6)  # the span in which it is counted
-        assert clock.calls - before < 40
+        assert counting.calls - before < 40

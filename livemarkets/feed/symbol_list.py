@@ -1,0 +1,55 @@
+"""Keeps the list of an exchange's symbols fresh."""
+
+from __future__ import annotations
+
+import asyncio
+
+from loguru import logger
+
+from livemarkets.errors import ExchangeError
+from livemarkets.exchanges.base import SymbolSource
+from livemarkets.market.models import ExchangeName
+from livemarkets.market.symbols import SymbolDirectory
+
+__all__ = ["SymbolList"]
+
+_REFRESH_SECONDS = 3600.0
+_RETRY_SECONDS = 15.0
+
+
+class SymbolList:
+    """What an exchange lists, fetched while :meth:`run` runs.
+
+    Args:
+        exchange: its name, for the log.
+        source: where the list comes from.
+
+    """
+
+    def __init__(self, exchange: ExchangeName, source: SymbolSource) -> None:
+        self.directory = SymbolDirectory()
+        self._exchange = exchange
+        self._source = source
+        self._tried = asyncio.Event()
+
+    async def ensure(self, timeout_seconds: float) -> None:
+        """Wait until the list is there or cannot be had for now, at most for the time given."""
+        if not self.directory.is_loaded:
+            try:
+                async with asyncio.timeout(timeout_seconds):
+                    await self._tried.wait()
+            except TimeoutError:
+                self._tried.set()  # nobody else shall wait that long for the same answer
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        while True:
+            delay = _REFRESH_SECONDS
+            try:
+                self.directory.replace(await self._source.symbols())
+                logger.info("{}: {} symbols", self._exchange, len(self.directory))
+            except ExchangeError as error:
+                delay = _RETRY_SECONDS
+                logger.warning("{}: the list of symbols cannot be had: {}", self._exchange, error)
+            self._tried.set()
+            await asyncio.sleep(delay)

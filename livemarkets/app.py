@@ -28,12 +28,12 @@ from livemarkets.feed.supervision import supervise
 from livemarkets.http_api.routes import http_router
 from livemarkets.market.clock import Clock, system_clock
 from livemarkets.market.models import ExchangeName, ExchangeStatus, StreamKey
-from livemarkets.market.stores import FeedStore, LatestPriceStore
+from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
 from livemarkets.protocol.encoding import encode_lagged
-from livemarkets.security.middleware import Door
-from livemarkets.security.token_auth import Access
+from livemarkets.security.middleware import SecurityMiddleware
+from livemarkets.security.token_auth import TokenAuth
 from livemarkets.simulator import SimulatedMarket, Simulator
 from livemarkets.ws_markets.hub import MarketsHub, MarketsRoute, RouteLimits
 from livemarkets.ws_markets.publisher import MarketsPublisher
@@ -63,9 +63,9 @@ class Services:
         self.settings = settings
         self.started_at = clock.monotonic()
         self.clock = clock
-        self.access = Access(settings.access_token.get_secret_value(), clock=clock.monotonic)
+        self.access = TokenAuth(settings.access_token.get_secret_value(), clock=clock.monotonic)
         self.latest = LatestPriceStore()
-        self.trades = FeedStore(settings.feed_length)
+        self.trades = RecentTrades(settings.feed_length)
         self.manager = SubscriptionManager(linger_seconds=settings.linger_seconds, clock=clock.monotonic)
         self.fanout = Fanout(
             lambda callback: asyncio.get_running_loop().call_soon(callback),
@@ -247,7 +247,7 @@ def create_app(services: Services) -> FastAPI:
     if services.settings.stream_enabled:
         app.add_middleware(MarketsRoute, hub=services.hub)
     app.add_middleware(  # the last one is the first that a request meets
-        Door,
+        SecurityMiddleware,
         access=services.access,
         allowed_origins=services.settings.allowed_origins,
         note_refusal=services.hub.note_refusal,

@@ -72,7 +72,7 @@ class LogLimiter:
         self._kinds = kinds
         self._state: dict[str, tuple[float, int]] = {}
 
-    def allow(self, kind: str) -> int | None:
+    def suppressed_since_last(self, kind: str) -> int | None:
         """Return how many of this kind were held back since the last line; `None`: hold this one back too."""
         if kind not in self._state and len(self._state) >= self._kinds:
             kind = "other"

@@ -28,7 +28,7 @@ from fastapi import FastAPI
 from nicegui import app as framework
 from nicegui import ui
 
-from livemarkets.security.token_auth import Access
+from livemarkets.security.token_auth import TokenAuth
 from pages import home, labs
 from pages.login import login_router
 from pages.plain import not_found
@@ -41,7 +41,7 @@ __all__ = ["InstalledServices", "PageServices", "install", "login_router", "regi
 class InstalledServices(PageServices, Protocol):
     """What the pages need to be put into a web app."""
 
-    access: Access
+    access: TokenAuth
 
 
 RECONNECT_TIMEOUT_SECONDS = 6.0

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.requests import ClientDisconnect
 
 from livemarkets.security.addresses import client_address
-from livemarkets.security.token_auth import SESSION_COOKIE, SESSION_SECONDS, Access, Verdict, local_path
+from livemarkets.security.token_auth import SESSION_COOKIE, SESSION_SECONDS, TokenAuth, TokenCheck, local_path
 from pages.plain import plain_page
 
 __all__ = ["login_router"]
@@ -19,12 +19,15 @@ __all__ = ["login_router"]
 _FORM_BYTES = 8_192
 _FORM_SECONDS = 10.0
 _WRONG = {
-    Verdict.WRONG: (401, "This is not the token."),
-    Verdict.TOO_MANY: (429, "Too many wrong tokens came from your address. Wait a minute, then try again."),
+    TokenCheck.WRONG: (401, "This is not the token."),
+    TokenCheck.TOO_MANY: (
+        429,
+        "Too many wrong tokens came from your address. Wait a minute, then try again.",
+    ),
 }
 
 
-def login_router(access: Access) -> APIRouter:
+def login_router(access: TokenAuth) -> APIRouter:
     """Return `/login` and `/logout`, for an app that has an access token."""
     router = APIRouter()
 
@@ -40,7 +43,7 @@ def login_router(access: Access) -> APIRouter:
         fields = await _fields(request)
         target = local_path(fields.get("next", "/"))
         verdict = access.judge(fields.get("token", "").strip(), client_address(request))
-        if verdict is not Verdict.RIGHT:
+        if verdict is not TokenCheck.RIGHT:
             status, text = _WRONG[verdict]
             return HTMLResponse(_page(target, text), status)
         response = RedirectResponse(target, 303)

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Sized
 from typing import Protocol
 
 from livemarkets.market.models import ExchangeStatus, StreamKey
-from livemarkets.market.stores import FeedStore, LatestPriceStore
+from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.symbols import SymbolDirectory
 
 __all__ = ["PageServices", "PageSettings", "Subscriptions"]
@@ -65,7 +65,7 @@ class PageServices(Protocol):
         """The last tick of every stream."""
 
     @property
-    def trades(self) -> FeedStore:
+    def trades(self) -> RecentTrades:
         """The last ticks of every stream."""
 
     def exchanges(self) -> tuple[str, ...]:

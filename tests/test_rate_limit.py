@@ -52,21 +52,21 @@ def test_each_key_has_tokens_of_its_own_and_the_one_unused_longest_is_forgotten(
 def test_one_line_per_kind_and_interval() -> None:
     clock = ManualClock(0.0)
     limiter = LogLimiter(interval_seconds=60, clock=clock)
-    assert limiter.allow("not JSON") == 0
-    assert limiter.allow("refused") == 0
-    assert [limiter.allow("not JSON") for _ in range(5)] == [None] * 5
+    assert limiter.suppressed_since_last("not JSON") == 0
+    assert limiter.suppressed_since_last("refused") == 0
+    assert [limiter.suppressed_since_last("not JSON") for _ in range(5)] == [None] * 5
     clock.advance(59.9)
-    assert limiter.allow("not JSON") is None
+    assert limiter.suppressed_since_last("not JSON") is None
     clock.advance(0.2)
-    assert limiter.allow("not JSON") == 6
-    assert limiter.allow("not JSON") is None
+    assert limiter.suppressed_since_last("not JSON") == 6
+    assert limiter.suppressed_since_last("not JSON") is None
     clock.advance(61)
-    assert limiter.allow("not JSON") == 1
+    assert limiter.suppressed_since_last("not JSON") == 1
 
 
 def test_kinds_beyond_the_bound_share_one() -> None:
     clock = ManualClock()
     limiter = LogLimiter(interval_seconds=60, clock=clock, kinds=2)
-    assert [limiter.allow(kind) for kind in "abcdea"] == [0, 0, 0, None, None, None]
+    assert [limiter.suppressed_since_last(kind) for kind in "abcdea"] == [0, 0, 0, None, None, None]
     clock.advance(60)
-    assert limiter.allow("f") == 2
+    assert limiter.suppressed_since_last("f") == 2

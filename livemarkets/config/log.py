@@ -79,7 +79,7 @@ class _Intercept(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         is_about_a_client = record.name == "uvicorn.error" and record.levelno == logging.WARNING
-        if is_about_a_client and self._limiter.allow(str(record.msg)) is None:
+        if is_about_a_client and self._limiter.suppressed_since_last(str(record.msg)) is None:
             return
         try:
             message = record.getMessage()

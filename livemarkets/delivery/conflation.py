@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 from livemarkets.market.models import Skipped, StreamKey
 
-__all__ = ["Head", "Lane"]
+__all__ = ["Conflator", "LatestTrade"]
 
 _RENUMBERINGS_KEPT = 100
 
 
-class Head:
+class LatestTrade:
     """The newest trade of one stream and how many there were: written once a trade, read by every lane."""
 
     __slots__ = ("count", "newest", "newest_id")
@@ -31,7 +31,7 @@ class Head:
         self.newest, self.newest_id = payload, trade_id
 
 
-class Lane:
+class Conflator:
     """The newest trade of one stream for one reader, and what was left out before it.
 
     Args:
@@ -61,7 +61,7 @@ class Lane:
         key: StreamKey,
         interval_seconds: float,
         encode_skipped: Callable[[StreamKey, Skipped], bytes],
-        head: Head,
+        head: LatestTrade,
     ) -> None:
         self.key = key
         self._head = head

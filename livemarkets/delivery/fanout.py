@@ -12,7 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from livemarkets.delivery.cohorts import Cohorts, Write
-from livemarkets.delivery.conflation import Head, Lane
+from livemarkets.delivery.conflation import Conflator, LatestTrade
 from livemarkets.delivery.framing import text_frame
 from livemarkets.delivery.mailbox import Mailbox, Sink
 from livemarkets.market.models import Skipped, StreamKey
@@ -59,11 +59,11 @@ class Fanout:
         self._clock = clock
         self._encode_skipped = encode_skipped
         self._cohorts = Cohorts(write, clock)
-        self._lanes: dict[StreamKey, dict[Mailbox, Lane]] = {}
-        self._heads: dict[StreamKey, Head] = {}
-        self._idle: dict[StreamKey, dict[Mailbox, Lane]] = {}
+        self._lanes: dict[StreamKey, dict[Mailbox, Conflator]] = {}
+        self._heads: dict[StreamKey, LatestTrade] = {}
+        self._idle: dict[StreamKey, dict[Mailbox, Conflator]] = {}
         """Lanes of readers who asked for the latest only, while no moment is waited for."""
-        self._lagging: dict[Mailbox, dict[StreamKey, Lane]] = {}
+        self._lagging: dict[Mailbox, dict[StreamKey, Conflator]] = {}
         self._is_scheduled = False
         self._delivered = 0
         self._lags = 0
@@ -174,14 +174,14 @@ class Fanout:
 
     # readers who asked for the latest only
 
-    def _pace(self, mailbox: Mailbox, lane: Lane) -> None:
+    def _pace(self, mailbox: Mailbox, lane: Conflator) -> None:
         wait = lane.due_at - self._clock()
         if wait <= 0:
             self._send_newest(mailbox, lane)
         else:
             self._call_later(wait, lambda: self._send_newest(mailbox, lane))
 
-    def _send_newest(self, mailbox: Mailbox, lane: Lane) -> None:
+    def _send_newest(self, mailbox: Mailbox, lane: Conflator) -> None:
         """Send the newest trade, unless the reader left meanwhile, or has not taken the one before."""
         if mailbox.is_closed or self._lanes.get(lane.key, {}).get(mailbox) is not lane:
             return
@@ -210,9 +210,9 @@ class Fanout:
     def _begin_lane(self, key: StreamKey, mailbox: Mailbox) -> None:
         self._lagging[mailbox][key] = self._new_lane(key, mailbox, 0.0)
 
-    def _new_lane(self, key: StreamKey, mailbox: Mailbox, interval_seconds: float) -> Lane:
-        head = self._heads.setdefault(key, Head())
-        lane = Lane(key, interval_seconds, self._encode_skipped, head)
+    def _new_lane(self, key: StreamKey, mailbox: Mailbox, interval_seconds: float) -> Conflator:
+        head = self._heads.setdefault(key, LatestTrade())
+        lane = Conflator(key, interval_seconds, self._encode_skipped, head)
         self._lanes.setdefault(key, {})[mailbox] = lane
         return lane
 

@@ -27,14 +27,14 @@ from livemarkets.feed.backfill import Backfiller
 from livemarkets.feed.ledger import Ledger, LedgerLimits, Released
 from livemarkets.feed.publisher import TradePublisher
 from livemarkets.feed.resume import ResumeLimits, Resumer
-from livemarkets.feed.silence import Rhythm
-from livemarkets.feed.staleness import Watcher, WatchLimits
+from livemarkets.feed.silence import SilenceDetector
+from livemarkets.feed.staleness import StalenessLimits, StalenessMonitor
 from livemarkets.feed.statistics import FeedStatistics
 from livemarkets.feed.supervision import supervise
 from livemarkets.feed.symbol_list import SymbolList
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName, ExchangeState, ExchangeStatus, Gap, StreamKey, TradeTick
-from livemarkets.market.stores import FeedStore, LatestPriceStore
+from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.symbols import SymbolDirectory
 
 __all__ = ["ExchangeFeed", "ExchangePorts", "FeedLimits"]
@@ -55,7 +55,7 @@ class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How continuity is kept."""
 
     ledger: LedgerLimits = LedgerLimits()
-    watch: WatchLimits = WatchLimits()
+    staleness: StalenessLimits = StalenessLimits()
     resume: ResumeLimits = ResumeLimits()
     has_ledger: bool = True
     """Off only in the test that proves that the tests of continuity can fail."""
@@ -64,12 +64,12 @@ class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
 class _Stream:
     """What the hot path needs of one wanted stream: found by one look-up."""
 
-    __slots__ = ("key", "ledger", "rhythm")
+    __slots__ = ("key", "ledger", "silence")
 
-    def __init__(self, ledger: Ledger, rhythm: Rhythm) -> None:
+    def __init__(self, ledger: Ledger, silence: SilenceDetector) -> None:
         self.key = ledger.key
         self.ledger = ledger
-        self.rhythm = rhythm
+        self.silence = silence
 
 
 class ExchangeFeed:
@@ -95,7 +95,7 @@ class ExchangeFeed:
         exchange: ExchangeName,
         ports: ExchangePorts,
         latest: LatestPriceStore,
-        trades: FeedStore,
+        trades: RecentTrades,
         publisher: TradePublisher,
         *,
         limits: FeedLimits,
@@ -125,12 +125,12 @@ class ExchangeFeed:
             raise ValueError(f"{exchange}: no continuity can be kept with {guarantee}")
         self._client_status = self.client.status
         self._backfiller = Backfiller(ports.history, self._release, clock.monotonic)
-        self._watcher = Watcher(
+        self._watcher = StalenessMonitor(
             self.client,
             ports.history,
             self._backfiller.tend,
             self._update_status,
-            limits=limits.watch,
+            limits=limits.staleness,
             clock=clock.monotonic,
         )
         self.resumer = Resumer(
@@ -214,9 +214,9 @@ class ExchangeFeed:
         if stream is None:
             return  # unsubscribed a moment ago
         now = self._monotonic()
-        rhythm, ledger = stream.rhythm, stream.ledger
-        rhythm.last_at = now
-        rhythm.arrivals += len(ticks)
+        silence, ledger = stream.silence, stream.ledger
+        silence.last_at = now
+        silence.arrivals += len(ticks)
         for tick in ticks:
             if ledger.take_if_next(tick) or not self._limits.has_ledger:
                 self._deliver(key, tick)

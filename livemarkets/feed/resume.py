@@ -19,7 +19,7 @@ from livemarkets.errors import ExchangeError, ExchangeUnreachable
 from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades
 from livemarkets.feed.ledger import Ledger, Released
 from livemarkets.market.models import Gap, GapCause, StreamKey
-from livemarkets.market.stores import FeedStore
+from livemarkets.market.stores import RecentTrades
 
 __all__ = ["ResumeLimits", "ResumePart", "Resumer"]
 
@@ -86,7 +86,7 @@ class Resumer:
     def __init__(
         self,
         history: History,
-        trades: FeedStore,
+        trades: RecentTrades,
         ledgers: Mapping[StreamKey, Ledger],
         *,
         limits: ResumeLimits,

@@ -12,14 +12,14 @@ import msgspec
 
 from livemarkets.exchanges.base import Silence
 
-__all__ = ["Rhythm", "RhythmLimits"]
+__all__ = ["SilenceDetector", "SilenceLimits"]
 
 
-class RhythmLimits(msgspec.Struct, frozen=True, kw_only=True):
+class SilenceLimits(msgspec.Struct, frozen=True, kw_only=True):
     """From which silence on a stream is suspected."""
 
     slot_seconds: float = 0.25
-    """How often :meth:`Rhythm.observe` is called."""
+    """How often :meth:`SilenceDetector.observe` is called."""
     memory_seconds: float = 120.0
     """How far back the rhythm reaches (time constant)."""
     floor_seconds: float = 1.5
@@ -33,7 +33,7 @@ class RhythmLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The longest time between two questions about a quiet stream."""
 
 
-class Rhythm:
+class SilenceDetector:
     """The rhythm of one stream. Times are monotonic seconds that the caller passes in."""
 
     __slots__ = (
@@ -47,7 +47,7 @@ class Rhythm:
         "limits",
     )
 
-    def __init__(self, limits: RhythmLimits, now: float) -> None:
+    def __init__(self, limits: SilenceLimits, now: float) -> None:
         self.limits = limits
         self.last_at = now
         """When the last trade arrived, or when the stream began."""

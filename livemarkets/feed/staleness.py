@@ -17,19 +17,19 @@ from loguru import logger
 from livemarkets.errors import ExchangeError
 from livemarkets.exchanges.base import Evidence, Silence, StreamState
 from livemarkets.feed.ledger import Ledger
-from livemarkets.feed.silence import Rhythm, RhythmLimits
+from livemarkets.feed.silence import SilenceDetector, SilenceLimits
 from livemarkets.market.models import StreamKey
 
-__all__ = ["WatchLimits", "Watcher"]
+__all__ = ["StalenessLimits", "StalenessMonitor"]
 
 _GRACE_SECONDS = 0.3
 _QUESTIONS_AT_ONCE = 4
 
 
-class WatchLimits(msgspec.Struct, frozen=True, kw_only=True):
+class StalenessLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What the watcher may do."""
 
-    rhythm: RhythmLimits = RhythmLimits()
+    silence: SilenceLimits = SilenceLimits()
 
 
 class Upstream(Protocol):
@@ -52,15 +52,15 @@ class SecondOpinion(Protocol):
 class _Stream:
     """One watched stream."""
 
-    def __init__(self, ledger: Ledger, rhythm: Rhythm) -> None:
+    def __init__(self, ledger: Ledger, silence: SilenceDetector) -> None:
         self.ledger = ledger
-        self.rhythm = rhythm
+        self.silence = silence
         self.baseline: int | None = None  # the newest id when there was no trade of ours to compare with
         self.was_acknowledged = False
         self.is_mute = False
 
 
-class Watcher:
+class StalenessMonitor:
     """Watches the streams of one exchange.
 
     Args:
@@ -80,7 +80,7 @@ class Watcher:
         tend: Callable[[Ledger], None],
         on_change: Callable[[], None],
         *,
-        limits: WatchLimits,
+        limits: StalenessLimits,
         clock: Callable[[], float],
     ) -> None:
         self._upstream = upstream
@@ -97,11 +97,11 @@ class Watcher:
         """The streams that are mute now."""
         return [key for key, stream in self._streams.items() if stream.is_mute]
 
-    def add(self, ledger: Ledger) -> Rhythm:
+    def add(self, ledger: Ledger) -> SilenceDetector:
         """Watch a stream from now on. The rhythm returned is to be fed by whoever reads the stream."""
-        rhythm = Rhythm(self._limits.rhythm, self._clock())
-        self._streams[ledger.key] = _Stream(ledger, rhythm)
-        return rhythm
+        silence = SilenceDetector(self._limits.silence, self._clock())
+        self._streams[ledger.key] = _Stream(ledger, silence)
+        return silence
 
     def discard(self, key: StreamKey) -> None:
         """Watch it no more."""
@@ -114,13 +114,13 @@ class Watcher:
         stream = self._streams.get(key)
         if stream is None:
             return Silence.NATURAL
-        return Silence.UNUSUAL if stream.is_mute else stream.rhythm.meaning(self._clock())
+        return Silence.UNUSUAL if stream.is_mute else stream.silence.meaning(self._clock())
 
     async def run(self) -> None:
         """Run until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             while True:
-                await asyncio.sleep(self._limits.rhythm.slot_seconds)
+                await asyncio.sleep(self._limits.silence.slot_seconds)
                 for key in self.suspects(self._clock()):
                     self._asking.add(key)
                     tasks.create_task(self._ask(key), name=f"second opinion on {key.symbol}")
@@ -129,18 +129,18 @@ class Watcher:
         """Close a slot of time for every stream and return the streams to ask about."""
         found: list[StreamKey] = []
         for key, stream in self._streams.items():
-            rhythm = stream.rhythm
-            if rhythm.arrivals and stream.is_mute:
+            silence = stream.silence
+            if silence.arrivals and stream.is_mute:
                 stream.is_mute = False
                 logger.info("{}: no longer mute", key)
                 self._on_change()
-            rhythm.observe(now)
+            silence.observe(now)
             acknowledged = self._upstream.state_of(key) is StreamState.ACKNOWLEDGED
             if acknowledged and not stream.was_acknowledged:
                 # What was missed while the stream was away shows soon: at the first trade, or by a question.
-                rhythm.restart(now)
+                silence.restart(now)
             stream.was_acknowledged = acknowledged
-            if acknowledged and key not in self._asking and rhythm.is_suspicious(now):
+            if acknowledged and key not in self._asking and silence.is_suspicious(now):
                 found.append(key)
         return found[: max(0, _QUESTIONS_AT_ONCE - len(self._asking))]
 
@@ -154,13 +154,13 @@ class Watcher:
             logger.debug("{}: no second opinion on its silence: {}", key, error)
             if stream is not None and self._streams.get(key) is stream:
                 self._upstream.suspect(key, Evidence.SILENT)
-                stream.rhythm.postpone(self._clock())
+                stream.silence.postpone(self._clock())
         finally:
             self._asking.discard(key)
 
     async def _judge(self, key: StreamKey, stream: _Stream, newest: int | None) -> None:
         if not self._is_behind(stream, newest):
-            stream.rhythm.reassure(self._clock())
+            stream.silence.reassure(self._clock())
             return
         await asyncio.sleep(_GRACE_SECONDS)  # it may be on its way
         if newest is not None and self._is_behind(stream, newest) and self._streams.get(key) is stream:
@@ -168,7 +168,7 @@ class Watcher:
             if stream.ledger.expect(newest, now):
                 self._tend(stream.ledger)
             self._upstream.suspect(key, Evidence.BEHIND)
-            stream.rhythm.restart(now)
+            stream.silence.restart(now)
             if not stream.is_mute:
                 stream.is_mute = True
                 self._on_change()

@@ -16,7 +16,7 @@ from livemarkets.http_api.health import readiness
 from livemarkets.http_api.metrics import MarketsCollector
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName, StreamKey, SymbolInfo, TradeTick
-from livemarkets.market.stores import FeedStore, LatestPriceStore
+from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import normalise, query_fault
 from livemarkets.protocol.encoding import encode_tick
@@ -36,7 +36,7 @@ class HttpServices(Protocol):
     feeds: dict[str, ExchangeFeed]
     manager: SubscriptionManager
     latest: LatestPriceStore
-    trades: FeedStore
+    trades: RecentTrades
     hub: MarketsHub
     fanout: Fanout
     started_at: float

@@ -11,7 +11,7 @@ from itertools import islice
 
 from livemarkets.market.models import Gap, StreamKey, TradeTick
 
-__all__ = ["FeedStore", "LatestPriceStore"]
+__all__ = ["LatestPriceStore", "RecentTrades"]
 
 _GAPS_KEPT = 100
 
@@ -64,7 +64,7 @@ class LatestPriceStore:
         return len(self._entries)
 
 
-class FeedStore:
+class RecentTrades:
     """The last `length` ticks of every stream, oldest first, newest last."""
 
     def __init__(self, length: int) -> None:

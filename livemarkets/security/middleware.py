@@ -24,12 +24,12 @@ from livemarkets.security.origins import is_allowed_origin
 from livemarkets.security.token_auth import (
     BEARER_PREFIX,
     SESSION_COOKIE,
-    Access,
-    Verdict,
+    TokenAuth,
+    TokenCheck,
     bearer_tokens,
 )
 
-__all__ = ["CONTENT_SECURITY_POLICY", "MARKETS_PATH", "Door", "PageLimits"]
+__all__ = ["CONTENT_SECURITY_POLICY", "MARKETS_PATH", "PageLimits", "SecurityMiddleware"]
 
 MARKETS_PATH = "/ws/markets"
 _OPEN = {"/healthz", "/login", "/logout"}
@@ -81,7 +81,7 @@ class PageLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Open pages: the sockets by which they are kept up to date."""
 
 
-class Door:
+class SecurityMiddleware:
     """ASGI middleware: lets in, or answers 401, 403, 429 or the way to `/login`.
 
     Args:
@@ -97,7 +97,7 @@ class Door:
     def __init__(
         self,
         app: ASGIApp,
-        access: Access,
+        access: TokenAuth,
         allowed_origins: Sequence[str],
         note_refusal: Callable[[], None],
         *,
@@ -183,10 +183,10 @@ class Door:
         return is_allowed_origin(request.headers, self._allowed_origins if path == MARKETS_PATH else ())
 
     def _judge(self, tokens: Sequence[str], address: str) -> Response | None:
-        verdict = self._access.judge(tokens[0], address) if len(tokens) == 1 else Verdict.WRONG
-        if verdict is Verdict.RIGHT:
+        verdict = self._access.judge(tokens[0], address) if len(tokens) == 1 else TokenCheck.WRONG
+        if verdict is TokenCheck.RIGHT:
             return None
-        if verdict is Verdict.TOO_MANY:
+        if verdict is TokenCheck.TOO_MANY:
             return PlainTextResponse("too many wrong tokens\n", 429, {"Retry-After": "60"})
         return _unauthorized("this is not the token\n")
 

@@ -20,7 +20,7 @@ from loguru import logger
 
 from livemarkets.rate_limit import LogLimiter
 
-__all__ = ["BEARER_PREFIX", "SESSION_COOKIE", "SESSION_SECONDS", "Access", "Verdict"]
+__all__ = ["BEARER_PREFIX", "SESSION_COOKIE", "SESSION_SECONDS", "TokenAuth", "TokenCheck"]
 __all__ += ["bearer_tokens", "local_path"]
 
 BEARER_PREFIX = "bearer."
@@ -34,7 +34,7 @@ _ADDRESSES = 10_000
 _LOCAL_PATH = re.compile(r"/(?!/)[!-\[\]-~]*")
 
 
-class Verdict(enum.Enum):
+class TokenCheck(enum.Enum):
     """What is said to who presents a token."""
 
     RIGHT = "right"
@@ -42,7 +42,7 @@ class Verdict(enum.Enum):
     TOO_MANY = "too many wrong tokens"
 
 
-class Access:
+class TokenAuth:
     """Compares tokens, in constant time, and signs sessions.
 
     An address may be wrong with 10 different tokens a minute; after that none of its tokens is looked at,
@@ -73,34 +73,34 @@ class Access:
         self._wrong: dict[str, dict[bytes, float]] = {}
         self._log_limiter = LogLimiter(interval_seconds=60.0, clock=clock)
 
-    def judge(self, token: str, address: str) -> Verdict:
+    def judge(self, token: str, address: str) -> TokenCheck:
         """Say whether this is the token. `address` is who asks (:mod:`livemarkets.security.addresses`)."""
         verdict = self._verdict(token, address)
-        if verdict is not Verdict.RIGHT:
-            held_back = self._log_limiter.allow(address)
+        if verdict is not TokenCheck.RIGHT:
+            held_back = self._log_limiter.suppressed_since_last(address)
             if held_back is not None:
                 more = f", and {held_back} more since the last line" if held_back else ""
                 logger.warning("a wrong access token came from {}{}", address, more)
         return verdict
 
-    def _verdict(self, token: str, address: str) -> Verdict:
+    def _verdict(self, token: str, address: str) -> TokenCheck:
         now = self._clock()
         wrong = self._wrong.get(address, {})
         for guess in [guess for guess, at in wrong.items() if now - at >= _GUESS_SECONDS]:
             del wrong[guess]
         digest = self._digest(token)
         if digest in wrong:
-            return Verdict.WRONG
+            return TokenCheck.WRONG
         if len(wrong) >= _GUESSES:
-            return Verdict.TOO_MANY
+            return TokenCheck.TOO_MANY
         if self.is_on and hmac.compare_digest(digest, self._right):
-            return Verdict.RIGHT
+            return TokenCheck.RIGHT
         wrong[digest] = now
         self._wrong.pop(address, None)
         self._wrong[address] = wrong
         if len(self._wrong) > _ADDRESSES:
             del self._wrong[next(iter(self._wrong))]
-        return Verdict.WRONG
+        return TokenCheck.WRONG
 
     def new_session(self) -> str:
         """Return a session that begins now, for who brought the token."""

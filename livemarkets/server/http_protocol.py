@@ -11,7 +11,7 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-__all__ = ["StrictHttpProtocol"]
+__all__ = ["BoundedHttpProtocol"]
 
 _REQUEST_SECONDS = 10.0
 """From the connection, or the first byte of a further request, to the request's last byte."""
@@ -21,7 +21,7 @@ _REQUEST_BYTES = 2_097_152
 """Head and body: the largest that the pages' framework sends by HTTP is 1 MB."""
 
 
-class StrictHttpProtocol(HttpToolsProtocol):
+class BoundedHttpProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol with limits: 400 beyond them, the end of the connection when time is up."""
 
     _timer: asyncio.TimerHandle | None = None

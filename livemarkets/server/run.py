@@ -12,8 +12,8 @@ import uvicorn
 from loguru import logger
 from starlette.types import ASGIApp
 
-from livemarkets.server.http_protocol import StrictHttpProtocol
-from livemarkets.server.websocket_protocol import PreframedProtocol
+from livemarkets.server.http_protocol import BoundedHttpProtocol
+from livemarkets.server.websocket_protocol import RawFrameProtocol
 
 __all__ = ["allow_many_connections", "configuration", "listen", "serve"]
 
@@ -55,8 +55,8 @@ def allow_many_connections() -> None:
 def configuration(web: ASGIApp, **changes: Any) -> uvicorn.Config:
     """Return how the app is served; the one place that says so. `changes` are uvicorn's options."""
     options: dict[str, Any] = {
-        "http": StrictHttpProtocol,
-        "ws": PreframedProtocol,
+        "http": BoundedHttpProtocol,
+        "ws": RawFrameProtocol,
         "ws_per_message_deflate": False,  # 20 to 50 µs a message for frames of 200 bytes
         "ws_max_size": _MESSAGE_BYTES,
         "log_config": None,

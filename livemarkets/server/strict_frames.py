@@ -12,12 +12,12 @@ import codecs
 from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 
-__all__ = ["StrictServerProtocol"]
+__all__ = ["StrictFrameProtocol"]
 
 _new_decoder = codecs.getincrementaldecoder("utf-8")
 
 
-class StrictServerProtocol(ServerProtocol):
+class StrictFrameProtocol(ServerProtocol):
     """`websockets`' server protocol, stricter about text and kinder to goodbyes."""
 
     _decoder: codecs.IncrementalDecoder | None = None

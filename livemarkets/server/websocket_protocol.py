@@ -19,9 +19,9 @@ from websockets.http11 import Request
 from websockets.protocol import State
 
 from livemarkets.server.frame_writer import EXTENSION, FrameWriter
-from livemarkets.server.strict_frames import StrictServerProtocol
+from livemarkets.server.strict_frames import StrictFrameProtocol
 
-__all__ = ["PreframedProtocol"]
+__all__ = ["RawFrameProtocol"]
 
 _CLOSE_SECONDS = 5.0
 """How long a peer may take over its part of a goodbye: one that takes no more bytes would take for ever."""
@@ -37,7 +37,7 @@ _QUIET_SECONDS = 0.1
 """What a peer still sends is thrown away until it is quiet: unread, it would destroy our goodbye."""
 
 
-class PreframedProtocol(WebSocketsSansIOProtocol):
+class RawFrameProtocol(WebSocketsSansIOProtocol):
     """uvicorn's sans-I/O WebSocket protocol, with a :class:`FrameWriter` for the endpoint.
 
     It also bounds what a peer can make us do: frames a second, fragments of a message, unread pongs.
@@ -52,7 +52,7 @@ class PreframedProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.conn = StrictServerProtocol(
+        self.conn = StrictFrameProtocol(
             extensions=self.conn.available_extensions, max_size=self.config.ws_max_size, logger=self.logger
         )
 

@@ -17,7 +17,7 @@ from livemarkets.simulator.faults.catalogue import Faults
 from livemarkets.simulator.market.replay import Replay
 from livemarkets.simulator.market.simulated_market import SimulatedMarket
 from livemarkets.simulator.market.source import SimulatorError
-from livemarkets.simulator.protocol.limits import VenueLimits
+from livemarkets.simulator.protocol.limits import ExchangeLimits
 from livemarkets.simulator.server.simulator import Simulator
 
-__all__ = ["Faults", "Replay", "SimulatedMarket", "Simulator", "SimulatorError", "VenueLimits"]
+__all__ = ["ExchangeLimits", "Faults", "Replay", "SimulatedMarket", "Simulator", "SimulatorError"]

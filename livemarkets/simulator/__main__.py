@@ -18,12 +18,12 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from livemarkets.simulator.faults.catalogue import Faults
-from livemarkets.simulator.faults.commands import describe_verbs
+from livemarkets.simulator.faults.commands import describe_commands
 from livemarkets.simulator.market.replay import Replay
 from livemarkets.simulator.market.simulated_market import SimulatedMarket
 from livemarkets.simulator.market.source import SimulatorError, Source
 from livemarkets.simulator.market.symbols import in_capitals
-from livemarkets.simulator.protocol.limits import VenueLimits
+from livemarkets.simulator.protocol.limits import ExchangeLimits
 from livemarkets.simulator.server.http_requests import CONTROL_PATH
 from livemarkets.simulator.server.simulator import Simulator
 
@@ -84,7 +84,7 @@ def _serve_parser() -> ArgumentParser:
         help="seconds between the first subscription and the first frame",
     )
     rules = parser.add_argument_group("the exchange's rules")
-    defaults = VenueLimits()
+    defaults = ExchangeLimits()
     rules.add_argument("--ping-interval", type=_positive, default=defaults.ping_interval_seconds)
     rules.add_argument("--ping-timeout", type=_positive, default=defaults.ping_timeout_seconds)
     rules.add_argument(
@@ -124,17 +124,17 @@ def _positive(text: str) -> float:
 
 def _faults(options: Namespace) -> int:
     if options.list:
-        for verb, description in describe_verbs(Faults).items():
-            sys.stdout.write(f"{verb:14} {description}\n")
+        for command, description in describe_commands(Faults).items():
+            sys.stdout.write(f"{command:14} {description}\n")
         return 0
-    if options.verb is None or not all("=" in word for word in options.arguments):
+    if options.command is None or not all("=" in word for word in options.arguments):
         _fault_parser().print_usage(sys.stderr)
         return 2
     request: dict[str, Any] = {}
-    if options.verb in ("stats", "subscriptions", "connections"):
-        request["query"] = options.verb
+    if options.command in ("stats", "subscriptions", "connections"):
+        request["query"] = options.command
     else:
-        request["fault"] = options.verb
+        request["fault"] = options.command
         request |= dict(word.split("=", 1) for word in options.arguments)
     secret = _secret()
     if not secret:
@@ -184,7 +184,7 @@ def _source(options: Namespace) -> Source:
 
 
 async def _serve(options: Namespace) -> None:
-    limits = VenueLimits(
+    limits = ExchangeLimits(
         messages_per_second=options.max_messages,
         streams_per_connection=options.max_streams,
         connects_per_window=options.max_connects,

@@ -13,7 +13,7 @@ from livemarkets.delivery.mailbox import Mailbox
 from livemarkets.errors import ClientMessageError
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.market.models import StreamKey
-from livemarkets.market.stores import FeedStore
+from livemarkets.market.stores import RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.protocol.encoding import encode_error, encode_released, encode_snapshots
 from livemarkets.protocol.requests import SubscribeRequest
@@ -41,7 +41,7 @@ class ClientStreams:
         client: Hashable,
         mailbox: Mailbox,
         manager: SubscriptionManager,
-        trades: FeedStore,
+        trades: RecentTrades,
         fanout: Fanout,
     ) -> None:
         self._client = client

@@ -17,7 +17,7 @@ from livemarkets.errors import ClientMessageError
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import StreamKey
-from livemarkets.market.stores import FeedStore
+from livemarkets.market.stores import RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SYMBOL_SHAPE
 from livemarkets.protocol.encoding import (
@@ -73,7 +73,7 @@ class Hub(Protocol):
 
     feeds: Mapping[str, ExchangeFeed]
     manager: SubscriptionManager
-    trades: FeedStore
+    trades: RecentTrades
     fanout: Fanout
     limits: RouteLimits
     clock: Clock
@@ -106,7 +106,7 @@ class MarketsConnection:
             if message["type"] == "websocket.disconnect":
                 logger.debug("client {}: gone with {}", self.client_id, message.get("code"))
                 return
-            if not self._may_send():
+            if not self._take_message_slot():
                 continue
             await self._handle(message)
 
@@ -144,7 +144,7 @@ class MarketsConnection:
             )
         )
 
-    def _may_send(self) -> bool:
+    def _take_message_slot(self) -> bool:
         """Apply the rate limit; a client that goes on in spite of the errors is put out."""
         if self._bucket.take():
             self._ignored = 0

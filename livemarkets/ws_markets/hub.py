@@ -20,7 +20,7 @@ from livemarkets.delivery.fanout import Fanout
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeStatus
-from livemarkets.market.stores import FeedStore
+from livemarkets.market.stores import RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.protocol.encoding import encode_status
 from livemarkets.protocol.messages import SUBPROTOCOL
@@ -60,7 +60,7 @@ class MarketsHub:
         self,
         feeds: Mapping[str, ExchangeFeed],
         manager: SubscriptionManager,
-        trades: FeedStore,
+        trades: RecentTrades,
         fanout: Fanout,
         *,
         limits: RouteLimits,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nicegui import ui
 
 from livemarkets.market.models import StreamKey, SymbolInfo, TradeTick
-from livemarkets.market.stores import FeedStore
+from livemarkets.market.stores import RecentTrades
 from pages.course import bucket_ms_for, course
 from pages.digits import decimals_of, significant_decimals, trimmed
 from pages.summary import Summary, summarise
@@ -28,7 +28,9 @@ class SymbolPanel(ui.element, component="symbol_panel.js", dependencies=["market
         self._info: SymbolInfo | None = None
         self._last_id = 0
 
-    def fill(self, key: StreamKey | None, *, title: str, info: SymbolInfo | None, trades: FeedStore) -> None:
+    def fill(
+        self, key: StreamKey | None, *, title: str, info: SymbolInfo | None, trades: RecentTrades
+    ) -> None:
         """Show the stream `key` from the beginning; nothing when it is `None`."""
         self._key, self._info = key, info
         self._props["title"] = title
@@ -38,7 +40,7 @@ class SymbolPanel(ui.element, component="symbol_panel.js", dependencies=["market
         bucket_ms = bucket_ms_for(recent, most_points=MAX_POINTS, least_ms=BUCKET_MS)
         self._send("fill", recent, bucket_ms)
 
-    def flush(self, trades: FeedStore) -> None:
+    def flush(self, trades: RecentTrades) -> None:
         """Send what the course touched since the last time, and the figures. Without any trade, nothing."""
         if self._key is None:
             return

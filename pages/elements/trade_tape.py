@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from nicegui import ui
 
 from livemarkets.market.models import Gap, StreamKey, SymbolInfo, TradeTick
-from livemarkets.market.stores import FeedStore
+from livemarkets.market.stores import RecentTrades
 from pages.digits import decimals_of, significant_decimals, trimmed
 from pages.elements.market_grid import side_index, symbol_argument
 
@@ -80,7 +80,9 @@ class TradeTape(ui.element, component="trade_tape.js", dependencies=["market_kit
             if self._props.get(name) != value:
                 self._props[name] = value
 
-    def fill(self, key: StreamKey | None, *, title: str, info: SymbolInfo | None, trades: FeedStore) -> None:
+    def fill(
+        self, key: StreamKey | None, *, title: str, info: SymbolInfo | None, trades: RecentTrades
+    ) -> None:
         """Show the trades of `key` from the beginning; of nothing when it is `None`."""
         if key != self.key:
             self._props["paused"] = False
@@ -94,7 +96,7 @@ class TradeTape(ui.element, component="trade_tape.js", dependencies=["market_kit
         self._last_id = recent[-1].id if recent else 0
         self._send(self._lines(recent, gaps)[-MAX_LINES:], 0, is_reset=True)
 
-    def flush(self, trades: FeedStore) -> None:
+    def flush(self, trades: RecentTrades) -> None:
         """Send what came since the last flush. Without any trade, nothing is sent."""
         if self.key is None:
             return

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from livemarkets.server import http_protocol as strict_http
-from livemarkets.server.http_protocol import StrictHttpProtocol
+from livemarkets.server.http_protocol import BoundedHttpProtocol
 from livemarkets.simulator import Simulator
 from tests.attacks.attacker import UPGRADE, head, peer
 from tests.attacks.target import Target, visitor
@@ -182,7 +182,7 @@ async def test_a_request_that_never_ends_is_ended(
     exchange: Simulator, monkeypatch: pytest.MonkeyPatch, beginning: bytes, is_second: bool
 ) -> None:
     monkeypatch.setattr(strict_http, "_REQUEST_SECONDS", 0.5)
-    options: dict[str, Any] = {"http": StrictHttpProtocol, "timeout_keep_alive": 1}
+    options: dict[str, Any] = {"http": BoundedHttpProtocol, "timeout_keep_alive": 1}
     async with running_app(settings_for(exchange), **options) as app, peer(app.port) as attacker:
         if is_second:
             await attacker.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -212,7 +212,7 @@ async def test_a_slow_answer_of_ours_is_not_held_against_the_client(
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
         await send({"type": "http.response.body", "body": b"ok"})
 
-    async with serving(answer, lifespan="off", http=StrictHttpProtocol) as (_, port), peer(port) as client:
+    async with serving(answer, lifespan="off", http=BoundedHttpProtocol) as (_, port), peer(port) as client:
         for _ in range(2):
             await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             assert await client.status() == 200

@@ -12,8 +12,8 @@ from livemarkets import app
 from livemarkets.app import Services, Tuning
 from livemarkets.feed.exchange_feed import FeedLimits
 from livemarkets.feed.ledger import LedgerLimits
-from livemarkets.feed.silence import RhythmLimits
-from livemarkets.feed.staleness import WatchLimits
+from livemarkets.feed.silence import SilenceLimits
+from livemarkets.feed.staleness import StalenessLimits
 from livemarkets.feed.statistics import FeedStatistics
 from livemarkets.market.models import TRADES, ExchangeStatus, Gap, StreamKey
 from livemarkets.simulator import Simulator
@@ -28,8 +28,8 @@ QUICK = Tuning(
     client=quick(),
     feed=FeedLimits(
         ledger=LedgerLimits(hold_seconds=0.05, patience_seconds=1.5),
-        watch=WatchLimits(
-            rhythm=RhythmLimits(slot_seconds=0.05, memory_seconds=2, floor_seconds=0.5, unknown_seconds=2)
+        staleness=StalenessLimits(
+            silence=SilenceLimits(slot_seconds=0.05, memory_seconds=2, floor_seconds=0.5, unknown_seconds=2)
         ),
     ),
 )
@@ -242,8 +242,8 @@ async def test_a_mute_stream_is_noticed_subscribed_again_and_healed(world: World
 
 
 async def test_quiet_streams_are_no_cause_for_alarm() -> None:
-    rhythm = RhythmLimits(slot_seconds=0.05, floor_seconds=0.1, unknown_seconds=0.3)
-    tuning = Tuning(client=quick(), feed=FeedLimits(watch=WatchLimits(rhythm=rhythm)))
+    silence = SilenceLimits(slot_seconds=0.05, floor_seconds=0.1, unknown_seconds=0.3)
+    tuning = Tuning(client=quick(), feed=FeedLimits(staleness=StalenessLimits(silence=silence)))
     async with running(tuning, source=quick_market(0.001)) as world:
         world.subscribe(*KEYS)
         await eventually(lambda: world.statistics.history.calls >= 7)  # one was for the list of symbols

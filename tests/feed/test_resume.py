@@ -20,7 +20,7 @@ from livemarkets.feed.exchange_feed import FeedLimits
 from livemarkets.feed.ledger import Ledger, LedgerLimits, Released
 from livemarkets.feed.resume import ResumeLimits, Resumer
 from livemarkets.market.models import Gap, TradeTick
-from livemarkets.market.stores import FeedStore
+from livemarkets.market.stores import RecentTrades
 from livemarkets.simulator import SimulatedMarket, Simulator
 from tests.soak.reader import Reader
 from tests.soak.truth import Truth, Verdict, judge
@@ -83,7 +83,7 @@ class Resumption:
         limits: ResumeLimits | None = None,
     ) -> None:
         self.history = History(has)
-        self.trades = FeedStore(length)
+        self.trades = RecentTrades(length)
         self.ledger = Ledger(BTC, LedgerLimits())
         self.got: list[Released] = []
         self.sent: list[int] = []

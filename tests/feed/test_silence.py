@@ -8,34 +8,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livemarkets.feed.silence import Rhythm, RhythmLimits
+from livemarkets.feed.silence import SilenceDetector, SilenceLimits
 
-LIMITS = RhythmLimits()
+LIMITS = SilenceLimits()
 SLOT = LIMITS.slot_seconds
 
 
 class Course:
     """A stream on which time passes slot by slot."""
 
-    def __init__(self, limits: RhythmLimits = LIMITS) -> None:
+    def __init__(self, limits: SilenceLimits = LIMITS) -> None:
         self.now = 1000.0
-        self.rhythm = Rhythm(limits, self.now)
+        self.silence = SilenceDetector(limits, self.now)
         self.questions: list[float] = []
         """When the silence was asked about; the answer is always that it is real."""
 
     def pass_slot(self, trades: int = 0) -> None:
-        self.now += self.rhythm.limits.slot_seconds
+        self.now += self.silence.limits.slot_seconds
         if trades:
-            self.rhythm.arrivals += trades
-            self.rhythm.last_at = self.now
-        self.rhythm.observe(self.now)
-        if self.rhythm.is_suspicious(self.now):
+            self.silence.arrivals += trades
+            self.silence.last_at = self.now
+        self.silence.observe(self.now)
+        if self.silence.is_suspicious(self.now):
             self.questions.append(self.now)
-            self.rhythm.reassure(self.now)
+            self.silence.reassure(self.now)
 
     def pass_seconds(self, seconds: float, every: int = 0) -> None:
         """Let time pass, with a trade in every so many slots; 0 means none."""
-        for number in range(round(seconds / self.rhythm.limits.slot_seconds)):
+        for number in range(round(seconds / self.silence.limits.slot_seconds)):
             self.pass_slot(int(every > 0 and number % every == 0))
 
 
@@ -46,12 +46,12 @@ class Course:
 def test_a_silence_is_suspicious_when_it_is_long_for_its_stream(every: int, seconds: float) -> None:
     course = Course()
     course.pass_seconds(600, every)
-    assert course.rhythm.usual_silence() == pytest.approx(seconds, rel=0.15)
+    assert course.silence.usual_silence() == pytest.approx(seconds, rel=0.15)
 
 
 def test_a_stream_without_a_rhythm_has_time() -> None:
     course = Course()
-    assert course.rhythm.usual_silence() == LIMITS.unknown_seconds
+    assert course.silence.usual_silence() == LIMITS.unknown_seconds
     course.pass_seconds(LIMITS.unknown_seconds - SLOT)
     assert course.questions == []
     course.pass_slot()
@@ -64,27 +64,27 @@ def test_how_much_trades_at_once_is_not_the_rhythm() -> None:
     for number in range(400):
         calm.pass_slot(int(number % 4 == 0))
         wild.pass_slot(900 if number % 4 == 0 else 0)
-    assert calm.rhythm.usual_silence() == wild.rhythm.usual_silence()
+    assert calm.silence.usual_silence() == wild.silence.usual_silence()
 
 
 def test_the_rhythm_is_learnt_within_seconds() -> None:
     course = Course()
     course.pass_seconds(3, every=1)
-    assert course.rhythm.usual_silence() == LIMITS.floor_seconds
+    assert course.silence.usual_silence() == LIMITS.floor_seconds
 
 
 def test_the_rhythm_follows_the_market() -> None:
     course = Course()
     course.pass_seconds(300, every=1)
     course.pass_seconds(LIMITS.memory_seconds * 3, every=8)
-    assert course.rhythm.usual_silence() > 7.0  # on the way to 10
+    assert course.silence.usual_silence() > 7.0  # on the way to 10
 
 
 def test_each_question_about_a_silence_comes_at_twice_the_silence() -> None:
     course = Course()
     course.pass_seconds(60, every=1)
     course.pass_seconds(100)
-    silences = [at - course.rhythm.last_at for at in course.questions]
+    silences = [at - course.silence.last_at for at in course.questions]
     assert silences == pytest.approx([1.5, 3, 6, 12, 24, 48, 96])
 
 
@@ -105,7 +105,7 @@ def test_a_trade_ends_the_reassurance() -> None:
     course.pass_seconds(30)
     asked = len(course.questions)
     course.pass_slot(trades=1)
-    course.pass_seconds(course.rhythm.usual_silence() + SLOT)
+    course.pass_seconds(course.silence.usual_silence() + SLOT)
     assert len(course.questions) == asked + 1
 
 
@@ -113,10 +113,10 @@ def test_an_interruption_is_not_the_streams_silence() -> None:
     course = Course()
     course.pass_seconds(60, every=1)
     course.now += 20
-    course.rhythm.restart(course.now)
-    assert not course.rhythm.is_silent(course.now)
-    assert not course.rhythm.is_suspicious(course.now + LIMITS.floor_seconds - 0.01)
-    assert course.rhythm.is_suspicious(course.now + LIMITS.floor_seconds)
+    course.silence.restart(course.now)
+    assert not course.silence.is_silent(course.now)
+    assert not course.silence.is_suspicious(course.now + LIMITS.floor_seconds - 0.01)
+    assert course.silence.is_suspicious(course.now + LIMITS.floor_seconds)
 
 
 def test_silence_that_was_asked_about_is_still_silence() -> None:
@@ -124,28 +124,28 @@ def test_silence_that_was_asked_about_is_still_silence() -> None:
     course.pass_seconds(60, every=1)
     course.pass_seconds(2)
     assert len(course.questions) == 1
-    assert course.rhythm.is_silent(course.now)
-    assert not course.rhythm.is_suspicious(course.now)
+    assert course.silence.is_silent(course.now)
+    assert not course.silence.is_suspicious(course.now)
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 30), st.integers(0, 5)), max_size=60))
 def test_whatever_happens_the_bounds_are_kept(slots: list[tuple[float, int]]) -> None:
     """Slots of any length: the event loop may be held up."""
     now = 0.0
-    rhythm = Rhythm(LIMITS, now)
+    silence = SilenceDetector(LIMITS, now)
     for seconds, trades in slots:
         now += seconds
         if trades:
-            rhythm.arrivals += trades
-            rhythm.last_at = now
-        rhythm.observe(now)
-        assert LIMITS.floor_seconds <= rhythm.usual_silence() <= LIMITS.unknown_seconds
-        if rhythm.is_suspicious(now):
-            rhythm.reassure(now)
-            assert not rhythm.is_suspicious(now)
-            assert rhythm.is_suspicious(now + LIMITS.ceiling_seconds)
-        assert rhythm.is_suspicious(
-            max(now, rhythm.last_at) + LIMITS.ceiling_seconds + LIMITS.unknown_seconds
+            silence.arrivals += trades
+            silence.last_at = now
+        silence.observe(now)
+        assert LIMITS.floor_seconds <= silence.usual_silence() <= LIMITS.unknown_seconds
+        if silence.is_suspicious(now):
+            silence.reassure(now)
+            assert not silence.is_suspicious(now)
+            assert silence.is_suspicious(now + LIMITS.ceiling_seconds)
+        assert silence.is_suspicious(
+            max(now, silence.last_at) + LIMITS.ceiling_seconds + LIMITS.unknown_seconds
         )
 
 
@@ -188,5 +188,5 @@ def _play(course: Course, folder: Path, symbol: str) -> list[tuple[float, float]
         while at < len(times) and times[at] - times[0] <= seconds:
             at += 1
         course.pass_slot(at - before)
-        found.append((course.rhythm.usual_silence(), seconds))
+        found.append((course.silence.usual_silence(), seconds))
     return found

@@ -19,8 +19,8 @@ from livemarkets.exchanges.base import Evidence, StreamState
 from livemarkets.exchanges.binance.suspicion import Remedy, Suspicions
 from livemarkets.feed.exchange_feed import FeedLimits
 from livemarkets.feed.ledger import Ledger, LedgerLimits
-from livemarkets.feed.silence import Rhythm, RhythmLimits
-from livemarkets.feed.staleness import Watcher, WatchLimits
+from livemarkets.feed.silence import SilenceDetector, SilenceLimits
+from livemarkets.feed.staleness import StalenessLimits, StalenessMonitor
 from livemarkets.market.models import StreamKey
 from livemarkets.simulator import SimulatedMarket, Simulator
 from tests.support.app import RunningApp, running_app, running_exchange, settings_for
@@ -40,7 +40,7 @@ def trades_of(symbol: str) -> StreamKey:
     return StreamKey.trades("binance", symbol)
 
 
-class Venue:
+class Exchange:
     """A made-up exchange that is the watcher's upstream and its second opinion, and writes down the calls."""
 
     def __init__(self) -> None:
@@ -59,15 +59,15 @@ class Venue:
         self.tended: list[str] = []
         self.changes: list[tuple[float, list[str]]] = []
         """When the set of mute streams changed, and to what."""
-        self.watcher = Watcher(
+        self.watcher = StalenessMonitor(
             self,
             self,
             lambda ledger: self.tended.append(ledger.key.symbol),
             lambda: self.changes.append((self.clock(), [key.symbol for key in self.watcher.mute])),
-            limits=WatchLimits(),
+            limits=StalenessLimits(),
             clock=self.clock,
         )
-        self._streams: dict[str, tuple[Ledger, Rhythm]] = {}
+        self._streams: dict[str, tuple[Ledger, SilenceDetector]] = {}
         self._suspicions = Suspicions(self.watcher.silence_of, resubscribe_seconds=20.0)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -126,9 +126,9 @@ class Venue:
         """A trade happens; it arrives unless the stream is muted."""
         self.newest[symbol] = newest = (self.newest[symbol] or 0) + 1
         if symbol not in self.muted:
-            ledger, rhythm = self._streams[symbol]
-            rhythm.last_at = self.clock()
-            rhythm.arrivals += 1
+            ledger, silence = self._streams[symbol]
+            silence.last_at = self.clock()
+            silence.arrivals += 1
             ledger.accept(make_tick(newest, symbol=symbol), self.clock())
 
     async def aclose(self) -> None:
@@ -143,11 +143,11 @@ class Venue:
             self.trade(symbol)
 
 
-def in_simulated_time(play: Callable[[Venue], Coroutine[Any, Any, None]]) -> Venue:
+def in_simulated_time(play: Callable[[Exchange], Coroutine[Any, Any, None]]) -> Exchange:
     """Run a play with a venue and its watcher; return the venue with what it wrote down."""
 
-    async def run() -> Venue:
-        venue = Venue()
+    async def run() -> Exchange:
+        venue = Exchange()
         venue.begin(venue.watcher.run())
         await play(venue)
         await venue.aclose()
@@ -159,7 +159,7 @@ def in_simulated_time(play: Callable[[Venue], Coroutine[Any, Any, None]]) -> Ven
 def test_an_illiquid_symbol_may_be_silent_for_half_an_hour() -> None:
     """No reconnect, no new subscription, and only a handful of questions."""
 
-    async def play(venue: Venue) -> None:
+    async def play(venue: Exchange) -> None:
         venue.watch("BTCUSDT", every_seconds=0.1)
         venue.watch("RAREBTC")
         for _ in range(20):
@@ -177,7 +177,7 @@ def test_an_illiquid_symbol_may_be_silent_for_half_an_hour() -> None:
 
 @pytest.mark.parametrize("newest", [None, 100])
 def test_a_symbol_that_never_traded_may_be_silent_too(newest: int | None) -> None:
-    async def play(venue: Venue) -> None:
+    async def play(venue: Exchange) -> None:
         venue.watch("RAREBTC", newest=newest)
         await asyncio.sleep(HALF_AN_HOUR)
 
@@ -190,7 +190,7 @@ def test_a_symbol_that_never_traded_may_be_silent_too(newest: int | None) -> Non
 def test_a_whole_exchange_may_be_silent() -> None:
     """Trading halted: what was lively a moment ago is asked about, and believed."""
 
-    async def play(venue: Venue) -> None:
+    async def play(venue: Exchange) -> None:
         for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT"):
             venue.watch(symbol)
         for _ in range(600):
@@ -208,7 +208,7 @@ def test_a_whole_exchange_may_be_silent() -> None:
 def test_a_mute_stream_is_noticed_and_subscribed_again() -> None:
     began = 0.0
 
-    async def play(venue: Venue) -> None:
+    async def play(venue: Exchange) -> None:
         nonlocal began
         venue.watch("BTCUSDT", every_seconds=0.1)
         venue.watch("ETHUSDT", every_seconds=0.1)
@@ -228,7 +228,7 @@ def test_a_mute_stream_is_noticed_and_subscribed_again() -> None:
 
 
 def test_what_subscribing_again_does_not_cure_costs_the_connection() -> None:
-    async def play(venue: Venue) -> None:
+    async def play(venue: Exchange) -> None:
         venue.watch("BTCUSDT", every_seconds=0.1)
         venue.watch("ETHUSDT", every_seconds=0.1)
         await asyncio.sleep(60)
@@ -243,7 +243,7 @@ def test_what_subscribing_again_does_not_cure_costs_the_connection() -> None:
 
 
 def test_a_connection_all_of_whose_streams_are_mute_is_replaced() -> None:
-    async def play(venue: Venue) -> None:
+    async def play(venue: Exchange) -> None:
         for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT"):
             venue.watch(symbol, every_seconds=0.1)
         await asyncio.sleep(60)
@@ -256,7 +256,7 @@ def test_a_connection_all_of_whose_streams_are_mute_is_replaced() -> None:
 
 
 def test_without_a_second_opinion_silent_neighbours_convict_the_connection() -> None:
-    async def play(venue: Venue) -> None:
+    async def play(venue: Exchange) -> None:
         for symbol, every_seconds in (("BTCUSDT", 0.1), ("ETHUSDT", 0.7), ("SOLUSDT", 1.3)):
             venue.watch(symbol, every_seconds=every_seconds)
         venue.watch("RAREBTC")  # its silence says nothing
@@ -270,7 +270,7 @@ def test_without_a_second_opinion_silent_neighbours_convict_the_connection() -> 
 
 
 def test_without_a_second_opinion_one_silent_stream_is_no_proof() -> None:
-    async def play(venue: Venue) -> None:
+    async def play(venue: Exchange) -> None:
         venue.watch("BTCUSDT", every_seconds=0.1)
         venue.watch("ETHUSDT", every_seconds=0.1)
         await asyncio.sleep(60)
@@ -290,7 +290,7 @@ def test_without_a_second_opinion_one_silent_stream_is_no_proof() -> None:
 def test_a_trade_that_is_on_its_way_is_no_alarm() -> None:
     """REST was faster than the stream, by less than the grace."""
 
-    async def play(venue: Venue) -> None:
+    async def play(venue: Exchange) -> None:
         venue.watch("BTCUSDT", every_seconds=0.1)
         venue.watch("SLOWBTC")
         venue.trade("SLOWBTC")
@@ -309,7 +309,7 @@ def test_a_trade_that_is_on_its_way_is_no_alarm() -> None:
 def test_a_stream_that_is_mute_from_the_beginning_is_noticed() -> None:
     """There is no trade to compare with, but the exchange's newest id must not rise."""
 
-    async def play(venue: Venue) -> None:
+    async def play(venue: Exchange) -> None:
         venue.muted.add("BTCUSDT")
         venue.watch("BTCUSDT", every_seconds=0.1)
         await asyncio.sleep(120)
@@ -320,7 +320,7 @@ def test_a_stream_that_is_mute_from_the_beginning_is_noticed() -> None:
 
 
 def test_a_stream_that_is_not_subscribed_is_nobodys_concern() -> None:
-    async def play(venue: Venue) -> None:
+    async def play(venue: Exchange) -> None:
         venue.watch("BTCUSDT", every_seconds=0.1)
         await asyncio.sleep(60)
         venue.unacknowledged.add("BTCUSDT")
@@ -336,7 +336,7 @@ def test_a_stream_that_is_not_subscribed_is_nobodys_concern() -> None:
 
 
 def test_a_stream_that_is_let_go_is_no_longer_mute() -> None:
-    async def play(venue: Venue) -> None:
+    async def play(venue: Exchange) -> None:
         venue.watch("BTCUSDT", every_seconds=0.1)
         await asyncio.sleep(60)
         venue.incurable.add("BTCUSDT")
@@ -351,7 +351,7 @@ def test_a_stream_that_is_let_go_is_no_longer_mute() -> None:
 
 
 def test_a_stream_that_is_let_go_while_it_is_asked_about_is_left_alone() -> None:
-    async def play(venue: Venue) -> None:
+    async def play(venue: Exchange) -> None:
         venue.watch("BTCUSDT", every_seconds=0.1)
         await asyncio.sleep(60)
         venue.muted.add("BTCUSDT")
@@ -368,7 +368,7 @@ def test_a_stream_that_is_let_go_while_it_is_asked_about_is_left_alone() -> None
 def test_many_silent_streams_are_asked_about_a_few_at_a_time() -> None:
     symbols = [f"RARE{number}BTC" for number in range(100)]
 
-    async def play(venue: Venue) -> None:
+    async def play(venue: Exchange) -> None:
         venue.answer_seconds = 0.5
         for symbol in symbols:
             venue.watch(symbol)
@@ -389,7 +389,7 @@ def test_a_mute_btcusdt_is_noticed_within_3_seconds_at_its_genuine_rhythm(shared
         recorded = [(row["recv_ms"] / 1000, row["frame"]["data"]["s"]) for row in map(json.loads, lines)]
     delays: list[float] = []
 
-    async def play(venue: Venue) -> None:
+    async def play(venue: Exchange) -> None:
         venue.watch("BTCUSDT")
         venue.watch("ETHUSDT")
         missed_at: float | None = None
@@ -419,8 +419,8 @@ STREAM = "btcusdt@trade"
 FAST = Tuning(
     client=quick(),
     feed=FeedLimits(
-        watch=WatchLimits(
-            rhythm=RhythmLimits(slot_seconds=0.05, memory_seconds=4, floor_seconds=0.5, unknown_seconds=3)
+        staleness=StalenessLimits(
+            silence=SilenceLimits(slot_seconds=0.05, memory_seconds=4, floor_seconds=0.5, unknown_seconds=3)
         )
     ),
 )

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livemarkets.market.models import Gap
-from livemarkets.market.stores import FeedStore, LatestPriceStore
+from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from tests.support.ticks import BTC, ETH, make_tick
 
 
@@ -56,8 +56,8 @@ def test_a_stream_that_was_let_go_and_comes_back_counts_as_changed() -> None:
     assert store.changed_since(seen, [BTC]) == [make_tick(1)]
 
 
-def filled(length: int, *ids: int) -> FeedStore:
-    store = FeedStore(length)
+def filled(length: int, *ids: int) -> RecentTrades:
+    store = RecentTrades(length)
     for trade_id in ids:
         store.append(BTC, make_tick(trade_id))
     return store
@@ -66,7 +66,7 @@ def filled(length: int, *ids: int) -> FeedStore:
 @pytest.mark.parametrize("length", [0, -1])
 def test_a_feed_without_room_is_refused(length: int) -> None:
     with pytest.raises(ValueError, match="at least one"):
-        FeedStore(length)
+        RecentTrades(length)
 
 
 @given(st.integers(1, 20), st.integers(0, 60), st.integers(-2, 30), st.integers(-3, 70))

@@ -28,7 +28,7 @@ from livemarkets.market.models import (
     SymbolInfo,
     TradeTick,
 )
-from livemarkets.market.stores import FeedStore, LatestPriceStore
+from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
 from pages.watch import PageSubscriber
@@ -80,7 +80,7 @@ class LocalServices:
         self.clock_ms = 1_723_161_255_000
         self.manager = SubscriptionManager(linger_seconds=linger_seconds, clock=lambda: self.now_ms() / 1000)
         self.latest = LatestPriceStore()
-        self.trades = FeedStore(self.settings.feed_length)
+        self.trades = RecentTrades(self.settings.feed_length)
         self.directories = {name: SymbolDirectory() for name in self.exchanges()}
         self.can_load = True
         self.loads: list[str] = []

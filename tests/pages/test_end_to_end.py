@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from playwright.async_api import Browser
 
-from livemarkets.simulator import SimulatedMarket, Simulator, VenueLimits
+from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
 from livemarkets.simulator.market.symbols import SymbolRules, to_units
 from tests.pages.browser import Tab, browser, soon, tab
 from tests.support.app import running_exchange, running_main, running_process
@@ -104,7 +104,7 @@ async def test_an_unreachable_binance_gives_way_to_the_simulator_and_takes_over_
         assert await shown.texts("tr[data-symbol=BTCUSDT] .tag") == ["simulated"]
 
         market = SimulatedMarket(seed=7, symbols=("BTCUSDT", "SHIBUSDT"), trades_per_second=50.0)
-        exchange = Simulator(market, limits=VenueLimits(messages_per_second=1000))
+        exchange = Simulator(market, limits=ExchangeLimits(messages_per_second=1000))
         await exchange.start(port=exchange_port)
         try:
             await strip.get_by_text("Binance is live.").wait_for(timeout=60_000)

@@ -18,7 +18,7 @@ from livemarkets.errors import ClientMessageError
 from livemarkets.protocol.encoding import encode_error
 from livemarkets.protocol.messages import CLIENT_MESSAGE_TYPES, SERVER_MESSAGE_TYPES
 from livemarkets.protocol.requests import parse_request
-from livemarkets.server.websocket_protocol import PreframedProtocol
+from livemarkets.server.websocket_protocol import RawFrameProtocol
 from livemarkets.simulator import Simulator
 from pages import examples as home
 from pages.examples import examples
@@ -34,7 +34,7 @@ MESSAGES = [line for block in blocks("docs/ws-markets.md", "json") for line in b
 
 @pytest.fixture
 async def app() -> AsyncIterator[RunningApp]:
-    async with running_app(settings_for(None), ws=PreframedProtocol) as app:
+    async with running_app(settings_for(None), ws=RawFrameProtocol) as app:
         yield app
 
 

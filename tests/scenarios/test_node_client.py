@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from livemarkets.server.websocket_protocol import PreframedProtocol
+from livemarkets.server.websocket_protocol import RawFrameProtocol
 from livemarkets.simulator import Simulator
 from tests.support.app import RunningApp, running_app, running_exchange, running_process, settings_for
 from tests.support.helpers import eventually
@@ -42,9 +42,9 @@ async def run_node(
 @pytest.mark.parametrize(
     ("protocol", "compression", "server_deflates"),
     [
-        pytest.param(PreframedProtocol, "plain", False, id="plain"),
-        pytest.param(PreframedProtocol, "deflate", False, id="deflate offered and declined"),
-        pytest.param(PreframedProtocol, "deflate", True, id="deflate agreed"),
+        pytest.param(RawFrameProtocol, "plain", False, id="plain"),
+        pytest.param(RawFrameProtocol, "deflate", False, id="deflate offered and declined"),
+        pytest.param(RawFrameProtocol, "deflate", True, id="deflate agreed"),
         pytest.param("websockets-sansio", "deflate", True, id="send_text"),
     ],
 )

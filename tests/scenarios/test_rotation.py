@@ -20,7 +20,7 @@ from livemarkets.app import Tuning
 from livemarkets.exchanges.binance.client import BinanceClient
 from livemarkets.simulator import Replay, SimulatedMarket, Simulator
 from livemarkets.simulator.market.source import Source
-from livemarkets.simulator.market.streams import Emission
+from livemarkets.simulator.market.streams import StreamEvent
 from tests.support.app import RunningApp, running_app, running_exchange, settings_for
 from tests.support.helpers import eventually
 from tests.support.upstream import quick
@@ -48,7 +48,7 @@ class Stopwatch:
         """Call `act` as soon as the trade is made, before it is sent."""
         self._plans[trade] = act
 
-    def advance(self, now_ms: float) -> list[Emission]:
+    def advance(self, now_ms: float) -> list[StreamEvent]:
         emissions = self._advance(now_ms)
         if emissions:
             now = time.monotonic()

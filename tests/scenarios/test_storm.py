@@ -16,7 +16,7 @@ from livemarkets.exchanges.binance.session import SessionTimings
 from livemarkets.exchanges.binance.shard import ShardTimings
 from livemarkets.market.models import TRADES, StreamKey
 from livemarkets.market.subscriptions import SubscriptionManager
-from livemarkets.simulator import SimulatedMarket, Simulator, VenueLimits
+from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
 from tests.support.app import RunningApp, running_app, settings_for
 from tests.support.helpers import eventually
 
@@ -34,10 +34,10 @@ def streams(*symbols: str) -> set[str]:
 
 @contextlib.asynccontextmanager
 async def calm(
-    tuning: Tuning | None = None, limits: VenueLimits | None = None, linger_seconds: float = 0.0
+    tuning: Tuning | None = None, limits: ExchangeLimits | None = None, linger_seconds: float = 0.0
 ) -> AsyncIterator[tuple[Simulator, RunningApp, SubscriptionManager]]:
     """An exchange with Binance's own limits, and an app that nobody uses yet."""
-    exchange = Simulator(SimulatedMarket(seed=7, trades_per_second=5.0), limits=limits or VenueLimits())
+    exchange = Simulator(SimulatedMarket(seed=7, trades_per_second=5.0), limits=limits or ExchangeLimits())
     await exchange.start()
     try:
         settings = settings_for(exchange, simulator_enabled=False, linger_seconds=linger_seconds)
@@ -101,7 +101,7 @@ async def test_two_thousand_changes_in_ten_seconds_end_in_the_right_set(linger_s
 async def test_a_storm_over_several_connections_ends_in_the_right_sets() -> None:
     """The exchange's limit is as much above the app's own as the real one: a few streams."""
     tuning = Tuning(client=ClientTimings(streams_per_connection=4))
-    async with calm(tuning, VenueLimits(streams_per_connection=6)) as (exchange, app, manager):
+    async with calm(tuning, ExchangeLimits(streams_per_connection=6)) as (exchange, app, manager):
         wanted = await storm(manager, Random(12), 1000, 5.0)
         while len(wanted) < 13:  # enough for four connections
             key = key_of(next(symbol for symbol in SYMBOLS if key_of(symbol) not in wanted))

@@ -13,7 +13,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from livemarkets.market.models import StreamKey
-from livemarkets.server.websocket_protocol import PreframedProtocol
+from livemarkets.server.websocket_protocol import RawFrameProtocol
 from livemarkets.simulator import SimulatedMarket, Simulator
 from tests.support.app import (
     RunningApp,
@@ -61,7 +61,7 @@ async def app(request: pytest.FixtureRequest, exchange: Simulator) -> AsyncItera
     async with running_app(
         settings_for(exchange, linger_seconds=0.3),
         prepare=relaxed,
-        ws=getattr(request, "param", PreframedProtocol),
+        ws=getattr(request, "param", RawFrameProtocol),
         ws_ping_interval=0.5,
         ws_ping_timeout=0.5,
     ) as app:
@@ -142,7 +142,7 @@ def _key(symbol: str) -> StreamKey:
 
 
 @pytest.mark.parametrize(
-    "app", [PreframedProtocol, "websockets-sansio"], ids=["frames", "send_text"], indirect=True
+    "app", [RawFrameProtocol, "websockets-sansio"], ids=["frames", "send_text"], indirect=True
 )
 async def test_a_hundred_clients_vanish_in_every_way_and_leave_nothing(
     app: RunningApp, exchange: Simulator

@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from livemarkets.security.middleware import CONTENT_SECURITY_POLICY
-from livemarkets.security.token_auth import Access
+from livemarkets.security.token_auth import TokenAuth
 from pages.examples import examples
 from tests.pages.browser import browser, soon, tab
 from tests.support.app import Process, main_environment, running_main, running_process
@@ -158,7 +158,7 @@ async def test_a_socket_without_the_token_is_401_before_the_upgrade(door: Door, 
 @module_loop
 async def test_a_socket_opens_with_the_header_the_subprotocol_or_a_session(door: Door) -> None:
     path = "/ws/markets"
-    session = Access(TOKEN).new_session()
+    session = TokenAuth(TOKEN).new_session()
     assert await door.handshake(path, additional_headers=BEARER) == (101, None)
     assert await door.handshake(path, subprotocols=offers(TOKEN, "livemarkets.v1")) == (101, "livemarkets.v1")
     assert await door.handshake(path, subprotocols=offers(TOKEN)) == (101, None)
@@ -185,7 +185,7 @@ async def test_guessing_is_slowed_down_and_sessions_go_on(door: Door) -> None:
     late = await door.get("/metrics", headers | BEARER)
     assert (late.status_code, late.headers["Retry-After"]) == (429, "60")
     assert (await door.log_in(headers=headers)).status_code == 429
-    cookie = {"Cookie": f"livemarkets_session={Access(TOKEN).new_session()}"}
+    cookie = {"Cookie": f"livemarkets_session={TokenAuth(TOKEN).new_session()}"}
     assert (await door.get("/metrics", headers | cookie)).status_code == 200
     assert (await door.get("/metrics", BEARER)).status_code == 200, "another address"
 

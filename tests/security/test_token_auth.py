@@ -11,8 +11,8 @@ from livemarkets.security.addresses import address_of
 from livemarkets.security.token_auth import (
     BEARER_PREFIX,
     SESSION_SECONDS,
-    Access,
-    Verdict,
+    TokenAuth,
+    TokenCheck,
     bearer_tokens,
     local_path,
 )
@@ -28,47 +28,47 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def access(clock: ManualClock) -> Access:
-    return Access(TOKEN, clock=clock, now=clock)
+def access(clock: ManualClock) -> TokenAuth:
+    return TokenAuth(TOKEN, clock=clock, now=clock)
 
 
 @given(st.text(max_size=60))
 def test_only_the_token_is_the_token(text: str) -> None:
-    assert (Access(TOKEN).judge(text, HERE) is Verdict.RIGHT) == (text == TOKEN)
+    assert (TokenAuth(TOKEN).judge(text, HERE) is TokenCheck.RIGHT) == (text == TOKEN)
 
 
 @pytest.mark.parametrize("token", ["", "x"])
 def test_without_a_token_there_is_nothing_to_know(token: str) -> None:
-    access = Access("")
+    access = TokenAuth("")
     assert not access.is_on
-    assert access.judge(token, HERE) is Verdict.WRONG
+    assert access.judge(token, HERE) is TokenCheck.WRONG
     assert not access.is_session(access.new_session())
 
 
 def test_an_address_has_ten_guesses_a_minute_and_others_have_theirs(
-    access: Access, clock: ManualClock
+    access: TokenAuth, clock: ManualClock
 ) -> None:
     verdicts = [access.judge(f"guess {number}", HERE) for number in range(12)]
-    assert verdicts == [Verdict.WRONG] * 10 + [Verdict.TOO_MANY] * 2
-    assert access.judge(TOKEN, HERE) is Verdict.TOO_MANY, "else guessing would go on at full speed"
-    assert access.judge(TOKEN, THERE) is Verdict.RIGHT
+    assert verdicts == [TokenCheck.WRONG] * 10 + [TokenCheck.TOO_MANY] * 2
+    assert access.judge(TOKEN, HERE) is TokenCheck.TOO_MANY, "else guessing would go on at full speed"
+    assert access.judge(TOKEN, THERE) is TokenCheck.RIGHT
     clock.advance(60)
-    assert access.judge(TOKEN, HERE) is Verdict.RIGHT
+    assert access.judge(TOKEN, HERE) is TokenCheck.RIGHT
 
 
-def test_the_same_wrong_token_again_and_again_locks_nobody_out(access: Access) -> None:
-    assert {access.judge("the token of last year", HERE) for _ in range(1000)} == {Verdict.WRONG}
-    assert access.judge(TOKEN, HERE) is Verdict.RIGHT
+def test_the_same_wrong_token_again_and_again_locks_nobody_out(access: TokenAuth) -> None:
+    assert {access.judge("the token of last year", HERE) for _ in range(1000)} == {TokenCheck.WRONG}
+    assert access.judge(TOKEN, HERE) is TokenCheck.RIGHT
 
 
-def test_guesses_from_a_million_addresses_take_little_memory(access: Access) -> None:
+def test_guesses_from_a_million_addresses_take_little_memory(access: TokenAuth) -> None:
     for number in range(30_000):
         access.judge("guess", str(number))
     assert len(access._wrong) == 10_000
-    assert access.judge("guess", "29999") is Verdict.WRONG
+    assert access.judge("guess", "29999") is TokenCheck.WRONG
 
 
-def test_wrong_tokens_are_told_once_a_minute_and_never_shown(access: Access, clock: ManualClock) -> None:
+def test_wrong_tokens_are_told_once_a_minute_and_never_shown(access: TokenAuth, clock: ManualClock) -> None:
     lines: list[str] = []
     sink = logger.add(lambda line: lines.append(str(line)), format="{message}")
     for number in range(50):
@@ -83,7 +83,7 @@ def test_wrong_tokens_are_told_once_a_minute_and_never_shown(access: Access, clo
     ]
 
 
-def test_a_session_lasts_a_week_and_holds_nothing_of_the_token(access: Access, clock: ManualClock) -> None:
+def test_a_session_lasts_a_week_and_holds_nothing_of_the_token(access: TokenAuth, clock: ManualClock) -> None:
     session = access.new_session()
     assert TOKEN not in session
     clock.advance(SESSION_SECONDS - 1)
@@ -93,19 +93,19 @@ def test_a_session_lasts_a_week_and_holds_nothing_of_the_token(access: Access, c
 
 
 def test_a_session_holds_on_every_instance_with_the_token_and_on_no_other(clock: ManualClock) -> None:
-    session = Access(TOKEN, now=clock).new_session()
-    assert Access(TOKEN, now=clock).is_session(session)
-    assert not Access(TOKEN + "!", now=clock).is_session(session)
+    session = TokenAuth(TOKEN, now=clock).new_session()
+    assert TokenAuth(TOKEN, now=clock).is_session(session)
+    assert not TokenAuth(TOKEN + "!", now=clock).is_session(session)
 
 
-def test_a_session_cannot_be_lengthened(access: Access) -> None:
+def test_a_session_cannot_be_lengthened(access: TokenAuth) -> None:
     expiry, signature = access.new_session().split(".")
     assert not access.is_session(f"{int(expiry) + 1}.{signature}")
 
 
 @given(st.text(max_size=100))
 def test_no_other_text_is_a_session(text: str) -> None:
-    assert not Access(TOKEN).is_session(text)
+    assert not TokenAuth(TOKEN).is_session(text)
 
 
 def offer(token: str) -> str:

@@ -176,7 +176,7 @@ async def test_a_goodbye_to_a_peer_that_takes_nothing_ends_all_the_same(
 async def test_a_peer_that_answers_no_ping_is_dropped_with_all_that_waits_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(preframed.PreframedProtocol._end_frames, "__defaults__", (0.2,))
+    monkeypatch.setattr(preframed.RawFrameProtocol._end_frames, "__defaults__", (0.2,))
     async with connected(frozen=True, ws_ping_interval=0.1, ws_ping_timeout=0.2) as (endpoint, _):
         await stuff(endpoint.writer)
         await eventually(lambda: endpoint.ended, because="the endpoint hears that its peer is gone")

@@ -11,14 +11,14 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from livemarkets.simulator import SimulatedMarket, Simulator, VenueLimits
+from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
 from livemarkets.simulator.market.source import Source
 from tests.support.helpers import PROJECT_ROOT
 
 RECORDINGS = PROJECT_ROOT.parent / "shared" / "data"
 TRADES = RECORDINGS / "spot_btc_eth_20240808_trade.jsonl.gz"
 
-ROOMY = VenueLimits(messages_per_second=1000)
+ROOMY = ExchangeLimits(messages_per_second=1000)
 """Limits for tests that are about something else."""
 SECRET = "the-secret-of-these-tests"
 

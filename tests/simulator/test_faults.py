@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from websockets.exceptions import InvalidStatus
 
 from livemarkets.simulator import Faults, Replay, Simulator, SimulatorError
-from livemarkets.simulator.faults.active import Standing
-from livemarkets.simulator.faults.commands import describe_verbs
+from livemarkets.simulator.faults.active import ActiveFault
+from livemarkets.simulator.faults.commands import describe_commands
 from livemarkets.simulator.faults.disturbances import Disturbances, Lose, Mute, Repeat, Swap
 from livemarkets.simulator.faults.garbage import GARBAGE
-from livemarkets.simulator.market.streams import Emission
+from livemarkets.simulator.market.streams import StreamEvent
 from tests.simulator.conftest import Client, Started, quick_market, recording
 from tests.support.helpers import eventually
 
@@ -390,7 +390,7 @@ async def test_clear_ends_everything(simulator: Simulator, client: Client, rest:
 
 
 def test_every_documented_fault_has_a_verb() -> None:
-    verbs = describe_verbs(Faults)
+    verbs = describe_commands(Faults)
     assert verbs.keys() >= {
         "drop",
         "refuse",
@@ -455,8 +455,8 @@ async def test_faults_at_random_never_stop_the_exchange(start: Started, dial: Di
 # Without a socket
 
 
-def run_of(*ids: int) -> list[Emission]:
-    return [Emission("a@trade", b"%d" % trade_id, 0) for trade_id in ids]
+def run_of(*ids: int) -> list[StreamEvent]:
+    return [StreamEvent("a@trade", b"%d" % trade_id, 0) for trade_id in ids]
 
 
 RUNS = st.lists(st.integers(0, 6), max_size=20)
@@ -467,8 +467,8 @@ def test_disturbances_do_what_they_say_however_events_are_cut_up(
     sizes: list[int], count: int, kind: type[Any], cleared_after: int
 ) -> None:
     disturbances = Disturbances()
-    sent: list[Emission] = []
-    received: list[Emission] = []
+    sent: list[StreamEvent] = []
+    received: list[StreamEvent] = []
     disturbances.add(kind("a@trade", count))
     for number, size in enumerate(sizes):
         run = run_of(*range(len(sent), len(sent) + size))
@@ -499,7 +499,7 @@ def test_a_mute_ends_with_its_time() -> None:
 
 def test_a_standing_fault_ends_by_count_or_by_time() -> None:
     now = 0.0
-    standing: Standing[str] = Standing(lambda: now)
+    standing: ActiveFault[str] = ActiveFault(lambda: now)
     assert standing.take() is None
     standing.set("x", 2, None)
     assert [standing.take() for _ in range(3)] == ["x", "x", None]

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from livemarkets.simulator import Replay, SimulatorError
-from livemarkets.simulator.market.streams import Emission
+from livemarkets.simulator.market.streams import StreamEvent
 from livemarkets.simulator.market.symbols import from_units
 from livemarkets.simulator.protocol.rest import RestApi
 from tests.simulator.conftest import recording
@@ -47,7 +47,7 @@ def frames_of(path: Path) -> list[tuple[float, bytes]]:
         ]
 
 
-def ids(emissions: list[Emission]) -> list[int]:
+def ids(emissions: list[StreamEvent]) -> list[int]:
     return [msgspec.json.decode(emission.raw())["t"] for emission in emissions]
 
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from livemarkets.simulator import Replay, SimulatedMarket, Simulator, SimulatorError, VenueLimits
+from livemarkets.simulator import ExchangeLimits, Replay, SimulatedMarket, Simulator, SimulatorError
 from tests.simulator.conftest import Client, Started, quick_market, recording
 from tests.support.helpers import eventually, free_port
 
@@ -193,7 +193,7 @@ async def test_rest_is_on_the_same_port_and_reports_its_weight(start: Started, r
 
 
 async def test_too_much_weight_is_refused_with_retry_after(start: Started, rest: Rest) -> None:
-    simulator = await start(limits=VenueLimits(rest_weight_per_minute=60))
+    simulator = await start(limits=ExchangeLimits(rest_weight_per_minute=60))
     statuses = [(await rest(simulator, "trades", symbol="BTCUSDT")).status_code for _ in range(3)]
     # The minute of the exchange's clock may have changed once in between.
     assert statuses == [200, 200, 429] or 429 in [
@@ -206,7 +206,7 @@ async def test_too_much_weight_is_refused_with_retry_after(start: Started, rest:
 
 
 async def test_more_than_five_messages_a_second_end_the_connection(start: Started, dial: Dial) -> None:
-    simulator = await start(limits=VenueLimits())
+    simulator = await start(limits=ExchangeLimits())
     client = await dial(simulator)
     for number in range(6):
         await client.send(f'{{"method":"LIST_SUBSCRIPTIONS","id":{number}}}')
@@ -215,7 +215,7 @@ async def test_more_than_five_messages_a_second_end_the_connection(start: Starte
 
 
 async def test_pings_and_pongs_count_as_messages(start: Started, dial: Dial) -> None:
-    simulator = await start(limits=VenueLimits())
+    simulator = await start(limits=ExchangeLimits())
     client = await dial(simulator)
     for _ in range(3):
         await client.socket.ping()
@@ -224,7 +224,7 @@ async def test_pings_and_pongs_count_as_messages(start: Started, dial: Dial) -> 
 
 
 async def test_five_messages_in_a_second_are_fine(start: Started, dial: Dial) -> None:
-    client = await dial(await start(limits=VenueLimits()))
+    client = await dial(await start(limits=ExchangeLimits()))
     for number in range(5):
         assert (await client.ask("LIST_SUBSCRIPTIONS", request_id=number))["id"] == number
 
@@ -243,7 +243,7 @@ async def test_a_connection_holds_1024_streams_and_no_more(start: Started, dial:
 
 
 async def test_too_many_connects_are_refused_with_retry_after(start: Started, dial: Dial) -> None:
-    simulator = await start(limits=VenueLimits(connects_per_window=3))
+    simulator = await start(limits=ExchangeLimits(connects_per_window=3))
     for _ in range(3):
         await dial(simulator)
     with pytest.raises(InvalidStatus) as caught:
@@ -254,14 +254,14 @@ async def test_too_many_connects_are_refused_with_retry_after(start: Started, di
 
 
 async def test_the_exchange_pings_and_lets_those_who_answer_stay(start: Started, dial: Dial) -> None:
-    limits = VenueLimits(ping_interval_seconds=0.05, ping_timeout_seconds=0.1, messages_per_second=1000)
+    limits = ExchangeLimits(ping_interval_seconds=0.05, ping_timeout_seconds=0.1, messages_per_second=1000)
     client = await dial(await start(limits=limits), "/ws/btcusdt@trade")
     assert len(await client.trades(50)) == 50
     assert client.socket.close_code is None
 
 
 async def test_a_client_that_does_not_answer_pings_is_disconnected(start: Started) -> None:
-    limits = VenueLimits(ping_interval_seconds=0.05, ping_timeout_seconds=0.1)
+    limits = ExchangeLimits(ping_interval_seconds=0.05, ping_timeout_seconds=0.1)
     simulator = await start(limits=limits)
     reader, writer = await asyncio.open_connection("127.0.0.1", simulator.port)
     writer.write(HANDSHAKE)
@@ -275,12 +275,12 @@ async def test_a_client_that_does_not_answer_pings_is_disconnected(start: Starte
 
 
 async def test_a_connection_ends_at_its_age(start: Started, dial: Dial) -> None:
-    client = await dial(await start(limits=VenueLimits(max_age_seconds=0.1)), "/ws/btcusdt@trade")
+    client = await dial(await start(limits=ExchangeLimits(max_age_seconds=0.1)), "/ws/btcusdt@trade")
     assert (await client.closed())[0] == 1001
 
 
 async def test_a_client_that_does_not_read_is_closed_and_delays_nobody(start: Started, dial: Dial) -> None:
-    limits = VenueLimits(send_buffer_bytes=200_000)
+    limits = ExchangeLimits(send_buffer_bytes=200_000)
     simulator = await start(quick_market(trades_per_second=20_000.0), limits=limits)
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

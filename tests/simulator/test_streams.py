@@ -9,8 +9,8 @@ import pytest
 from livemarkets.simulator.market.history import Aggregate, Trade
 from livemarkets.simulator.market.statistics import bars_of, summary_of
 from livemarkets.simulator.market.streams import (
-    Emission,
     Quote,
+    StreamEvent,
     aggregate_payload,
     book_payload,
     is_well_formed,
@@ -144,7 +144,7 @@ def test_a_book_ticker_has_the_documented_fields() -> None:
 
 def test_the_raw_shape_is_the_payload_alone() -> None:
     prefix = prefix_of("a@trade")
-    assert Emission("a@trade", prefix + b'{"e":1}}', len(prefix)).raw() == b'{"e":1}'
+    assert StreamEvent("a@trade", prefix + b'{"e":1}}', len(prefix)).raw() == b'{"e":1}'
 
 
 @pytest.mark.parametrize(

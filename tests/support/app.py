@@ -20,7 +20,7 @@ from livemarkets import app
 from livemarkets.app import Services, Tuning
 from livemarkets.config.settings import Settings
 from livemarkets.server.run import configuration
-from livemarkets.simulator import SimulatedMarket, Simulator, VenueLimits
+from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
 from livemarkets.simulator.market.source import Source
 from tests.support.helpers import PROJECT_ROOT, free_port
 from tests.support.markets_client import MarketsClient, open_client
@@ -126,7 +126,7 @@ async def running_exchange(source: Source | None = None, **options: Any) -> Asyn
     """Run the embedded exchange; by default one whose symbols trade often, and without a tight limit."""
     if source is None:
         source = SimulatedMarket(seed=7, symbols=SYMBOLS, trades_per_second=50.0)
-    simulator = Simulator(source, **({"limits": VenueLimits(messages_per_second=1000)} | options))
+    simulator = Simulator(source, **({"limits": ExchangeLimits(messages_per_second=1000)} | options))
     await simulator.start()
     try:
         yield simulator

@@ -12,12 +12,12 @@ from livemarkets.exchanges.binance.shard import ShardTimings
 from livemarkets.exchanges.budgets import ConnectBudget
 from livemarkets.market.clock import Clock, system_clock
 from livemarkets.market.models import StreamKey, TradeTick
-from livemarkets.simulator import SimulatedMarket, Simulator, VenueLimits
+from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
 from livemarkets.simulator.market.source import Source
 from tests.support.helpers import eventually
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
-ROOMY = VenueLimits(messages_per_second=1000)
+ROOMY = ExchangeLimits(messages_per_second=1000)
 """Limits for tests that are about something else."""
 QUICK = ConnectionTimings(
     open_seconds=2.0,
@@ -49,7 +49,7 @@ def quick_market(trades_per_second: float = 100.0, history_seconds: float = 2.0)
 
 @contextlib.asynccontextmanager
 async def exchange(
-    source: Source | None = None, *, port: int = 0, limits: VenueLimits = ROOMY
+    source: Source | None = None, *, port: int = 0, limits: ExchangeLimits = ROOMY
 ) -> AsyncIterator[Simulator]:
     """Run an exchange."""
     simulator = Simulator(source or quick_market(), limits=limits)

@@ -12,7 +12,7 @@ import pytest
 from livemarkets import __version__
 from livemarkets.app import Tuning
 from livemarkets.market.models import StreamKey
-from livemarkets.server.websocket_protocol import PreframedProtocol
+from livemarkets.server.websocket_protocol import RawFrameProtocol
 from livemarkets.simulator import Simulator
 from tests.support.app import (
     RunningApp,
@@ -37,13 +37,13 @@ async def exchange() -> AsyncIterator[Simulator]:
 @pytest.fixture
 async def app(request: pytest.FixtureRequest, exchange: Simulator) -> AsyncIterator[RunningApp]:
     settings = settings_for(exchange, feed_length=FEED_LENGTH, max_symbols_per_client=4)
-    protocol = getattr(request, "param", PreframedProtocol)
+    protocol = getattr(request, "param", RawFrameProtocol)
     async with running_app(settings, tuning=Tuning(heartbeat_seconds=1), ws=protocol) as app:
         yield app
 
 
 both_ways_out = pytest.mark.parametrize(
-    "app", [PreframedProtocol, "websockets-sansio"], ids=["frames", "send_text"], indirect=True
+    "app", [RawFrameProtocol, "websockets-sansio"], ids=["frames", "send_text"], indirect=True
 )
 
 

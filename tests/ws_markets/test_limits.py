@@ -13,7 +13,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from livemarkets.app import Services
-from livemarkets.server.websocket_protocol import PreframedProtocol
+from livemarkets.server.websocket_protocol import RawFrameProtocol
 from livemarkets.simulator import Simulator
 from livemarkets.ws_markets import sinks
 from tests.support.app import (
@@ -31,7 +31,7 @@ BUFFER_BYTES = 200_000
 FRIENDLY = "https://friend.example"
 
 both_ways_out = pytest.mark.parametrize(
-    "app", [PreframedProtocol, "websockets-sansio"], ids=["frames", "send_text"], indirect=True
+    "app", [RawFrameProtocol, "websockets-sansio"], ids=["frames", "send_text"], indirect=True
 )
 
 
@@ -50,7 +50,7 @@ async def app(request: pytest.FixtureRequest, exchange: Simulator) -> AsyncItera
         client_buffer_bytes=BUFFER_BYTES,
         allowed_origins=(FRIENDLY,),
     )
-    protocol = getattr(request, "param", PreframedProtocol)
+    protocol = getattr(request, "param", RawFrameProtocol)
     async with running_app(settings, ws=protocol) as app:
         yield app
 
@@ -288,7 +288,7 @@ async def test_a_client_that_stays_stuck_is_closed_with_1013(
     assert hub.statistics().closed_slow == 1
     frozen.socket.transport.resume_reading()
     # Through plain ASGI there is no way to say it to a peer that takes nothing.
-    codes = (1013,) if app.server.config.ws is PreframedProtocol else (1013, 1006)
+    codes = (1013,) if app.server.config.ws is RawFrameProtocol else (1013, 1006)
     assert (await frozen.closed())[0] in codes
     assert await reader.works()
 

@@ -15,7 +15,7 @@ from starlette.websockets import WebSocketDisconnect
 from livemarkets.delivery.framing import split_frames, text_frame
 from livemarkets.delivery.mailbox import Mailbox
 from livemarkets.server.frame_writer import FrameWriter
-from livemarkets.server.websocket_protocol import PreframedProtocol
+from livemarkets.server.websocket_protocol import RawFrameProtocol
 from livemarkets.ws_markets.sinks import SendTextSink, open_sink
 from tests.support.app import serving
 from tests.support.delivery import Turns
@@ -63,12 +63,12 @@ async def connected(protocol: object) -> AsyncIterator[tuple[Endpoint, MarketsCl
 
 
 both_ways_out = pytest.mark.parametrize(
-    "protocol", [PreframedProtocol, "websockets-sansio"], ids=["frames", "send_text"]
+    "protocol", [RawFrameProtocol, "websockets-sansio"], ids=["frames", "send_text"]
 )
 
 
 @pytest.mark.parametrize(
-    ("protocol", "kind"), [(PreframedProtocol, FrameWriter), ("websockets-sansio", SendTextSink)]
+    ("protocol", "kind"), [(RawFrameProtocol, FrameWriter), ("websockets-sansio", SendTextSink)]
 )
 async def test_the_raw_writer_is_taken_where_the_server_offers_it(protocol: object, kind: type) -> None:
     async with connected(protocol) as (endpoint, _):

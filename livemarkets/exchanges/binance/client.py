@@ -246,7 +246,7 @@ class BinanceClient:
     def handle_complaint(self, connection: Connection, kind: str, detail: str) -> None:
         """Count what the exchange did wrong, and log it once per kind and minute."""
         self._complaints[kind] += 1
-        held_back = self._limiter.allow(kind)
+        held_back = self._limiter.suppressed_since_last(kind)
         if held_back is not None:
             more = f" ({held_back} more like it were not logged)" if held_back else ""
             logger.warning("{}: {}: {}{}", connection.name, kind, detail, more)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-__all__ = ["AckFault", "Refusal", "RestFault", "Standing"]
+__all__ = ["AckFault", "ActiveFault", "Refusal", "RestFault"]
 
 
 F = TypeVar("F")
@@ -44,7 +44,7 @@ class RestFault:
     retry_after_seconds: int | None = None
 
 
-class Standing(Generic[F]):
+class ActiveFault(Generic[F]):
     """At most one fault of a kind, until it has been used up or its time is over.
 
     Args:

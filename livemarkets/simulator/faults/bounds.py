@@ -36,21 +36,21 @@ _BOUNDS: dict[str, tuple[int, int]] = {
 """Least and most of an argument, whichever verb takes it unless one is named."""
 
 
-def check(verb: str, key: str, value: Any) -> None:
+def check(command: str, key: str, value: Any) -> None:
     """Refuse an argument that is out of bounds; `None` never is.
 
     Raises:
         SimulatorError: says what is allowed.
 
     """
-    bounds = _BOUNDS.get(f"{verb} {key}", _BOUNDS.get(key))
+    bounds = _BOUNDS.get(f"{command} {key}", _BOUNDS.get(key))
     if bounds is not None and value is not None and not bounds[0] <= value <= bounds[1]:
-        raise SimulatorError(f"{verb}: {key} is a number from {bounds[0]} to {bounds[1]}")
-    is_close_code = key == "code" and (verb == "close" or (verb == "accept_close" and value != 0))
+        raise SimulatorError(f"{command}: {key} is a number from {bounds[0]} to {bounds[1]}")
+    is_close_code = key == "code" and (command == "close" or (command == "accept_close" and value != 0))
     if is_close_code and value not in _CLOSE_CODES:
         raise SimulatorError(
-            f"{verb}: no close frame carries the code {value}; "
+            f"{command}: no close frame carries the code {value}; "
             "there are 1000 to 1003, 1007 to 1014 and 3000 to 4999"
         )
     if key == "reason" and len(value.encode()) > _REASON_BYTES:
-        raise SimulatorError(f"{verb}: reason has {_REASON_BYTES} bytes at most")
+        raise SimulatorError(f"{command}: reason has {_REASON_BYTES} bytes at most")

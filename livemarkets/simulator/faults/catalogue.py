@@ -11,13 +11,13 @@ import time
 from collections import Counter
 from typing import Literal
 
-from livemarkets.simulator.faults.active import AckFault, Refusal, RestFault, Standing
-from livemarkets.simulator.faults.commands import verb
+from livemarkets.simulator.faults.active import AckFault, ActiveFault, Refusal, RestFault
+from livemarkets.simulator.faults.commands import command
 from livemarkets.simulator.faults.disturbances import Disturbance, Disturbances, Lose, Mute, Repeat, Swap
 from livemarkets.simulator.faults.garbage import GARBAGE
-from livemarkets.simulator.faults.target import Venue, subscribed_symbols
+from livemarkets.simulator.faults.target import Exchange, subscribed_symbols
 from livemarkets.simulator.market.source import SimulatorError, Source
-from livemarkets.simulator.protocol.connection import VenueConnection
+from livemarkets.simulator.protocol.connection import ExchangeConnection
 from livemarkets.simulator.protocol.control_messages import ErrorShape
 
 __all__ = ["Faults"]
@@ -29,18 +29,18 @@ class Faults:
     def __init__(self) -> None:
         self.injected: Counter[str] = Counter()
         self.disturbances = Disturbances()
-        self.handshakes: Standing[Refusal] = Standing()
-        self.acks: Standing[AckFault] = Standing()
-        self.rest: Standing[RestFault] = Standing()
+        self.handshakes: ActiveFault[Refusal] = ActiveFault()
+        self.acks: ActiveFault[AckFault] = ActiveFault()
+        self.rest: ActiveFault[RestFault] = ActiveFault()
         self.shape: ErrorShape | None = None
-        self._venue: Venue | None = None
+        self._venue: Exchange | None = None
         self._timers: list[asyncio.TimerHandle] = []
 
-    def bind(self, venue: Venue) -> None:
+    def bind(self, venue: Exchange) -> None:
         """Say whose faults these are; the exchange does so itself."""
         self._venue = venue
 
-    @verb
+    @command
     def clear(self) -> None:
         """End every fault that is still going on."""
         self.disturbances.clear()
@@ -56,19 +56,19 @@ class Faults:
 
     # Connections
 
-    @verb
+    @command
     def drop(self, *, connection: int | None = None) -> None:
         """Cut one connection, or all, without a close frame."""
         for one in self._begin("drop", connection):
             one.drop()
 
-    @verb
+    @command
     def close(self, *, connection: int | None = None, code: int = 1001, reason: str = "") -> None:
         """Close one connection, or all, with a close frame."""
         for one in self._begin("close", connection):
             one.end(code, reason)
 
-    @verb
+    @command
     def refuse(
         self,
         *,
@@ -82,7 +82,7 @@ class Faults:
         fault = Refusal(status=status, retry_after_seconds=retry_after_seconds)
         self.handshakes.set(fault, *_once(count, seconds))
 
-    @verb
+    @command
     def accept_close(
         self, *, count: int | None = None, seconds: float | None = None, code: int = 1001
     ) -> None:
@@ -90,27 +90,27 @@ class Faults:
         self._begin("accept_close")
         self.handshakes.set(Refusal(close_code=code), *_once(count, seconds))
 
-    @verb
+    @command
     def silence(self, *, connection: int | None = None, seconds: float | None = None) -> None:
         """Send nothing any more on the present connections but pings and pongs."""
         for one in self._begin("silence", connection):
             one.silent = True
             self._wake_after(one, seconds)
 
-    @verb
+    @command
     def half_open(self, *, connection: int | None = None, seconds: float | None = None) -> None:
         """Neither send nor read on the present connections; TCP stays up."""
         for one in self._begin("half_open", connection):
             one.half_open = True
             self._wake_after(one, seconds)
 
-    @verb
+    @command
     def shutdown(self, *, connection: int | None = None, notice_seconds: float = 1.0) -> None:
         """Announce serverShutdown and close after the notice."""
         if self._venue is not None:
             self._venue.announce_shutdown(self._begin("shutdown", connection), notice_seconds)
 
-    @verb
+    @command
     def max_age(self, *, seconds: float, connection: int | None = None) -> None:
         """Close the present connections when they reach an age, as at 24 hours."""
         for one in self._begin("max_age", connection):
@@ -118,7 +118,7 @@ class Faults:
 
     # Replies
 
-    @verb
+    @command
     def slow_acks(
         self, *, delay_seconds: float = 1.0, count: int | None = None, seconds: float | None = None
     ) -> None:
@@ -126,19 +126,19 @@ class Faults:
         self._begin("slow_acks")
         self.acks.set(AckFault(delay_seconds=delay_seconds), *_once(count, seconds))
 
-    @verb
+    @command
     def no_acks(self, *, count: int | None = None, seconds: float | None = None) -> None:
         """Act on control messages without a reply."""
         self._begin("no_acks")
         self.acks.set(AckFault(silent=True), *_once(count, seconds))
 
-    @verb
+    @command
     def wrong_acks(self, *, count: int | None = None, seconds: float | None = None) -> None:
         """Act on control messages, and reply with an id that nobody used."""
         self._begin("wrong_acks")
         self.acks.set(AckFault(wrong_id=True), *_once(count, seconds))
 
-    @verb
+    @command
     def error_acks(
         self,
         *,
@@ -151,7 +151,7 @@ class Faults:
         self._begin("error_acks")
         self.acks.set(AckFault(error=message, error_code=code), *_once(count, seconds))
 
-    @verb
+    @command
     def error_shape(self, *, shape: Literal["flat", "nested"] = "nested") -> None:
         """Send error replies in the documented flat shape or the observed nested one."""
         self._begin("error_shape")
@@ -159,22 +159,22 @@ class Faults:
 
     # Events
 
-    @verb
+    @command
     def lose(self, *, stream: str | None = None, count: int = 10, connection: int | None = None) -> None:
         """Never send the next events of a stream; REST still has them."""
         self._disturb("lose", Lose(stream, count, connection))
 
-    @verb
+    @command
     def repeat(self, *, stream: str | None = None, count: int = 10, connection: int | None = None) -> None:
         """Send the next events of a stream twice, as a range."""
         self._disturb("repeat", Repeat(stream, count, connection))
 
-    @verb
+    @command
     def swap(self, *, stream: str | None = None, count: int = 1, connection: int | None = None) -> None:
         """Let the next pairs of neighbouring events of a stream change places."""
         self._disturb("swap", Swap(stream, count, connection))
 
-    @verb
+    @command
     def mute(
         self,
         *,
@@ -194,7 +194,7 @@ class Faults:
             for one in concerned:
                 one.muted.add(stream)
 
-    @verb
+    @command
     def garbage(self, *, kind: str = "all", count: int = 1, connection: int | None = None) -> None:
         """Send frames that make no sense (bad JSON, unknown events, wrong types…) between the good ones."""
         if kind != "all" and kind not in GARBAGE:
@@ -206,17 +206,17 @@ class Faults:
 
     # The market
 
-    @verb
+    @command
     def hole(self, *, symbol: str, count: int = 10) -> None:
         """Skip trade ids for good: neither the stream nor REST has them."""
         self._market("hole", symbol).skip_ids(symbol, count)
 
-    @verb
+    @command
     def relist(self, *, symbol: str, first_id: int = 1) -> None:
         """List a symbol anew: its ids start again and its older trades are gone."""
         self._market("relist", symbol).relist(symbol, first_id)
 
-    @verb
+    @command
     def burst(self, *, symbol: str | None = None, factor: float = 100.0, trades: int | None = None) -> None:
         """Let a symbol (or all subscribed) trade at once what takes `factor` seconds else, 50,000 at most."""
         venue = self._bound()
@@ -228,7 +228,7 @@ class Faults:
             source.burst(name, max(min(wanted, 50_000), 1), venue.now_ms())
         venue.pulse()
 
-    @verb
+    @command
     def skew(self, *, ms: int) -> None:
         """Put the exchange's clock wrong: event and trade times are off by so much."""
         self._begin("skew")
@@ -236,13 +236,13 @@ class Faults:
 
     # REST
 
-    @verb
+    @command
     def rest_down(self, *, count: int | None = None, seconds: float | None = None, status: int = 0) -> None:
         """Cut REST connections without an answer, or answer with an HTTP status such as 503."""
         self._begin("rest_down")
         self.rest.set(RestFault(status=status), count, seconds)
 
-    @verb
+    @command
     def rest_limit(
         self,
         *,
@@ -260,12 +260,12 @@ class Faults:
         """Cancel what is still timed; the exchange is closing."""
         self._cancel_timers()
 
-    def _bound(self) -> Venue:
+    def _bound(self) -> Exchange:
         if self._venue is None:
             raise SimulatorError("these faults belong to no exchange yet")
         return self._venue
 
-    def _begin(self, kind: str, connection: int | None = None) -> list[VenueConnection]:
+    def _begin(self, kind: str, connection: int | None = None) -> list[ExchangeConnection]:
         """Count the fault and return the connections concerned."""
         venue = self._bound()
         venue.pulse()
@@ -283,7 +283,7 @@ class Faults:
         self._begin(kind)
         return source
 
-    def _wake_after(self, connection: VenueConnection, seconds: float | None) -> None:
+    def _wake_after(self, connection: ExchangeConnection, seconds: float | None) -> None:
         if seconds is not None:
             loop = asyncio.get_running_loop()
             self._timers.append(loop.call_later(seconds, connection.wake))

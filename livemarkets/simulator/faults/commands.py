@@ -11,26 +11,26 @@ import msgspec
 from livemarkets.simulator.faults.bounds import check
 from livemarkets.simulator.market.source import SimulatorError
 
-__all__ = ["call_verb", "describe_verbs", "verb"]
+__all__ = ["call_command", "command", "describe_commands"]
 
 F = TypeVar("F", bound=Callable[..., None])
 
 
-def verb(method: F) -> F:
+def command(method: F) -> F:
     """Mark a method as one that may be called by name."""
     method.__dict__["is_verb"] = True
     return method
 
 
-def describe_verbs(cls: type) -> dict[str, str]:
+def describe_commands(cls: type) -> dict[str, str]:
     """Return every verb of a class with its arguments and what it does, for people."""
     return {
         name: f"{_arguments(method)}{(inspect.getdoc(method) or '').splitlines()[0]}"
-        for name, method in _verbs(cls).items()
+        for name, method in _commands(cls).items()
     }
 
 
-def call_verb(target: object, name: str, arguments: Mapping[str, Any]) -> None:
+def call_command(target: object, name: str, arguments: Mapping[str, Any]) -> None:
     """Call a verb of an object.
 
     Args:
@@ -42,26 +42,26 @@ def call_verb(target: object, name: str, arguments: Mapping[str, Any]) -> None:
         SimulatorError: no such verb, or arguments that do not fit it; also what the verb itself raises.
 
     """
-    verbs = _verbs(type(target))
-    if name not in verbs:
-        raise SimulatorError(f"no such fault: {name!r}; there are {', '.join(verbs)}")
-    hints = get_type_hints(verbs[name])
+    commands = _commands(type(target))
+    if name not in commands:
+        raise SimulatorError(f"no such fault: {name!r}; there are {', '.join(commands)}")
+    hints = get_type_hints(commands[name])
     values = {}
     for key, value in arguments.items():
-        if key not in inspect.signature(verbs[name]).parameters or key == "self":
+        if key not in inspect.signature(commands[name]).parameters or key == "self":
             raise SimulatorError(f"{name} takes no {key!r}")
         try:
             values[key] = msgspec.convert(value, hints[key], strict=False)
         except msgspec.ValidationError as error:
             raise SimulatorError(f"{name}: {key}: {error}") from None
         check(name, key, values[key])
-    for key, parameter in inspect.signature(verbs[name]).parameters.items():
+    for key, parameter in inspect.signature(commands[name]).parameters.items():
         if key != "self" and parameter.default is parameter.empty and key not in values:
             raise SimulatorError(f"{name} needs {key!r}")
-    verbs[name](target, **values)
+    commands[name](target, **values)
 
 
-def _verbs(cls: type) -> dict[str, Callable[..., None]]:
+def _commands(cls: type) -> dict[str, Callable[..., None]]:
     return {name: method for name, method in vars(cls).items() if getattr(method, "is_verb", False)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from livemarkets.simulator.market.streams import Emission
+from livemarkets.simulator.market.streams import StreamEvent
 
 __all__ = ["Disturbance", "Disturbances", "Lose", "Mute", "Repeat", "Swap"]
 
@@ -23,7 +23,7 @@ class Disturbance:
         self.connection = connection
         self.done = False
 
-    def apply(self, run: list[Emission]) -> list[Emission]:
+    def apply(self, run: list[StreamEvent]) -> list[StreamEvent]:
         """Return what becomes of some consecutive events of the stream."""
         raise NotImplementedError
 
@@ -39,7 +39,7 @@ class Lose(Disturbance):
         super().__init__(stream, connection)
         self._left = count
 
-    def apply(self, run: list[Emission]) -> list[Emission]:
+    def apply(self, run: list[StreamEvent]) -> list[StreamEvent]:
         """Leave out the beginning."""
         lost = min(self._left, len(run))
         self._left -= lost
@@ -53,9 +53,9 @@ class Repeat(Disturbance):
     def __init__(self, stream: str | None, count: int, connection: int | None = None) -> None:
         super().__init__(stream, connection)
         self._left = count
-        self._seen: list[Emission] = []
+        self._seen: list[StreamEvent] = []
 
-    def apply(self, run: list[Emission]) -> list[Emission]:
+    def apply(self, run: list[StreamEvent]) -> list[StreamEvent]:
         """Say again what was said, once there is enough of it."""
         head, tail = run[: self._left], run[self._left :]
         self._left -= len(head)
@@ -72,10 +72,10 @@ class Swap(Disturbance):
     def __init__(self, stream: str | None, count: int, connection: int | None = None) -> None:
         super().__init__(stream, connection)
         self._left = count
-        self._held: Emission | None = None
+        self._held: StreamEvent | None = None
         self._stopping = False
 
-    def apply(self, run: list[Emission]) -> list[Emission]:
+    def apply(self, run: list[StreamEvent]) -> list[StreamEvent]:
         """Hold every first of a pair until the second has gone out."""
         if self._stopping:
             self.done = True
@@ -107,7 +107,7 @@ class Mute(Disturbance):
         super().__init__(stream, connection)
         self._over = over
 
-    def apply(self, run: list[Emission]) -> list[Emission]:
+    def apply(self, run: list[StreamEvent]) -> list[StreamEvent]:
         """Leave out everything."""
         self.done = self._over()
         return run if self.done else []
@@ -129,7 +129,7 @@ class Disturbances:
             disturbance.stop()
         self._forget()
 
-    def apply(self, run: list[Emission], connection: int | None = None) -> list[Emission]:
+    def apply(self, run: list[StreamEvent], connection: int | None = None) -> list[StreamEvent]:
         """Return what becomes of consecutive events of one stream; the same list when nothing does.
 
         Args:

@@ -16,10 +16,10 @@ import msgspec
 
 from livemarkets.simulator.market.history import Aggregate, Trade
 from livemarkets.simulator.market.source import SimulatorError
-from livemarkets.simulator.market.streams import Emission, split_stream
+from livemarkets.simulator.market.streams import StreamEvent, split_stream
 from livemarkets.simulator.market.symbols import SymbolRules, to_units
 
-__all__ = ["Played", "Recording", "read_recording"]
+__all__ = ["RecordedFrame", "Recording", "read_recording"]
 
 _QUOTE_ASSETS = (
     "FDUSD",
@@ -82,7 +82,7 @@ _AGGREGATE = msgspec.json.Decoder(_Aggregate)
 _BOOK = msgspec.json.Decoder(_Book)
 
 
-class Played(msgspec.Struct, gc=False):
+class RecordedFrame(msgspec.Struct, gc=False):
     """One frame of the recording: when it came, and what it adds to the exchange's memory.
 
     Args:
@@ -95,7 +95,7 @@ class Played(msgspec.Struct, gc=False):
     """
 
     offset_ms: float
-    emission: Emission
+    emission: StreamEvent
     symbol: str
     trade: Trade | None = None
     aggregate: Aggregate | None = None
@@ -117,7 +117,7 @@ class _Digits:
 class Recording:
     """A whole recording in memory: its frames in order and the symbols that they are about."""
 
-    frames: list[Played] = field(default_factory=list)
+    frames: list[RecordedFrame] = field(default_factory=list)
     rules: dict[str, SymbolRules] = field(default_factory=dict)
 
     @property
@@ -170,13 +170,13 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise SimulatorError(f"{path}{where}: cannot read the recording: {reason}") from None
 
 
-def _played(offset_ms: float, text: bytes, digits: dict[str, _Digits]) -> Played:
+def _played(offset_ms: float, text: bytes, digits: dict[str, _Digits]) -> RecordedFrame:
     frame = _FRAME.decode(text)
     data = bytes(frame.data)
     data_at = text.rindex(data)
-    emission = Emission(frame.stream, text, data_at, data_at + len(data))
+    emission = StreamEvent(frame.stream, text, data_at, data_at + len(data))
     symbol, kind = split_stream(frame.stream)
-    played = Played(offset_ms, emission, symbol)
+    played = RecordedFrame(offset_ms, emission, symbol)
     if symbol:
         seen = digits.setdefault(symbol, _Digits())
         if kind == "trade":
@@ -218,13 +218,13 @@ def _rules(symbol: str, seen: _Digits) -> SymbolRules:
     )
 
 
-def _add_aggregates(frames: list[Played]) -> None:
+def _add_aggregates(frames: list[RecordedFrame]) -> None:
     """Work out the aggregates of symbols whose trades were recorded but not their aggregates.
 
     Consecutive trades of the same time, price and side make one; it is known with the last of them.
     """
     recorded = {played.symbol for played in frames if played.trade is None and played.aggregate is not None}
-    runs: dict[str, list[Played]] = {}
+    runs: dict[str, list[RecordedFrame]] = {}
     next_ids: dict[str, int] = {}
     for played in frames:
         if played.trade is None or played.symbol in recorded:
@@ -245,7 +245,7 @@ def _continues(last: Trade | None, trade: Trade) -> bool:
     )
 
 
-def _close(run: list[Played], next_ids: dict[str, int]) -> None:
+def _close(run: list[RecordedFrame], next_ids: dict[str, int]) -> None:
     trades = [played.trade for played in run if played.trade is not None]
     first = trades[0]
     aggregate_id = next_ids.get(run[0].symbol, first.id // 3)

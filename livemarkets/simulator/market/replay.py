@@ -9,9 +9,9 @@ from pathlib import Path
 from loguru import logger
 
 from livemarkets.simulator.market.history import Aggregate, History
-from livemarkets.simulator.market.recording import Played, read_recording
+from livemarkets.simulator.market.recording import RecordedFrame, read_recording
 from livemarkets.simulator.market.source import SimulatorError
-from livemarkets.simulator.market.streams import Emission, Quote
+from livemarkets.simulator.market.streams import Quote, StreamEvent
 from livemarkets.simulator.market.symbols import UNIT, SymbolRules
 
 __all__ = ["Replay"]
@@ -44,7 +44,7 @@ class Replay:
         self._wanted: frozenset[str] = frozenset()
         self._started_ms: float | None = None
         self._position = 0
-        self._pending: list[Emission] = []
+        self._pending: list[StreamEvent] = []
         self._hidden: Counter[str] = Counter()
         self._hidden_ids: dict[str, set[int]] = {}
         # Nothing that was played is ever forgotten: the whole recording is in memory anyway.
@@ -69,7 +69,7 @@ class Replay:
             self._started_ms = now_ms + self._lead_in_ms
             logger.info("simulator: playing {} at {:g} times its speed", self._path.name, self._speed)
 
-    def advance(self, now_ms: float) -> list[Emission]:
+    def advance(self, now_ms: float) -> list[StreamEvent]:
         """Play up to now, in order and completely, however late it is."""
         emissions, self._pending = self._pending, []
         if self._started_ms is not None and not self.finished:
@@ -117,7 +117,7 @@ class Replay:
         """Refuse: a recording keeps its ids."""
         raise SimulatorError("a recording cannot be relisted")
 
-    def _play(self, until_ms: float, emissions: list[Emission]) -> None:
+    def _play(self, until_ms: float, emissions: list[StreamEvent]) -> None:
         frames = self._recording.frames
         while not self.finished and frames[self._position].offset_ms <= until_ms:
             played = frames[self._position]
@@ -130,14 +130,14 @@ class Replay:
         if self.finished:
             logger.info("simulator: {} is over, {} frames were played", self._path.name, len(frames))
 
-    def _happens(self, played: Played) -> bool:
+    def _happens(self, played: RecordedFrame) -> bool:
         if played.trade is None or self._hidden[played.symbol] <= 0:
             return True
         self._hidden[played.symbol] -= 1
         self._hidden_ids.setdefault(played.symbol, set()).add(played.trade.id)
         return False
 
-    def _visible_aggregate(self, played: Played) -> Aggregate | None:
+    def _visible_aggregate(self, played: RecordedFrame) -> Aggregate | None:
         aggregate, hidden = played.aggregate, self._hidden_ids.get(played.symbol)
         if aggregate is None or not hidden:
             return aggregate

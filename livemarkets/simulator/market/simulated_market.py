@@ -10,8 +10,8 @@ from livemarkets.simulator.market.book import Book
 from livemarkets.simulator.market.history import Aggregate, History, Trade
 from livemarkets.simulator.market.source import SimulatorError
 from livemarkets.simulator.market.streams import (
-    Emission,
     Quote,
+    StreamEvent,
     aggregate_payload,
     book_payload,
     prefix_of,
@@ -92,7 +92,7 @@ class SimulatedMarket:
         self._symbols: dict[str, _Symbol] = {}
         self._histories: dict[str, History] = {}
         self._wanted: list[_Symbol] = []
-        self._pending: list[Emission] = []
+        self._pending: list[StreamEvent] = []
         self._tickers = Tickers(self)
         self.skew_ms = 0
 
@@ -120,7 +120,7 @@ class SimulatedMarket:
         self._wanted = sorted((s for s in self._symbols.values() if s.kinds), key=lambda s: s.name)
         self._tickers.want(tickers, now_ms)
 
-    def advance(self, now_ms: float) -> list[Emission]:
+    def advance(self, now_ms: float) -> list[StreamEvent]:
         """Let the wanted symbols trade until now and return their events."""
         emissions, self._pending = self._pending, []
         for symbol in self._wanted:
@@ -175,7 +175,7 @@ class SimulatedMarket:
         if symbol is None:
             symbol = self._symbols[name] = self._first_look(name, now_ms)
         if symbol.kinds:
-            emissions: list[Emission] = []
+            emissions: list[StreamEvent] = []
             while symbol.next_order_ms <= now_ms:
                 self._trade(symbol, now_ms, emissions)
             self._pending.extend(emissions)
@@ -197,7 +197,7 @@ class SimulatedMarket:
         random = Random(f"{self._seed}:{name}")
         return _Symbol(rules, random, now_ms - 1000 * past_seconds, per_second)
 
-    def _trade(self, symbol: _Symbol, now_ms: float, emissions: list[Emission]) -> None:
+    def _trade(self, symbol: _Symbol, now_ms: float, emissions: list[StreamEvent]) -> None:
         at_ms = symbol.next_order_ms
         if self._constant is not None:
             # Evenly spaced orders, one a millisecond at most, with as many fills as the rate needs.
@@ -211,7 +211,7 @@ class SimulatedMarket:
         self._fill(symbol, fills, at_ms, now_ms, emissions)
 
     def _fill(
-        self, symbol: _Symbol, fills: int, at_ms: float, now_ms: float, emissions: list[Emission]
+        self, symbol: _Symbol, fills: int, at_ms: float, now_ms: float, emissions: list[StreamEvent]
     ) -> None:
         # Two orders never share a millisecond, so that an aggregate (same time, side and price) is whole
         # as soon as its order has been filled.
@@ -228,7 +228,7 @@ class SimulatedMarket:
         trades: Sequence[Trade],
         aggregates: Sequence[Aggregate],
         event_ms: int,
-        emissions: list[Emission],
+        emissions: list[StreamEvent],
     ) -> None:
         name = symbol.name
         if wanted := symbol.kinds.get("trade"):
@@ -236,13 +236,13 @@ class SimulatedMarket:
             at = len(prefix)
             for trade in trades:
                 text = prefix + trade_payload(name, trade, event_ms) + b"}"
-                emissions.append(Emission(stream, text, at))
+                emissions.append(StreamEvent(stream, text, at))
         if wanted := symbol.kinds.get("aggTrade"):
             stream, prefix = wanted
             for aggregate in aggregates:
                 text = prefix + aggregate_payload(name, aggregate, event_ms) + b"}"
-                emissions.append(Emission(stream, text, len(prefix)))
+                emissions.append(StreamEvent(stream, text, len(prefix)))
         if wanted := symbol.kinds.get("bookTicker"):
             stream, prefix = wanted
             text = prefix + book_payload(name, symbol.book.quote()) + b"}"
-            emissions.append(Emission(stream, text, len(prefix)))
+            emissions.append(StreamEvent(stream, text, len(prefix)))

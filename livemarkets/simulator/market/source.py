@@ -7,7 +7,7 @@ from typing import Protocol
 
 from livemarkets.errors import LiveMarketsError
 from livemarkets.simulator.market.history import History
-from livemarkets.simulator.market.streams import Emission, Quote
+from livemarkets.simulator.market.streams import Quote, StreamEvent
 from livemarkets.simulator.market.symbols import SymbolRules
 
 __all__ = ["SimulatorError", "Source"]
@@ -30,7 +30,7 @@ class Source(Protocol):
     def want(self, streams: Collection[str], now_ms: float) -> None:
         """Set which streams somebody is subscribed to; others need not be made."""
 
-    def advance(self, now_ms: float) -> list[Emission]:
+    def advance(self, now_ms: float) -> list[StreamEvent]:
         """Return what has happened on the wanted streams since the last call, in order."""
 
     def next_ms(self) -> float | None:

@@ -11,8 +11,8 @@ from livemarkets.simulator.market.statistics import Bar, Summary
 from livemarkets.simulator.market.symbols import UNIT, from_units, in_capitals
 
 __all__ = [
-    "Emission",
     "Quote",
+    "StreamEvent",
     "aggregate_payload",
     "book_payload",
     "is_well_formed",
@@ -37,7 +37,7 @@ _SYMBOL_STREAM = re.compile(
 _MARKET_STREAM = re.compile(r"!(miniTicker|ticker(_(1h|4h|1d))?)@arr|!bookTicker")
 
 
-class Emission(msgspec.Struct, frozen=True, gc=False):
+class StreamEvent(msgspec.Struct, frozen=True, gc=False):
     """One event on its way to the subscribers of a stream.
 
     Args:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from livemarkets.simulator.market.source import Source
 from livemarkets.simulator.market.statistics import bars_of, summary_of
 from livemarkets.simulator.market.streams import (
-    Emission,
+    StreamEvent,
     kline_payload,
     mini_ticker_payload,
     prefix_of,
@@ -48,7 +48,7 @@ class Tickers:
         """Return when the next update is due; `None` when nothing is wanted."""
         return self._next_ms if self._wanted else None
 
-    def advance(self, now_ms: float) -> list[Emission]:
+    def advance(self, now_ms: float) -> list[StreamEvent]:
         """Return one update of everything, if one is due."""
         if not self._wanted or now_ms < self._next_ms:
             return []
@@ -61,7 +61,7 @@ class Tickers:
             payload = None if slow and self._turn % 2 else self._payload(symbol, kind, now_ms, event_ms)
             if payload is not None:
                 prefix = prefix_of(stream)
-                emissions.append(Emission(stream, prefix + payload + b"}", len(prefix)))
+                emissions.append(StreamEvent(stream, prefix + payload + b"}", len(prefix)))
         return emissions
 
     def _payload(self, symbol: str, kind: str, now_ms: float, event_ms: int) -> bytes | None:

@@ -13,9 +13,9 @@ from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, State
 
-from livemarkets.simulator.protocol.limits import SlidingWindow, VenueLimits
+from livemarkets.simulator.protocol.limits import ExchangeLimits, SlidingWindow
 
-__all__ = ["VenueConnection", "text_frame"]
+__all__ = ["ExchangeConnection", "text_frame"]
 
 _ABORT_AFTER_SECONDS = 1.0
 """How long a client may take to notice a close before its connection is cut."""
@@ -36,7 +36,7 @@ def text_frame(payload: bytes) -> bytes:
     return b"\x81\x7f" + size.to_bytes(8, "big") + payload
 
 
-class VenueConnection(ServerConnection):
+class ExchangeConnection(ServerConnection):
     """A client's connection.
 
     Frames are written synchronously to the transport, already framed, so that one frame is encoded once
@@ -60,7 +60,7 @@ class VenueConnection(ServerConnection):
         self.muted: set[str] = set()
         self.outbox: list[bytes] = []
         self.opened_at = self.loop.time()
-        self._limits: VenueLimits | None = None
+        self._limits: ExchangeLimits | None = None
         self._incoming = SlidingWindow(0, 1.0)
         self._report: Callable[[str], None] = lambda kind: None
         self._timers: list[asyncio.TimerHandle] = []
@@ -77,7 +77,7 @@ class VenueConnection(ServerConnection):
         """Time since the connection was made."""
         return self.loop.time() - self.opened_at
 
-    def watch(self, number: int, limits: VenueLimits, report: Callable[[str], None]) -> None:
+    def watch(self, number: int, limits: ExchangeLimits, report: Callable[[str], None]) -> None:
         """Begin to ping, to count incoming frames and to age.
 
         Args:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-__all__ = ["SlidingWindow", "VenueLimits", "WeightMeter"]
+__all__ = ["ExchangeLimits", "SlidingWindow", "WeightMeter"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VenueLimits:
+class ExchangeLimits:
     """What a client may do; every default is Binance's.
 
     Sources: web-socket-streams.md (General WSS information, WebSocket Limits) and rest-api.md (IP Limits).

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from livemarkets.simulator.faults.active import AckFault
 from livemarkets.simulator.faults.catalogue import Faults
-from livemarkets.simulator.protocol.connection import VenueConnection
+from livemarkets.simulator.protocol.connection import ExchangeConnection
 from livemarkets.simulator.protocol.control_messages import (
     ErrorShape,
     Request,
@@ -16,16 +16,16 @@ from livemarkets.simulator.protocol.control_messages import (
     encode_result,
     parse_request,
 )
-from livemarkets.simulator.protocol.limits import VenueLimits
+from livemarkets.simulator.protocol.limits import ExchangeLimits
 from livemarkets.simulator.server.fanout import Fanout
 
-__all__ = ["Desk"]
+__all__ = ["ControlRequests"]
 
 _NO_FAULT = AckFault()
 _WRONG_ID = 4_294_967_295
 
 
-class Desk:
+class ControlRequests:
     """Answers the control messages of all connections.
 
     Args:
@@ -41,7 +41,7 @@ class Desk:
     def __init__(
         self,
         fanout: Fanout,
-        limits: VenueLimits,
+        limits: ExchangeLimits,
         faults: Faults,
         error_shape: ErrorShape,
         violated: Callable[[str], None],
@@ -55,7 +55,7 @@ class Desk:
         self._changed = changed
         self.messages = 0
 
-    async def handle(self, connection: VenueConnection, text: str | bytes) -> None:
+    async def handle(self, connection: ExchangeConnection, text: str | bytes) -> None:
         """Carry out one control message and reply."""
         self.messages += 1
         fault = self._faults.acks.take() or _NO_FAULT
@@ -74,7 +74,7 @@ class Desk:
         if not fault.silent:
             connection.reply(reply)
 
-    def _carry_out(self, connection: VenueConnection, request: Request) -> list[str] | bool | None:
+    def _carry_out(self, connection: ExchangeConnection, request: Request) -> list[str] | bool | None:
         if not connection.is_open:
             return None
         if request.method == "LIST_SUBSCRIPTIONS":

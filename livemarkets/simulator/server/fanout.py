@@ -8,8 +8,8 @@ from itertools import groupby
 from operator import attrgetter
 
 from livemarkets.simulator.faults.disturbances import Disturbances
-from livemarkets.simulator.market.streams import Emission
-from livemarkets.simulator.protocol.connection import VenueConnection, text_frame
+from livemarkets.simulator.market.streams import StreamEvent
+from livemarkets.simulator.protocol.connection import ExchangeConnection, text_frame
 
 __all__ = ["Fanout"]
 
@@ -26,7 +26,7 @@ class Fanout:
 
     def __init__(self, disturbances: Disturbances) -> None:
         self._disturbances = disturbances
-        self._listeners: dict[str, dict[VenueConnection, None]] = {}
+        self._listeners: dict[str, dict[ExchangeConnection, None]] = {}
         self.sent: Counter[str] = Counter()
         """Frames written, per stream."""
 
@@ -35,14 +35,14 @@ class Fanout:
         """The union of what is subscribed."""
         return set(self._listeners)
 
-    def add(self, connection: VenueConnection, streams: Sequence[str]) -> None:
+    def add(self, connection: ExchangeConnection, streams: Sequence[str]) -> None:
         """Subscribe; again is no error, and cures a muted stream."""
         for stream in streams:
             connection.streams[stream] = None
             connection.muted.discard(stream)
             self._listeners.setdefault(stream, {})[connection] = None
 
-    def remove(self, connection: VenueConnection, streams: Sequence[str]) -> None:
+    def remove(self, connection: ExchangeConnection, streams: Sequence[str]) -> None:
         """Unsubscribe; what was not subscribed is no error."""
         for stream in streams:
             connection.streams.pop(stream, None)
@@ -52,9 +52,9 @@ class Fanout:
                 if not listeners:
                     del self._listeners[stream]
 
-    def deliver(self, emissions: Sequence[Emission]) -> list[VenueConnection]:
+    def deliver(self, emissions: Sequence[StreamEvent]) -> list[ExchangeConnection]:
         """Put every event into the outbox of its subscribers, framed once, and return who got any."""
-        touched: dict[VenueConnection, None] = {}
+        touched: dict[ExchangeConnection, None] = {}
         for stream, group in groupby(emissions, _BY_STREAM):
             listeners = self._listeners.get(stream)
             if listeners:
@@ -63,7 +63,7 @@ class Fanout:
                 touched.update(listeners)
         return [connection for connection in touched if connection.outbox]
 
-    def _spread(self, stream: str, run: list[Emission], listeners: dict[VenueConnection, None]) -> None:
+    def _spread(self, stream: str, run: list[StreamEvent], listeners: dict[ExchangeConnection, None]) -> None:
         # One encoding for each of the two shapes, made when the first connection needs it.
         shapes: dict[bool, bytes] = {}
         for connection in listeners:
@@ -81,7 +81,7 @@ class Fanout:
                 self.sent[stream] += len(own)
 
 
-def _frames(run: Sequence[Emission], combined: bool) -> bytes:
+def _frames(run: Sequence[StreamEvent], combined: bool) -> bytes:
     if combined:
         return b"".join([text_frame(emission.combined) for emission in run])
     return b"".join([text_frame(emission.raw()) for emission in run])

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import msgspec
 
 from livemarkets.simulator.faults.catalogue import Faults
-from livemarkets.simulator.faults.commands import call_verb, describe_verbs
+from livemarkets.simulator.faults.commands import call_command, describe_commands
 from livemarkets.simulator.market.source import SimulatorError
-from livemarkets.simulator.protocol.connection import VenueConnection
+from livemarkets.simulator.protocol.connection import ExchangeConnection
 
 __all__ = ["Controlled", "answer_control"]
 
@@ -21,7 +21,7 @@ class Controlled(Protocol):
     faults: Faults
 
     @property
-    def connections(self) -> Sequence[VenueConnection]:
+    def connections(self) -> Sequence[ExchangeConnection]:
         """The live connections."""
 
     def subscriptions(self) -> set[str]:
@@ -50,10 +50,10 @@ def _carry_out(message: str | bytes, exchange: Controlled) -> Any:
         request = msgspec.json.decode(message, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SimulatorError(f"not a JSON object: {error}") from None
-    verb = request.pop("fault", None)
-    if isinstance(verb, str):
-        call_verb(exchange.faults, verb, request)
-        return {"fault": verb, "injected": exchange.faults.injected[verb]}
+    command = request.pop("fault", None)
+    if isinstance(command, str):
+        call_command(exchange.faults, command, request)
+        return {"fault": command, "injected": exchange.faults.injected[command]}
     query = request.get("query")
     if query == "stats":
         return exchange.stats()
@@ -62,11 +62,11 @@ def _carry_out(message: str | bytes, exchange: Controlled) -> Any:
     if query == "connections":
         return [_view(connection) for connection in exchange.connections]
     if query == "faults":
-        return describe_verbs(Faults)
+        return describe_commands(Faults)
     raise SimulatorError('say {"fault": VERB, …} or {"query": "stats|subscriptions|connections|faults"}')
 
 
-def _view(connection: VenueConnection) -> dict[str, Any]:
+def _view(connection: ExchangeConnection) -> dict[str, Any]:
     return {
         "number": connection.number,
         "streams": list(connection.streams),

@@ -15,12 +15,12 @@ from websockets.http11 import Request, Response
 
 from livemarkets.simulator.faults.catalogue import Faults
 from livemarkets.simulator.market.streams import is_well_formed
-from livemarkets.simulator.protocol.connection import VenueConnection
-from livemarkets.simulator.protocol.limits import SlidingWindow, VenueLimits, WeightMeter
+from livemarkets.simulator.protocol.connection import ExchangeConnection
+from livemarkets.simulator.protocol.limits import ExchangeLimits, SlidingWindow, WeightMeter
 from livemarkets.simulator.protocol.rest import Answer, RestApi, error_answer
 from livemarkets.simulator.server.trust import comes_from_a_browser, is_from_a_page, knows_the_secret
 
-__all__ = ["CONTROL_PATH", "Gate", "address_of", "streams_of_path"]
+__all__ = ["CONTROL_PATH", "HttpRequests", "address_of", "streams_of_path"]
 
 CONTROL_PATH = "/simulator/control"
 _ADDRESSES_MAX = 10_000
@@ -43,7 +43,7 @@ def streams_of_path(target: str) -> tuple[bool, list[str]] | None:
     return None
 
 
-class Gate:
+class HttpRequests:
     """Decides on every request before it becomes a connection.
 
     Args:
@@ -58,7 +58,7 @@ class Gate:
     def __init__(
         self,
         api: RestApi,
-        limits: VenueLimits,
+        limits: ExchangeLimits,
         faults: Faults,
         *,
         control_secret: str = "",
@@ -102,7 +102,9 @@ class Gate:
             answer = self._too_much_weight(now_ms)
         return _response(answer, {"X-MBX-USED-WEIGHT": meter.used, "X-MBX-USED-WEIGHT-1M": meter.used})
 
-    def handshake(self, connection: VenueConnection, request: Request, now_seconds: float) -> Response | None:
+    def handshake(
+        self, connection: ExchangeConnection, request: Request, now_seconds: float
+    ) -> Response | None:
         """Refuse a handshake, or return `None` to accept it."""
         target = request.path
         if target.partition("?")[0] == CONTROL_PATH:
@@ -120,7 +122,7 @@ class Gate:
             self.refused += 1
         return refusal
 
-    def _refusal_of_control(self, connection: VenueConnection, request: Request) -> Response | None:
+    def _refusal_of_control(self, connection: ExchangeConnection, request: Request) -> Response | None:
         if not ip_address(address_of(connection)).is_loopback:
             return _plain(403, "The control API is for this machine alone.")
         if is_from_a_page(request.headers):
@@ -136,7 +138,7 @@ class Gate:
         return _plain(403, "This exchange is not for browsers, and is reached by a loopback address alone.")
 
     def _refusal(
-        self, connection: VenueConnection, target: str, window: SlidingWindow, now_seconds: float
+        self, connection: ExchangeConnection, target: str, window: SlidingWindow, now_seconds: float
     ) -> Response | None:
         if not window.admit(now_seconds):
             self.violations["connects"] += 1
@@ -171,7 +173,7 @@ class Gate:
         )
 
 
-def address_of(connection: VenueConnection) -> str:
+def address_of(connection: ExchangeConnection) -> str:
     """Return the client's address without its port."""
     peer = connection.remote_address
     return str(peer[0]) if peer else "0.0.0.0"

@@ -18,14 +18,14 @@ from websockets.http11 import Request, Response
 from livemarkets.simulator.faults.catalogue import Faults
 from livemarkets.simulator.market.source import SimulatorError, Source
 from livemarkets.simulator.market.streams import split_stream
-from livemarkets.simulator.protocol.connection import VenueConnection, text_frame
+from livemarkets.simulator.protocol.connection import ExchangeConnection, text_frame
 from livemarkets.simulator.protocol.control_messages import ErrorShape
-from livemarkets.simulator.protocol.limits import VenueLimits
+from livemarkets.simulator.protocol.limits import ExchangeLimits
 from livemarkets.simulator.protocol.rest import RestApi
-from livemarkets.simulator.server.control_requests import Desk
+from livemarkets.simulator.server.control_requests import ControlRequests
 from livemarkets.simulator.server.fanout import Fanout
 from livemarkets.simulator.server.fault_api import answer_control
-from livemarkets.simulator.server.http_requests import CONTROL_PATH, Gate, address_of, streams_of_path
+from livemarkets.simulator.server.http_requests import CONTROL_PATH, HttpRequests, address_of, streams_of_path
 
 __all__ = ["Simulator"]
 
@@ -60,7 +60,7 @@ class Simulator:
         self,
         source: Source,
         *,
-        limits: VenueLimits | None = None,
+        limits: ExchangeLimits | None = None,
         faults: Faults | None = None,
         error_shape: ErrorShape = "flat",
         control_secret: str = "",
@@ -68,22 +68,24 @@ class Simulator:
         clock: Callable[[], float] = _system_clock,
     ) -> None:
         self.source = source
-        self.limits = limits or VenueLimits()
+        self.limits = limits or ExchangeLimits()
         self.faults = faults or Faults()
         self.faults.bind(self)
         self.host = ""
         self.port = 0
         self.now_ms = clock
         self._fanout = Fanout(self.faults.disturbances)
-        self._gate = Gate(
+        self._gate = HttpRequests(
             RestApi(source),
             self.limits,
             self.faults,
             control_secret=control_secret,
             serves_browsers=serves_browsers,
         )
-        self._desk = Desk(self._fanout, self.limits, self.faults, error_shape, self._violated, self._changed)
-        self._connections: dict[VenueConnection, None] = {}
+        self._desk = ControlRequests(
+            self._fanout, self.limits, self.faults, error_shape, self._violated, self._changed
+        )
+        self._connections: dict[ExchangeConnection, None] = {}
         self._violations: Counter[str] = self._gate.violations
         self._accepted = 0
         self._server: Server | None = None
@@ -101,7 +103,7 @@ class Simulator:
         return f"http://{_in_url(self.host)}:{self.port}"
 
     @property
-    def connections(self) -> Sequence[VenueConnection]:
+    def connections(self) -> Sequence[ExchangeConnection]:
         """The live connections: `number`, `streams`, `age_seconds` of each are worth a look."""
         return [connection for connection in self._connections if connection.is_open]
 
@@ -131,7 +133,7 @@ class Simulator:
                 host,
                 port,
                 process_request=self._process_request,
-                create_connection=VenueConnection,
+                create_connection=ExchangeConnection,
                 compression=None,
                 server_header=None,
                 ping_interval=None,
@@ -194,7 +196,7 @@ class Simulator:
             logger.exception("simulator: a pulse failed")
         self._arm()
 
-    def announce_shutdown(self, connections: Collection[VenueConnection], notice_seconds: float) -> None:
+    def announce_shutdown(self, connections: Collection[ExchangeConnection], notice_seconds: float) -> None:
         """Send `serverShutdown` in the shape of each connection, and close after the notice."""
         event = b'{"e":"serverShutdown","E":%d}' % (int(self.now_ms()) + self.source.skew_ms)
         wrapped = b'{"stream":"!serverShutdown","data":%b}' % event
@@ -207,7 +209,7 @@ class Simulator:
 
     async def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer a REST call or a handshake that is refused."""
-        client = cast(VenueConnection, connection)
+        client = cast(ExchangeConnection, connection)
         if "Upgrade" in request.headers:
             return self._gate.handshake(client, request, client.loop.time())
         self.pulse()
@@ -220,7 +222,7 @@ class Simulator:
 
     async def _serve(self, connection: ServerConnection) -> None:
         """Serve one accepted connection until it ends."""
-        client = cast(VenueConnection, connection)
+        client = cast(ExchangeConnection, connection)
         target = client.request.path if client.request is not None else ""
         try:
             if target.partition("?")[0] == CONTROL_PATH:
@@ -238,7 +240,7 @@ class Simulator:
         except ConnectionClosed:
             pass
 
-    async def _serve_market(self, client: VenueConnection, target: str) -> None:
+    async def _serve_market(self, client: ExchangeConnection, target: str) -> None:
         self._accepted += 1
         client.watch(self._accepted, self.limits, self._violated)
         client.combined, streams = streams_of_path(target) or (False, [])

@@ -8,7 +8,7 @@ import pytest
 
 from livemarkets.exchanges.binance.client import ClientTimings
 from livemarkets.exchanges.budgets import ConnectBudget
-from livemarkets.simulator import SimulatedMarket, VenueLimits
+from livemarkets.simulator import ExchangeLimits, SimulatedMarket
 from livemarkets.simulator.market.symbols import DEFAULT_RULES
 from tests.support.helpers import eventually, free_port
 from tests.support.upstream import (
@@ -192,7 +192,7 @@ async def test_no_stream_can_be_had_by_a_bad_name_but_the_others() -> None:
 
 
 async def test_many_streams_are_spread_over_connections() -> None:
-    limits = VenueLimits(messages_per_second=1000, streams_per_connection=4)
+    limits = ExchangeLimits(messages_per_second=1000, streams_per_connection=4)
     timings = ClientTimings(shard=quick().shard, streams_per_connection=4)
     market = SimulatedMarket(seed=1, trades_per_second=20)
     wanted = MANY[:10]
@@ -228,7 +228,7 @@ async def test_random_wishes_end_in_the_right_streams() -> None:
     random = Random(5)
     timings = ClientTimings(shard=quick().shard, streams_per_connection=5)
     wanted: set[str] = set()
-    limits = VenueLimits(messages_per_second=1000, streams_per_connection=5)
+    limits = ExchangeLimits(messages_per_second=1000, streams_per_connection=5)
     market = SimulatedMarket(seed=1, trades_per_second=5)
     async with exchange(market, limits=limits) as venue, client(venue, timings=timings) as recorder:
         for turn in range(600):

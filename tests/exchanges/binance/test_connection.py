@@ -16,7 +16,7 @@ from livemarkets.errors import ExchangeUnreachable
 from livemarkets.exchanges.binance.connection import Connection, ConnectionTimings
 from livemarkets.exchanges.binance.session import SessionTimings
 from livemarkets.exchanges.failures import explain, retry_after
-from livemarkets.simulator import Simulator, VenueLimits
+from livemarkets.simulator import ExchangeLimits, Simulator
 from livemarkets.simulator.faults.garbage import GARBAGE
 from livemarkets.simulator.protocol.connection import text_frame
 from tests.support.helpers import eventually, free_port
@@ -314,7 +314,7 @@ async def test_retiring_is_not_kept_waiting_by_a_message_under_way(venue: Simula
 
 async def test_the_limit_of_messages_is_kept_whatever_is_wanted() -> None:
     """With the real timings and the exchange's real limit, which it enforces by closing."""
-    async with exchange(quick_market(), limits=VenueLimits(ping_interval_seconds=2.0)) as venue:
+    async with exchange(quick_market(), limits=ExchangeLimits(ping_interval_seconds=2.0)) as venue:
         timings = ConnectionTimings(ping_seconds=0.4, pong_seconds=0.39)
         connection = connect_to(venue.ws_url, timings=timings)
         async with running(connection) as task:

@@ -101,8 +101,7 @@ class Mailbox:
         """Set while nothing waits that the connection has not taken: time to add more."""
         self.room.set()
         self.sent_at = self.moved_at = clock()
-        """When something was last handed to the connection beside what went to its `fd`, and when the
-        connection last took something."""
+        """When something for this reader alone was last sent, and when the connection last took something."""
         self.place: Place | None = None
         self._clock = clock
 
@@ -117,6 +116,7 @@ class Mailbox:
             return
         frames = b"".join(self.pending)
         self.pending.clear()
+        self.sent_at = self._clock()
         self.send(frames)
 
     def send(self, frames: bytes) -> None:
@@ -126,7 +126,6 @@ class Mailbox:
         if self.backlog or self.sink.is_paused:
             self._keep(frames)
         else:
-            self.sent_at = self._clock()
             self.sink.write(frames)
 
     def handle_change(self) -> None:

@@ -219,7 +219,9 @@ class ExchangeFeed:
         silence.arrivals += len(ticks)
         for tick in ticks:
             if ledger.take_if_next(tick) or not self._limits.has_ledger:
-                self._deliver(key, tick)
+                self._latest.put(key, tick)
+                self._trades.append(key, tick)
+                self._publisher.publish_trade(key, tick)
             else:
                 self._take_out_of_turn(ledger, tick, now)
 
@@ -268,12 +270,9 @@ class ExchangeFeed:
             if isinstance(item, Gap):
                 self._declare(item)
             elif (stream := self._streams.get(StreamKey.trades(self.exchange, item.symbol))) is not None:
-                self._deliver(stream.key, item)
-
-    def _deliver(self, key: StreamKey, tick: TradeTick) -> None:
-        self._latest.put(key, tick)
-        self._trades.append(key, tick)
-        self._publisher.publish_trade(key, tick)
+                self._latest.put(stream.key, item)
+                self._trades.append(stream.key, item)
+                self._publisher.publish_trade(stream.key, item)
 
     def _declare(self, gap: Gap) -> None:
         self._gaps += 1

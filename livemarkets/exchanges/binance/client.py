@@ -26,7 +26,7 @@ from livemarkets.exchanges.binance.shard import Shard, ShardTimings
 from livemarkets.exchanges.binance.suspicion import Remedy, Suspicions
 from livemarkets.exchanges.budgets import ConnectBudget
 from livemarkets.market.clock import Clock
-from livemarkets.market.models import ExchangeName, ExchangeState, StreamKey, TradeTick
+from livemarkets.market.models import ExchangeName, ExchangeState, StreamKey
 from livemarkets.rate_limit import LogLimiter
 
 __all__ = ["BinanceClient", "ClientTimings"]
@@ -76,6 +76,7 @@ class BinanceClient:
         self.urls = tuple(urls)
         self.status = ClientStatus(ExchangeState.IDLE)
         self._events = events
+        self.handle_trades = events.on_trades  # the hot path goes straight through
         self._budget = budget
         self._timings = timings
         self._clock = clock
@@ -225,10 +226,6 @@ class BinanceClient:
         return shard
 
     # what the shards tell (ShardOwner)
-
-    def handle_trades(self, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
-        """Pass trades on."""
-        self._events.on_trades(key, ticks)
 
     def new_connection(self, shard: Shard, endpoint: int) -> Connection:
         """Make a connection for a shard, to the endpoint of that number, counted round."""

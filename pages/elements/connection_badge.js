@@ -1,5 +1,6 @@
 // The connection badge of the header, and the panel behind it.
 import * as kit from "market_kit";
+import { link } from "page_link";
 
 export default {
   template: `
@@ -12,7 +13,12 @@ export default {
         <span v-if="hasAge" class="badge-age" :aria-label="age ? 'last trade ' + age + ' ago' : undefined">{{ age }}</span>
       </button>
       <div v-if="isOpen" class="badge-panel" role="dialog" aria-label="Connections">
-        <section v-for="item in exchanges" :key="item.exchange">
+        <section v-if="isLost">
+          <h2><span class="dot" data-state="lost" aria-hidden="true"></span>Not connected</h2>
+          <p>This page has lost its server, and tries to reach it again by itself.</p>
+          <dl v-if="hasAge"><dt>Last data</dt><dd>{{ age ? age + ' ago' : 'none on this page' }}</dd></dl>
+        </section>
+        <section v-else v-for="item in exchanges" :key="item.exchange">
           <h2><span class="dot" :data-state="item.state" aria-hidden="true"></span>{{ item.label }} {{ item.word }}</h2>
           <dl>
             <template v-if="item.reason"><dt>Reason</dt><dd>{{ item.reason }}</dd></template>
@@ -32,20 +38,20 @@ export default {
     now: { type: Number, default: 0 },
   },
   data() {
-    return { isOpen: false, age: "", second: 0 };
+    return { isOpen: false, age: "", second: 0, isLost: false };
   },
   computed: {
     item() {
       return this.exchanges.find((item) => item.exchange === this.asked) ?? {};
     },
     shownState() {
-      return this.item.state;
+      return this.isLost ? "lost" : this.item.state;
     },
     shownLabel() {
-      return this.item.label;
+      return this.isLost ? "" : this.item.label; // of the exchange nothing is known now
     },
     shownWord() {
-      return this.item.word;
+      return this.isLost ? "not connected" : this.item.word;
     },
   },
   mounted() {
@@ -61,7 +67,12 @@ export default {
     document.removeEventListener("pointerdown", this.onPress);
   },
   methods: {
+    /** A sign of life of the server, with its time. That it came is what counts. */
+    beat(now) {
+      kit.clock.sync(now);
+    },
     refresh() {
+      this.isLost = link.isLost;
       this.age = kit.lastTrade.ms === null ? "" : kit.ageText(kit.clock.now() - kit.lastTrade.ms);
       if (this.isOpen) this.second = Math.floor(Date.now() / 1000); // has the panel's ages told anew
     },

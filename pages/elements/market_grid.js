@@ -1,6 +1,7 @@
 // The live grid. Rows live outside Vue: each value has one text node, and only what changed is written.
 import * as kit from "market_kit";
 import { MarketRow } from "market_row";
+import { link } from "page_link";
 
 const COLUMNS = [
   ["symbol", "Symbol"],
@@ -120,7 +121,12 @@ export default {
     },
     refreshAges() {
       const now = kit.clock.now();
-      this.rows.forEach((row) => row.showAge(now, this.tone));
+      const isLost = link.isLost;
+      this.$el.dataset.link = isLost ? "lost" : "open";
+      this.rows.forEach((row) => {
+        row.showLink(isLost);
+        row.showAge(now, isLost ? "lost" : this.tone);
+      });
     },
     onClick(event) {
       const symbol = event.target.closest("tr").dataset.symbol;

@@ -56,7 +56,7 @@ class GridRow:
 class MarketGrid(
     ui.element,
     component="market_grid.js",
-    dependencies=["market_kit.js", "price_spark.js", "market_row.js"],
+    dependencies=["market_kit.js", "page_link.js", "price_spark.js", "market_row.js"],
 ):
     """A table with one row per symbol, in the person's order: a row never moves by itself.
 

@@ -48,12 +48,28 @@ export class MarketRow {
     const name = kit.make("span", "pair");
     if (line.base) name.append(line.base, kit.make("span", "quote", `/${line.quote}`));
     else name.append(line.symbol);
+    this.tag = kit.make("span", "tag");
     this.symbol.replaceChildren(name);
-    if (line.tag) this.symbol.append(" ", kit.make("span", "tag", line.tag));
+    this.tagText = line.tag;
+    this.showTag();
     this.button.setAttribute("aria-label", `Remove ${line.symbol}`);
     this.button.title = `Remove ${line.symbol}`;
     this.noteText = line.note;
     this.showNote();
+  }
+
+  /** What qualifies every value of the row. */
+  showTag() {
+    const words = [this.tagText, this.isLost ? "not connected" : ""].filter(Boolean).join(" · ");
+    kit.setText(this.tag, words);
+    if (!words) this.tag.remove();
+    else if (!this.tag.parentNode) this.symbol.append(" ", this.tag);
+  }
+
+  showLink(isLost) {
+    if (this.isLost === isLost) return;
+    this.isLost = isLost;
+    this.showTag();
   }
 
   showNote() {

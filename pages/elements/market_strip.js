@@ -1,11 +1,12 @@
 // The strip under the header: whether the prices below can be trusted, in words that cannot be overlooked.
 import * as kit from "market_kit";
+import { link } from "page_link";
 
 export default {
   template: `
-    <div class="market-strip" :data-tone="tone">
+    <div class="market-strip" :data-tone="shownTone">
       <p role="status" aria-live="polite"><span class="strip-mark" aria-hidden="true">{{ mark }}</span
-        ><strong v-if="head">{{ head }}</strong> {{ text }}</p>
+        ><strong v-if="shownHead">{{ shownHead }}</strong> {{ shownText }}</p>
       <p class="strip-retry" v-if="retry">{{ retry }}</p>
     </div>`,
   props: {
@@ -16,11 +17,22 @@ export default {
     now: { type: Number, default: 0 },
   },
   data() {
-    return { retry: "" };
+    return { retry: "", isLost: false };
   },
   computed: {
     mark() {
-      return { simulated: "⚠", stale: "⚠", down: "⚠" }[this.tone] ?? "";
+      return { simulated: "⚠", stale: "⚠", down: "⚠", lost: "⚠" }[this.shownTone] ?? "";
+    },
+    /** Simulated prices stay marked as such, whatever else is wrong. */
+    shownTone() {
+      return this.isLost && this.tone !== "simulated" ? "lost" : this.tone;
+    },
+    shownHead() {
+      if (!this.isLost) return this.head;
+      return this.tone === "simulated" ? `Not connected. ${this.head}` : "Not connected.";
+    },
+    shownText() {
+      return this.isLost ? "This page has lost its server. It shows the last that it heard." : this.text;
     },
   },
   watch: {
@@ -41,6 +53,11 @@ export default {
   },
   methods: {
     refresh() {
+      this.isLost = link.isLost;
+      if (this.isLost) {
+        this.retry = link.ageText();
+        return;
+      }
       const isWaiting = this.tone !== "live" && this.retryTs !== null;
       this.retry = isWaiting ? kit.countdownText(this.retryTs) : "";
     },

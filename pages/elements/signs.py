@@ -11,8 +11,11 @@ from pages.words import STATE_WORDS, Strip, label
 
 __all__ = ["ConnectionBadge", "CopyText", "MarketStrip", "ThemeToggle"]
 
+BEAT_MS = 1_000
+"""How often a page is told something even when nothing happens; `page_link.js` depends on it."""
 
-class MarketStrip(ui.element, component="market_strip.js", dependencies=["market_kit.js"]):
+
+class MarketStrip(ui.element, component="market_strip.js", dependencies=["market_kit.js", "page_link.js"]):
     """The strip under the header: whether the prices on the page can be trusted, and why not."""
 
     def __init__(self) -> None:
@@ -31,8 +34,12 @@ class MarketStrip(ui.element, component="market_strip.js", dependencies=["market
         self._props["now"] = now_ms
 
 
-class ConnectionBadge(ui.element, component="connection_badge.js", dependencies=["market_kit.js"]):
+class ConnectionBadge(
+    ui.element, component="connection_badge.js", dependencies=["market_kit.js", "page_link.js"]
+):
     """The state of the exchange in the header; pressing it opens what is behind it.
+
+    It also keeps the page's link warm: a page that hears nothing for 2.5 s says that it is not connected.
 
     Args:
         has_age: whether the page shows trades, so that there is an age of the last one.
@@ -44,15 +51,21 @@ class ConnectionBadge(ui.element, component="connection_badge.js", dependencies=
         self.statuses: tuple[ExchangeStatus, ...] = ()
         self.shown = ""
         self.asked = ""
+        self._beat_ms = 0
 
     def show(self, statuses: Sequence[ExchangeStatus], *, asked: str, shown: str, now_ms: int) -> None:
-        """Show the state of `asked`; nothing is sent when all is shown already.
+        """Show the state of `asked`; but for a beat once a second, nothing is sent when all is shown already.
+
+        Pages call it at least once a second while they are seen.
 
         Args:
             statuses: of every exchange on offer, for the panel.
             asked: the exchange that the person chose.
             shown: the exchange whose prices the page shows.
         """
+        if now_ms - self._beat_ms >= BEAT_MS:
+            self._beat_ms = now_ms
+            self.run_method("beat", now_ms)
         if (tuple(statuses), asked, shown) == (self.statuses, self.asked, self.shown):
             return
         self.statuses, self.asked, self.shown = tuple(statuses), asked, shown

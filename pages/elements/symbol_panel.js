@@ -1,5 +1,6 @@
 // The selected symbol: last price, the course of its trades, and their figures.
 import * as kit from "market_kit";
+import { link } from "page_link";
 
 const SPAN_MS = 300_000;
 const MAX_POINTS = 2_400;
@@ -10,8 +11,8 @@ const NONE = "–";
 
 export default {
   template: `
-    <section class="symbol-panel" :aria-label="title">
-      <header><h2>{{ title }}</h2><span class="panel-last">{{ last || none }}</span><span v-if="tag" class="tag">{{ tag }}</span></header>
+    <section class="symbol-panel" :aria-label="title" :data-link="isLost ? 'lost' : 'open'">
+      <header><h2>{{ title }}</h2><span class="panel-last">{{ last || none }}</span><span v-if="tag" class="tag">{{ tag }}</span><span v-if="isLost" class="tag">not connected</span></header>
       <div class="panel-chart"><canvas ref="canvas" role="img" :aria-label="'Course of ' + title"></canvas></div>
       <dl class="panel-figures">
         <div v-for="(name, at) in names" :key="name"><dt>{{ name }}</dt><dd>{{ figures[at] ?? none }}</dd></div>
@@ -23,7 +24,7 @@ export default {
     base: { type: String, default: "" },
   },
   data() {
-    return { last: "", figures: [] };
+    return { last: "", figures: [], isLost: false };
   },
   created() {
     [this.names, this.none] = [FIGURES, NONE];
@@ -35,7 +36,10 @@ export default {
     this.observer = new ResizeObserver(() => this.draw());
     this.observer.observe(this.$refs.canvas);
     this.stopListening = kit.onSelectedPrice((ms, price) => this.follow(ms, price));
-    this.stopTicking = kit.onTick(() => Date.now() - this.drawnAt >= REDRAW_MS && this.draw());
+    this.stopTicking = kit.onTick(() => {
+      this.isLost = link.isLost;
+      if (Date.now() - this.drawnAt >= REDRAW_MS) this.draw();
+    });
     this.onTheme = () => this.draw();
     window.addEventListener("live-markets-theme", this.onTheme);
   },

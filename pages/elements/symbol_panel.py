@@ -18,7 +18,7 @@ BUCKET_MS = 250
 """How finely the course is told, ms."""
 
 
-class SymbolPanel(ui.element, component="symbol_panel.js", dependencies=["market_kit.js"]):
+class SymbolPanel(ui.element, component="symbol_panel.js", dependencies=["market_kit.js", "page_link.js"]):
     """One symbol in more detail. The last price follows the grid; the rest is told at leisure."""
 
     def __init__(self) -> None:

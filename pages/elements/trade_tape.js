@@ -1,5 +1,6 @@
 // The tape: the trades of one symbol as they came, newest on top. Lines live outside Vue and are bounded.
 import * as kit from "market_kit";
+import { link } from "page_link";
 
 const MAX_LINES = 200;
 const TYPING_MS = 300;
@@ -7,7 +8,7 @@ const SIDES = ["buy", "sell"];
 
 export default {
   template: `
-    <section class="trade-tape" aria-label="Trade tape" :data-tone="tone">
+    <section class="trade-tape" aria-label="Trade tape" :data-tone="lost ? 'lost' : tone">
       <header class="tape-bar">
         <h2>{{ title || 'Tape' }}</h2>
         <label class="tape-minimum">min size
@@ -31,16 +32,21 @@ export default {
   },
   emits: ["pause", "minimum"],
   data() {
-    return { waiting: 0 };
+    return { waiting: 0, lost: "" };
   },
   computed: {
     noteText() {
+      if (this.lost) return this.lost;
       if (this.invalid) return "That is not a size. Try 0.5";
       if (this.paused) return `Paused · +${this.waiting.toLocaleString("en-US")} new`;
       return this.hint;
     },
   },
+  mounted() {
+    this.stopTicking = kit.onTick(() => (this.lost = link.isLost ? `Not connected. ${link.ageText()}` : ""));
+  },
   unmounted() {
+    this.stopTicking();
     clearTimeout(this.typing);
   },
   methods: {

@@ -21,7 +21,7 @@ MAX_PER_FLUSH = 100
 """Trades that one flush sends at most: four flushes a second are beyond reading anyway."""
 
 
-class TradeTape(ui.element, component="trade_tape.js", dependencies=["market_kit.js"]):
+class TradeTape(ui.element, component="trade_tape.js", dependencies=["market_kit.js", "page_link.js"]):
     """The trades of one stream as they came.
 
     Args:

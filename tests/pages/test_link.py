@@ -1,0 +1,132 @@
+"""A page that has lost its server says so itself, in a real Chromium: the server can tell it nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import signal
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from playwright.async_api import Browser
+
+from tests.helpers import free_port
+from tests.pages.browser import Tab, has_price, soon, tab
+from tests.pages.weak_link import WeakLink, weak_link
+from tests.running import running_process
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NOTICED_WITHIN_SECONDS = 3.0
+AGE = re.compile(r"(\d+(?:\.\d)?) s")
+
+
+def seconds(text: str) -> float:
+    """The age in what a person reads."""
+    found = AGE.search(text)
+    assert found, text
+    return float(found[1])
+
+
+async def is_not_connected(shown: Tab) -> bool:
+    """Whether every part that shows data says that it is not connected, and how old the data is."""
+    rows = await shown.texts(".market-grid tbody tr .col-symbol")
+    ages = await shown.texts(".market-grid tbody tr .col-age")
+    badge, tape = await shown.text(".badge-button"), await shown.text(".tape-note")
+    strip = await shown.text(".market-strip")
+    assert all("not connected" in row for row in rows), rows
+    assert all(AGE.search(age) for age in ages), ages
+    assert "not connected" in badge, badge
+    assert " live" not in f"{badge} {strip}", strip
+    for words in (tape, strip):
+        assert "Not connected" in words, words
+    for words in (badge, tape, strip):
+        assert AGE.search(words), words
+    return True
+
+
+async def is_connected(shown: Tab) -> bool:
+    badge, page = await shown.text(".badge-button"), await shown.text("main")
+    assert "live" in badge, badge
+    assert "not connected" not in (badge + page).lower()
+    assert seconds(badge) < 2
+    return True
+
+
+def forgive_the_outage(shown: Tab) -> None:
+    """The browser reports requests that failed. That is what this test is about."""
+    shown.problems[:] = [problem for problem in shown.problems if "net::ERR" not in problem]
+
+
+async def lasts_and_heals(
+    shown: Tab, break_it: Callable[[], None], mend_it: Callable[[], None], outage_seconds: float = 10
+) -> None:
+    """Break the link: it is told within three seconds, the age grows, and all is well afterwards."""
+    await has_price(shown, "BTCUSDT")
+    await has_price(shown, "ETHUSDT")
+    await soon(lambda: is_connected(shown))
+    clock = asyncio.get_running_loop().time
+    broken_at = clock()
+    break_it()
+    await soon(lambda: is_not_connected(shown), NOTICED_WITHIN_SECONDS)
+    while clock() < broken_at + outage_seconds:
+        await is_not_connected(shown)
+        for part in (".badge-button", ".tape-note", ".market-strip", "tr[data-symbol=BTCUSDT] .col-age"):
+            age, true_age = seconds(await shown.text(part)), clock() - broken_at
+            assert abs(age - true_age) < 1.5, part
+    mend_it()
+    await soon(lambda: is_connected(shown), 10)
+    forgive_the_outage(shown)
+
+
+@pytest.mark.parametrize("how", [WeakLink.hold, WeakLink.cut])
+async def test_a_page_without_its_server_says_so_until_it_is_back(
+    module_chrome: Browser, local_address: str, how: Callable[[WeakLink], None]
+) -> None:
+    async with weak_link(local_address) as link, tab(module_chrome, link.address) as shown:
+        await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT")
+        await lasts_and_heals(shown, lambda: how(link), link.mend)
+
+
+async def test_a_server_that_stands_still_is_told_of(module_chrome: Browser) -> None:
+    port = free_port()
+    async with running_process("-m", "tests.pages.local", "--port", str(port)) as process:
+        await process.says("serving")
+        async with tab(module_chrome, f"http://127.0.0.1:{port}") as shown:
+            await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT")
+            with contextlib.ExitStack() as stack:
+                stack.callback(process.signal, signal.SIGCONT)
+                stop, go_on = (partial(process.signal, number) for number in (signal.SIGSTOP, signal.SIGCONT))
+                await lasts_and_heals(shown, stop, go_on, outage_seconds=4)
+
+
+async def test_home_says_so_too(module_chrome: Browser, local_address: str) -> None:
+    async with weak_link(local_address) as link, tab(module_chrome, link.address) as shown:
+        await shown.goto("/")
+        badge = shown.page.locator(".badge-button")
+        await badge.get_by_text("live").wait_for()
+        link.hold()
+        await badge.get_by_text("not connected").wait_for(timeout=NOTICED_WITHIN_SECONDS * 1000)
+        link.mend()
+        await badge.get_by_text("live").wait_for()
+
+
+async def test_a_market_without_trades_is_no_lost_link(module_chrome: Browser, local_address: str) -> None:
+    """The server speaks also when it has no trade to tell of."""
+    async with tab(module_chrome, local_address) as shown:
+        await shown.goto("/labs?symbols=LUNAUSDT")
+        await shown.page.get_by_text("not trading").wait_for()
+        await soon(lambda: is_lost(shown, "open"))
+        await shown.run(
+            "window.losses = 0; new MutationObserver(() => window.losses +="
+            " document.documentElement.dataset.link === 'lost')"
+            ".observe(document.documentElement, {attributeFilter: ['data-link']})"
+        )
+        await asyncio.sleep(4)  # longer than a silence may last
+        assert await shown.run("window.losses") == 0
+
+
+async def is_lost(shown: Tab, state: str) -> bool:
+    return bool(await shown.run("document.documentElement.dataset.link") == state)

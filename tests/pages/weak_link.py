@@ -1,0 +1,82 @@
+"""A TCP link between a browser and a server that a test can break in either of the two ways a link breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+
+class WeakLink:
+    """Forwards a local port to another one.
+
+    Held, it is a black hole: connections stay open and nothing passes. Cut, its connections end and new ones
+    are closed at once. In both cases it goes on when `mend` is called.
+    """
+
+    def __init__(self, target_port: int) -> None:
+        self._target_port = target_port
+        self._passes = asyncio.Event()
+        self._passes.set()
+        self._is_cut = False
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+
+    @property
+    def address(self) -> str:
+        assert self._server is not None
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    def hold(self) -> None:
+        self._passes.clear()
+
+    def cut(self) -> None:
+        self._is_cut = True
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    def mend(self) -> None:
+        self._is_cut = False
+        self._passes.set()
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+
+    async def aclose(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.cut()
+        self._passes.set()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_cut:
+            writer.transport.abort()
+            return
+        onward_reader, onward = await asyncio.open_connection("127.0.0.1", self._target_port)
+        self._writers |= {writer, onward}
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._forward(reader, onward), name="to the server")
+                both.create_task(self._forward(onward_reader, writer), name="to the browser")
+        finally:
+            self._writers -= {writer, onward}
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                await self._passes.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+
+@contextlib.asynccontextmanager
+async def weak_link(address: str) -> AsyncIterator[WeakLink]:
+    """A link to the server at `address`, whole at first."""
+    link = WeakLink(int(address.rpartition(":")[2]))
+    await link.start()
+    try:
+        yield link
+    finally:
+        await link.aclose()

@@ -1,6 +1,11 @@
 // The symbol picker: a combobox over the exchange's symbols. Python searches; this draws and takes the keys.
+//
+// What Enter takes depends on the keys alone, not on what has been answered when it comes. So the choice is a
+// position among the hits of the text that was typed, whether they are known here yet or not: where they are
+// not, Python is told both, and finds the symbol.
 
 const TYPING_MS = 80;
+const SLOW_MS = 250; // an answer that takes longer is told to be on its way
 let count = 0;
 
 export default {
@@ -12,25 +17,34 @@ export default {
         spellcheck="false" maxlength="200" :placeholder="placeholder" aria-autocomplete="list" aria-keyshortcuts="/"
         :aria-expanded="String(isOpen)" :aria-controls="listId" :aria-activedescendant="activeId"
         @input="onInput" @keydown="onKey" @focus="onFocus" @blur="close">
-      <div class="picker-list" v-show="isOpen" @mousedown.prevent>
+      <div class="picker-list" v-show="isOpen || waitingText" @mousedown.prevent>
+        <p class="picker-message" role="status" v-show="waitingText">{{ waitingText }}</p>
         <ul role="listbox" :id="listId" aria-label="Symbols">
           <li v-for="(hit, index) in hits" :key="hit.symbol" role="option" :id="listId + '-' + index"
             :aria-selected="String(index === active)" :data-symbol="hit.symbol" @click="pick(index)"
-            @mousemove="active = index">
+            @mousemove="position = index">
             <span class="pair">{{ hit.base }}<span class="quote">/{{ hit.quote }}</span></span>
             <span class="picker-symbol">{{ hit.symbol }}</span>
             <span class="picker-state">{{ hit.shown ? 'on the page' : hit.trading ? '' : 'not trading' }}</span>
           </li>
         </ul>
-        <p class="picker-message" v-if="message">{{ message }}</p>
+        <p class="picker-message" v-if="isOpen && message">{{ message }}</p>
       </div>
     </div>`,
   props: { placeholder: { type: String, default: "Search symbols" } },
-  emits: ["search", "pick"],
+  emits: ["search", "pick", "enter"],
   data() {
-    return { hits: [], message: "", active: -1, isOpen: false };
+    return { hits: [], message: "", position: null, isOpen: false, waiting: [], isSlow: false };
   },
   computed: {
+    /** The hit that is marked, -1 while none is. Beyond either end the list begins anew. */
+    active() {
+      const count = this.hits.length;
+      return this.position === null || count === 0 ? -1 : ((this.position % count) + count) % count;
+    },
+    waitingText() {
+      return this.isSlow ? `Looking for “${this.waiting.join("”, “")}” …` : "";
+    },
     activeId() {
       return this.isOpen && this.active >= 0 ? `${this.listId}-${this.active}` : undefined;
     },
@@ -39,6 +53,8 @@ export default {
     count += 1;
     this.inputId = `symbol-picker-${count}`;
     this.listId = `symbol-picker-list-${count}`;
+    this.asked = null; // the text that was searched last, null once something was taken
+    this.answered = null; // the text that the hits belong to
   },
   mounted() {
     this.onShortcut = (event) => {
@@ -52,32 +68,41 @@ export default {
   unmounted() {
     document.removeEventListener("keydown", this.onShortcut);
     clearTimeout(this.typing);
+    clearTimeout(this.slow);
   },
   methods: {
-    /** Show the answer to a search, unless the person has typed on meanwhile. */
+    typed() {
+      return this.$refs.input.value.trim();
+    },
+    /** Show the answer to a search, unless the person has typed on or taken something meanwhile. */
     show({ query, hits, message }) {
-      if (query !== this.$refs.input.value.trim()) return;
+      if (query !== this.typed() || query !== this.asked) return;
+      this.answered = query;
       this.hits = hits;
       this.message = message;
-      this.active = hits.length ? 0 : -1;
       this.isOpen = document.activeElement === this.$refs.input && (hits.length > 0 || message !== "");
     },
     onFocus() {
+      this.begin();
       this.search();
     },
     onInput() {
       clearTimeout(this.typing);
+      this.begin();
       this.typing = setTimeout(() => this.search(), TYPING_MS);
     },
+    /** Mark the best hit of a text; of those that are offered without one, none. */
+    begin() {
+      this.position = this.typed() ? 0 : null;
+    },
     search() {
-      this.$emit("search", this.$refs.input.value.trim());
+      clearTimeout(this.typing);
+      this.asked = this.typed();
+      this.$emit("search", this.asked);
     },
     onKey(event) {
       if (event.key === "ArrowDown" || event.key === "ArrowUp") {
-        if (!this.hits.length) return;
-        const step = event.key === "ArrowDown" ? 1 : -1;
-        this.isOpen = true;
-        this.active = (this.active + step + this.hits.length) % this.hits.length;
+        this.move(event.key === "ArrowDown" ? 1 : -1);
         this.$nextTick(() => document.getElementById(this.activeId)?.scrollIntoView({ block: "nearest" }));
       } else if (event.key === "Enter") {
         this.onEnter();
@@ -88,36 +113,51 @@ export default {
       }
       event.preventDefault();
     },
-    onEnter() {
-      const typed = this.$refs.input.value.trim();
-      const isOneWord = !typed.includes(",");
-      if (this.isOpen && this.active >= 0 && isOneWord && !this.isBehind()) this.pick(this.active);
-      else if (typed) this.take(typed);
+    move(step) {
+      this.position = this.position === null ? Math.min(step, 0) : this.position + step;
+      if (this.answered === this.typed()) this.isOpen = this.hits.length > 0;
+      else this.search();
     },
-    /** Whether the hits on the screen belong to an earlier query. */
-    isBehind() {
-      const typed = this.$refs.input.value.replace(/^\s*[a-z]+:/i, "").replace(/[a-z]/g, (letter) => letter.toUpperCase());
-      const words = typed.split(/[\s/_:$-]+/).filter(Boolean);
-      return !words.every((word) => this.hits[this.active].symbol.includes(word));
+    onEnter() {
+      const text = this.typed();
+      if (!text && this.position === null) return;
+      if (this.isOpen && this.answered === text && this.active >= 0) this.pick(this.active);
+      else this.take("enter", { text, position: this.position }, text);
     },
     onEscape() {
-      if (this.isOpen) this.close();
-      else if (this.$refs.input.value) this.$refs.input.value = "";
+      if (this.waitingText) this.settle();
+      else if (this.isOpen) this.close();
+      else if (this.typed()) this.clear();
       else this.$refs.input.blur();
     },
     pick(index) {
-      this.take(this.hits[index].symbol);
+      const { symbol } = this.hits[index];
+      this.take("pick", symbol, symbol);
     },
-    take(text) {
+    take(event, argument, text) {
+      this.$emit(event, argument);
+      this.waiting.push(text);
+      this.slow ??= setTimeout(() => (this.isSlow = true), SLOW_MS);
+      this.clear();
+    },
+    /** What was taken is answered, and whatever was before it; without a text, all is. */
+    settle(text) {
+      this.waiting.splice(0, this.waiting.indexOf(text) + 1 || this.waiting.length);
+      if (this.waiting.length) return;
+      clearTimeout(this.slow);
+      this.slow = null;
+      this.isSlow = false;
+    },
+    clear() {
       clearTimeout(this.typing);
-      this.$emit("pick", text);
       this.$refs.input.value = "";
+      [this.hits, this.message, this.asked, this.answered] = [[], "", null, null];
       this.close();
       this.$refs.input.focus();
     },
     close() {
       this.isOpen = false;
-      this.active = -1;
+      this.begin();
     },
   },
 };

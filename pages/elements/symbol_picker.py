@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from nicegui import ui
 
@@ -13,6 +14,9 @@ __all__ = ["MAX_HITS", "Hit", "SymbolPicker"]
 
 MAX_HITS = 20
 """Hits that the list shows: more are not read, but narrowed down by typing on."""
+
+MAX_TEXT_LENGTH = 200
+"""Characters that the box takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +48,9 @@ class SymbolPicker(ui.element, component="symbol_picker.js"):
         self.message = ""
         self._search = search
         self.on("search", lambda event: self._answer(symbol_argument(event)))
-        self.on("pick", lambda event: on_pick(symbol_argument(event)))
+        self.on("pick", lambda event: self._pick(symbol_argument(event)))
+        self.on("enter", lambda event: self._enter(event.args))
+        self._on_pick = on_pick
 
     @property
     def placeholder(self) -> str:
@@ -55,6 +61,27 @@ class SymbolPicker(ui.element, component="symbol_picker.js"):
         """Say what can be searched."""
         if self.placeholder != text:
             self._props["placeholder"] = text
+
+    def _pick(self, symbol: str) -> None:
+        self._on_pick(symbol)
+        self.run_method("settle", symbol)
+
+    def _enter(self, argument: Any) -> None:
+        """Take what was typed: a list as it stands, else the hit that the person moved to before its answer.
+
+        Text that fits nothing is handed on as well, so that whoever takes it can say so.
+        """
+        if not isinstance(argument, dict):
+            return
+        text, position = argument.get("text"), argument.get("position")
+        if not isinstance(text, str) or len(text) > MAX_TEXT_LENGTH:
+            return
+        hits = [] if "," in text else self._search(text)[0]
+        if hits and isinstance(position, int):
+            self._on_pick(hits[position % len(hits)].symbol)
+        elif text:
+            self._on_pick(text)
+        self.run_method("settle", text)
 
     def _answer(self, query: str) -> None:
         self.hits, self.message = self._search(query)

@@ -120,7 +120,10 @@ async def test_the_page_works_whatever_its_address_says(visitor: User, services:
     assert wanted(services) == ["ETHUSDT"]
 
 
-@pytest.mark.parametrize("argument", [None, 7, {"a": 1}, "x" * 100_000, "<b>", ""])
+@pytest.mark.parametrize(
+    "argument",
+    [None, 7, {"a": 1}, {"text": "x" * 100_000}, {"text": "eth", "position": "1"}, "x" * 100_000, "<b>", ""],
+)
 async def test_events_that_no_page_of_ours_sends_do_no_harm(
     visitor: User, services: LocalServices, argument: object
 ) -> None:
@@ -130,6 +133,7 @@ async def test_events_that_no_page_of_ours_sends_do_no_harm(
         (MarketGrid, "remove"),
         (SymbolPicker, "search"),
         (SymbolPicker, "pick"),
+        (SymbolPicker, "enter"),
         (TradeTape, "pause"),
         (TradeTape, "minimum"),
     ):

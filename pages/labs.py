@@ -71,10 +71,10 @@ class LabsPage:
                 self._notices = ui.element("div").classes("labs-notices").props('role="alert"')
             with ui.element("div").classes("labs-grid"):
                 self._build_grid()
-            with ui.element("div").classes("labs-tape"):
-                self.tape = TradeTape(on_change=self._fill_tape)
             with ui.element("div").classes("labs-panel"):
                 self.panel = SymbolPanel()
+            with ui.element("div").classes("labs-tape"):
+                self.tape = TradeTape(on_change=self._fill_tape)
         self._lay_out()
         ui.timer(FLUSH_SECONDS, self._flush)
 

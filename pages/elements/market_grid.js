@@ -29,6 +29,7 @@ export default {
     },
     selected() {
       this.markSelected();
+      this.rows.get(this.selected)?.element.scrollIntoView({ block: "nearest" }); // on a phone it has grown
     },
     tone() {
       this.refreshAges();

@@ -48,6 +48,10 @@ PRICES = {
 
 NOT_TRADING = "LUNAUSDT"
 
+MANY = tuple(f"X{number:02}EUR" for number in range(1, 41))
+"""Further symbols, for pages with many rows."""
+PRICES |= {symbol: (symbol[:3], "EUR", f"{symbol[1:3]}.50", "0.01", "0.1") for symbol in MANY}
+
 
 def listed() -> list[SymbolInfo]:
     """What both exchanges of the small application list."""

@@ -1,0 +1,96 @@
+"""Where things stand with many rows, in a real Chromium: what a click shows is in sight."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser
+
+from tests.pages.browser import PHONE, Tab, soon, tab
+from tests.pages.local import MANY
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+LAPTOP = {"width": 1366, "height": 768}
+ADDRESS = f"/labs?symbols={','.join(MANY)}"
+
+# The part of each element that can be seen: inside the window, and inside whatever scrolls around it.
+IN_SIGHT = """(selectors) => Object.fromEntries(selectors.map((selector) => {
+    const node = document.querySelector(selector);
+    if (!node) return [selector, null];
+    let { top, bottom, height } = node.getBoundingClientRect();
+    for (let outer = node.parentElement; outer; outer = outer.parentElement) {
+        if (getComputedStyle(outer).overflowY === 'visible') continue;
+        const box = outer === document.documentElement || outer === document.body
+            ? { top: 0, bottom: innerHeight } : outer.getBoundingClientRect();
+        [top, bottom] = [Math.max(top, box.top), Math.min(bottom, box.bottom)];
+    }
+    [top, bottom] = [Math.max(top, 0), Math.min(bottom, innerHeight)];
+    return [selector, height > 0 ? (bottom - top) / height : 0];
+}))"""
+
+
+async def share_in_sight(shown: Tab, *selectors: str) -> dict[str, float | None]:
+    """How much of each element can be seen, 1.0 for all; `None` for one that is not there."""
+    found: Any = await shown.page.evaluate(IN_SIGHT, list(selectors))
+    return {str(selector): share for selector, share in found.items()}
+
+
+async def shows(shown: Tab, symbol: str) -> bool:
+    """Whether tape and panel are those of `symbol`, and have something to show."""
+    name = f"{symbol[:3]}/EUR"
+    assert await shown.text(".tape-bar h2") == name
+    assert await shown.text(".symbol-panel h2") == name
+    assert await shown.text(".tape-line")
+    return True
+
+
+@pytest.mark.parametrize("size", [LAPTOP, {"width": 1180, "height": 700}, {"width": 1920, "height": 1080}])
+async def test_of_forty_rows_each_shows_its_tape_and_chart_in_sight(
+    module_chrome: Browser, local_address: str, size: dict[str, int]
+) -> None:
+    async with tab(module_chrome, local_address, viewport=size) as shown:
+        await shown.goto(ADDRESS)
+        for symbol in (MANY[-1], MANY[19], MANY[0]):
+            row = f"tr[data-symbol={symbol}]"
+            await shown.page.locator(row).click()
+            await soon(partial(shows, shown, symbol))
+            parts = (row, ".market-grid th", ".tape-bar", ".tape-line", ".panel-chart", ".panel-figures")
+            shares = await share_in_sight(shown, *parts)
+            assert all(share is not None and share > 0.99 for share in shares.values()), shares
+        assert await shown.run("document.documentElement.scrollHeight <= innerHeight"), "nothing else scrolls"
+
+
+async def test_the_arrow_keys_keep_a_row_clear_of_the_head(
+    module_chrome: Browser, local_address: str
+) -> None:
+    async with tab(module_chrome, local_address, viewport=LAPTOP) as shown:
+        await shown.goto(ADDRESS)
+        await shown.page.locator(f"tr[data-symbol={MANY[0]}]").click()
+        for key, steps in (("ArrowDown", 30), ("ArrowUp", 30)):
+            for _ in range(steps):
+                await shown.page.keyboard.press(key)
+            focused = await shown.run("document.activeElement.dataset.symbol")
+            top_row, head = await shown.run(
+                "[document.activeElement.getBoundingClientRect().top,"
+                " document.querySelector('.market-grid thead th').getBoundingClientRect().bottom]"
+            )
+            assert top_row >= head - 1, focused
+            shares = await share_in_sight(shown, f"tr[data-symbol={focused}]")
+            assert list(shares.values()) == [pytest.approx(1.0, abs=0.01)]
+
+
+@pytest.mark.parametrize("size", [PHONE, {"width": 820, "height": 1180}])
+async def test_on_a_narrow_screen_what_a_tap_shows_begins_in_sight(
+    module_chrome: Browser, local_address: str, size: dict[str, int]
+) -> None:
+    async with tab(module_chrome, local_address, viewport=size, has_touch=True) as shown:
+        await shown.goto(ADDRESS)
+        for symbol in (MANY[0], MANY[-1]):
+            row = f"tr[data-symbol={symbol}]"
+            await shown.page.locator(row).tap()
+            await soon(partial(shows, shown, symbol))
+            shares = await share_in_sight(shown, row, ".symbol-panel header")
+            assert all(share is not None and share > 0.99 for share in shares.values()), shares

@@ -11,7 +11,7 @@
     fallback    when the simulator stands in for an exchange that cannot be reached
     words       the words for every state
     digits      numbers as text
-    summary     what the kept trades of a symbol amount to
+    summary     what the trades of a symbol's last minutes amount to
     course      the course of a price, thinned out for drawing
     elements/   the pages' own elements, a Python class and a script each
     style/      tokens, style sheets, the theme script

@@ -21,8 +21,6 @@ __all__ = ["FLUSH_SECONDS", "LabsPage", "register"]
 
 FLUSH_SECONDS = 0.25
 """How often a page looks at the stores, and sends what changed: four times a second is what eyes can use."""
-FLUSHES_PER_SUMMARY = 4
-"""The figures of the selected symbol are told once a second: they are read, not watched."""
 TRACE_LENGTH = 120
 """Trades behind the small line of a row when it is first drawn."""
 
@@ -63,7 +61,6 @@ class LabsPage:
         self._version = 0
         self._is_visible = True
         self._url = ""
-        self._flushes = 0
         with ui.element("div").classes("labs") as self._root:
             self._build_head()
             with ui.element("div").classes("labs-picker"):
@@ -241,9 +238,7 @@ class LabsPage:
         ticks = self._services.latest.changed_since(version, self.watch.shown_keys())
         self.grid.put(ticks, now_ms=self._services.now_ms())
         self.tape.flush(self._services.trades)
-        self._flushes += 1
-        if self._flushes % FLUSHES_PER_SUMMARY == 0:
-            self.panel.flush(self._services.trades)
+        self.panel.flush(self._services.trades)
 
     def _load_directory(self, exchange: str) -> None:
         async def load() -> None:

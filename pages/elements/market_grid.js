@@ -71,7 +71,6 @@ export default {
       for (const [symbol, values] of this.pending) {
         this.rows.get(symbol)?.show(values, !isFull);
         kit.lastTrade.note(values[6]);
-        if (symbol === this.selected) kit.announce(values[5], values[1]);
       }
       this.pending.clear();
       this.alignDecimals();

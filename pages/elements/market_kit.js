@@ -26,19 +26,6 @@ export const lastTrade = {
   },
 };
 
-const chartListeners = new Set();
-
-/** Have `listener(ms, price)` told every painted price of the selected row. Returns the function that ends it. */
-export function onSelectedPrice(listener) {
-  chartListeners.add(listener);
-  return () => chartListeners.delete(listener);
-}
-
-/** Tell a painted price of the selected row. */
-export function announce(ms, price) {
-  chartListeners.forEach((listener) => listener(ms, price));
-}
-
 const listeners = new Set();
 let timer = null;
 

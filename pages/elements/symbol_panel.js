@@ -1,11 +1,9 @@
-// The selected symbol: last price, the course of its trades, and their figures.
+// The selected symbol: last price, the course of its trades, and their figures. All of it is of the same trades:
+// one message brings it, and the course begins where the figures do.
 import * as kit from "market_kit";
 import { link } from "page_link";
 
-const SPAN_MS = 300_000;
-const MAX_POINTS = 2_400;
 const INSET = { top: 10, right: 88, bottom: 20, left: 2 };
-const REDRAW_MS = 1_000;
 const FIGURES = ["Of the last", "High", "Low", "Trades a second", "Bought by takers", "Largest trade"];
 const NONE = "–";
 
@@ -29,23 +27,17 @@ export default {
   created() {
     [this.names, this.none] = [FIGURES, NONE];
     this.points = []; // [ms, price]: here a price may be a float, it is for drawing only
-    this.newest = null;
-    this.drawnAt = 0;
+    this.told = {};
   },
   mounted() {
     this.observer = new ResizeObserver(() => this.draw());
     this.observer.observe(this.$refs.canvas);
-    this.stopListening = kit.onSelectedPrice((ms, price) => this.follow(ms, price));
-    this.stopTicking = kit.onTick(() => {
-      this.isLost = link.isLost;
-      if (Date.now() - this.drawnAt >= REDRAW_MS) this.draw();
-    });
+    this.stopTicking = kit.onTick(() => (this.isLost = link.isLost));
     this.onTheme = () => this.draw();
     window.addEventListener("live-markets-theme", this.onTheme);
   },
   unmounted() {
     this.observer.disconnect();
-    this.stopListening();
     this.stopTicking();
     window.removeEventListener("live-markets-theme", this.onTheme);
   },
@@ -53,16 +45,19 @@ export default {
     /** Begin anew with `[[ms, price]…]`, oldest first, and the figures; null while there is no trade. */
     fill(points, figures) {
       this.points = [];
+      this.told = {};
       this.last = "";
       this.figures = [];
       this.extend(points, figures);
     },
-    /** Go on with points that came since. */
+    /** Go on with points that came since, and with those figures that are told now. */
     extend(points, figures) {
       this.points.push(...points.map(([ms, price]) => [ms, Number(price)]));
-      this.trim();
-      this.newest = null;
-      if (figures) this.summarise(figures);
+      if (figures) {
+        Object.assign(this.told, figures);
+        this.trim(figures.from_ts);
+        this.summarise(this.told);
+      }
       this.draw();
     },
     summarise(told) {
@@ -77,28 +72,17 @@ export default {
         `${kit.grouped(told.largest)} ${this.base}`,
       ];
     },
-    /** Follow the grid: the newest price, until the course is told. */
-    follow(ms, price) {
-      this.last = kit.grouped(price);
-      this.newest = [ms, Number(price)];
-      this.draw();
-    },
-    trim() {
-      const from = this.points.length ? this.points[this.points.length - 1][0] - SPAN_MS : 0;
-      const first = this.points.findIndex(([ms]) => ms >= from);
-      this.points.splice(0, Math.max(first, this.points.length - MAX_POINTS));
-    },
-    /** Everything to draw; the newest price stands at the end even when its trade is older than others. */
-    drawn() {
-      return this.newest ? [...this.points, this.newest] : this.points;
+    /** Drop what the figures no longer cover. */
+    trim(fromMs) {
+      const first = this.points.findIndex(([ms]) => ms >= fromMs);
+      this.points.splice(0, Math.max(first, 0));
     },
     draw() {
       const canvas = this.$refs.canvas;
       const { clientWidth: width, clientHeight: height } = canvas;
       if (!width || !height) return;
-      this.drawnAt = Date.now();
       const context = kit.clearCanvas(canvas, width, height);
-      const points = this.drawn();
+      const { points } = this;
       if (points.length < 2) return;
       const style = getComputedStyle(canvas);
       const colour = (name) => style.getPropertyValue(`--${name}`);

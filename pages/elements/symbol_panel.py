@@ -1,32 +1,44 @@
-"""The selected symbol: its last price, the course of the trades that are kept, and their figures."""
+"""The selected symbol: its last price, the course of its trades, and their figures, all of one window."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from nicegui import ui
 
 from livemarkets.market.models import StreamKey, SymbolInfo, TradeTick
-from livemarkets.market.stores import RecentTrades
-from pages.course import bucket_ms_for, course
+from livemarkets.market.stores import FeedStore
+from pages.course import course
 from pages.digits import decimals_of, significant_decimals, trimmed
-from pages.summary import Summary, summarise
+from pages.summary import BUCKET_MS, Summary, Window
 
-__all__ = ["MAX_POINTS", "SymbolPanel"]
+__all__ = ["FLUSHES_PER_SUMMARY", "SymbolPanel"]
 
-MAX_POINTS = 300
-"""About how many points of the course are sent when a symbol is chosen."""
-BUCKET_MS = 250
-"""How finely the course is told, ms."""
+FLUSHES_PER_SUMMARY = 4
+"""The figures that are read, not watched, are told with every fourth flush."""
+FINE_MS = 250
+"""How finely the course is told while it is short. It divides `BUCKET_MS`: what leaves the window then leaves
+the course as well, to the trade."""
+MAX_FINE_TRADES = 500
+"""Trades of a course that is told finely, when a symbol is chosen."""
 
 
 class SymbolPanel(ui.element, component="symbol_panel.js", dependencies=["market_kit.js", "page_link.js"]):
-    """One symbol in more detail. The last price follows the grid; the rest is told at leisure."""
+    """One symbol in more detail. Whatever it shows at one moment is of the same trades."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.summary: Summary | None = None
+        self._window = Window()
         self._key: StreamKey | None = None
         self._info: SymbolInfo | None = None
         self._last_id = 0
+        self._flushes = 0
+        self._is_owed = False
+
+    @property
+    def summary(self) -> Summary | None:
+        """The figures of the trades shown; `None` when there are none."""
+        return self._window.summary()
 
     def fill(
         self, key: StreamKey | None, *, title: str, info: SymbolInfo | None, trades: RecentTrades
@@ -36,40 +48,60 @@ class SymbolPanel(ui.element, component="symbol_panel.js", dependencies=["market
         self._props["title"] = title
         self._props["tag"] = "simulated" if key and key.exchange == "simulator" else ""
         self._props["base"] = info.base_asset if info else ""
-        recent = trades.recent(key, trades.length) if key else []
-        bucket_ms = bucket_ms_for(recent, most_points=MAX_POINTS, least_ms=BUCKET_MS)
-        self._send("fill", recent, bucket_ms)
+        self._begin(trades)
 
     def flush(self, trades: RecentTrades) -> None:
         """Send what the course touched since the last time, and the figures. Without any trade, nothing."""
         if self._key is None:
             return
-        recent = trades.recent(self._key, trades.length)
-        if recent and recent[-1].id < self._last_id:
-            self._send("fill", recent, BUCKET_MS)  # the exchange numbers anew
+        self._flushes += 1
+        is_turn = self._flushes % FLUSHES_PER_SUMMARY == 0
+        newest, oldest_id = trades.recent(self._key, 1), trades.oldest_id(self._key)
+        is_renumbered = bool(newest) and newest[0].id < self._last_id
+        has_hole = oldest_id is not None and oldest_id > self._last_id + 1  # trades came and went unseen
+        if is_renumbered or has_hole:
+            self._begin(trades)
             return
-        fresh = [tick for tick in recent if tick.id > self._last_id]
+        fresh = trades.after(self._key, self._last_id)
+        has_all = is_turn or self._last_id == 0
         if fresh:
-            self._send("extend", recent, BUCKET_MS, len(fresh))
+            self._last_id = fresh[-1].id
+            self._window.add(fresh)
+        if fresh or (is_turn and self._is_owed):
+            self._is_owed = not has_all
+            self._send("extend", course(fresh, BUCKET_MS), has_all=has_all)
 
-    def _send(self, method: str, recent: list[TradeTick], bucket_ms: int, fresh: int | None = None) -> None:
-        self.summary = summarise(recent)
+    def _begin(self, trades: FeedStore) -> None:
+        recent = trades.recent(self._key, trades.length) if self._key else []
         self._last_id = recent[-1].id if recent else 0
-        told = recent if fresh is None else recent[-fresh:]
-        points = [[tick.ts, format(tick.price, "f")] for tick in course(told, bucket_ms)]
-        self.run_method(method, points, self._described(self.summary) if self.summary else None)
+        self._window.clear()
+        self._window.add(recent)
+        count = self._window.trades
+        shown = recent[-count:] if count else []
+        self._is_owed = False
+        self._send("fill", course(shown, FINE_MS if count <= MAX_FINE_TRADES else BUCKET_MS), has_all=True)
 
-    def _described(self, summary: Summary) -> dict[str, str | int | float | None]:
+    def _send(self, method: str, told: Sequence[TradeTick], *, has_all: bool) -> None:
+        points = [[tick.ts, format(tick.price, "f")] for tick in told]
+        summary = self._window.summary()
+        self.run_method(method, points, self._described(summary, has_all=has_all) if summary else None)
+
+    def _described(self, summary: Summary, *, has_all: bool) -> dict[str, str | int | float | None]:
         info = self._info
         price_decimals = decimals_of(info.tick_size) if info else significant_decimals(summary.high)
-        size_decimals = decimals_of(info.step_size) if info else significant_decimals(summary.largest)
-        return {
-            "trades": summary.trades,
-            "span_ms": summary.span_ms,
-            "per_second": round(summary.per_second, 1),
+        prices: dict[str, str | int | float | None] = {
+            "from_ts": summary.from_ts,
             "last": trimmed(summary.last, price_decimals),
             "high": trimmed(summary.high, price_decimals),
             "low": trimmed(summary.low, price_decimals),
+        }
+        if not has_all:
+            return prices
+        size_decimals = decimals_of(info.step_size) if info else significant_decimals(summary.largest)
+        return prices | {
+            "trades": summary.trades,
+            "span_ms": summary.span_ms,
+            "per_second": round(summary.per_second, 1),
             "largest": trimmed(summary.largest, size_decimals),
             "bought": summary.bought_percent,
         }

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livemarkets.market.models import TradeTick
-from pages.course import bucket_ms_for, course
-from pages.summary import summarise
+from pages.course import course
+from pages.summary import BUCKET_MS, SPAN_MS, Window
 
 
 def tick(number: int, price: int, *, ts: int = 0, size: str = "1", side: str = "buy") -> TradeTick:
@@ -37,21 +37,21 @@ def test_a_course_keeps_the_extremes_the_end_and_the_order(ticks: list[TradeTick
         assert min(one.price for one in kept) == min(one.price for one in ticks)
 
 
-@given(trades)
-def test_a_course_is_bounded(ticks: list[TradeTick]) -> None:
-    bucket_ms = bucket_ms_for(ticks, most_points=12, least_ms=1)
-
-    assert len(course(ticks, bucket_ms)) <= 12 + 2 * 3  # a bucket more at either end
+@given(trades, st.integers(1, 1000))
+def test_a_course_is_bounded(ticks: list[TradeTick], bucket_ms: int) -> None:
+    assert len(course(ticks, bucket_ms)) <= 3 * len({one.ts // bucket_ms for one in ticks})
 
 
 def test_a_summary_counts_what_was_traded() -> None:
-    summary = summarise(
+    window = Window()
+    window.add(
         [
             tick(1, 10, ts=0, size="3"),
             tick(2, 30, ts=1000, size="1", side="sell"),
             tick(3, 20, ts=2000, size="0"),
         ]
     )
+    summary = window.summary()
 
     assert summary is not None
     assert (summary.trades, summary.span_ms, summary.per_second) == (3, 2000, 1.0)
@@ -60,9 +60,45 @@ def test_a_summary_counts_what_was_traded() -> None:
 
 
 def test_a_short_stretch_has_no_rate_and_no_trades_no_summary() -> None:
-    one = summarise([tick(1, 10)])
+    window = Window()
+    assert window.summary() is None
+    window.add([tick(1, 10)])
+    one = window.summary()
 
     assert one is not None
     assert one.per_second == 0
-    assert summarise([]) is None
-    assert bucket_ms_for([], most_points=10, least_ms=250) == 250
+    window.clear()
+    assert (window.summary(), window.trades) == (None, 0)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3 * SPAN_MS), st.integers(1, 50)), min_size=1, max_size=80),
+    st.integers(1, 20),
+)
+def test_a_window_tells_of_exactly_the_trades_that_its_course_shows(
+    pairs: list[tuple[int, int]], at_once: int
+) -> None:
+    """However the trades come in, figures and course are of the same ones, and reach back as promised."""
+    ticks = [
+        tick(number, price, ts=ts, size=str(price), side="buy" if price % 3 else "sell")
+        for number, (ts, price) in enumerate(sorted(pairs))
+    ]
+    window = Window()
+    points: list[TradeTick] = []
+    for start in range(0, len(ticks), at_once):
+        window.add(ticks[start : start + at_once])
+        points += course(ticks[start : start + at_once], BUCKET_MS)
+    summary = window.summary()
+
+    assert summary is not None
+    covered = ticks[-window.trades :]
+    assert summary.from_ts == covered[0].ts
+    if len(covered) < len(ticks):
+        assert ticks[-1].ts - ticks[-len(covered) - 1].ts > SPAN_MS - BUCKET_MS
+    assert summary.span_ms < SPAN_MS
+    drawn = [point for point in points if point.ts >= summary.from_ts]
+    assert (summary.high, summary.low) == (max(t.price for t in drawn), min(t.price for t in drawn))
+    assert (summary.high, summary.low) == (max(t.price for t in covered), min(t.price for t in covered))
+    bought = sum(t.size for t in covered if t.side == "buy")
+    assert summary.bought_percent == round(100 * bought / sum(t.size for t in covered))
+    assert summary.low <= summary.last == drawn[-1].price <= summary.high

@@ -192,10 +192,16 @@ class LabsPage:
         if self._frame.badge is not None:
             statuses = [self._services.status(exchange) for exchange in self._services.exchanges()]
             self._frame.badge.show(statuses, asked=watch.view.exchange, shown=watch.shown, now_ms=now_ms)
-        # Simulated prices are marked as such everywhere; that does not make them old.
-        tone = "live" if strip.tone == "simulated" else strip.tone
-        self.grid.set_state(selected=watch.selected, tone=tone, is_simulated=watch.is_simulated)
-        tag = "simulated" if watch.is_simulated else ""
+        self.grid.set_state(selected=watch.selected, tone=self._tone(), is_simulated=watch.is_simulated)
+
+    def _tone(self) -> str:
+        """Tell how old the prices are. Simulated ones are marked everywhere; that does not make them old."""
+        tone = self.watch.strip.tone
+        return "live" if tone == "simulated" else tone
+
+    def _show_tape_state(self) -> None:
+        """Say what the tape shows, after it was changed: words and lines are of the same moment."""
+        tag, tone = "simulated" if self.watch.is_simulated else "", self._tone()
         self.tape.set_state(tag=tag, tone=tone, hint=self._tape_hint(tone))
 
     def _tape_hint(self, tone: str) -> str:
@@ -203,6 +209,8 @@ class LabsPage:
             return "Choose a symbol to see its trades."
         if tone in ("stale", "down"):
             return "These are the last trades known."
+        if self.tape.has_filter:
+            return ""  # what is shown then, the tape says itself
         return "Every trade, newest on top." if self.tape.shown else "No trade yet."
 
     def _send_all(self) -> None:
@@ -223,6 +231,7 @@ class LabsPage:
         key, symbol = self.watch.selected_key(), self.watch.selected
         title = self.watch.title(symbol) if key is not None else ""
         self.tape.fill(key, title=title, info=self.watch.info(symbol), trades=self._services.trades)
+        self._show_tape_state()
 
     def _flush(self) -> None:
         notices = self.watch.follow()
@@ -238,6 +247,7 @@ class LabsPage:
         ticks = self._services.latest.changed_since(version, self.watch.shown_keys())
         self.grid.put(ticks, now_ms=self._services.now_ms())
         self.tape.flush(self._services.trades)
+        self._show_tape_state()
         self.panel.flush(self._services.trades)
 
     def _load_directory(self, exchange: str) -> None:

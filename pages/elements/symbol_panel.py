@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from nicegui import ui
 
 from livemarkets.market.models import StreamKey, SymbolInfo, TradeTick
-from livemarkets.market.stores import FeedStore
+from livemarkets.market.stores import RecentTrades
 from pages.course import course
 from pages.digits import decimals_of, significant_decimals, trimmed
 from pages.summary import BUCKET_MS, Summary, Window
@@ -71,7 +71,7 @@ class SymbolPanel(ui.element, component="symbol_panel.js", dependencies=["market
             self._is_owed = not has_all
             self._send("extend", course(fresh, BUCKET_MS), has_all=has_all)
 
-    def _begin(self, trades: FeedStore) -> None:
+    def _begin(self, trades: RecentTrades) -> None:
         recent = trades.recent(self._key, trades.length) if self._key else []
         self._last_id = recent[-1].id if recent else 0
         self._window.clear()

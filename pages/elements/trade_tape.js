@@ -13,12 +13,12 @@ export default {
         <h2>{{ title || 'Tape' }}</h2>
         <label class="tape-minimum">min size
           <input ref="minimum" type="text" inputmode="decimal" autocomplete="off" maxlength="24" placeholder="0"
-            :value="minimum" :aria-invalid="invalid" @input="onMinimum" :disabled="!title">
+            :aria-invalid="invalid" @input="onMinimum" :disabled="!title">
         </label>
         <button type="button" class="button tape-pause" :aria-pressed="String(paused)" :disabled="!title"
           @click="$emit('pause', !paused)">{{ paused ? '▶ resume' : '❚❚ pause' }}</button>
       </header>
-      <p class="tape-note"><span v-if="tag" class="tag">{{ tag }}</span>{{ noteText }}</p>
+      <p class="tape-note"><span v-if="tag" class="tag">{{ tag }}</span>{{ lost || stateText }}<span class="tape-filter">{{ filter }}</span></p>
       <div class="tape-lines" ref="lines" role="log" aria-live="off" aria-label="Trades, newest first" tabindex="0"></div>
     </section>`,
   props: {
@@ -32,17 +32,17 @@ export default {
   },
   emits: ["pause", "minimum"],
   data() {
-    return { waiting: 0, lost: "" };
+    return { waiting: 0, lost: "", filter: "" };
   },
   computed: {
-    noteText() {
-      if (this.lost) return this.lost;
-      if (this.invalid) return "That is not a size. Try 0.5";
+    stateText() {
+      if (this.invalid) return "That is not a size. Try 0.5.";
       if (this.paused) return `Paused · +${this.waiting.toLocaleString("en-US")} new`;
       return this.hint;
     },
   },
   mounted() {
+    this.$refs.minimum.value = this.minimum; // bound, it would be written over while a person types
     this.stopTicking = kit.onTick(() => (this.lost = link.isLost ? `Not connected. ${link.ageText()}` : ""));
   },
   unmounted() {
@@ -66,6 +66,10 @@ export default {
     /** Say how many trades wait behind a paused tape. */
     count(waiting) {
       this.waiting = waiting;
+    },
+    /** Say what the filter does; nothing without one. */
+    tell(filter) {
+      this.filter = filter;
     },
     draw(trade) {
       if (trade.length > 1) return this.line(trade);

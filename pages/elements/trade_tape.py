@@ -40,7 +40,12 @@ class TradeTape(ui.element, component="trade_tape.js", dependencies=["market_kit
         """Trades that the feed declared lost since the tape was last filled."""
         self.waiting = 0
         """Trades that came while the tape is paused."""
+        self.filter_words = ""
+        """What the filter does to the trades, as the browser was told; empty without one."""
         self._on_change = on_change
+        self._base = ""
+        self._seen = 0
+        self._hidden = 0
         self._minimum = Decimal(0)
         self._last_id = 0
         self._decimals = [2, 0]
@@ -51,6 +56,11 @@ class TradeTape(ui.element, component="trade_tape.js", dependencies=["market_kit
     def is_paused(self) -> bool:
         """Whether the view is held."""
         return bool(self._props.get("paused", False))
+
+    @property
+    def has_filter(self) -> bool:
+        """Whether small trades are hidden."""
+        return self._minimum > 0
 
     def set_paused(self, is_paused: bool) -> None:
         """Hold the view, or go on with the newest trades."""
@@ -89,12 +99,14 @@ class TradeTape(ui.element, component="trade_tape.js", dependencies=["market_kit
         self.key = key
         self._props["title"] = title
         self._decimals = [decimals_of(info.tick_size), decimals_of(info.step_size)] if info else [2, 0]
+        self._base = info.base_asset if info else ""
         self.shown.clear()
-        self.left_out = self.missing = self.waiting = 0
+        self.left_out = self.missing = self.waiting = self._seen = self._hidden = 0
         recent = trades.recent(key, trades.length) if key else []
         gaps = [gap for gap in trades.gaps(key) if recent and gap.from_id > recent[0].id] if key else []
         self._last_id = recent[-1].id if recent else 0
         self._send(self._lines(recent, gaps)[-MAX_LINES:], 0, is_reset=True)
+        self._tell_filter()
 
     def flush(self, trades: RecentTrades) -> None:
         """Send what came since the last flush. Without any trade, nothing is sent."""
@@ -112,11 +124,13 @@ class TradeTape(ui.element, component="trade_tape.js", dependencies=["market_kit
         jumped = fresh[0].id - self._last_id - 1 if self._last_id else 0
         unseen = max(0, jumped - sum(_length(gap) for gap in gaps if gap.to_id < fresh[0].id))
         self._last_id = fresh[-1].id
+        lines = self._lines(fresh, gaps)
+        self._tell_filter()
         if self.is_paused:
-            self.waiting += unseen + len(fresh)
+            # Of trades that nobody saw the size is not known: without a filter alone they count.
+            self.waiting += (0 if self._minimum else unseen) + sum(isinstance(x, TradeTick) for x in lines)
             self.run_method("count", self.waiting)
             return
-        lines = self._lines(fresh, gaps)
         self._send(lines[-MAX_PER_FLUSH:], unseen + max(0, len(lines) - MAX_PER_FLUSH), is_reset=False)
 
     def _lines(self, ticks: Sequence[TradeTick], gaps: Sequence[Gap]) -> list[TradeTick | Gap]:
@@ -125,10 +139,18 @@ class TradeTape(ui.element, component="trade_tape.js", dependencies=["market_kit
             return []
         lost = [gap for gap in gaps if gap.cause != "venue" and gap.to_id < ticks[-1].id]
         lines: list[TradeTick | Gap] = [tick for tick in ticks if tick.size >= self._minimum]
+        self._seen += len(ticks)
+        self._hidden += len(ticks) - len(lines)
         if lost:
             lines += lost
             lines.sort(key=lambda line: line.from_id if isinstance(line, Gap) else line.id)
         return lines
+
+    def _tell_filter(self) -> None:
+        words = filter_words(self._minimum, self._base, seen=self._seen, hidden=self._hidden)
+        if words != self.filter_words:
+            self.filter_words = words
+            self.run_method("tell", words)
 
     def _send(self, lines: Sequence[TradeTick | Gap], left_out: int, *, is_reset: bool) -> None:
         if not lines and not left_out and not is_reset:
@@ -146,6 +168,19 @@ class TradeTape(ui.element, component="trade_tape.js", dependencies=["market_kit
         self._decimals[1] = max(self._decimals[1], significant_decimals(tick.size))
         price, size = trimmed(tick.price, self._decimals[0]), trimmed(tick.size, self._decimals[1])
         return [tick.ts, price, size, side_index(tick.side)]
+
+
+def filter_words(minimum: Decimal, base: str, *, seen: int, hidden: int) -> str:
+    """Return what a smallest size does to `seen` trades; nothing when it is 0."""
+    if not minimum:
+        return ""
+    size = f"size from {minimum.normalize():,f} {base}".rstrip()
+    trades = "1 trade" if seen == 1 else f"the last {seen:,} trades"
+    if seen == 0:
+        return f"{size[0].upper()}{size[1:]}: no trade yet."
+    if hidden == seen:
+        return f"The filter hides all of {trades}: {size}."
+    return f"{size[0].upper()}{size[1:]}: hides {f'{hidden:,}' if hidden else 'none'} of {trades}."
 
 
 def _length(gap: Gap) -> int:

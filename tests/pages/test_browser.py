@@ -211,6 +211,13 @@ async def test_the_tape_is_bounded_can_be_held_and_filtered(
             return bool(sizes) and all(float(size) >= 0.03 for size in sizes)
 
         await soon(is_filtered)
+        note = re.compile(r"Size from 0\.03 BTC: hides [\d,]+ of the last [\d,]+ trades\.")
+        await shown.page.get_by_text(note).wait_for()
+        assert "Every trade" not in await shown.text(".trade-tape")
+        await shown.page.get_by_label("min size").fill("1000")
+        await shown.page.get_by_text(re.compile(r"The filter hides all of the last [\d,]+ trades")).wait_for()
+        assert await lines.count() == 0
+        assert "No trade yet" not in await shown.text(".trade-tape")
         await shown.page.get_by_label("min size").fill("much")
         await shown.page.get_by_text("That is not a size").wait_for()
 

@@ -12,10 +12,10 @@ from functools import partial
 import pytest
 from playwright.async_api import Browser
 
-from tests.support.helpers import free_port
 from tests.pages.browser import Tab, has_price, soon, tab
 from tests.pages.weak_link import WeakLink, weak_link
 from tests.support.app import running_process
+from tests.support.helpers import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser
 
-from tests.support.helpers import free_port
 from tests.pages.browser import has_price, tab
 from tests.support.app import running_process
+from tests.support.helpers import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

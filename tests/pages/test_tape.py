@@ -2,12 +2,18 @@
 
 from nicegui.testing import User
 
+from livemarkets.market.models import ExchangeState
 from pages.elements.market_grid import MarketGrid
 from pages.elements.symbol_panel import SymbolPanel
 from pages.elements.trade_tape import MAX_LINES, MAX_PER_FLUSH, TradeTape
 from tests.pages.local import LocalServices
 from tests.pages.visiting import only, opened
 from tests.support.helpers import eventually
+
+
+def caption(tape: TradeTape) -> str:
+    """What stands over the lines."""
+    return " ".join(filter(None, (str(tape.props["hint"]), tape.filter_words)))
 
 
 async def test_selecting_a_row_shows_its_tape_and_figures(visitor: User, services: LocalServices) -> None:
@@ -67,6 +73,67 @@ async def test_the_smallest_size_is_compared_exactly(visitor: User, services: Lo
     assert len(tape.shown) == 2
     visitor.find(kind=TradeTape).trigger("minimum", "")
     assert len(tape.shown) == 3
+
+
+async def test_the_tape_says_what_its_filter_hides(visitor: User, services: LocalServices) -> None:
+    await opened(visitor, services)
+    tape = only(visitor, TradeTape)
+    assert caption(tape) == "No trade yet."
+    services.put_many("BTCUSDT", ["0.1"] * 1500)
+    await eventually(lambda: caption(tape) == "Every trade, newest on top.")
+
+    visitor.find(kind=TradeTape).trigger("minimum", "0.5")
+    await eventually(lambda: len(tape.shown) == 0)
+    assert caption(tape) == "The filter hides all of the last 1,000 trades: size from 0.5 BTC."
+
+    services.put_many("BTCUSDT", ["0.1", "0.5", "0.7"])
+    await eventually(lambda: caption(tape) == "Size from 0.5 BTC: hides 1,001 of the last 1,003 trades.")
+    services.put_many("BTCUSDT", ["0.1"])  # no line comes of it, but it is counted
+    await eventually(lambda: caption(tape) == "Size from 0.5 BTC: hides 1,002 of the last 1,004 trades.")
+
+    visitor.find(kind=TradeTape).trigger("minimum", "much")
+    assert caption(tape).startswith("Size from 0.5 BTC"), "the filter of before still holds"
+    visitor.find(kind=TradeTape).trigger("minimum", "")
+    await eventually(lambda: caption(tape) == "Every trade, newest on top.")
+
+
+async def test_a_filter_under_which_nothing_came_yet_hides_nothing(
+    visitor: User, services: LocalServices
+) -> None:
+    await opened(visitor, services)
+    tape = only(visitor, TradeTape)
+    visitor.find(kind=TradeTape).trigger("minimum", "0.50")
+
+    assert caption(tape) == "Size from 0.5 BTC: no trade yet."
+    services.put_many("BTCUSDT", ["1"])
+    await eventually(lambda: caption(tape) == "Size from 0.5 BTC: hides none of 1 trade.")
+
+
+async def test_a_filter_is_told_of_also_where_trades_are_old(visitor: User, services: LocalServices) -> None:
+    await opened(visitor, services)
+    tape = only(visitor, TradeTape)
+    services.put_many("BTCUSDT", ["0.1", "0.5"])
+    visitor.find(kind=TradeTape).trigger("minimum", "0.5")
+
+    services.set_status("binance", ExchangeState.DOWN, "name lookup failed")
+
+    await eventually(lambda: tape.props["hint"] == "These are the last trades known.")
+    assert tape.filter_words == "Size from 0.5 BTC: hides 1 of the last 2 trades."
+
+
+async def test_a_paused_tape_counts_what_the_filter_lets_through(
+    visitor: User, services: LocalServices
+) -> None:
+    await opened(visitor, services)
+    tape = only(visitor, TradeTape)
+    services.put_many("BTCUSDT", ["0.1", "0.5"])
+    visitor.find(kind=TradeTape).trigger("minimum", "0.5")
+    visitor.find(kind=TradeTape).trigger("pause", True)
+
+    services.put_many("BTCUSDT", ["0.1"] * 9 + ["0.6"])
+
+    await eventually(lambda: tape.waiting == 1)
+    assert tape.filter_words == "Size from 0.5 BTC: hides 10 of the last 12 trades."
 
 
 async def test_a_hole_in_the_trades_is_said_where_it_is(visitor: User, services: LocalServices) -> None:

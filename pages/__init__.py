@@ -29,10 +29,11 @@ from nicegui import app as framework
 from nicegui import ui
 
 from livemarkets.security.token_auth import TokenAuth
-from pages import home, labs
+from pages import home
+from pages.labs import live_markets
 from pages.login import login_router
-from pages.plain import not_found
-from pages.services import PageServices
+from pages.ports import PageServices
+from pages.static_page import not_found
 from pages.style import FAVICON
 
 __all__ = ["InstalledServices", "PageServices", "install", "login_router", "register", "run_with_options"]
@@ -63,7 +64,7 @@ def register(services: PageServices) -> None:
     framework.add_exception_handler(404, not_found)
     home.register(services)
     if services.settings.stream_enabled:
-        labs.register(services)
+        live_markets.register(services)
 
 
 def run_with_options() -> dict[str, Any]:

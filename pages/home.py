@@ -5,12 +5,13 @@ from __future__ import annotations
 from nicegui import Client, ui
 
 from livemarkets.market.models import ExchangeStatus
-from pages.elements.signs import ConnectionBadge, CopyText
+from pages.elements.connection_badge import ConnectionBadge
+from pages.elements.copy_button import CopyButton
 from pages.examples import examples
-from pages.services import PageServices
+from pages.labs.url import DEFAULT_EXCHANGE
+from pages.ports import PageServices
 from pages.shell import shell, text
-from pages.view import DEFAULT_EXCHANGE
-from pages.words import STATE_WORDS, label
+from pages.wording import STATE_WORDS, label
 
 __all__ = ["register"]
 
@@ -68,7 +69,7 @@ def _build_switch() -> None:
         )
         with ui.element("div").classes("card-head"):
             text("pre", "LIVE_STREAM_ENABLED=true")
-            CopyText("Copy", "LIVE_STREAM_ENABLED=true")
+            CopyButton("Copy", "LIVE_STREAM_ENABLED=true")
 
 
 def _build_exchanges(services: PageServices, badge: ConnectionBadge) -> None:
@@ -117,7 +118,7 @@ def _build_examples(url: str, *, has_token: bool) -> None:
             with ui.element("div").classes("card"):
                 with ui.element("div").classes("card-head"):
                     text("h2", title)
-                    CopyText("Copy", code)
+                    CopyButton("Copy", code)
                 text("pre", code)
 
 

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from livemarkets.security.addresses import client_address
 from livemarkets.security.token_auth import SESSION_COOKIE, SESSION_SECONDS, TokenAuth, TokenCheck, local_path
-from pages.plain import plain_page
+from pages.static_page import plain_page
 
 __all__ = ["login_router"]
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from nicegui import ui
 
-from pages.elements.signs import ConnectionBadge, MarketStrip, ThemeToggle
-from pages.services import PageServices
+from pages.elements.connection_badge import ConnectionBadge
+from pages.elements.status_banner import StatusBanner
+from pages.elements.theme_toggle import ThemeToggle
+from pages.ports import PageServices
 from pages.style import head_html
 
 __all__ = ["Shell", "shell", "text"]
@@ -28,7 +30,7 @@ class Shell:
     """The parts of the frame that a page keeps up to date. Both are absent while the feature is off."""
 
     badge: ConnectionBadge | None
-    strip: MarketStrip | None
+    strip: StatusBanner | None
 
 
 @contextmanager
@@ -55,7 +57,7 @@ def shell(services: PageServices, *, path: str, has_strip: bool = False) -> Iter
             if services.settings.access_token:
                 _logout_button()
                 ui.run_javascript(_TO_THE_LOGIN)
-    strip = MarketStrip() if has_strip else None
+    strip = StatusBanner() if has_strip else None
     with ui.element("main") as main:
         yield Shell(badge, strip)
     ui.skip_link("Skip to content", target=main)

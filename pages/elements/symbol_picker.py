@@ -8,7 +8,7 @@ from typing import Any
 
 from nicegui import ui
 
-from pages.elements.market_grid import symbol_argument
+from pages.elements.market_grid.market_grid import symbol_argument
 
 __all__ = ["MAX_HITS", "Hit", "SymbolPicker"]
 

@@ -10,8 +10,8 @@ from nicegui import ui
 
 from livemarkets.market.models import Gap, StreamKey, SymbolInfo, TradeTick
 from livemarkets.market.stores import RecentTrades
-from pages.digits import decimals_of, significant_decimals, trimmed
-from pages.elements.market_grid import side_index, symbol_argument
+from pages.elements.market_grid.market_grid import side_index, symbol_argument
+from pages.number_format import decimals_of, significant_decimals, trimmed
 
 __all__ = ["MAX_LINES", "MAX_PER_FLUSH", "TradeTape"]
 

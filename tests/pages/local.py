@@ -31,7 +31,7 @@ from livemarkets.market.models import (
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
-from pages.watch import PageSubscriber
+from pages.labs.watchlist import PageSubscriber
 from tests.support.helpers import eventually
 
 PRICES = {

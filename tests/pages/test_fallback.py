@@ -1,5 +1,5 @@
 from livemarkets.market.models import ExchangeState
-from pages.fallback import FALLBACK_AFTER_MS, Fallback
+from pages.labs.fallback import FALLBACK_AFTER_MS, Fallback
 
 START_MS = 1_000_000
 DUE_MS = START_MS + FALLBACK_AFTER_MS

@@ -4,7 +4,7 @@ from nicegui.testing import User
 
 from livemarkets.config.settings import Settings
 from livemarkets.market.models import ExchangeState
-from pages.elements.signs import ConnectionBadge
+from pages.elements.connection_badge import ConnectionBadge
 from tests.pages.local import LocalServices
 
 

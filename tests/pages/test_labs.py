@@ -10,11 +10,12 @@ from nicegui import Client
 from nicegui.testing import User
 
 from livemarkets.market.models import ExchangeState
-from pages.elements.market_grid import MarketGrid
-from pages.elements.signs import ConnectionBadge, MarketStrip
+from pages.elements.connection_badge import ConnectionBadge
+from pages.elements.market_grid.market_grid import MarketGrid
+from pages.elements.status_banner import StatusBanner
 from pages.elements.symbol_picker import SymbolPicker
 from pages.elements.trade_tape import TradeTape
-from pages.fallback import FALLBACK_AFTER_MS
+from pages.labs.fallback import FALLBACK_AFTER_MS
 from tests.pages.local import LocalServices
 from tests.pages.visiting import only, opened, wanted
 from tests.support.helpers import eventually
@@ -26,7 +27,7 @@ async def test_the_default_symbols_are_subscribed_on_mount(visitor: User, servic
     assert [line.symbol for line in grid.lines] == ["BTCUSDT", "ETHUSDT"]
     assert wanted(services) == ["BTCUSDT", "ETHUSDT"]
     assert grid.selected == "BTCUSDT"
-    assert only(visitor, MarketStrip).strip is not None
+    assert only(visitor, StatusBanner).strip is not None
     await visitor.should_see("LAB")
 
 
@@ -158,7 +159,7 @@ async def test_a_fallback_is_shown_loudly_and_ends_by_itself(visitor: User, serv
     grid = await opened(visitor, services)
     services.put("BTCUSDT", "61837.63")
     await eventually(lambda: "BTCUSDT" in grid.rows)
-    strip, badge, tape = only(visitor, MarketStrip), only(visitor, ConnectionBadge), only(visitor, TradeTape)
+    strip, badge, tape = only(visitor, StatusBanner), only(visitor, ConnectionBadge), only(visitor, TradeTape)
     services.set_status("binance", ExchangeState.DOWN, "name lookup failed", retry_ms=8_000)
     await eventually(lambda: strip.props["tone"] == "down")
     assert grid.props["tone"] == "down"
@@ -188,7 +189,7 @@ async def test_the_exchange_can_be_chosen(visitor: User, services: LocalServices
 
     assert wanted(services) == []
     assert len(services.manager.wanted("simulator")) == 2
-    assert only(visitor, MarketStrip).props["tone"] == "simulated"
+    assert only(visitor, StatusBanner).props["tone"] == "simulated"
 
 
 async def test_a_deleted_page_releases_everything_and_is_forgotten(

@@ -3,8 +3,8 @@
 from nicegui.testing import User
 
 from livemarkets.market.models import ExchangeState
-from pages.elements.market_grid import MarketGrid
-from pages.elements.symbol_panel import SymbolPanel
+from pages.elements.market_grid.market_grid import MarketGrid
+from pages.elements.symbol_panel.symbol_panel import SymbolPanel
 from pages.elements.trade_tape import MAX_LINES, MAX_PER_FLUSH, TradeTape
 from tests.pages.local import LocalServices
 from tests.pages.visiting import only, opened

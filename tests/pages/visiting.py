@@ -7,7 +7,7 @@ from typing import TypeVar
 from nicegui import ui
 from nicegui.testing import User
 
-from pages.elements.market_grid import MarketGrid
+from pages.elements.market_grid.market_grid import MarketGrid
 from tests.pages.local import LocalServices
 from tests.support.helpers import eventually
 

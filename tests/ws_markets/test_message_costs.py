@@ -18,7 +18,7 @@ from livemarkets.config.settings import Settings
 from livemarkets.delivery.mailbox import SinkListener
 from livemarkets.market.models import StreamKey
 from livemarkets.ws_markets.connection import MarketsConnection
-from pages.view import read_symbols
+from pages.labs.url import read_symbols
 from tests.market.test_symbols import least_ms, long_list
 
 HOLD_MS = 20.0

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livemarkets.market.models import TradeTick
-from pages.course import course
-from pages.summary import BUCKET_MS, SPAN_MS, Window
+from pages.elements.symbol_panel.downsample import course
+from pages.elements.symbol_panel.statistics import BUCKET_MS, SPAN_MS, Window
 
 
 def tick(number: int, price: int, *, ts: int = 0, size: str = "1", side: str = "buy") -> TradeTick:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from livemarkets.market.models import ExchangeState, ExchangeStatus
 
-__all__ = ["EXCHANGE_LABELS", "POPULAR_SYMBOLS", "STATE_WORDS", "Strip", "Tone", "label", "strip_for"]
+__all__ = ["EXCHANGE_LABELS", "POPULAR_SYMBOLS", "STATE_WORDS", "Banner", "Tone", "banner_for", "label"]
 
 Tone = Literal["live", "quiet", "stale", "down", "simulated"]
 
@@ -39,7 +39,7 @@ POPULAR_SYMBOLS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Strip:
+class Banner:
     """The strip under the header: the one place that says whether the prices below can be trusted."""
 
     tone: Tone
@@ -54,7 +54,7 @@ def label(exchange: str) -> str:
     return EXCHANGE_LABELS.get(exchange, exchange)
 
 
-def strip_for(asked: ExchangeStatus, *, shown: str, symbol_count: int) -> Strip:
+def banner_for(asked: ExchangeStatus, *, shown: str, symbol_count: int) -> Banner:
     """Return what the strip says.
 
     Args:
@@ -66,23 +66,23 @@ def strip_for(asked: ExchangeStatus, *, shown: str, symbol_count: int) -> Strip:
     reason = f" ({asked.reason})" if asked.reason else ""
     if shown != asked.exchange:
         cause = f"{name} cannot be reached{reason}."
-        return Strip(tone="simulated", head="SIMULATED PRICES.", text=cause, retry_ts=asked.retry_ts)
+        return Banner(tone="simulated", head="SIMULATED PRICES.", text=cause, retry_ts=asked.retry_ts)
     if asked.exchange == "simulator":
-        return Strip(tone="simulated", head="SIMULATED PRICES.", text=_simulator_text(asked))
+        return Banner(tone="simulated", head="SIMULATED PRICES.", text=_simulator_text(asked))
     match asked.state:
         case ExchangeState.LIVE:
-            return Strip(tone="live", head=f"{name} is live.", text=_count_text(symbol_count))
+            return Banner(tone="live", head=f"{name} is live.", text=_count_text(symbol_count))
         case ExchangeState.STALE:
             text = f"Connected, but nothing arrives{reason}. The prices below are the last ones known."
-            return Strip(tone="stale", head=f"{name} is silent.", text=text, retry_ts=asked.retry_ts)
+            return Banner(tone="stale", head=f"{name} is silent.", text=text, retry_ts=asked.retry_ts)
         case ExchangeState.DOWN:
             text = "Prices below, where there are any, are the last ones known."
             head = f"{name} cannot be reached{reason}."
-            return Strip(tone="down", head=head, text=text, retry_ts=asked.retry_ts)
+            return Banner(tone="down", head=head, text=text, retry_ts=asked.retry_ts)
         case _ if symbol_count == 0:
-            return Strip(tone="quiet", text=f"Choose a symbol to connect to {name}.")
+            return Banner(tone="quiet", text=f"Choose a symbol to connect to {name}.")
         case _:
-            return Strip(tone="quiet", text=f"Connecting to {name}{reason} …", retry_ts=asked.retry_ts)
+            return Banner(tone="quiet", text=f"Connecting to {name}{reason} …", retry_ts=asked.retry_ts)
 
 
 def _count_text(count: int) -> str:

@@ -6,16 +6,16 @@ from collections.abc import Iterable
 
 from nicegui import Client, ui
 
-from pages.elements.market_grid import MarketGrid, symbol_argument
-from pages.elements.signs import CopyText
-from pages.elements.symbol_panel import SymbolPanel
+from pages.elements.copy_button import CopyButton
+from pages.elements.market_grid.market_grid import MarketGrid, symbol_argument
+from pages.elements.symbol_panel.symbol_panel import SymbolPanel
 from pages.elements.symbol_picker import SymbolPicker
 from pages.elements.trade_tape import TradeTape
-from pages.services import PageServices
+from pages.labs.url import Notice, WatchlistUrl, read_view
+from pages.labs.watchlist import PageSubscriber, Watchlist
+from pages.ports import PageServices
 from pages.shell import Shell, shell, text
-from pages.view import Notice, View, read_view
-from pages.watch import MarketWatch, PageSubscriber
-from pages.words import label
+from pages.wording import label
 
 __all__ = ["FLUSH_SECONDS", "LabsPage", "register"]
 
@@ -54,10 +54,10 @@ class LabsPage:
         client_id: NiceGUI's name for the page, which names the subscriber.
     """
 
-    def __init__(self, services: PageServices, view: View, frame: Shell, client_id: str) -> None:
+    def __init__(self, services: PageServices, view: WatchlistUrl, frame: Shell, client_id: str) -> None:
         self._services = services
         self._frame = frame
-        self.watch = MarketWatch(services, view, PageSubscriber(client_id))
+        self.watch = Watchlist(services, view, PageSubscriber(client_id))
         self._version = 0
         self._is_visible = True
         self._url = ""
@@ -83,7 +83,7 @@ class LabsPage:
                 with ui.element("label"):
                     text("span", "Exchange ")
                     self._build_exchange_choice()
-                CopyText("Share")
+                CopyButton("Share")
 
     def _build_exchange_choice(self) -> None:
         choice = ui.element("select").classes("field").props('aria-label="Exchange"').mark("exchange")
@@ -235,7 +235,7 @@ class LabsPage:
 
     def _flush(self) -> None:
         notices = self.watch.follow()
-        for exchange in self.watch.due_directories():
+        for exchange in self.watch.take_due_directories():
             self._load_directory(exchange)
         if notices is not None:
             self.note(notices, is_more=True)

@@ -10,7 +10,7 @@ from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from livemarkets.market.models import Side, SymbolInfo, TradeTick
-from pages.digits import decimals_of, significant_decimals, trimmed
+from pages.number_format import decimals_of, significant_decimals, trimmed
 
 __all__ = ["GridLine", "GridRow", "MarketGrid", "side_index", "symbol_argument"]
 
@@ -56,7 +56,7 @@ class GridRow:
 class MarketGrid(
     ui.element,
     component="market_grid.js",
-    dependencies=["market_kit.js", "page_link.js", "price_spark.js", "market_row.js"],
+    dependencies=["../market_kit.js", "../page_link.js", "price_spark.js", "market_row.js"],
 ):
     """A table with one row per symbol, in the person's order: a row never moves by itself.
 

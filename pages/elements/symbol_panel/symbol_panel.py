@@ -8,9 +8,9 @@ from nicegui import ui
 
 from livemarkets.market.models import StreamKey, SymbolInfo, TradeTick
 from livemarkets.market.stores import RecentTrades
-from pages.course import course
-from pages.digits import decimals_of, significant_decimals, trimmed
-from pages.summary import BUCKET_MS, Summary, Window
+from pages.elements.symbol_panel.downsample import course
+from pages.elements.symbol_panel.statistics import BUCKET_MS, Summary, Window
+from pages.number_format import decimals_of, significant_decimals, trimmed
 
 __all__ = ["FLUSHES_PER_SUMMARY", "SymbolPanel"]
 
@@ -23,7 +23,9 @@ MAX_FINE_TRADES = 500
 """Trades of a course that is told finely, when a symbol is chosen."""
 
 
-class SymbolPanel(ui.element, component="symbol_panel.js", dependencies=["market_kit.js", "page_link.js"]):
+class SymbolPanel(
+    ui.element, component="symbol_panel.js", dependencies=["../market_kit.js", "../page_link.js"]
+):
     """One symbol in more detail. Whatever it shows at one moment is of the same trades."""
 
     def __init__(self) -> None:

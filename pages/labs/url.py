@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from livemarkets.market.models import ExchangeName, StreamKey
 from livemarkets.market.symbols import SYMBOL_SHAPE, is_well_formed, normalise
 
-__all__ = ["DEFAULT_EXCHANGE", "Notice", "View", "clip", "read_symbols", "read_view"]
+__all__ = ["DEFAULT_EXCHANGE", "Notice", "WatchlistUrl", "clip", "read_symbols", "read_view"]
 
 DEFAULT_EXCHANGE: ExchangeName = "binance"
 
@@ -23,7 +23,7 @@ _MAX_QUOTED_WORDS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class WatchlistUrl:
     """What a Labs page was asked to show."""
 
     exchange: ExchangeName
@@ -52,7 +52,7 @@ class Notice:
 
 def read_view(
     exchange: str, symbols: str | None, *, exchanges: Sequence[str], defaults: Iterable[str], limit: int
-) -> tuple[View, list[Notice]]:
+) -> tuple[WatchlistUrl, list[Notice]]:
     """Read the parameters of an address. Whatever they hold, there is a view; what was wrong is noted.
 
     Args:
@@ -81,7 +81,7 @@ def read_view(
         notices.append(
             Notice(f"A page shows up to {limit} symbols. Left out the last {len(wanted) - limit}.")
         )
-    return View(exchange=chosen, symbols=tuple(wanted[:limit])), notices
+    return WatchlistUrl(exchange=chosen, symbols=tuple(wanted[:limit])), notices
 
 
 def read_symbols(text: str) -> tuple[list[str], list[str]]:

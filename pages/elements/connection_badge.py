@@ -1,4 +1,4 @@
-"""The small elements of the shell: strip, badge, theme toggle, copy button."""
+"""The state of the exchange in the header."""
 
 from __future__ import annotations
 
@@ -7,31 +7,12 @@ from collections.abc import Sequence
 from nicegui import ui
 
 from livemarkets.market.models import ExchangeStatus
-from pages.words import STATE_WORDS, Strip, label
+from pages.wording import STATE_WORDS, label
 
-__all__ = ["ConnectionBadge", "CopyText", "MarketStrip", "ThemeToggle"]
+__all__ = ["BEAT_MS", "ConnectionBadge"]
 
 BEAT_MS = 1_000
 """How often a page is told something even when nothing happens; `page_link.js` depends on it."""
-
-
-class MarketStrip(ui.element, component="market_strip.js", dependencies=["market_kit.js", "page_link.js"]):
-    """The strip under the header: whether the prices on the page can be trusted, and why not."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.strip: Strip | None = None
-
-    def show(self, strip: Strip, *, now_ms: int) -> None:
-        """Show `strip`; nothing is sent when it is shown already."""
-        if strip == self.strip:
-            return
-        self.strip = strip
-        self._props["tone"] = strip.tone
-        self._props["head"] = strip.head
-        self._props["text"] = strip.text
-        self._props["retryTs"] = strip.retry_ts
-        self._props["now"] = now_ms
 
 
 class ConnectionBadge(
@@ -74,19 +55,6 @@ class ConnectionBadge(
         self._props["shown"] = shown
         self._props["tag"] = "simulated" if shown == "simulator" else ""
         self._props["now"] = now_ms
-
-
-class ThemeToggle(ui.element, component="theme_toggle.js"):
-    """Light, dark, or as the system has it; kept in the browser."""
-
-
-class CopyText(ui.element, component="copy_text.js", dependencies=["market_kit.js"]):
-    """A button that copies `text`, or the address of the page when that is empty."""
-
-    def __init__(self, label: str, text: str = "") -> None:
-        super().__init__()
-        self._props["label"] = label
-        self._props["text"] = text
 
 
 def _described(status: ExchangeStatus) -> dict[str, str | int | None]:

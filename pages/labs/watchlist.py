@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from livemarkets.market.models import ExchangeName, ExchangeStatus, StreamKey, SymbolInfo
 from livemarkets.market.symbols import SYMBOL_SHAPE, query_fault
-from pages.elements.market_grid import GridLine
+from pages.elements.market_grid.market_grid import GridLine
 from pages.elements.symbol_picker import MAX_HITS, Hit
-from pages.fallback import Fallback
-from pages.services import PageServices
-from pages.view import Notice, View, clip, read_symbols
-from pages.words import POPULAR_SYMBOLS, Strip, label, strip_for
+from pages.labs.fallback import Fallback
+from pages.labs.url import Notice, WatchlistUrl, clip, read_symbols
+from pages.ports import PageServices
+from pages.wording import POPULAR_SYMBOLS, Banner, banner_for, label
 
-__all__ = ["MarketWatch", "PageSubscriber"]
+__all__ = ["PageSubscriber", "Watchlist"]
 
 LOAD_AGAIN_AFTER_MS = 15_000
 """How long a page waits, ms, before it asks again for a list of symbols that could not be had."""
@@ -29,7 +29,7 @@ class PageSubscriber:
     client_id: str
 
 
-class MarketWatch:
+class Watchlist:
     """The state of one Labs page.
 
     Args:
@@ -38,7 +38,7 @@ class MarketWatch:
         subscriber: the token of the page.
     """
 
-    def __init__(self, services: PageServices, view: View, subscriber: PageSubscriber) -> None:
+    def __init__(self, services: PageServices, view: WatchlistUrl, subscriber: PageSubscriber) -> None:
         self._services = services
         self._subscriber = subscriber
         self._is_open = False
@@ -50,9 +50,9 @@ class MarketWatch:
         self._checked: set[str] = set()
 
     @property
-    def view(self) -> View:
+    def view(self) -> WatchlistUrl:
         """What the address of the page should say."""
-        return View(exchange=self._asked, symbols=tuple(self._symbols))
+        return WatchlistUrl(exchange=self._asked, symbols=tuple(self._symbols))
 
     @property
     def selected(self) -> str:
@@ -75,9 +75,9 @@ class MarketWatch:
         return self._services.status(self._asked)
 
     @property
-    def strip(self) -> Strip:
+    def strip(self) -> Banner:
         """What the strip under the header says."""
-        return strip_for(self.status, shown=self.shown, symbol_count=len(self._symbols))
+        return banner_for(self.status, shown=self.shown, symbol_count=len(self._symbols))
 
     # Opening and closing
 
@@ -164,7 +164,7 @@ class MarketWatch:
         self._subscribe()
         return notices
 
-    def due_directories(self) -> list[str]:
+    def take_due_directories(self) -> list[str]:
         """Return the exchanges whose list of symbols should be loaded now, and note that they are."""
         now_ms = self._services.now_ms()
         due: list[str] = [

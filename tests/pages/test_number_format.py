@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pages.digits import decimals_of, significant_decimals, trimmed
+from pages.number_format import decimals_of, significant_decimals, trimmed
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import pytest
 
 from livemarkets.market.models import ExchangeName, ExchangeState, ExchangeStatus
-from pages.words import strip_for
+from pages.wording import banner_for
 
 
 def status(
@@ -17,7 +17,7 @@ def status(
 def test_a_fallback_says_that_prices_are_simulated_and_why() -> None:
     asked = status(ExchangeState.DOWN, "name lookup failed", retry_ts=8_000)
 
-    strip = strip_for(asked, shown="simulator", symbol_count=2)
+    strip = banner_for(asked, shown="simulator", symbol_count=2)
 
     assert strip.tone == "simulated"
     assert strip.head == "SIMULATED PRICES."
@@ -26,7 +26,7 @@ def test_a_fallback_says_that_prices_are_simulated_and_why() -> None:
 
 
 def test_the_simulator_by_choice_says_so_without_an_excuse() -> None:
-    strip = strip_for(status(ExchangeState.LIVE, exchange="simulator"), shown="simulator", symbol_count=2)
+    strip = banner_for(status(ExchangeState.LIVE, exchange="simulator"), shown="simulator", symbol_count=2)
 
     assert (strip.tone, strip.head) == ("simulated", "SIMULATED PRICES.")
     assert "cannot be reached" not in strip.text
@@ -35,7 +35,7 @@ def test_the_simulator_by_choice_says_so_without_an_excuse() -> None:
 @pytest.mark.parametrize("state", list(ExchangeState))
 def test_the_simulator_is_simulated_in_every_state(state: ExchangeState) -> None:
     assert (
-        strip_for(status(state, exchange="simulator"), shown="simulator", symbol_count=0).tone == "simulated"
+        banner_for(status(state, exchange="simulator"), shown="simulator", symbol_count=0).tone == "simulated"
     )
 
 
@@ -54,7 +54,7 @@ def test_the_simulator_is_simulated_in_every_state(state: ExchangeState) -> None
 def test_every_state_has_its_words(
     state: ExchangeState, reason: str | None, count: int, tone: str, words: str
 ) -> None:
-    strip = strip_for(status(state, reason), shown="binance", symbol_count=count)
+    strip = banner_for(status(state, reason), shown="binance", symbol_count=count)
 
     assert strip.tone == tone
     assert words in f"{strip.head} {strip.text}"

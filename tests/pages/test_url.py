@@ -6,29 +6,31 @@ from hypothesis import strategies as st
 
 from livemarkets.market.models import TRADES, StreamKey
 from livemarkets.market.symbols import is_well_formed
-from pages.view import Notice, View, clip, read_symbols, read_view
+from pages.labs.url import Notice, WatchlistUrl, clip, read_symbols, read_view
 
 EXCHANGES = ("binance", "simulator")
 DEFAULTS = ("BTCUSDT", "ETHUSDT")
 
 
-def read(exchange: str = "", symbols: str | None = None, *, limit: int = 200) -> tuple[View, list[Notice]]:
+def read(
+    exchange: str = "", symbols: str | None = None, *, limit: int = 200
+) -> tuple[WatchlistUrl, list[Notice]]:
     return read_view(exchange, symbols, exchanges=EXCHANGES, defaults=DEFAULTS, limit=limit)
 
 
 def test_an_address_without_parameters_shows_the_default_symbols_of_binance() -> None:
-    assert read() == (View(exchange="binance", symbols=DEFAULTS), [])
+    assert read() == (WatchlistUrl(exchange="binance", symbols=DEFAULTS), [])
 
 
 def test_an_address_with_empty_symbols_shows_none() -> None:
-    assert read(symbols="") == (View(exchange="binance", symbols=()), [])
+    assert read(symbols="") == (WatchlistUrl(exchange="binance", symbols=()), [])
 
 
 @pytest.mark.parametrize(
     "spelling", ["BTC/USDT", "btc-usdt", "btcusdt", " BTCUSDT ", "BTC_USDT", "BTCUSDT,btcusdt"]
 )
 def test_every_usual_spelling_of_a_symbol_is_read(spelling: str) -> None:
-    assert read(symbols=spelling) == (View(exchange="binance", symbols=("BTCUSDT",)), [])
+    assert read(symbols=spelling) == (WatchlistUrl(exchange="binance", symbols=("BTCUSDT",)), [])
 
 
 def test_symbols_of_any_script_stand_in_an_address_and_stay_apart() -> None:
@@ -43,7 +45,7 @@ def test_symbols_of_any_script_stand_in_an_address_and_stay_apart() -> None:
 def test_the_order_is_the_persons() -> None:
     view, _ = read("simulator", "ETHBTC,ADAUSDT,BTCUSDT")
 
-    assert view == View(exchange="simulator", symbols=("ETHBTC", "ADAUSDT", "BTCUSDT"))
+    assert view == WatchlistUrl(exchange="simulator", symbols=("ETHBTC", "ADAUSDT", "BTCUSDT"))
     assert view.stream_keys()[0] == StreamKey("simulator", TRADES, "ETHBTC")
 
 

@@ -7,17 +7,17 @@ from hypothesis import strategies as st
 from livemarkets.config.settings import Settings
 from livemarkets.market.models import TRADES, ExchangeState, StreamKey
 from livemarkets.market.subscriptions import SubscriptionManager
-from pages.fallback import FALLBACK_AFTER_MS
-from pages.view import View
-from pages.watch import LOAD_AGAIN_AFTER_MS, MarketWatch, PageSubscriber
+from pages.labs.fallback import FALLBACK_AFTER_MS
+from pages.labs.url import WatchlistUrl
+from pages.labs.watchlist import LOAD_AGAIN_AFTER_MS, PageSubscriber, Watchlist
 from tests.pages.local import NOT_TRADING, PRICES, LocalServices
 
 SUBSCRIBER = PageSubscriber("page 1")
 
 
-def watch_of(services: LocalServices, *symbols: str, exchange: str = "binance") -> MarketWatch:
-    view = View(exchange="simulator" if exchange == "simulator" else "binance", symbols=symbols)
-    watch = MarketWatch(services, view, SUBSCRIBER)
+def watch_of(services: LocalServices, *symbols: str, exchange: str = "binance") -> Watchlist:
+    view = WatchlistUrl(exchange="simulator" if exchange == "simulator" else "binance", symbols=symbols)
+    watch = Watchlist(services, view, SUBSCRIBER)
     watch.open()
     return watch
 
@@ -36,7 +36,7 @@ def services() -> LocalServices:
     return services
 
 
-def fall_back(services: LocalServices, watch: MarketWatch) -> None:
+def fall_back(services: LocalServices, watch: Watchlist) -> None:
     services.set_status("binance", ExchangeState.DOWN, "name lookup failed", retry_ms=8_000)
     watch.follow()
     services.clock_ms += FALLBACK_AFTER_MS
@@ -45,7 +45,7 @@ def fall_back(services: LocalServices, watch: MarketWatch) -> None:
 
 
 def test_nothing_is_wanted_before_a_browser_connects(services: LocalServices) -> None:
-    MarketWatch(services, View(exchange="binance", symbols=("BTCUSDT",)), SUBSCRIBER)
+    Watchlist(services, WatchlistUrl(exchange="binance", symbols=("BTCUSDT",)), SUBSCRIBER)
 
     assert wanted(services) == set()
 
@@ -156,13 +156,13 @@ def test_a_list_that_cannot_be_had_is_asked_for_again_after_a_while() -> None:
     services = LocalServices()
     watch = watch_of(services, "BTCUSDT")
 
-    assert watch.due_directories() == ["binance"]
-    assert watch.due_directories() == []
+    assert watch.take_due_directories() == ["binance"]
+    assert watch.take_due_directories() == []
     services.clock_ms += LOAD_AGAIN_AFTER_MS
-    assert watch.due_directories() == ["binance"]
+    assert watch.take_due_directories() == ["binance"]
     services.load("binance")
     services.clock_ms += LOAD_AGAIN_AFTER_MS
-    assert watch.due_directories() == []
+    assert watch.take_due_directories() == []
 
 
 def test_a_fallback_wants_both_and_shows_the_simulator(services: LocalServices) -> None:
@@ -199,7 +199,7 @@ def test_a_fallback_waits_for_the_simulators_list_and_skips_what_it_has_not() ->
     watch = watch_of(services, "BTCUSDT", "NOSUCH")
     fall_back(services, watch)
     assert wanted(services) == {"binance:BTCUSDT", "binance:NOSUCH"}
-    assert watch.due_directories() == ["binance", "simulator"]
+    assert watch.take_due_directories() == ["binance", "simulator"]
 
     services.load("simulator")
     watch.follow()

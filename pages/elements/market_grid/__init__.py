@@ -1,0 +1,1 @@
+"""The table of watched symbols: its element and its scripts."""

@@ -1,0 +1,28 @@
+"""The banner under the header: whether the prices on the page can be trusted, and why not."""
+
+from __future__ import annotations
+
+from nicegui import ui
+
+from pages.wording import Banner
+
+__all__ = ["StatusBanner"]
+
+
+class StatusBanner(ui.element, component="status_banner.js", dependencies=["market_kit.js", "page_link.js"]):
+    """The strip under the header: whether the prices on the page can be trusted, and why not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.strip: Banner | None = None
+
+    def show(self, strip: Banner, *, now_ms: int) -> None:
+        """Show `strip`; nothing is sent when it is shown already."""
+        if strip == self.strip:
+            return
+        self.strip = strip
+        self._props["tone"] = strip.tone
+        self._props["head"] = strip.head
+        self._props["text"] = strip.text
+        self._props["retryTs"] = strip.retry_ts
+        self._props["now"] = now_ms

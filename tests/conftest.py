@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from loguru import logger
 
+from tests import costs
 from tests.support.helpers import PROJECT_ROOT, chromium_path
 
 # No deadline: the machine may be shared, and a slow example is not a wrong one. In CI the examples are the
@@ -18,6 +19,16 @@ from tests.support.helpers import PROJECT_ROOT, chromium_path
 hypothesis_settings.register_profile("developer", deadline=None)
 hypothesis_settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "developer")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name, meaning in costs.MARKS.items():
+        config.addinivalue_line("markers", f"{name}: {meaning}")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    for name in costs.marks_of(item):
+        item.add_marker(name)
 
 
 @pytest.fixture(autouse=True)

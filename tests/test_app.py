@@ -179,6 +179,7 @@ async def test_the_embedded_exchange_is_for_the_app_alone() -> None:
             assert b'"ok":true' in await control.recv(decode=False)
 
 
+@pytest.mark.long
 async def test_reconnects_to_the_simulator_spend_nothing_of_what_binance_grants(exchange: Simulator) -> None:
     async with running_app(settings_for(exchange), tuning=Tuning(connects_per_5_minutes=2)) as app:
         simulator = await simulator_of(app)

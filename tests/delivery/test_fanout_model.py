@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -13,6 +14,8 @@ from livemarkets.delivery.fanout import Fanout
 from livemarkets.market.models import StreamKey
 from tests.support.delivery import Peer, Turns, follow, read_frames
 from tests.support.ticks import BTC, ETH
+
+pytestmark = pytest.mark.long
 
 KEYS = (BTC, ETH)
 READERS = 3

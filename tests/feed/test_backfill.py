@@ -260,6 +260,7 @@ async def test_an_id_from_nowhere_is_forgotten_and_nothing_declared() -> None:
         await bench.shows(1, 2, 3, 4, 5, 6, 7)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lag_seconds", [3, 20, 45])
 async def test_rest_that_lags_costs_nothing_that_the_stream_brought(lag_seconds: float) -> None:
     """Its trades come from a database, some seconds after the stream brought them."""

@@ -228,6 +228,7 @@ async def test_a_symbol_that_is_listed_anew_goes_on(world: World) -> None:
     world.check(*KEYS[1:])
 
 
+@pytest.mark.long
 async def test_a_mute_stream_is_noticed_subscribed_again_and_healed(world: World) -> None:
     await world.more_trades(*KEYS, count=100)
     world.venue.faults.mute(stream=BTC_STREAM)
@@ -346,6 +347,7 @@ async def test_without_a_ledger_the_loss_shows() -> None:
             world.check(BTC)
 
 
+@pytest.mark.long
 async def test_many_faults_at_once(world: World) -> None:
     faults = world.venue.faults
     for _ in range(3):

@@ -549,6 +549,7 @@ async def test_an_offset_from_long_ago_is_declared_as_history() -> None:
         assert missing_ids(listener.ids(SYMBOL)) == []
 
 
+@pytest.mark.long
 async def test_a_client_from_the_future_is_told_and_served() -> None:
     async with market() as exchange, instance(exchange) as app:
         ahead = newest_id(exchange) + 1_000_000
@@ -575,6 +576,7 @@ async def test_a_symbol_was_listed_anew_in_between() -> None:
         assert ids == list(range(1, len(ids) + 1))
 
 
+@pytest.mark.long
 async def test_rest_is_down_for_a_while() -> None:
     async with market() as exchange:
         async with instance(exchange) as app, listening(app, SYMBOL) as first:
@@ -650,6 +652,7 @@ async def test_frozen_readers_hold_up_no_other_resumption() -> None:
 KILLS = 1000
 
 
+@pytest.mark.long
 async def test_clients_killed_at_a_thousand_random_moments_have_every_id_or_a_declared_hole() -> None:
     """Twelve clients die again and again, while the exchange and the server have their own troubles."""
     random = Random(5)

@@ -451,6 +451,7 @@ async def nothing_is_missing(exchange: Simulator, listener: Listener) -> None:
         assert listener.gaps(symbol) == []
 
 
+@pytest.mark.long
 async def test_a_mute_btcusdt_reaches_the_clients_as_stale_within_3_seconds_and_heals() -> None:
     """With the app's own waits, and as many trades a second as BTCUSDT usually has."""
     async with watched(None, trades_per_second=26.0) as (exchange, _, listener):
@@ -468,6 +469,7 @@ async def test_a_mute_btcusdt_reaches_the_clients_as_stale_within_3_seconds_and_
         assert exchange.stats()["connects"] == 1
 
 
+@pytest.mark.long
 async def test_a_stream_that_stays_mute_on_its_connection_moves_to_another() -> None:
     async with watched(FAST, trades_per_second=100.0) as (exchange, app, listener):
         (connection,) = exchange.connections

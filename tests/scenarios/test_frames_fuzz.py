@@ -269,6 +269,7 @@ async def connected(port: int, *, deflates: bool) -> AsyncIterator[Client]:
         writer.transport.abort()
 
 
+@pytest.mark.long
 @pytest.mark.asyncio(loop_scope="module")
 @given(frames=scripts, sizes=segments, goodbye_bytes=st.sampled_from([8, 8, 8, 0, 1, 5, 7]))
 @settings(max_examples=300, derandomize=True, phases=[Phase.generate])  # hanging ones would shrink for ever

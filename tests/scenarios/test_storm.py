@@ -20,6 +20,8 @@ from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
 from tests.support.app import RunningApp, running_app, settings_for
 from tests.support.helpers import eventually
 
+pytestmark = pytest.mark.long
+
 SYMBOLS = tuple(SimulatedMarket().rules)
 SPACING_SECONDS = SessionTimings().spacing_seconds
 

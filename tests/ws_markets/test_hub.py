@@ -367,6 +367,7 @@ async def test_a_change_of_state_is_told_to_the_clients_of_that_exchange_alone(
         assert [message for message in before if message["type"] == "status"] == []
 
 
+@pytest.mark.long
 @both_ways_out
 async def test_a_quiet_client_gets_heartbeats_and_a_busy_one_needs_none(
     app: RunningApp, exchange: Simulator

@@ -273,6 +273,7 @@ async def test_a_client_that_lags_is_told_what_it_missed_and_the_others_miss_not
     assert app.services.fanout.statistics().lagging == 0
 
 
+@pytest.mark.long
 @both_ways_out
 async def test_a_client_that_stays_stuck_is_closed_with_1013(
     app: RunningApp, exchange: Simulator, monkeypatch: pytest.MonkeyPatch

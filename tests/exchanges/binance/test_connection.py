@@ -312,6 +312,7 @@ async def test_retiring_is_not_kept_waiting_by_a_message_under_way(venue: Simula
         await asyncio.wait_for(task, 3)
 
 
+@pytest.mark.long
 async def test_the_limit_of_messages_is_kept_whatever_is_wanted() -> None:
     """With the real timings and the exchange's real limit, which it enforces by closing."""
     async with exchange(quick_market(), limits=ExchangeLimits(ping_interval_seconds=2.0)) as venue:

@@ -232,6 +232,7 @@ names = st.sampled_from(
 )
 
 
+@pytest.mark.long
 @given(st.dictionaries(names, json_values, max_size=8), st.booleans())
 def test_no_json_raises_anything_else(fields: dict[str, Any], is_wrapped: bool) -> None:
     with contextlib.suppress(MalformedMessage):

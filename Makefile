@@ -4,33 +4,59 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip -qq --disable-pip-version-check
 WS_VERSION := 8.23.0
+BIOME_VERSION := 2.6.8
 KOSOKU_VERSION := 0.1.0
 
 # Copies of the lock files, made once their contents are installed, so an unchanged lock costs nothing.
 RUNTIME := $(VENV)/requirements.lock
 DEVELOPMENT := $(VENV)/requirements-dev.lock
-NODE_WS := $(VENV)/node/ws-$(WS_VERSION)
+NODE := $(VENV)/node/ws-$(WS_VERSION)-biome-$(BIOME_VERSION)
+BIOME := $(VENV)/node/node_modules/.bin/biome
 KOSOKU := $(VENV)/kosoku-$(KOSOKU_VERSION)
+
+# The marks are those of tests/costs.py.
+IN_PROCESS := not attack and not browser and not process
+
+# Without Node.js, JavaScript and CSS are neither checked nor formatted.
+biome = @if [ -x $(BIOME) ]; then set -x; $(BIOME) $(1); else echo "No Node.js here: JavaScript and CSS are left alone"; fi
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check bench soak lock clean
+.PHONY: help run dev test test-fast coverage check format bench soak lock clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(RUNTIME)  ## start the app on http://127.0.0.1:8080 (set-up included)
 	@exec $(PYTHON) main.py
 
-test: $(DEVELOPMENT) $(NODE_WS) $(KOSOKU)  ## run all tests, in a real browser too; ARGS="-k name" chooses
+dev: $(DEVELOPMENT)  ## the app, started again whenever a file of it changes; ARGS="--port 8081" is for the app
+	@exec $(PYTHON) -m tests.dev $(ARGS)
+
+test: $(DEVELOPMENT) $(NODE) $(KOSOKU)  ## run all tests, in a real browser too; ARGS="-k name" chooses
 	@sh tests/install_chromium.sh $(PYTHON)
 	$(PYTHON) -m pytest $(ARGS)
 
-check: $(DEVELOPMENT)  ## ruff, mypy --strict, import contracts
+test-fast: $(DEVELOPMENT)  ## the tests without browser, attack, process or long wait; ARGS as for `make test`
+	$(PYTHON) -m pytest -m "$(IN_PROCESS) and not long" $(ARGS)
+
+coverage: $(DEVELOPMENT)  ## lines and branches that the tests in this process reach, by package, with a floor
+	$(VENV)/bin/coverage run -m pytest -m "$(IN_PROCESS)" $(ARGS)
+	@$(VENV)/bin/coverage json --quiet -o $(VENV)/coverage.json
+	@$(PYTHON) -m tests.coverage_floors $(VENV)/coverage.json
+
+check: $(DEVELOPMENT) $(NODE)  ## ruff, mypy --strict, import contracts, codespell; biome for JavaScript and CSS
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy livemarkets pages tests $(wildcard benchmarks) main.py
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/codespell
+	$(call biome,check --error-on-warnings)
+
+format: $(DEVELOPMENT) $(NODE)  ## mend what ruff and biome can mend: formats, imports, simple findings
+	$(VENV)/bin/ruff check --fix-only .
+	$(VENV)/bin/ruff format .
+	$(call biome,check --write --linter-enabled=false)
 
 bench: $(RUNTIME)  ## run the benchmarks and print their tables
 	$(PYTHON) -m benchmarks $(ARGS)
@@ -48,7 +74,7 @@ lock: $(VENV)/pyvenv.cfg  ## renew the lock files from pyproject.toml; ARGS=--up
 	$(COMPILE) --extra test --extra check --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:  ## remove .venv and everything that tools left behind
-	rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .nicegui .pytest_cache .ruff_cache
+	rm -rf $(VENV) .coverage .hypothesis .import_linter_cache .mypy_cache .nicegui .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/pyvenv.cfg:
@@ -73,12 +99,14 @@ $(DEVELOPMENT): requirements-dev.lock $(RUNTIME)
 	@$(PIP) install --require-hashes --requirement $<
 	@cp $< $@
 
-# A WebSocket client that is not Python's, for the interoperability tests; without Node.js they are skipped.
-$(NODE_WS): | $(VENV)/pyvenv.cfg
+# For Node.js: a WebSocket client that is not Python's, and the linter of JavaScript and CSS. Together, since npm
+# removes what it is not told of. Without Node.js the tests of that client and that linter are skipped.
+$(NODE): | $(VENV)/pyvenv.cfg
 	@if command -v node >/dev/null && command -v npm >/dev/null; then \
-	  npm install --silent --no-save --no-audit --no-fund --prefix $(VENV)/node ws@$(WS_VERSION); \
+	  npm install --silent --no-save --no-audit --no-fund --prefix $(VENV)/node \
+	    ws@$(WS_VERSION) @biomejs/biome@$(BIOME_VERSION); \
 	else \
-	  mkdir -p $(@D); echo "No Node.js here: its interoperability tests will be skipped"; \
+	  mkdir -p $(@D); echo "No Node.js here: its interoperability tests and its linter will be skipped"; \
 	fi
 	@touch $@
 

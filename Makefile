@@ -38,7 +38,7 @@ test: $(DEVELOPMENT) $(NODE) $(KOSOKU)  ## run all tests, in a real browser too;
 	$(PYTHON) -m pytest $(ARGS)
 
 test-fast: $(DEVELOPMENT)  ## the tests without browser, attack, process or long wait; ARGS as for `make test`
-	$(PYTHON) -m pytest -m "$(IN_PROCESS) and not long" $(ARGS)
+	$(PYTHON) -m pytest -m "$(IN_PROCESS) and not long and not serial" $(ARGS)
 
 coverage: $(DEVELOPMENT)  ## lines and branches that the tests in this process reach, by package, with a floor
 	$(VENV)/bin/coverage run -m pytest -m "$(IN_PROCESS)" $(ARGS)

@@ -652,7 +652,6 @@ async def test_frozen_readers_hold_up_no_other_resumption() -> None:
 KILLS = 1000
 
 
-@pytest.mark.long
 async def test_clients_killed_at_a_thousand_random_moments_have_every_id_or_a_declared_hole() -> None:
     """Twelve clients die again and again, while the exchange and the server have their own troubles."""
     random = Random(5)

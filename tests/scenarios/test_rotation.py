@@ -25,8 +25,6 @@ from tests.support.app import RunningApp, running_app, running_exchange, setting
 from tests.support.helpers import eventually
 from tests.support.upstream import quick
 
-pytestmark = pytest.mark.long
-
 ADDED_SECONDS = 0.050
 """A rotation may make any trade that much later."""
 RECORDING = "spot_btc_eth_20240808_trade.jsonl.gz"

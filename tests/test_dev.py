@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.dev import belongs_to_the_app
-from tests.support.helpers import PROJECT_ROOT, eventually
 from tests.support.app import Process, main_environment, running_process
+from tests.support.helpers import PROJECT_ROOT, eventually
 
 PROGRAM = "import sys, pathlib; from tests.dev import main; main([], pathlib.Path(sys.argv[1]))"
 IS_UP = "Live Markets is at"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.support.helpers import PROJECT_ROOT
 from tests.support.app import running_process
+from tests.support.helpers import PROJECT_ROOT
 
 
 @pytest.mark.parametrize("options", [(), ("--editable",)], ids=["as a wheel", "editable"])

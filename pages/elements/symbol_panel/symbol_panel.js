@@ -88,7 +88,7 @@ export default {
       const colour = (name) => style.getPropertyValue(`--${name}`);
       const plot = this.scales(points, width, height);
       context.font = `12px ${style.fontFamily}`;
-      this.drawLevels(context, plot, width, colour);
+      this.drawLevels(context, plot, colour);
       this.drawCourse(context, plot, colour);
       this.drawTimes(context, plot, height, colour);
     },
@@ -109,7 +109,7 @@ export default {
         y: (price) => (high === low ? (INSET.top + bottom) / 2 : bottom - ((price - low) / (high - low)) * (bottom - INSET.top)),
       };
     },
-    drawLevels(context, plot, width, colour) {
+    drawLevels(context, plot, colour) {
       const last = plot.points[plot.points.length - 1][1];
       const decimals = kit.decimalsOf(this.last);
       context.textBaseline = "middle";

@@ -11,7 +11,7 @@ from prometheus_client import Metric
 from livemarkets import __version__, app
 from livemarkets.config.settings import Settings, readable, variable
 from livemarkets.http_api.metrics import MarketsCollector
-from livemarkets.protocol.requests import messages as protocol
+from livemarkets.protocol import messages as protocol
 from livemarkets.simulator import SimulatedMarket
 from livemarkets.simulator.market.streams import is_well_formed
 from livemarkets.simulator.protocol.rest import RestApi

@@ -13,7 +13,9 @@ Object.defineProperty(BinanceRealTimeFeed.prototype, "wssURL", {
 const { normalizeTrades, streamNormalized } = require("tardis-dev");
 
 async function run() {
-  let seen = 0, cpu, began;
+  let seen = 0,
+    cpu,
+    began;
   for await (const message of streamNormalized({ exchange: "binance", symbols: ["btcusdt"] }, normalizeTrades)) {
     if (message.type !== "trade") continue;
     seen += 1;

@@ -8,8 +8,15 @@ let number = 1000000;
 function trade() {
   const now = Date.now();
   return JSON.stringify({
-    type: "trade", exchange: "binance", symbol: "BTCUSDT", price: 61837.63127891, size: 0.02134567,
-    side: "sell", ts: now, id: number++, recv_ts: now,
+    type: "trade",
+    exchange: "binance",
+    symbol: "BTCUSDT",
+    price: 61837.63127891,
+    size: 0.02134567,
+    side: "sell",
+    ts: now,
+    id: number++,
+    recv_ts: now,
   });
 }
 

@@ -58,7 +58,10 @@ export default {
         lines.scrollTop = 0;
         this.waiting = 0;
       }
-      const fresh = payload.trades.slice(-MAX_LINES).reverse().map((trade) => this.draw(trade));
+      const fresh = payload.trades
+        .slice(-MAX_LINES)
+        .reverse()
+        .map((trade) => this.draw(trade));
       if (payload.left_out > 0) fresh.push(this.remark(`… ${payload.left_out.toLocaleString("en-US")} more`));
       lines.prepend(...fresh);
       while (lines.childElementCount > MAX_LINES) lines.lastElementChild.remove();

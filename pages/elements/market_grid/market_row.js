@@ -73,7 +73,7 @@ export class MarketRow {
   }
 
   showNote() {
-    kit.setText(this.note, this.id === null ? this.noteText ?? "" : "");
+    kit.setText(this.note, this.id === null ? (this.noteText ?? "") : "");
   }
 
   clear() {

@@ -106,14 +106,19 @@ export default {
         newest,
         right,
         x: (ms) => INSET.left + ((ms - first) / (newest - first || 1)) * (right - INSET.left),
-        y: (price) => (high === low ? (INSET.top + bottom) / 2 : bottom - ((price - low) / (high - low)) * (bottom - INSET.top)),
+        y: (price) =>
+          high === low ? (INSET.top + bottom) / 2 : bottom - ((price - low) / (high - low)) * (bottom - INSET.top),
       };
     },
     drawLevels(context, plot, colour) {
       const last = plot.points[plot.points.length - 1][1];
       const decimals = kit.decimalsOf(this.last);
       context.textBaseline = "middle";
-      for (const [price, ink] of [[plot.high, "muted"], [plot.low, "muted"], [last, "text"]]) {
+      for (const [price, ink] of [
+        [plot.high, "muted"],
+        [plot.low, "muted"],
+        [last, "text"],
+      ]) {
         const isCrowded = price !== last && Math.abs(plot.y(price) - plot.y(last)) < 14;
         context.strokeStyle = colour(price === last ? "accent" : "line");
         context.lineWidth = 1;
@@ -123,7 +128,8 @@ export default {
         context.lineTo(plot.right, Math.round(plot.y(price)) + 0.5);
         context.stroke();
         context.fillStyle = colour(ink);
-        if (!isCrowded) context.fillText(kit.grouped(price.toFixed(decimals)), plot.right + 8, plot.y(price), INSET.right - 8);
+        if (!isCrowded)
+          context.fillText(kit.grouped(price.toFixed(decimals)), plot.right + 8, plot.y(price), INSET.right - 8);
       }
       context.setLineDash([]);
     },

@@ -19,6 +19,7 @@ from livemarkets.security.token_auth import TokenAuth
 from pages.examples import examples
 from tests.pages.browser import browser, soon, tab
 from tests.support.app import Process, main_environment, running_main, running_process
+from tests.support.helpers import eventually
 
 TOKEN = "open-Sesame_42?>+/~"
 PAGES = ("/", "/labs", "/labs?symbols=BTCUSDT", "/nowhere")
@@ -361,6 +362,12 @@ async def test_a_page_whose_session_ended_meanwhile_leads_to_the_login_and_back(
             assert page.url.endswith("symbols=ETHBTC")
 
 
+async def has_clients(door: Door, count: int) -> bool:
+    """Whether so many programs are connected to `/ws/markets` now."""
+    metrics = (await door.get("/metrics", BEARER)).text.splitlines()
+    return f"livemarkets_clients {float(count)}" in metrics
+
+
 @module_loop
 async def test_the_examples_bring_the_token_and_run_as_they_are(door: Door) -> None:
     url = f"ws://127.0.0.1:{door.port}/ws/markets"
@@ -371,9 +378,10 @@ async def test_the_examples_bring_the_token_and_run_as_they_are(door: Door) -> N
     plain = examples(url, has_token=False)["Python"]
     async with running_process("-c", plain, environment={"LIVE_ACCESS_TOKEN": TOKEN}) as process:
         await process.says("HTTP 401")
+    assert await has_clients(door, 0)
     program = examples(url, has_token=True)["Python"]
-    async with running_process("-c", program, environment={"LIVE_ACCESS_TOKEN": TOKEN}) as process:
-        await process.says("'type': 'welcome'")
+    async with running_process("-c", program, environment={"LIVE_ACCESS_TOKEN": TOKEN}):
+        await eventually(lambda: has_clients(door, 1))
 
 
 @module_loop
@@ -382,8 +390,9 @@ async def test_the_example_for_browsers_brings_the_token_that_it_asked_for(door:
     async with browser(chromium) as opened, tab(opened, door.url) as shown:
         await shown.goto("/login")  # without a session
         shown.page.on("dialog", lambda dialog: dialog.accept(TOKEN))
-        opens = "return new Promise(resolve => { ws.onopen = () => resolve(ws.protocol) })"
-        assert await shown.run(f"() => {{ {program}\n{opens} }}") == "livemarkets.v1"
+        await eventually(lambda: has_clients(door, 0))
+        await shown.page.evaluate(f"() => {{ {program} }}")
+        await eventually(lambda: has_clients(door, 1))
 
 
 @module_loop

@@ -95,8 +95,11 @@ class _ExchangeCard:
         with ui.element("div").classes("card"):
             with ui.element("h2"):
                 self._dot = ui.element("span").classes("dot").props('aria-hidden="true"')
-                self._title = text("span", "")
-            self._meaning = text("p", "")
+                self._title = text("span", "", "while-linked")
+                # The browser shows this instead while it has lost the server, which alone knows better.
+                unknown = f"{label(exchange)}: not known, this page is not connected to its server"
+                text("span", unknown, "while-lost")
+            self._meaning = text("p", "", "while-linked")
         self._what = _WHAT_IT_IS.get(exchange, "")
 
     def show(self, status: ExchangeStatus) -> None:

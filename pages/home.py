@@ -100,7 +100,9 @@ class _ExchangeCard:
                 unknown = f"{label(exchange)}: not known, this page is not connected to its server"
                 text("span", unknown, "while-lost")
             self._meaning = text("p", "", "while-linked")
-        self._what = _WHAT_IT_IS.get(exchange, "")
+        self._what = _WHAT_IT_IS.get(
+            exchange, f"Trades from {label(exchange)}. Connects when somebody wants a symbol."
+        )
 
     def show(self, status: ExchangeStatus) -> None:
         self._dot.props(f'data-state="{status.state.value}"')

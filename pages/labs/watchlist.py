@@ -139,12 +139,11 @@ class Watchlist:
 
     def choose(self, exchange: str) -> None:
         """Show the same symbols of another exchange."""
-        for name in ("binance", "simulator"):
-            if name == exchange and exchange in self._services.exchanges() and exchange != self._asked:
-                self._asked = name
-                self._checked.discard(name)
-                self._start_over()
-                self._subscribe()
+        if exchange in self._services.exchanges() and exchange != self._asked:
+            self._asked = exchange
+            self._checked.discard(exchange)
+            self._start_over()
+            self._subscribe()
 
     # What the world does
 

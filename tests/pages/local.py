@@ -79,8 +79,15 @@ def listed() -> list[SymbolInfo]:
 class LocalServices:
     """The application as the pages see it. States, trades and the clock do what they are told."""
 
-    def __init__(self, settings: Settings | None = None, *, linger_seconds: float = 0) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        linger_seconds: float = 0,
+        more_exchanges: tuple[str, ...] = (),
+    ) -> None:
         self.settings = settings or Settings(stream_enabled=True)
+        self._more_exchanges = more_exchanges
         self.clock_ms = 1_723_161_255_000
         self.manager = SubscriptionManager(linger_seconds=linger_seconds, clock=lambda: self.now_ms() / 1000)
         self.latest = LatestPriceStore()
@@ -94,7 +101,8 @@ class LocalServices:
         self._ids: dict[StreamKey, int] = {}
 
     def exchanges(self) -> tuple[str, ...]:
-        return ("binance", "simulator") if self.settings.simulator_enabled else ("binance",)
+        simulator = ("simulator",) if self.settings.simulator_enabled else ()
+        return ("binance", *self._more_exchanges, *simulator)
 
     def status(self, exchange: str) -> ExchangeStatus:
         return self._statuses[exchange]

@@ -32,6 +32,24 @@ async def test_home_subscribes_nothing(visitor: User, services: LocalServices) -
     assert services.loads == []
 
 
+class TestWithAnExchangeThatThePagesDoNotKnow:
+    @pytest.fixture
+    def services(self) -> LocalServices:
+        return LocalServices(more_exchanges=("harbour",))
+
+    async def test_its_card_bears_its_own_name_and_says_the_same_of_it(
+        self, visitor: User, services: LocalServices
+    ) -> None:
+        services.set_status("harbour", ExchangeState.DOWN, "name lookup failed")
+
+        await visitor.open("/")
+
+        await visitor.should_see("harbour down")
+        await visitor.should_see(
+            "Trades from harbour. Connects when somebody wants a symbol. Name lookup failed."
+        )
+
+
 class TestSwitchedOff:
     @pytest.fixture
     def services(self) -> LocalServices:

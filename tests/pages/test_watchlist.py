@@ -16,7 +16,7 @@ SUBSCRIBER = PageSubscriber("page 1")
 
 
 def watch_of(services: LocalServices, *symbols: str, exchange: str = "binance") -> Watchlist:
-    view = WatchlistUrl(exchange="simulator" if exchange == "simulator" else "binance", symbols=symbols)
+    view = WatchlistUrl(exchange=exchange, symbols=symbols)
     watch = Watchlist(services, view, SUBSCRIBER)
     watch.open()
     return watch
@@ -334,3 +334,45 @@ def test_the_wishes_are_what_is_shown_and_nothing_else(sequence: list[tuple[str,
 
     watch.close()
     assert services.manager.counts() == (0, 0, 0)
+
+
+def with_harbour(settings: Settings | None = None) -> LocalServices:
+    """An application that offers an exchange of which the pages know nothing but the name."""
+    services = LocalServices(settings, more_exchanges=("harbour",))
+    for exchange in services.exchanges():
+        services.load(exchange)
+    return services
+
+
+def test_any_exchange_on_offer_can_be_chosen_and_no_other() -> None:
+    services = with_harbour()
+    watch = watch_of(services, "BTCUSDT")
+
+    watch.choose("harbour")
+    watch.choose("nyse")
+
+    assert wanted(services) == {"harbour:BTCUSDT"}
+    assert (watch.view.exchange, watch.shown, watch.is_simulated) == ("harbour", "harbour", False)
+    assert watch.strip.head == "harbour is live."
+
+
+def test_any_exchange_gives_way_to_the_simulator_where_that_is_offered() -> None:
+    services = with_harbour()
+    watch = watch_of(services, "BTCUSDT", exchange="harbour")
+    services.set_status("harbour", ExchangeState.DOWN, "name lookup failed")
+    services.clock_ms += FALLBACK_AFTER_MS
+    watch.follow()
+
+    assert (watch.shown, watch.strip.head) == ("simulator", "SIMULATED PRICES.")
+    assert watch.strip.text == "harbour cannot be reached (name lookup failed)."
+    assert wanted(services) == {"harbour:BTCUSDT", "simulator:BTCUSDT"}
+
+
+def test_an_exchange_that_cannot_be_reached_is_down_where_no_simulator_is_offered() -> None:
+    services = with_harbour(Settings(stream_enabled="true", simulator_enabled=False))
+    watch = watch_of(services, "BTCUSDT", exchange="harbour")
+    services.set_status("harbour", ExchangeState.DOWN, "name lookup failed")
+    services.clock_ms += FALLBACK_AFTER_MS
+    watch.follow()
+
+    assert (watch.shown, watch.strip.tone) == ("harbour", "down")

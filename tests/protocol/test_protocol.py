@@ -415,8 +415,9 @@ def test_a_trade_keeps_every_digit(price: Decimal, size: Decimal, trade_id: int,
         "1E+5",
     ],
 )
-def test_a_price_is_a_plain_json_number(digits: str) -> None:
-    tick = make_tick(1, price=digits, size=digits)
+@pytest.mark.parametrize("exchange", ["e", "binance", "simulator", "an-exchange-of-a-long-name"])
+def test_a_price_is_a_plain_json_number(digits: str, exchange: str) -> None:
+    tick = make_tick(1, exchange=exchange, symbol="ETHBTC", price=digits, size=digits)
     plain = f"{Decimal(digits):f}"
     assert f'"price":{plain},"size":{plain},"side"'.encode() in encode_tick(tick)
 

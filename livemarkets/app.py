@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -19,11 +19,11 @@ from loguru import logger
 from livemarkets import __version__
 from livemarkets.config.settings import Settings
 from livemarkets.delivery.fanout import Fanout
-from livemarkets.exchanges.base import ExchangeEvents
+from livemarkets.exchanges.base import ExchangeEvents, ExchangePorts
 from livemarkets.exchanges.binance.client import BinanceClient, ClientTimings
 from livemarkets.exchanges.binance.rest import BinanceRest
 from livemarkets.exchanges.budgets import ConnectBudget
-from livemarkets.feed.exchange_feed import ExchangeFeed, ExchangePorts, FeedLimits
+from livemarkets.feed.exchange_feed import ExchangeFeed, FeedLimits
 from livemarkets.feed.supervision import supervise
 from livemarkets.http_api.routes import http_router
 from livemarkets.market.clock import Clock, system_clock
@@ -59,7 +59,13 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
 class Services:
     """Everything that runs, as pages and routes see it. Made by :func:`build`."""
 
-    def __init__(self, settings: Settings, tuning: Tuning, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        tuning: Tuning,
+        clock: Clock,
+        exchanges: Mapping[ExchangeName, ExchangePorts],
+    ) -> None:
         self.settings = settings
         self.started_at = clock.monotonic()
         self.clock = clock
@@ -81,7 +87,7 @@ class Services:
         self._task: asyncio.Task[None] | None = None
         self._publisher = MarketsPublisher(self.fanout)
         if settings.stream_enabled:
-            self._add_feeds()
+            self._add_feeds(exchanges)
         self.manager.add_listener(self._handle_wanted)
         self.hub = MarketsHub(
             self.feeds,
@@ -100,7 +106,7 @@ class Services:
     # what pages and routes ask
 
     def exchanges(self) -> tuple[str, ...]:
-        """Return the names of the exchanges on offer, the real one first."""
+        """Return the names of the exchanges on offer, the real ones first."""
         return tuple(self.feeds)
 
     def status(self, exchange: str) -> ExchangeStatus:
@@ -156,13 +162,15 @@ class Services:
 
     # building
 
-    def _add_feeds(self) -> None:
+    def _add_feeds(self, exchanges: Mapping[ExchangeName, ExchangePorts]) -> None:
         settings = self.settings
         rest = BinanceRest("binance", settings.binance_rest_url, clock=self.clock)
         self._add_feed(
             "binance",
             ExchangePorts(partial(self._new_client, "binance", settings.binance_ws_url), rest, rest),
         )
+        for exchange, ports in exchanges.items():
+            self._add_feed(exchange, ports)
         if settings.simulator_enabled:
             self._add_simulator()
 
@@ -184,6 +192,10 @@ class Services:
         self._add_feed("simulator", ExchangePorts(connect, rest, rest, prepare))
 
     def _add_feed(self, exchange: ExchangeName, ports: ExchangePorts) -> None:
+        if exchange in self.feeds or exchange != exchange.lower():
+            raise ValueError(
+                f"no exchange can be named {exchange!r}: the name is taken, or not in lower case"
+            )
         self.feeds[exchange] = ExchangeFeed(
             exchange,
             ports,
@@ -217,9 +229,28 @@ class Services:
         return self.simulator
 
 
-def build(settings: Settings, *, tuning: Tuning | None = None, clock: Clock | None = None) -> Services:
-    """Build everything that runs from the settings. Starts nothing."""
-    return Services(settings, tuning or Tuning(), clock or system_clock())
+def build(
+    settings: Settings,
+    *,
+    tuning: Tuning | None = None,
+    clock: Clock | None = None,
+    exchanges: Mapping[ExchangeName, ExchangePorts] | None = None,
+) -> Services:
+    """Build everything that runs from the settings. Starts nothing.
+
+    Args:
+        settings: what can be set from outside.
+        tuning: what only tests change.
+        clock: where time comes from; the exchanges given should have the same one.
+        exchanges: by name, what is offered beside `binance` and `simulator`. A name is in lower case, and is
+            what readers of `/ws/markets`, the API, the pages and the metrics call the exchange.
+
+    Raises:
+        ValueError: a name is taken or not in lower case, or an exchange promises too little (see
+            :class:`~livemarkets.feed.exchange_feed.ExchangeFeed`).
+
+    """
+    return Services(settings, tuning or Tuning(), clock or system_clock(), exchanges or {})
 
 
 def create_app(services: Services) -> FastAPI:

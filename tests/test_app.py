@@ -15,11 +15,13 @@ from websockets.exceptions import InvalidStatus
 from livemarkets import app as composition
 from livemarkets.app import Tuning
 from livemarkets.config.settings import Settings
+from livemarkets.market.clock import system_clock
 from livemarkets.market.models import StreamKey, SymbolInfo
 from livemarkets.simulator import Simulator
 from tests.support.app import RunningApp, quiet_market, running_app, running_exchange, settings_for
 from tests.support.helpers import eventually
 from tests.support.markets_client import missing_ids
+from tests.support.second_exchange import harbour
 from tests.support.upstream import quick
 
 BTC = StreamKey("binance", "trades", "BTCUSDT")
@@ -56,6 +58,22 @@ async def test_the_exchanges_on_offer_follow_the_settings() -> None:
         (False, True): (),
         (False, False): (),
     }
+
+
+async def test_an_exchange_more_stands_beside_those_of_the_settings() -> None:
+    more = {"harbour": harbour("http://127.0.0.1:9", system_clock())}
+    services = composition.build(Settings(stream_enabled=True), exchanges=more)
+    assert services.exchanges() == ("binance", "harbour", "simulator")
+    off = composition.build(Settings(stream_enabled=False), exchanges=more)
+    assert off.exchanges() == ()
+
+
+@pytest.mark.parametrize("name", ["binance", "simulator", "Harbour"])
+async def test_an_exchange_needs_a_name_of_its_own_in_lower_case(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        composition.build(
+            Settings(stream_enabled=True), exchanges={name: harbour("http://127.0.0.1:9", system_clock())}
+        )
 
 
 async def test_an_app_that_nobody_uses_speaks_to_nobody(exchange: Simulator) -> None:

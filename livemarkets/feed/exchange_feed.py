@@ -8,7 +8,7 @@ exchange, or a bus, fits in the same place.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import msgspec
@@ -16,12 +16,9 @@ from loguru import logger
 
 from livemarkets.exchanges.base import (
     ClientStatus,
-    ExchangeClient,
-    ExchangeEvents,
+    ExchangePorts,
     Silence,
     StreamState,
-    SymbolSource,
-    TradeHistory,
 )
 from livemarkets.feed.backfill import Backfiller
 from livemarkets.feed.ledger import Ledger, LedgerLimits, Released
@@ -37,18 +34,7 @@ from livemarkets.market.models import ExchangeName, ExchangeState, ExchangeStatu
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.symbols import SymbolDirectory
 
-__all__ = ["ExchangeFeed", "ExchangePorts", "FeedLimits"]
-
-
-class ExchangePorts(msgspec.Struct, frozen=True):
-    """An exchange as a feed needs it."""
-
-    connect: Callable[[ExchangeEvents], ExchangeClient]
-    """Makes the client, which tells the events what it reads."""
-    history: TradeHistory
-    symbols: SymbolSource
-    prepare: Callable[[], Awaitable[None]] | None = None
-    """Awaited before anything is sent to the exchange; the embedded exchange is started by it."""
+__all__ = ["ExchangeFeed", "FeedLimits"]
 
 
 class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):

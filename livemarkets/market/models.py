@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 ExchangeName = str
-"""The name of an exchange that is on offer here, such as `binance`. Checked where it comes in."""
+"""The name of an exchange on offer here, in lower case, such as `binance`. Checked where it comes in."""
 Side = Literal["buy", "sell"]
 GapCause = Literal["upstream", "venue", "history"]
 

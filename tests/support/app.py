@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import uvicorn
 from livemarkets import app
 from livemarkets.app import Services, Tuning
 from livemarkets.config.settings import Settings
+from livemarkets.exchanges.base import ExchangePorts
 from livemarkets.server.run import configuration
 from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
 from livemarkets.simulator.market.source import Source
@@ -99,6 +100,7 @@ async def running_app(
     settings: Settings,
     *,
     tuning: Tuning | None = None,
+    exchanges: Mapping[str, ExchangePorts] | None = None,
     prepare: Callable[[Services], object] = lambda services: None,
     **server_options: Any,
 ) -> AsyncIterator[RunningApp]:
@@ -107,11 +109,12 @@ async def running_app(
     Args:
         settings: the port is ignored, a free one is taken.
         tuning: see there.
+        exchanges: offered beside those that always are.
         prepare: called with the services before they start.
         server_options: for uvicorn, beside and instead of those of `main.py`.
 
     """
-    services = app.build(settings, tuning=tuning)
+    services = app.build(settings, tuning=tuning, exchanges=exchanges)
     prepare(services)
     async with serving(app.create_app(services), **server_options) as (server, port):
         running = RunningApp(services, server, port)

@@ -170,7 +170,7 @@ class Clients:
                 told = client.told(symbol)
                 assert len(told) > 1
                 wrong = [(a, b) for a, b in itertools.pairwise(told) if b.first_id != a.last_id + 1]
-                assert wrong == [], client.name
+                assert wrong == [], f"{client.name}: {wrong[:3]}"
 
 
 class Programs:

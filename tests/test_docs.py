@@ -1,8 +1,12 @@
 """The documents say what the code does: settings, messages, metrics, commands. They name no machine."""
 
+import ast
 import re
 import subprocess
-from collections.abc import Iterable
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -127,6 +131,73 @@ def test_the_manual_of_the_simulator_names_the_calls_that_are_answered_and_no_ot
     table = text_of("docs/simulator.md").partition("| REST, ")[2].partition("\n\n")[0]
     named = {f"/api/v3/{name}" for name in re.findall(r"`([\w/]+)`", table)}
     assert named == set(RestApi(SimulatedMarket()).paths)
+
+
+@cache
+def names_in_the_code() -> tuple[dict[str, set[str]], set[str]]:
+    """Each class with its members, and the path of each file below its top folder."""
+    classes: defaultdict[str, set[str]] = defaultdict(set)
+    files: set[str] = set()
+    for folder in (PROJECT_ROOT / "livemarkets", PROJECT_ROOT / "pages"):
+        for path in folder.rglob("*.py"):
+            files |= {path.relative_to(folder).as_posix(), path.relative_to(PROJECT_ROOT).as_posix()}
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            for node in tree.body:
+                if isinstance(node, ast.Assign):  # the name of a type, such as ExchangeName
+                    classes.update((each.id, set()) for each in node.targets if isinstance(each, ast.Name))
+                elif isinstance(node, ast.ClassDef):
+                    classes[node.name] |= set(members(node))
+    return classes, files
+
+
+def members(node: ast.ClassDef) -> Iterator[str]:
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield inner.name
+        elif isinstance(inner, ast.Attribute):
+            yield inner.attr
+        elif isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
+            yield inner.id
+
+
+def unknown_names(text: str) -> list[str]:
+    """The classes, members and files in backquotes that the code does not have."""
+    classes, files = names_in_the_code()
+    elsewhere = {"Decimal", "Protocol"}
+    unknown = []
+    for name in re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
+        if re.fullmatch(r"[\w/]+\.py", name):
+            is_known = name in files or (PROJECT_ROOT / name).exists()
+        elif found := re.fullmatch(r"([A-Z]\w*[a-z]\w*)(?:\.(\w+))?", name):
+            owner, member = found.groups()
+            is_known = owner in elsewhere or (owner in classes and (not member or member in classes[owner]))
+        else:
+            continue
+        if not is_known:
+            unknown.append(name)
+    return unknown
+
+
+def test_the_guides_name_only_what_the_code_has() -> None:
+    guides = ("docs/architecture.md", "docs/vocabulary.md", "docs/performance.md", "README.md")
+    assert {guide: unknown for guide in guides if (unknown := unknown_names(text_of(guide)))} == {}
+
+
+def test_a_name_that_the_code_does_not_have_is_found() -> None:
+    text = "`Shard.run` `Shard.fly` `Ledger` `Lodger` `feed/ledger.py` `feed/lodger.py` `main.py` `idle`"
+    assert unknown_names(text) == ["Shard.fly", "Lodger", "feed/lodger.py"]
+
+
+def test_every_dependency_has_its_reason_in_the_architecture() -> None:
+    project = tomllib.loads(text_of("pyproject.toml"))["project"]
+    wanted = [
+        *project["dependencies"],
+        *(each for group in project["optional-dependencies"].values() for each in group),
+    ]
+    names = {re.split(r"[<>=;\s]", each)[0] for each in wanted}
+    table = text_of("docs/architecture.md").partition("## Dependencies")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (?:\*\w+:\* )?([\w, -]+) \|", table, re.MULTILINE)
+    assert {name for row in rows for name in row.split(", ")} - {"package", "---"} == names
 
 
 def test_links_between_documents_lead_somewhere() -> None:

@@ -23,7 +23,13 @@ class _Parser(ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None, tuning: Tuning | None = None) -> int:
-    """Run until SIGINT or SIGTERM, and return the exit code. Only campaigns of faults bring a tuning."""
+    """Run until SIGINT or SIGTERM, and return the exit code.
+
+    Args:
+        arguments: the command line; `None` takes that of the process.
+        tuning: passed only by the fault campaign (`make soak`).
+
+    """
     parser = _Parser(
         prog="main.py",
         description="Live Markets: live spot trades on a web page, and for programs on /ws/markets.",

@@ -110,7 +110,7 @@ async def test_the_clients_tell_of_what_will_not_come_and_go_on_behind_it(progra
     port = free_port()
     async with (
         running_exchange() as exchange,
-        quick_app(exchange, port, client_buffer_bytes=4096) as app,
+        quick_app(exchange, port, client_buffer_bytes=65_536) as app,
         programs.reading(port) as reading,
     ):
         await reading.reach(exchange)
@@ -121,7 +121,7 @@ async def test_the_clients_tell_of_what_will_not_come_and_go_on_behind_it(progra
             await client.reaches("BTCUSDT", hole + 5)
             client.process.signal(signal.SIGSTOP)
         for symbol in PAIR:  # more than the sockets take
-            exchange.faults.burst(symbol=symbol, trades=4000)
+            exchange.faults.burst(symbol=symbol, trades=8000)
         await eventually(lambda: app.services.fanout.statistics().lagging == len(reading.copied), 20)
         for client in reading.copied:
             client.process.signal(signal.SIGCONT)

@@ -223,7 +223,9 @@ class Programs:
             return running_process("-c", text, environment=_QUICK_LIBRARY | environment)
         node, inherited = self._node
         script = self._folder / f"client-{is_built_in}.cjs"
-        script.write_text(("" if is_built_in else 'globalThis.WebSocket = require("ws");\n') + text)
+        library = "" if is_built_in else 'globalThis.WebSocket = require("ws");\n'
+        # Where standard output is a full pipe, Node.js lets standard error overtake it: read one of them.
+        script.write_text(f"console.warn = console.log;\n{library}{text}")
         flags = ["--experimental-websocket"] if is_built_in else []
         return running_process(*flags, script, environment=inherited | environment, program=node)
 

@@ -7,6 +7,9 @@ WS_VERSION := 8.23.0
 BIOME_VERSION := 2.6.8
 KOSOKU_VERSION := 0.1.0
 
+# More workers than two cores: tests wait most of the time. One that hangs or crashes ends the run.
+SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+
 # Copies of the lock files, made once their contents are installed, so an unchanged lock costs nothing.
 RUNTIME := $(VENV)/requirements.lock
 DEVELOPMENT := $(VENV)/requirements-dev.lock
@@ -22,7 +25,7 @@ biome = @if [ -x $(BIOME) ]; then set -x; $(BIOME) $(1); else echo "No Node.js h
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run dev test test-fast coverage check format bench soak lock clean
+.PHONY: help run dev test verify test-fast coverage check format bench soak lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,12 +36,15 @@ run: $(RUNTIME)  ## start the app on http://127.0.0.1:8080 (set-up included)
 dev: $(DEVELOPMENT)  ## the app, started again whenever a file of it changes; ARGS="--port 8081" is for the app
 	@exec $(PYTHON) -m tests.dev $(ARGS)
 
-test: $(DEVELOPMENT) $(NODE) $(KOSOKU)  ## run all tests, in a real browser too; ARGS="-k name" chooses
+test: $(DEVELOPMENT) $(NODE) $(KOSOKU)  ## run the tests, in a real browser too; ARGS="-k name" chooses
 	@sh tests/install_chromium.sh $(PYTHON)
-	$(PYTHON) -m pytest $(ARGS)
+	$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(ARGS)
+
+verify: $(DEVELOPMENT) $(NODE) $(KOSOKU)  ## the long tests, with a report; ARGS="-k name" chooses
+	$(PYTHON) -m pytest -m verify -rP -o faulthandler_timeout=600 $(ARGS)
 
 test-fast: $(DEVELOPMENT)  ## the tests without browser, attack, process or long wait; ARGS as for `make test`
-	$(PYTHON) -m pytest -m "$(IN_PROCESS) and not long and not serial" $(ARGS)
+	$(PYTHON) -m pytest $(SIDE_BY_SIDE) -m "$(IN_PROCESS) and not long and not serial" $(ARGS)
 
 coverage: $(DEVELOPMENT)  ## lines and branches that the tests in this process reach, by package, with a floor
 	$(VENV)/bin/coverage run -m pytest -m "$(IN_PROCESS)" $(ARGS)

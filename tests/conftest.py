@@ -12,6 +12,9 @@ from hypothesis import settings as hypothesis_settings
 from loguru import logger
 
 from tests import costs
+from tests.side_by_side import pytest_collection_finish as pytest_collection_finish
+from tests.side_by_side import pytest_collection_modifyitems as pytest_collection_modifyitems
+from tests.side_by_side import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from tests.support.helpers import PROJECT_ROOT, chromium_path
 
 # No deadline: the machine may be shared, and a slow example is not a wrong one. In CI the examples are the

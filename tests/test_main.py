@@ -47,6 +47,7 @@ async def get(port: int, path: str) -> httpx.Response:
         return await client.get(f"http://127.0.0.1:{port}{path}")
 
 
+@pytest.mark.serial
 @measured
 async def test_it_serves_a_page_soon_after_its_start() -> None:
     port, environment = main_environment()
@@ -78,6 +79,7 @@ async def test_it_serves_pages_health_and_trades_on_one_port(exchange: Simulator
         assert "ERROR" not in process.output
 
 
+@pytest.mark.serial
 @signals
 async def test_a_signal_ends_it_at_once_although_clients_are_connected(
     exchange: Simulator, number: signal.Signals
@@ -100,6 +102,7 @@ async def test_a_signal_ends_it_at_once_although_clients_are_connected(
     await eventually(lambda: not exchange.connections)
 
 
+@pytest.mark.serial
 @signals
 async def test_a_signal_ends_it_when_nobody_is_there(number: signal.Signals) -> None:
     async with running_main() as (process, _):
@@ -238,6 +241,7 @@ def resident_bytes(pid: int) -> int:
     return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:")))
 
 
+@pytest.mark.serial
 @measured
 async def test_idle_it_takes_next_to_nothing() -> None:
     async with running_main() as (process, port):

@@ -31,6 +31,7 @@ RECORDING = "spot_btc_eth_20240808_trade.jsonl.gz"
 BURST_TRADES = 700
 """The recording has 735 trades of BTCUSDT in one millisecond."""
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
+pytestmark = pytest.mark.serial
 Trade = tuple[str, int]
 _ID = re.compile(rb'"s":"([A-Z]+)","t":(\d+)')
 

@@ -179,6 +179,7 @@ async def test_max_age_ends_the_present_connections(simulator: Simulator, client
 # Replies
 
 
+@pytest.mark.serial
 async def test_slow_acks_come_late_and_act_late(simulator: Simulator, client: Client) -> None:
     simulator.faults.slow_acks(delay_seconds=0.15)
     loop = asyncio.get_running_loop()

@@ -371,6 +371,7 @@ async def test_a_genuine_recording_arrives_byte_for_byte_and_late_is_complete(
     assert (await client.ask("LIST_SUBSCRIPTIONS"))["result"] == ["btcusdt@trade", "ethusdt@trade"]
 
 
+@pytest.mark.serial
 async def test_20000_trades_a_second_are_kept_up(start: Started, dial: Dial) -> None:
     simulator = await start(quick_market(trades_per_second=10_000.0))
     client = await dial(simulator, "/ws/btcusdt@trade/ethusdt@trade", max_queue=None)

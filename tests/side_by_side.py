@@ -1,0 +1,100 @@
+"""How the tests of a run are spread over worker processes, when there are several (`make test`).
+
+Most tests wait for sockets and timers, so files of them run side by side, more than there are cores. A test
+with the mark `serial` measures time or takes a whole core: such tests come last, one after another in one
+process, when all others have ended. Without workers (`-n0`) the order is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
+
+__all__ = ["pytest_collection_finish", "pytest_collection_modifyitems", "pytest_xdist_make_scheduler"]
+
+LONGEST_FIRST = (
+    "test_end_to_end",
+    "test_main",
+    "test_resume",
+    "test_door",
+    "test_browser",
+    "test_labs",
+    "test_soak",
+    "test_storm",
+    "test_watch",
+    "test_control",
+    "test_backfill",
+)
+"""Files that take long begin first: whichever came last would be waited for by all other workers."""
+
+ALONE = "alone"
+_MARK = f"@{ALONE}"
+
+
+class _Named(NamedTuple):
+    nodeid: str
+
+
+class SideBySide(LoadScopeScheduling):  # type: ignore[misc]
+    """Each file is given to one worker, so that its fixtures are made once; the serial tests come last."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return ALONE if nodeid.endswith(_MARK) else nodeid.split("::", 1)[0]
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        if ALONE in self.workqueue:
+            self.workqueue.move_to_end(ALONE)
+        if not self._only_serial_tests_are_left():
+            super()._assign_work_unit(node)
+
+    def _reschedule(self, node: WorkerController) -> None:
+        if not self._only_serial_tests_are_left():
+            super()._reschedule(node)
+            return
+        # A worker keeps its last test until it knows the next one, or that there is none: so all but one are
+        # told that there is none, and that one is given the serial tests once the others have ended.
+        last, *others = [one for one in self.nodes if not one.shutting_down] or [None]
+        for other in others:
+            other.shutdown()
+        if last and not any(
+            self._pending_of(work) for one, work in self.assigned_work.items() if one != last
+        ):
+            super()._assign_work_unit(last)
+
+    def _only_serial_tests_are_left(self) -> bool:
+        return set(self.workqueue) == {ALONE}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> SideBySide | None:
+    return SideBySide(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is long, unless `-m` asks for it; the longest files are first, the serial tests last."""
+    if "verify" not in config.option.markexpr:
+        long = [item for item in items if item.get_closest_marker("verify")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: (is_serial(item), places.get(item.path.stem, len(places))))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_finish(session: pytest.Session) -> Iterator[None]:
+    """Let a worker tell the scheduler, which sees nothing of a test but its name, which ones are serial."""
+    items = session.items
+    if hasattr(session.config, "workerinput"):
+        session.items = [_Named(item.nodeid + _MARK * is_serial(item)) for item in items]  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        session.items = items
+
+
+def is_serial(item: pytest.Item) -> bool:
+    return item.get_closest_marker("serial") is not None

@@ -649,10 +649,8 @@ async def test_frozen_readers_hold_up_no_other_resumption() -> None:
             await goes_on(listener, exchange, after)
 
 
-KILLS = 1000
-
-
-async def test_clients_killed_at_a_thousand_random_moments_have_every_id_or_a_declared_hole() -> None:
+@pytest.mark.parametrize("kills", [150, pytest.param(1000, marks=pytest.mark.verify)])
+async def test_clients_killed_at_random_moments_have_every_id_or_a_declared_hole(kills: int) -> None:
     """Twelve clients die again and again, while the exchange and the server have their own troubles."""
     random = Random(5)
     async with market(60.0, history_length=1_000_000) as exchange, instance(exchange) as app:
@@ -671,7 +669,7 @@ async def test_clients_killed_at_a_thousand_random_moments_have_every_id_or_a_de
         ]
         try:
             async with asyncio.timeout(110):
-                while sum(reader.connections for reader in readers) < KILLS + len(readers):
+                while sum(reader.connections for reader in readers) < kills + len(readers):
                     await asyncio.sleep(0.5)
                     random.choice(troubles)()
             faults.clear()
@@ -689,8 +687,9 @@ async def test_clients_killed_at_a_thousand_random_moments_have_every_id_or_a_de
             for symbol in PAIR:
                 total.add(judge(reader.events[symbol], truth.numberings(symbol), newest[symbol]))
         assert total.is_clean, total
-        assert total.received > 10_000
+        assert total.received > 10 * kills
         assert total.declared.keys() <= {"venue"}, "all the rest could be had"
+        print(f"seed 5, {kills} kills: {total}")  # noqa: T201 (shown by `make verify`)
 
 
 @pytest.mark.parametrize("count", [499, 500, 501, 1000, 1001, 2001])

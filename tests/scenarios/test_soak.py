@@ -237,20 +237,30 @@ def test_a_page_of_a_campaign_that_hardly_ran_is_no_error() -> None:
 # The campaigns
 
 
-async def test_a_short_campaign_keeps_every_promise(tmp_path: Path) -> None:
-    """Every kind of fault, most of them several times, over four streams and five clients."""
-    outcome = await run(Plan(seed=3, faults=120, seconds=45.0, log=tmp_path / "app.log"))
+@pytest.mark.parametrize(
+    ("faults", "seconds", "received", "deaths"),
+    [
+        pytest.param(30, 8.0, 1_500, 1, id="every kind of fault"),
+        pytest.param(120, 45.0, 10_000, 5, id="most of them several times", marks=pytest.mark.verify),
+    ],
+)
+async def test_a_short_campaign_keeps_every_promise(
+    tmp_path: Path, faults: int, seconds: float, received: int, deaths: int
+) -> None:
+    """Over four streams and five clients; the memory is judged where there is time for it to grow."""
+    outcome = await run(Plan(seed=3, faults=faults, seconds=seconds, log=tmp_path / "app.log"))
     report = text(outcome)
+    print(report)  # noqa: T201 (shown by `make verify`)
     assert outcome.is_clean, report
     assert outcome.exchange["violations"] == {}, report
-    assert sum(outcome.injected.values()) >= 120, report
+    assert sum(outcome.injected.values()) >= faults, report
     assert len(outcome.verdicts) == 5
     total = outcome.total
-    assert total.received > 10_000, report
+    assert total.received > received, report
     assert total.backfilled > 0, report
     assert total.declared["venue"] > 0, report
-    assert outcome.readers[4].connections > 5, "a client that is killed and resumes"
-    assert outcome.memory_growth < 1.10, report
+    assert outcome.readers[4].connections > deaths, "a client that is killed and resumes"
+    assert seconds < 30 or outcome.memory_growth < 1.10, report
     assert "Traceback" not in (tmp_path / "app.log").read_text(encoding="utf-8")
 
 

@@ -176,7 +176,7 @@ class Process:
         """Everything that it wrote so far, to either stream."""
         return "\n".join(self.lines)
 
-    async def says(self, text: str, timeout_seconds: float = 15.0) -> str:
+    async def says(self, text: str, timeout_seconds: float = 30.0) -> str:
         """Wait for a line that contains `text`, and return the line."""
         try:
             async with asyncio.timeout(timeout_seconds), self._grown:

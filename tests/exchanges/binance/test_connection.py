@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator
 from typing import Literal
 
@@ -316,8 +317,9 @@ async def test_retiring_is_not_kept_waiting_by_a_message_under_way(venue: Simula
 async def test_the_limit_of_messages_is_kept_whatever_is_wanted() -> None:
     """With the real timings and the exchange's real limit, which it enforces by closing."""
     async with exchange(quick_market(), limits=ExchangeLimits(ping_interval_seconds=2.0)) as venue:
-        timings = ConnectionTimings(ping_seconds=0.4, pong_seconds=0.39)
+        timings = ConnectionTimings(ping_seconds=0.4)
         connection = connect_to(venue.ws_url, timings=timings)
+        began = time.monotonic()
         async with running(connection) as task:
             for turn in range(100):
                 connection.set_wanted([BTC] if turn % 2 else [ETH, "solusdt@trade"])
@@ -326,7 +328,9 @@ async def test_the_limit_of_messages_is_kept_whatever_is_wanted() -> None:
             assert not task.done()
             assert venue.subscriptions() == {BTC}
         assert venue.stats()["violations"] == {}
-        assert venue.stats()["control_messages"] <= 14
+        # However long a busy machine takes for that: no two of them are closer than their spacing.
+        spaced = (time.monotonic() - began) / timings.session.spacing_seconds
+        assert venue.stats()["control_messages"] <= spaced + 1
 
 
 def bad_certificate() -> ssl.SSLCertVerificationError:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from websockets.asyncio.client import ClientConnection
 
 from livemarkets.simulator import SimulatedMarket
 from tests.soak.campaign import SYMBOLS, Outcome, Plan, run, schedule
@@ -152,6 +154,27 @@ async def test_the_truth_keeps_what_a_relisting_ends() -> None:
         assert min(new) == 7
         assert set(range(7, 17)) <= new.keys()
         assert truth.numberings("ETHUSDT") == [truth.numberings("ETHUSDT")[0]]
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_client_that_is_ended_as_an_answer_arrives_ends(turns: int) -> None:
+    """At whatever turn of the event loop: one that went on would be waited for without end."""
+    answers: asyncio.Queue[str] = asyncio.Queue()
+
+    class Socket:
+        async def recv(self) -> str:
+            return await answers.get()
+
+    reader = Reader("client", "", SYMBOLS, Random(1))
+    task = asyncio.create_task(reader._until_unsubscribed(cast(ClientConnection, Socket())))
+    await asyncio.sleep(0.01)
+    answers.put_nowait('{"type":"pong"}')
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=1)
+    task.cancel()
+    assert done == {task}
 
 
 async def test_every_fault_of_a_campaign_is_one_that_the_exchange_knows() -> None:

@@ -99,7 +99,8 @@ class Reader:
         """What comes before the answer was sent before it, and counts."""
         kind = ""
         while kind != "unsubscribed":
-            kind = self._take(await asyncio.wait_for(socket.recv(), 10))
+            async with asyncio.timeout(10):  # wait_for may swallow a cancellation (3.11)
+                kind = self._take(await socket.recv())
 
     def _when(self, every_seconds: float) -> float:
         return (

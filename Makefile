@@ -7,8 +7,8 @@ WS_VERSION := 8.23.0
 BIOME_VERSION := 2.6.8
 KOSOKU_VERSION := 0.1.0
 
-# More workers than two cores: tests wait most of the time. One that hangs or crashes ends the run.
-SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+# Four workers for the whole, none for what ARGS chooses. One that hangs or crashes ends the run.
+SIDE_BY_SIDE := -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 # Copies of the lock files, made once their contents are installed, so an unchanged lock costs nothing.
 RUNTIME := $(VENV)/requirements.lock

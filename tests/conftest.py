@@ -14,6 +14,7 @@ from loguru import logger
 from tests import costs
 from tests.side_by_side import pytest_collection_finish as pytest_collection_finish
 from tests.side_by_side import pytest_collection_modifyitems as pytest_collection_modifyitems
+from tests.side_by_side import pytest_xdist_auto_num_workers as pytest_xdist_auto_num_workers
 from tests.side_by_side import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from tests.support.helpers import PROJECT_ROOT, chromium_path
 

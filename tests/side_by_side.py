@@ -2,7 +2,7 @@
 
 Most tests wait for sockets and timers, so files of them run side by side, more than there are cores. A test
 with the mark `serial` measures time or takes a whole core: such tests come last, one after another in one
-process, when all others have ended. Without workers (`-n0`) the order is the same.
+process, when all others have ended. Without workers the order is the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,12 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-__all__ = ["pytest_collection_finish", "pytest_collection_modifyitems", "pytest_xdist_make_scheduler"]
+__all__ = [
+    "pytest_collection_finish",
+    "pytest_collection_modifyitems",
+    "pytest_xdist_auto_num_workers",
+    "pytest_xdist_make_scheduler",
+]
 
 LONGEST_FIRST = (
     "test_end_to_end",
@@ -67,6 +72,13 @@ class SideBySide(LoadScopeScheduling):  # type: ignore[misc]
 
     def _only_serial_tests_are_left(self) -> bool:
         return set(self.workqueue) == {ALONE}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Several for the whole; to start them takes longer than most of what somebody chooses."""
+    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return 4 if is_whole and not config.option.keyword and not config.option.markexpr else 0
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -19,7 +19,6 @@ MARKS = {
     "browser": "needs a real browser",
     "process": "starts a process",
     "long": "waits or computes for more than two seconds (marked by hand)",
-    "serial": "measures time or takes a whole core (marked by hand)",
 }
 
 

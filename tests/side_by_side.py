@@ -22,15 +22,19 @@ __all__ = [
 ]
 
 LONGEST_FIRST = (
+    "test_link",
     "test_end_to_end",
     "test_main",
     "test_resume",
-    "test_door",
+    "test_middleware",
     "test_browser",
+    "test_manual",
     "test_labs",
     "test_soak",
     "test_storm",
-    "test_watch",
+    "test_staleness",
+    "test_layout",
+    "test_picker",
     "test_control",
     "test_backfill",
 )

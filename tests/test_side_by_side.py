@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.helpers import PROJECT_ROOT
-from tests.support.app import running_process
 from tests.side_by_side import LONGEST_FIRST
+from tests.support.app import running_process
+from tests.support.helpers import PROJECT_ROOT
 
 INI = """
 [pytest]

@@ -33,7 +33,9 @@ def quick_tuning(patience_seconds: float) -> Tuning:
         feed=FeedLimits(
             ledger=LedgerLimits(hold_seconds=0.05, patience_seconds=patience_seconds),
             staleness=StalenessLimits(
-                silence=SilenceLimits(slot_seconds=0.05, memory_seconds=2, floor_seconds=0.5, unknown_seconds=2)
+                silence=SilenceLimits(
+                    slot_seconds=0.05, memory_seconds=2, floor_seconds=0.5, unknown_seconds=2
+                )
             ),
         ),
     )

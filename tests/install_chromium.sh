@@ -5,7 +5,7 @@ set -u
 python=$1
 
 found() {
-  path=$("$python" -c 'from tests.helpers import chromium_path; print(chromium_path() or "")') || return 1
+  path=$("$python" -c 'from tests.support.helpers import chromium_path; print(chromium_path() or "")') || return 1
   [ -n "$path" ] && "$path" --version >/dev/null 2>&1
 }
 

@@ -15,6 +15,7 @@ from playwright.async_api import async_playwright
 
 from livemarkets.app import Tuning
 from livemarkets.errors import ClientMessageError
+from livemarkets.market.models import StreamKey
 from livemarkets.protocol.encoding import encode_error
 from livemarkets.protocol.messages import CLIENT_MESSAGE_TYPES, SERVER_MESSAGE_TYPES
 from livemarkets.protocol.requests import parse_request
@@ -110,7 +111,7 @@ async def test_the_clients_tell_of_what_will_not_come_and_go_on_behind_it(progra
     port = free_port()
     async with (
         running_exchange() as exchange,
-        quick_app(exchange, port, client_buffer_bytes=65_536) as app,
+        quick_app(exchange, port) as app,
         programs.reading(port) as reading,
     ):
         await reading.reach(exchange)
@@ -123,6 +124,10 @@ async def test_the_clients_tell_of_what_will_not_come_and_go_on_behind_it(progra
         for symbol in PAIR:  # more than the sockets take
             exchange.faults.burst(symbol=symbol, trades=8000)
         await eventually(lambda: app.services.fanout.statistics().lagging == len(reading.copied), 20)
+        for symbol in PAIR:  # and of each stream something that they will not get
+            exchange.faults.burst(symbol=symbol, trades=10)
+            key, newest = StreamKey.trades("binance", symbol), newest_id(exchange, symbol)
+            await eventually(lambda k=key, n=newest: app.services.trades.recent(k, 1)[0].id >= n, 20)  # type: ignore[misc]
         for client in reading.copied:
             client.process.signal(signal.SIGCONT)
         await reading.reach(exchange)

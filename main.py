@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent
 class _Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say in one line what is wrong."""
-        self.exit(2, f"{self.prog}: {message}; --help shows what there is\n")
+        self.exit(2, f"{self.prog}: {message}; see --help\n")
 
 
 def main(arguments: Sequence[str] | None = None, tuning: Tuning | None = None) -> int:
@@ -33,12 +33,12 @@ def main(arguments: Sequence[str] | None = None, tuning: Tuning | None = None) -
     parser = _Parser(
         prog="main.py",
         description="Live Markets: live spot trades on a web page, and for programs on /ws/markets.",
-        epilog="Everything else is a setting: LIVE_* in the environment, in .env.local or in .env; "
-        "docs/settings.md explains each.",
+        epilog="All other settings are LIVE_* variables in the environment, in .env.local or in .env. "
+        "See docs/settings.md.",
         allow_abbrev=False,
     )
-    parser.add_argument("--host", help="the address to listen on; goes before LIVE_HOST")
-    parser.add_argument("--port", help="the TCP port to listen on; goes before LIVE_PORT")
+    parser.add_argument("--host", help="address to listen on; overrides LIVE_HOST")
+    parser.add_argument("--port", help="TCP port to listen on; overrides LIVE_PORT")
     parser.add_argument("--version", action="version", version=f"Live Markets {__version__}")
     options = vars(parser.parse_args(arguments))
     return _run({name: value for name, value in options.items() if value is not None}, tuning)
@@ -63,7 +63,7 @@ def _run(options: dict[str, str], tuning: Tuning | None) -> int:
     log.setup(settings.log_level, settings.log_json)
     for warning in settings.warnings:
         logger.warning(warning)
-    logger.info("Live Markets {} starts with {}", __version__, settings.describe())
+    logger.info("starting Live Markets {} with {}", __version__, settings.describe())
     try:
         listener = run.listen(settings.host, settings.port)
     except OSError as error:

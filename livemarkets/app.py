@@ -139,7 +139,7 @@ class Services:
             _, pending = await asyncio.wait({task}, timeout=_STOP_SECONDS)
             if pending:  # a defect; the process must end all the same
                 names = sorted(task.get_name() for task in asyncio.all_tasks())
-                logger.error("not everything ended within {} s: {}", _STOP_SECONDS, ", ".join(names))
+                logger.error("tasks still running {} s after the stop: {}", _STOP_SECONDS, ", ".join(names))
         simulator, self.simulator = self.simulator, None
         if simulator is not None:
             await simulator.aclose()
@@ -149,8 +149,8 @@ class Services:
             for feed in self.feeds.values():
                 tasks.create_task(feed.run(), name=f"{feed.exchange} feed")
             if self.feeds:
-                tasks.create_task(supervise("the task of the heartbeats", self.hub.run), name="heartbeats")
-                tasks.create_task(supervise("the task of the linger", self._expire), name="linger")
+                tasks.create_task(supervise("heartbeat task", self.hub.run), name="heartbeats")
+                tasks.create_task(supervise("linger task", self._expire), name="linger")
 
     async def _expire(self) -> None:
         while True:
@@ -225,7 +225,7 @@ class Services:
                 SimulatedMarket(), control_secret=self.simulator_secret, serves_browsers=False
             )
             await self.simulator.start()
-            logger.info("simulator: the embedded exchange listens on {}", self.simulator.ws_url)
+            logger.info("simulator: the embedded exchange is listening on {}", self.simulator.ws_url)
         return self.simulator
 
 

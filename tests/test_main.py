@@ -187,7 +187,7 @@ async def test_host_and_port_of_the_command_line_go_before_the_settings() -> Non
     settings = environment | {"LIVE_HOST": "no.such.host.example", "LIVE_PORT": "eighty"}
     options = ("--host", "127.0.0.1", f"--port={port}")
     async with running_process("main.py", *options, environment=settings) as process:
-        await process.says(f"Live Markets is at http://127.0.0.1:{port}")
+        await process.says(f"Live Markets is listening on http://127.0.0.1:{port}")
         assert (await get(port, "/healthz")).status_code == 200
 
 

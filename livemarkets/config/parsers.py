@@ -49,7 +49,7 @@ def host(value: object) -> object:
     if not isinstance(value, str):
         return value
     if not _HOST.fullmatch(value.strip()):
-        raise _unfit("no port, no path and no blanks")
+        raise _unfit("a host contains no port, no path and no space")
     return value.strip()
 
 
@@ -57,7 +57,7 @@ def token(value: object) -> object:
     """A secret that fits into a header, a cookie and an address."""
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
     if isinstance(text, str) and not _VISIBLE_ASCII.fullmatch(text):
-        raise _unfit("it holds a blank, a control character or a letter outside ASCII")
+        raise _unfit("it contains a space, a control character or a character outside ASCII")
     return value
 
 
@@ -95,7 +95,7 @@ def _origin(text: str) -> str:
     if not name or not _SCHEME.fullmatch(scheme) or text.lower() != f"{scheme}://{address.netloc.lower()}":
         raise _unfit(f"{text[:60]!r} is not scheme://host or scheme://host:port")
     if address.username is not None or address.password is not None:
-        raise _unfit(f"{text[:60]!r} holds a user name")
+        raise _unfit(f"{text[:60]!r} contains a user name")
     bracketed = f"[{name}]" if ":" in name else name
     return (
         f"{scheme}://{bracketed}"
@@ -120,10 +120,10 @@ def _base_address(text: str, schemes: tuple[str, ...]) -> str:
             f"{text[:60]!r} does not begin with {' or '.join(f'{scheme}://host' for scheme in schemes)}"
         )
     if address.query or address.fragment or re.search(r"\s", text):
-        raise _unfit(f"{text[:60]!r} holds a query, a fragment or a blank")
+        raise _unfit(f"{text[:60]!r} contains a query, a fragment or a space")
     if address.username is not None or address.password is not None:
         # Addresses are written to the log, so they must not carry secrets.
-        raise _unfit("an address must not hold a user name or a password")
+        raise _unfit("an address must not contain a user name or a password")
     return text.rstrip("/")
 
 

@@ -195,7 +195,7 @@ def load(
             *_layers(root, os.environ if environ is None else environ),
         ]
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the settings files in {root} cannot be read: {error}") from error
+        raise SettingsError(f"cannot read the settings files in {root}: {error}") from error
     raw: dict[str, Any] = {}
     for layer in reversed(layers):
         raw.update(layer.fields)
@@ -231,7 +231,7 @@ def _explain(error: ValidationError, layers: list[_Layer]) -> Iterator[str]:
         field = Settings.model_fields[name]
         shown = "a value (not shown)" if _is_secret(field) else repr(str(problem["input"])[:200])
         detail = f" ({problem['msg']})" if problem["type"] == values.ERROR_TYPE else ""
-        yield f"{variable(name)} in {place} is {shown}, but it has to be {_allowed(field)}{detail}"
+        yield f"{variable(name)} in {place} is {shown}, but must be {_allowed(field)}{detail}"
 
 
 def _warn(layers: list[_Layer], raw: Mapping[str, Any]) -> Iterator[str]:

@@ -56,7 +56,7 @@ def retry_after(error: BaseException) -> float | None:
 
 _STATUS_REASONS = {
     403: "refused by the exchange's firewall",
-    418: "this address is banned for a while",
+    418: "this address is banned temporarily",
     429: "too many connection attempts",
     451: "not available in this country",
 }
@@ -78,7 +78,7 @@ def explain(error: BaseException) -> str:
     if isinstance(error, ConnectionClosed):
         return _explain_close(error)
     if isinstance(error, (InvalidProxy, *UNUSABLE)):
-        return f"the address or its proxy cannot be used: {error}"
+        return f"invalid address or proxy: {error}"
     if isinstance(error, OSError):
         return (error.strerror or type(error).__name__).lower()
     return f"not a WebSocket endpoint ({error})"

@@ -92,7 +92,9 @@ class Backfiller:
     def _look_at(self, ledger: Ledger, tasks: asyncio.TaskGroup) -> None:
         now = self._clock()
         if ledger.is_overdue(now) and not self._drop_impostor(ledger, None):
-            logger.warning("{}: a hole could not be filled in time: {}", ledger.key.symbol, ledger.missing())
+            logger.warning(
+                "{}: missing trade ids not fetched in time: {}", ledger.key.symbol, ledger.missing()
+            )
             self._release(ledger.give_up(now))
         if ledger.missing() is None:
             self.forget(ledger)
@@ -135,7 +137,7 @@ class Backfiller:
         impostor = ledger.drop_impostor(self._clock(), denied_from=denied_from)
         if impostor is not None:
             logger.warning(
-                "{}: the exchange sent a trade with the id {}, which no other trade confirms: it is ignored",
+                "{}: ignoring a trade with the id {}: no other trade confirms this id",
                 ledger.key.symbol,
                 impostor.id,
             )

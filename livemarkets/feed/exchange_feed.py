@@ -108,7 +108,7 @@ class ExchangeFeed:
         self.client = ports.connect(self)
         guarantee = self.client.guarantee
         if (guarantee.ids, guarantee.history) != ("consecutive", "by_id"):
-            raise ValueError(f"{exchange}: no continuity can be kept with {guarantee}")
+            raise ValueError(f"{exchange}: consecutive ids and a history by id are required, not {guarantee}")
         self._client_status = self.client.status
         self._backfiller = Backfiller(ports.history, self._release, clock.monotonic)
         self._watcher = StalenessMonitor(

@@ -207,7 +207,7 @@ class Resumer:
         try:
             return await self._page(key.symbol, next_id)
         except ExchangeError as error:
-            logger.debug("{}: resumption waits: {}", key, error)
+            logger.debug("{}: waiting to resume: {}", key, error)
             wait = error.retry_after_seconds if isinstance(error, ExchangeUnreachable) else None
             await asyncio.sleep(min(wait or 0.0, self._limits.patience_seconds / 4))
             return None

@@ -132,7 +132,7 @@ class StalenessMonitor:
             silence = stream.silence
             if silence.arrivals and stream.is_mute:
                 stream.is_mute = False
-                logger.info("{}: no longer mute", key)
+                logger.info("{}: trades arrive again", key)
                 self._on_change()
             silence.observe(now)
             acknowledged = self._upstream.state_of(key) is StreamState.ACKNOWLEDGED
@@ -151,7 +151,7 @@ class StalenessMonitor:
                 newest = await self._second_opinion.newest_ids([key.symbol])
                 await self._judge(key, stream, newest.get(key.symbol))
         except ExchangeError as error:
-            logger.debug("{}: no second opinion on its silence: {}", key, error)
+            logger.debug("{}: could not ask the exchange for its newest trade id: {}", key, error)
             if stream is not None and self._streams.get(key) is stream:
                 self._upstream.suspect(key, Evidence.SILENT)
                 stream.silence.postpone(self._clock())

@@ -28,9 +28,9 @@ async def supervise(
             await work()
         except Exception:
             if _is_being_cancelled():
-                logger.opt(exception=True).debug("{}: failed while it was ending", name)
+                logger.opt(exception=True).debug("{}: failed while being cancelled", name)
             else:
-                logger.exception("{} failed and starts again", name)
+                logger.exception("{} failed and will be restarted", name)
         # A task group whose children fail while it is being cancelled raises their errors alone. Before
         # Python 3.13 nothing but this count then tells that the task was asked to end.
         if _is_being_cancelled():

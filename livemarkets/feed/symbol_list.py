@@ -47,9 +47,9 @@ class SymbolList:
             delay = _REFRESH_SECONDS
             try:
                 self.directory.replace(await self._source.symbols())
-                logger.info("{}: {} symbols", self._exchange, len(self.directory))
+                logger.info("{}: {} symbols loaded", self._exchange, len(self.directory))
             except ExchangeError as error:
                 delay = _RETRY_SECONDS
-                logger.warning("{}: the list of symbols cannot be had: {}", self._exchange, error)
+                logger.warning("{}: cannot load the list of symbols: {}", self._exchange, error)
             self._tried.set()
             await asyncio.sleep(delay)

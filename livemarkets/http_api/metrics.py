@@ -33,18 +33,23 @@ class MeasuredServices(Protocol):
 
 _PER_EXCHANGE: tuple[tuple[str, str, bool, Callable[[FeedStatistics], float]], ...] = (
     ("trades_received", "Trades read from the stream, duplicates included", True, lambda f: f.received),
-    ("trades_backfilled", "Trades fetched over REST to close a hole", True, lambda f: f.backfilled),
+    (
+        "trades_backfilled",
+        "Missing trades fetched over REST",
+        True,
+        lambda f: f.backfilled,
+    ),
     ("trades_duplicate", "Trades dropped because their id was seen", True, lambda f: f.duplicates),
-    ("trades_lost", "Trades declared missing for our own fault", True, lambda f: f.lost),
-    ("gaps", "Holes declared, whatever the cause", True, lambda f: f.gaps),
-    ("holes_open", "Streams that wait for a hole to close", False, lambda f: f.holes_open),
-    ("streams_wanted", "Streams that somebody wants, or that linger", False, lambda f: f.streams_wanted),
+    ("trades_lost", "Trades lost: declared in gaps with the cause upstream", True, lambda f: f.lost),
+    ("gaps", "Gaps declared, all causes", True, lambda f: f.gaps),
+    ("holes_open", "Streams with missing trades that are not fetched yet", False, lambda f: f.holes_open),
+    ("streams_wanted", "Streams that have a subscriber or linger", False, lambda f: f.streams_wanted),
     ("upstream_connections", "Connections to the exchange", False, lambda f: f.client.connections),
     ("upstream_connects", "Connection attempts", True, lambda f: f.client.connects),
-    ("upstream_rotations", "Connections replaced make before break", True, lambda f: f.client.rotations),
+    ("upstream_rotations", "Connections replaced before they ended", True, lambda f: f.client.rotations),
     ("rest_calls", "REST calls made", True, lambda f: f.history.calls),
-    ("rest_failures", "REST calls that no address answered well", True, lambda f: f.history.failures),
-    ("symbols_known", "Symbols that the exchange lists", False, lambda f: f.symbols_known),
+    ("rest_failures", "REST calls that failed at every address", True, lambda f: f.history.failures),
+    ("symbols_known", "Symbols listed by the exchange", False, lambda f: f.symbols_known),
 )
 
 
@@ -73,12 +78,12 @@ class MarketsCollector(Collector):
     def _states(self, feeds: Mapping[str, FeedStatistics]) -> Iterator[Metric]:
         state = GaugeMetricFamily(
             "livemarkets_exchange_state",
-            "1 for the state that an exchange is in",
+            "1 for the current state of the exchange, 0 for the others",
             labels=["exchange", "state"],
         )
         complaints = CounterMetricFamily(
             "livemarkets_upstream_complaints",
-            "What the exchange sent that made no sense",
+            "Malformed messages and refusals from the exchange",
             labels=["exchange", "kind"],
         )
         for exchange, feed in self._services.feeds.items():
@@ -94,7 +99,7 @@ class MarketsCollector(Collector):
         subscribers, subscribed, lingering = self._services.manager.counts()
         yield GaugeMetricFamily("livemarkets_clients", "Connections to /ws/markets", value=hub.clients)
         yield CounterMetricFamily(
-            "livemarkets_clients_refused", "Handshakes of /ws/markets refused", value=hub.refused
+            "livemarkets_clients_refused", "Refused handshakes of /ws/markets", value=hub.refused
         )
         yield CounterMetricFamily(
             "livemarkets_deliveries", "Trades handed to clients", value=fanout.delivered
@@ -107,13 +112,15 @@ class MarketsCollector(Collector):
             value=hub.closed_slow,
         )
         yield GaugeMetricFamily(
-            "livemarkets_subscribers", "Pages and clients that want something", value=subscribers
+            "livemarkets_subscribers", "Pages and clients with a subscription", value=subscribers
         )
         yield GaugeMetricFamily(
             "livemarkets_streams_subscribed", "Streams with a subscriber", value=subscribed
         )
         yield GaugeMetricFamily(
-            "livemarkets_streams_lingering", "Streams kept for a while without one", value=lingering
+            "livemarkets_streams_lingering",
+            "Streams kept although their last subscriber left",
+            value=lingering,
         )
         uptime = self._services.clock.monotonic() - self._services.started_at
         yield GaugeMetricFamily("livemarkets_uptime_seconds", "Seconds since the start", value=uptime)

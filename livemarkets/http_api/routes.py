@@ -122,7 +122,7 @@ class _Api:
             exchange = self._exchange(request)
             symbol = normalise(request.query_params.get("symbol", ""))
             if not symbol:
-                raise _BadQuery("symbol is missing, such as symbol=BTCUSDT")
+                raise _BadQuery("symbol is missing; example: symbol=BTCUSDT")
             limit = _number(request, "limit", 100, self._services.trades.length)
         except _BadQuery as error:
             return _refuse(error)
@@ -133,7 +133,7 @@ class _Api:
         name = request.query_params.get("exchange", "binance")
         feed = self._services.feeds.get(name)
         if feed is None:
-            raise _BadQuery(f"exchange is one of {', '.join(self._services.feeds)}")
+            raise _BadQuery(f"exchange must be one of {', '.join(self._services.feeds)}")
         return feed.exchange
 
 
@@ -142,7 +142,7 @@ def _number(request: Request, name: str, default: int, most: int) -> int:
     if text is None:
         return min(default, most)
     if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
-        raise _BadQuery(f"{name} is a whole number from 1 to {most}")
+        raise _BadQuery(f"{name} must be a whole number from 1 to {most}")
     return int(text)
 
 
@@ -150,7 +150,7 @@ def _names(text: str) -> list[str]:
     """Read a list with commas; a name that comes twice counts once."""
     names = list(dict.fromkeys(normalise(name) for name in text.split(",") if name.strip()))
     if len(names) > _LATEST_MOST:
-        raise _BadQuery(f"symbols has at most {_LATEST_MOST} names; without it, all that are known come")
+        raise _BadQuery(f"symbols must have at most {_LATEST_MOST} names; omit it for every known symbol")
     return names
 
 

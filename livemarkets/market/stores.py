@@ -69,7 +69,7 @@ class RecentTrades:
 
     def __init__(self, length: int) -> None:
         if length < 1:
-            raise ValueError(f"a feed keeps at least one trade, not {length}")
+            raise ValueError(f"length must be at least 1, not {length}")
         self.length = length
         self._feeds: dict[StreamKey, deque[TradeTick]] = {}
         self._gaps: dict[StreamKey, deque[Gap]] = {}

@@ -123,7 +123,9 @@ def _parse_object(raw: str | bytes) -> dict[str, Any]:
     except RecursionError:
         raise ClientMessageError("invalid_json", "nested too deeply") from None
     if not isinstance(message, dict):
-        raise ClientMessageError("invalid_message", 'a message is a JSON object, such as {"type":"ping"}')
+        raise ClientMessageError(
+            "invalid_message", 'a message must be a JSON object, such as {"type":"ping"}'
+        )
     return message
 
 
@@ -132,7 +134,7 @@ def _parse_id(value: object) -> RequestId:
         return value
     if isinstance(value, str) and len(value) <= 64:
         return value
-    raise ClientMessageError("invalid_message", "id is an integer or a string of at most 64 characters")
+    raise ClientMessageError("invalid_message", "id must be an integer or a string of at most 64 characters")
 
 
 def _parse_message(
@@ -147,7 +149,7 @@ def _parse_message(
         if not isinstance(kind, str):
             raise ClientMessageError("invalid_message", "type is missing or not a string")
         raise ClientMessageError(
-            "unknown_type", f"type is one of {', '.join(CLIENT_MESSAGE_TYPES)}, not {_quote(kind)}"
+            "unknown_type", f"type must be one of {', '.join(CLIENT_MESSAGE_TYPES)}, not {_quote(kind)}"
         )
     streams = _parse_streams(message, exchanges)
     symbols = _parse_symbols(streams)
@@ -155,7 +157,7 @@ def _parse_message(
         return UnsubscribeRequest(request_id, streams.exchange, streams.channel, symbols)
     if not 0 <= streams.snapshot <= snapshot_limit:
         raise ClientMessageError(
-            "invalid_message", f"snapshot is 0 to {snapshot_limit}, not {_quote(str(streams.snapshot))}"
+            "invalid_message", f"snapshot must be 0 to {snapshot_limit}, not {_quote(str(streams.snapshot))}"
         )
     return SubscribeRequest(
         request_id,
@@ -175,10 +177,13 @@ def _parse_streams(message: dict[str, Any], exchanges: Sequence[str]) -> _Stream
         raise ClientMessageError("invalid_message", str(error)) from None
     if streams.exchange not in exchanges:
         raise ClientMessageError(
-            "unknown_exchange", f"exchange is one of {', '.join(exchanges)}, not {_quote(streams.exchange)}"
+            "unknown_exchange",
+            f"exchange must be one of {', '.join(exchanges)}, not {_quote(streams.exchange)}",
         )
     if streams.channel != TRADES:
-        raise ClientMessageError("unknown_channel", f"channel is {TRADES}, not {_quote(streams.channel)}")
+        raise ClientMessageError(
+            "unknown_channel", f"channel must be {TRADES}, not {_quote(streams.channel)}"
+        )
     return streams
 
 
@@ -199,25 +204,25 @@ def _parse_symbols(streams: _Streams) -> tuple[str | RefusedName, ...]:
 def _parse_symbol(value: object) -> str | RefusedName:
     """Let misspellings through, such as BTC/USDT: whoever has the exchange's list judges and suggests."""
     if isinstance(value, (list, dict)):
-        return RefusedName("[…]" if isinstance(value, list) else "{…}", "a symbol is a string")
+        return RefusedName("[…]" if isinstance(value, list) else "{…}", "a symbol must be a string")
     if not isinstance(value, str):
-        return RefusedName(_cut(msgspec.json.encode(value).decode()), "a symbol is a string")
+        return RefusedName(_cut(msgspec.json.encode(value).decode()), "a symbol must be a string")
     symbol = normalise(value)
     if not symbol:
-        return RefusedName("", "a symbol is not empty")
+        return RefusedName("", "a symbol must not be empty")
     if len(symbol) > MAX_SYMBOL_LENGTH:
-        return RefusedName(_cut(symbol), f"a symbol has at most {MAX_SYMBOL_LENGTH} characters")
+        return RefusedName(_cut(symbol), f"a symbol must have at most {MAX_SYMBOL_LENGTH} characters")
     return symbol
 
 
 def _parse_mode(streams: _Streams) -> int | None:
     if streams.mode not in MODES:
         raise ClientMessageError(
-            "invalid_message", f"mode is one of {', '.join(MODES)}, not {_quote(streams.mode)}"
+            "invalid_message", f"mode must be one of {', '.join(MODES)}, not {_quote(streams.mode)}"
         )
     if not LEAST_INTERVAL_MS <= streams.interval_ms <= MOST_INTERVAL_MS:
         raise ClientMessageError(
-            "invalid_message", f"interval_ms is {LEAST_INTERVAL_MS} to {MOST_INTERVAL_MS}"
+            "invalid_message", f"interval_ms must be {LEAST_INTERVAL_MS} to {MOST_INTERVAL_MS}"
         )
     return streams.interval_ms if streams.mode == "latest" else None
 
@@ -228,10 +233,12 @@ def _parse_after(streams: _Streams) -> dict[str, int]:
     for symbol, trade_id in after.items():
         if symbol not in named:
             raise ClientMessageError(
-                "invalid_message", f"after names {_quote(symbol)}, which is not subscribed by this message"
+                "invalid_message", f"after names {_quote(symbol)}, which is not a symbol of this message"
             )
         if trade_id < 0:
-            raise ClientMessageError("invalid_message", f"after is a trade id, not {_quote(str(trade_id))}")
+            raise ClientMessageError(
+                "invalid_message", f"after must hold trade ids, not {_quote(str(trade_id))}"
+            )
     return after
 
 

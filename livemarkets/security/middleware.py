@@ -156,11 +156,11 @@ class SecurityMiddleware:
     def _page_refusal(self, request: HTTPConnection) -> Response | None:
         if not _begins_a_page(request.scope) or self._pages.take(client_address(request)):
             return None
-        return PlainTextResponse("too many pages were asked for from this address\n", 429, _RETRY)
+        return PlainTextResponse("too many page requests from this address\n", 429, _RETRY)
 
     def _refusal(self, request: HTTPConnection) -> Response | None:
         if not self._may_come_from_there(request):
-            return PlainTextResponse("this origin is not allowed\n", 403)
+            return PlainTextResponse("origin not allowed\n", 403)
         if not self._access.is_on or request.scope["path"] in _OPEN:
             return None
         tokens = bearer_tokens(
@@ -188,7 +188,7 @@ class SecurityMiddleware:
             return None
         if verdict is TokenCheck.TOO_MANY:
             return PlainTextResponse("too many wrong tokens\n", 429, {"Retry-After": "60"})
-        return _unauthorized("this is not the token\n")
+        return _unauthorized("wrong access token\n")
 
 
 def _begins_a_page(scope: Scope) -> bool:
@@ -207,7 +207,7 @@ def _ask_for_the_token(request: HTTPConnection) -> Response:
     scope = request.scope
     path: str = scope["path"]
     if scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS or path.startswith(_NO_PAGES):
-        return _unauthorized("this needs the access token: Authorization: Bearer …\n")
+        return _unauthorized("access token required: Authorization: Bearer …\n")
     if request.headers.get("sec-fetch-site") == "cross-site":
         # A link from elsewhere: the browser kept the session's cookie (SameSite=Strict). Asked by our own
         # page for the same address it sends it.

@@ -79,8 +79,8 @@ class TokenAuth:
         if verdict is not TokenCheck.RIGHT:
             held_back = self._log_limiter.suppressed_since_last(address)
             if held_back is not None:
-                more = f", and {held_back} more since the last line" if held_back else ""
-                logger.warning("a wrong access token came from {}{}", address, more)
+                more = f" ({held_back} similar messages not logged)" if held_back else ""
+                logger.warning("wrong access token from {}{}", address, more)
         return verdict
 
     def _verdict(self, token: str, address: str) -> TokenCheck:

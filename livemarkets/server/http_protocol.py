@@ -53,7 +53,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over, if the request may ask for that (RFC 6455, 4.2.1)."""
         if self.scope["http_version"] == "1.0":
-            self.send_400_response("A WebSocket needs HTTP/1.1.")
+            self.send_400_response("WebSocket requires HTTP/1.1.")
             return
         self._stop_timer()
         super().handle_websocket_upgrade()
@@ -92,7 +92,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _count_head(self, length_bytes: int) -> None:
         self._head_bytes += length_bytes
         if self._head_bytes > _HEAD_BYTES:
-            raise ValueError("the head is too big")
+            raise ValueError("the request head is too large")
 
     def _start_timer(self) -> None:
         if self._timer is None:

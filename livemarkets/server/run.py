@@ -85,4 +85,6 @@ class _Server(uvicorn.Server):
         gc.set_threshold(*_GARBAGE_THRESHOLDS)
         if self.started and sockets:
             host, port = sockets[0].getsockname()[:2]
-            logger.info("Live Markets is at http://{}:{}", f"[{host}]" if ":" in host else host, port)
+            logger.info(
+                "Live Markets is listening on http://{}:{}", f"[{host}]" if ":" in host else host, port
+            )

@@ -84,7 +84,7 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
         self._frames_this_second += len(self.conn.events)
         if self._frames_this_second > _FRAMES_PER_SECOND:
             self.conn.events_received()
-            self._put_out(1008, "policy: the client floods")
+            self._put_out(1008, "policy: too many messages")
         else:
             super().handle_events()
 

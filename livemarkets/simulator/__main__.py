@@ -59,24 +59,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve_parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="python -m livemarkets.simulator",
-        description="The part of Binance spot's market data that Live Markets needs, WebSocket and REST on "
-        "one port: trades, aggregate trades, best bid and ask, day tickers, klines up to 5 minutes. "
-        "No order books, no TLS. docs/simulator.md says what is served and where it ends.",
-        epilog="`python -m livemarkets.simulator faults --help` lets things go wrong. That needs a secret: "
-        f"the one in {_SECRET_VARIABLE} in the environment, else a new one, which is printed at the start.",
+        description="An exchange that serves a part of Binance spot's market data, WebSocket and REST on one "
+        "port: trades, aggregate trades, best bid and ask, day tickers, klines up to 5 minutes. "
+        "No order books, no TLS. See docs/simulator.md.",
+        epilog="`python -m livemarkets.simulator faults` injects faults into a running exchange. It requires "
+        f"the exchange's secret: the value of {_SECRET_VARIABLE}, or else a new one printed at the start.",
     )
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=_PORT, help=f"0 takes a free one; default {_PORT}")
+    parser.add_argument(
+        "--port", type=int, default=_PORT, help=f"port to listen on; 0 for any free port; default {_PORT}"
+    )
     market = parser.add_argument_group("the simulated market")
-    market.add_argument("--seed", type=int, default=1, help="same seed and clock, same trades")
-    market.add_argument("--symbols", help="the symbols that are listed, such as BTCUSDT,ETHUSDT; default all")
-    market.add_argument("--rate", type=_positive, default=1.0, help="multiplies how often everything trades")
+    market.add_argument("--seed", type=int, default=1, help="the same seed and clock give the same trades")
+    market.add_argument("--symbols", help="symbols to list, such as BTCUSDT,ETHUSDT; default: all")
+    market.add_argument("--rate", type=_positive, default=1.0, help="factor on the rate of every symbol")
     market.add_argument(
-        "--trades-per-second", type=_positive, help="a constant rate for every symbol instead, for load tests"
+        "--trades-per-second", type=_positive, help="constant rate for every symbol, for load tests"
     )
     replay = parser.add_argument_group("or a recording")
-    replay.add_argument("--replay", metavar="FILE", help="lines of recorded frames, gzip or plain")
-    replay.add_argument("--speed", type=_positive, default=1.0, help="2 plays twice as fast as recorded")
+    replay.add_argument("--replay", metavar="FILE", help="recorded frames, one per line, gzip or plain")
+    replay.add_argument("--speed", type=_positive, default=1.0, help="2 is twice as fast as recorded")
     replay.add_argument(
         "--lead-in",
         type=float,
@@ -88,11 +90,16 @@ def _serve_parser() -> ArgumentParser:
     rules.add_argument("--ping-interval", type=_positive, default=defaults.ping_interval_seconds)
     rules.add_argument("--ping-timeout", type=_positive, default=defaults.ping_timeout_seconds)
     rules.add_argument(
-        "--max-age", type=_positive, default=defaults.max_age_seconds, help="seconds; 24 hours"
+        "--max-age", type=_positive, default=defaults.max_age_seconds, help="seconds; default: 24 hours"
     )
     rules.add_argument("--max-streams", type=int, default=defaults.streams_per_connection)
-    rules.add_argument("--max-messages", type=int, default=defaults.messages_per_second, help="a second")
-    rules.add_argument("--max-connects", type=int, default=defaults.connects_per_window, help="in 5 minutes")
+    rules.add_argument("--max-messages", type=int, default=defaults.messages_per_second, help="per second")
+    rules.add_argument(
+        "--max-connects",
+        type=int,
+        default=defaults.connects_per_window,
+        help="per 5 minutes",
+    )
     rules.add_argument("--error-shape", choices=("flat", "nested"), default="flat")
     return parser
 
@@ -100,14 +107,13 @@ def _serve_parser() -> ArgumentParser:
 def _fault_parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="python -m livemarkets.simulator faults",
-        description="Let something go wrong at a running exchange of this machine.",
-        epilog="The secret of that exchange, as it printed it at its start, has to be in the environment as "
-        f"{_SECRET_VARIABLE}.",
+        description="Inject a fault into an exchange that runs on this machine.",
+        epilog=f"{_SECRET_VARIABLE} must hold the secret that the exchange printed at its start.",
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=_PORT)
-    parser.add_argument("--list", action="store_true", help="show every verb with its arguments")
-    parser.add_argument("verb", nargs="?", help="a fault, or stats, subscriptions, connections")
+    parser.add_argument("--list", action="store_true", help="show every fault with its arguments")
+    parser.add_argument("command", nargs="?", help="a fault, or stats, subscriptions, connections")
     parser.add_argument("arguments", nargs="*", metavar="key=value")
     return parser
 
@@ -139,7 +145,7 @@ def _faults(options: Namespace) -> int:
     secret = _secret()
     if not secret:
         raise SimulatorError(
-            f"set {_SECRET_VARIABLE} in the environment to what the exchange printed at its start"
+            f"{_SECRET_VARIABLE} is not set; set it to the secret that the exchange printed at its start"
         )
     reply = asyncio.run(_ask(f"ws://{options.host}:{options.port}{CONTROL_PATH}", secret, request))
     if not reply.get("ok"):
@@ -153,7 +159,7 @@ def _secret() -> str:
     secret = os.environ.get(_SECRET_VARIABLE, "")
     if secret and (len(secret) < _SECRET_LENGTH or not all("!" <= letter <= "~" for letter in secret)):
         raise SimulatorError(
-            f"{_SECRET_VARIABLE} has to have {_SECRET_LENGTH} visible ASCII characters or more, and no blanks"
+            f"{_SECRET_VARIABLE} must have at least {_SECRET_LENGTH} visible ASCII characters and no spaces"
         )
     return secret
 
@@ -169,9 +175,11 @@ async def _ask(url: str, secret: str, request: dict[str, Any]) -> dict[str, Any]
             return msgspec.json.decode(await socket.recv(), type=dict[str, Any])
     except InvalidStatus as error:
         said = error.response.body.decode(errors="replace")
-        raise SimulatorError(f"{url} refuses, HTTP {error.response.status_code}: {said}") from None
+        raise SimulatorError(
+            f"{url} refused the request with HTTP {error.response.status_code}: {said}"
+        ) from None
     except (OSError, TimeoutError, WebSocketException, msgspec.MsgspecError) as error:
-        raise SimulatorError(f"no simulator answers at {url}: {error}") from None
+        raise SimulatorError(f"cannot reach a simulator at {url}: {error}") from None
 
 
 def _source(options: Namespace) -> Source:
@@ -208,7 +216,7 @@ async def _serve(options: Namespace) -> None:
             "simulator: LIVE_BINANCE_WS_URL={} LIVE_BINANCE_REST_URL={}", simulator.ws_url, simulator.rest_url
         )
         if not given:
-            logger.info("simulator: its faults need {}={}", _SECRET_VARIABLE, secret)
+            logger.info("simulator: set this variable to inject faults: {}={}", _SECRET_VARIABLE, secret)
         await stopped.wait()
     finally:
         await simulator.aclose()

@@ -124,8 +124,8 @@ class ClientStreams:
             try:
                 await work()
             except Exception:
-                logger.exception("{} could not be brought up", key.symbol)
-                error = ClientMessageError("internal", f"{key.symbol} could not be brought up")
+                logger.exception("could not start the stream {}", key.symbol)
+                error = ClientMessageError("internal", f"could not start {key.symbol}")
                 self._fanout.post(self._mailbox, encode_error(error))
 
         task = asyncio.create_task(run(), name=f"bring up {key.symbol}")

@@ -104,7 +104,7 @@ class MarketsConnection:
         while not self.mailbox.is_closed:
             message = await websocket.receive()
             if message["type"] == "websocket.disconnect":
-                logger.debug("client {}: gone with {}", self.client_id, message.get("code"))
+                logger.debug("client {}: disconnected with code {}", self.client_id, message.get("code"))
                 return
             if not self._take_message_slot():
                 continue
@@ -154,7 +154,9 @@ class MarketsConnection:
             self.mailbox.end(CLOSE_FLOODING, CLOSE_CODES[CLOSE_FLOODING])
         elif self._ignored == 1 or self._ignored % 20 == 0:
             rate = self._hub.limits.messages_per_second
-            self._post(encode_error(ClientMessageError("rate_limited", f"at most {rate} messages a second")))
+            self._post(
+                encode_error(ClientMessageError("rate_limited", f"at most {rate} messages per second"))
+            )
         return False
 
     async def _handle(self, message: Mapping[str, Any]) -> None:
@@ -163,16 +165,16 @@ class MarketsConnection:
         except ClientMessageError as error:
             self._post(encode_error(error))
         except Exception:
-            logger.exception("client {}: a message could not be handled", self.client_id)
-            self._post(encode_error(ClientMessageError("internal", "a defect of this server; it was logged")))
+            logger.exception("client {}: could not handle a message", self.client_id)
+            self._post(encode_error(ClientMessageError("internal", "internal server error; it was logged")))
 
     def _text_of(self, message: Mapping[str, Any]) -> str:
         text = message.get("text")
         if not isinstance(text, str):
-            raise ClientMessageError("invalid_message", "messages are text frames, not binary ones")
+            raise ClientMessageError("invalid_message", "a message must be a text frame, not a binary frame")
         limit = self._hub.limits.message_bytes
         if len(text) > limit or (not text.isascii() and len(text.encode(errors="replace")) > limit):
-            raise ClientMessageError("message_too_big", f"a message has at most {limit} bytes")
+            raise ClientMessageError("message_too_big", f"a message must have at most {limit} bytes")
         return text
 
     async def _answer(self, text: str) -> None:
@@ -212,7 +214,9 @@ class MarketsConnection:
         total = len(set(self._streams.keys()).union(keys))
         if total > limit:
             raise ClientMessageError(
-                "symbol_limit", f"at most {limit} symbols a client; this would make {total}", request.id
+                "symbol_limit",
+                f"at most {limit} symbols per client are allowed; this request would make {total}",
+                request.id,
             )
 
     def _unsubscribe(self, request: UnsubscribeRequest) -> None:
@@ -261,4 +265,4 @@ def _why_unknown(feed: ExchangeFeed, symbol: str) -> str:
     shown = "".join(letter if letter.isprintable() else "�" for letter in symbol)
     if feed.directory.is_loaded:
         return f"{feed.exchange} does not list {shown}"
-    return f"{shown} cannot be a symbol: those are {SYMBOL_SHAPE}, such as BTCUSDT"
+    return f"{shown} is not a valid symbol: a symbol has {SYMBOL_SHAPE}, such as BTCUSDT"

@@ -78,7 +78,7 @@ async def test_pages_that_nobody_opens_are_built_within_bounds(target: Target) -
         assert 100 <= len(built) <= 101 + (time.monotonic() - began)
         refused = next(answer for answer in answers if answer.status_code == 429)
         assert (refused.headers["Retry-After"], refused.headers["Refresh"]) == ("5", "5")
-        assert refused.text == "too many pages were asked for from this address\n"
+        assert refused.text == "too many page requests from this address\n"
         assert target.rss_bytes() < memory + 60_000_000
         assert (await neighbour.get("/labs")).status_code == 200, "others get their page"
         for path in ("/healthz", "/metrics", "/api/symbols"):

@@ -206,7 +206,7 @@ def test_senseless_values_end_in_one_line_that_names_variable_value_and_what_is_
     line = str(caught.value)
     assert "\n" not in line
     shown = text.upper() if name == "LIVE_LOG_LEVEL" else text
-    assert line.startswith(f"{name} in the environment is {shown!r}, but it has to be ")
+    assert line.startswith(f"{name} in the environment is {shown!r}, but must be ")
 
 
 def test_several_senseless_values_are_told_at_once(tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ async def test_rest_that_is_down_is_asked_again() -> None:
     history = History(range(1, 10))
     history.errors = [
         ExchangeUnreachable("timeout"),
-        MalformedMessage("REST answer", "no"),
+        MalformedMessage("malformed REST response", "no"),
         RestError(500, None, ""),
     ]
     async with at_work(history) as bench:

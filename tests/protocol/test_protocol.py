@@ -122,12 +122,12 @@ def test_what_a_client_may_say(message: object, expected: Request) -> None:
     assert parse(message) == expected
 
 
-EMPTY = RefusedName("", "a symbol is not empty")
+EMPTY = RefusedName("", "a symbol must not be empty")
 TOO_LONG = RefusedName("A" * 64 + "…", "a symbol has at most 64 characters")
 
 
 def no_text(shown: str) -> RefusedName:
-    return RefusedName(shown, "a symbol is a string")
+    return RefusedName(shown, "a symbol must be a string")
 
 
 @pytest.mark.parametrize(

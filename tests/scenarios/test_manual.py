@@ -170,7 +170,7 @@ async def test_the_clients_end_when_the_server_does_not_understand_them(programs
         programs.reading(port, ('"binance"', '"nowhere"')) as reading,
     ):
         for client in reading.copied:
-            await client.ends("unknown_exchange: exchange is one of")
+            await client.ends("unknown_exchange: exchange must be one of")
 
 
 async def test_the_clients_end_when_they_are_closed_for_what_they_did(programs: Programs) -> None:

@@ -350,13 +350,13 @@ async def test_a_page_whose_session_ended_meanwhile_leads_to_the_login_and_back(
             await page.wait_for_function("window.socket?.listeners('connect_error').length === 2")
 
         async with running_process("main.py", environment=environment) as process:
-            await process.says("Live Markets is at")
+            await process.says("Live Markets is listening on")
             await page.goto(f"{login}?next=/labs%3Fsymbols%3DETHBTC")
             await log_in("old")
         async with running_process(
             "main.py", environment=environment | {"LIVE_ACCESS_TOKEN": "new"}
         ) as process:
-            await process.says("Live Markets is at")
+            await process.says("Live Markets is listening on")
             await page.wait_for_url(f"{login}?next=/labs*", timeout=20_000)
             await log_in("new")
             assert page.url.endswith("symbols=ETHBTC")

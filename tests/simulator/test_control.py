@@ -71,34 +71,37 @@ async def test_faults_and_questions(start: Started, dial: Dial) -> None:
         ("nonsense", "not a JSON object"),
         (b"\xff", "not a JSON object"),
         ([], "not a JSON object"),
-        ({}, 'say {"fault"'),
-        ({"fault": 7}, 'say {"fault"'),
-        ({"query": "weather"}, 'say {"fault"'),
-        ({"fault": "earthquake"}, "no such fault: 'earthquake'; there are "),
-        ({"fault": "bind"}, "no such fault: 'bind'"),
-        ({"fault": "_begin"}, "no such fault: '_begin'"),
-        ({"fault": "drop", "self": 1}, "drop takes no 'self'"),
-        ({"fault": "drop", "colour": 1}, "drop takes no 'colour'"),
+        ({}, 'send {"fault"'),
+        ({"fault": 7}, 'send {"fault"'),
+        ({"query": "weather"}, 'send {"fault"'),
+        ({"fault": "earthquake"}, "unknown fault 'earthquake'; known faults: "),
+        ({"fault": "bind"}, "unknown fault 'bind'"),
+        ({"fault": "_begin"}, "unknown fault '_begin'"),
+        ({"fault": "drop", "self": 1}, "drop has no argument 'self'"),
+        ({"fault": "drop", "colour": 1}, "drop has no argument 'colour'"),
         ({"fault": "drop", "connection": "x"}, "drop: connection: "),
-        ({"fault": "mute"}, "mute needs 'stream'"),
+        ({"fault": "mute"}, "mute requires the argument 'stream'"),
         ({"fault": "hole", "symbol": "NOPE"}, "hole: the exchange does not list NOPE"),
-        ({"fault": "garbage", "kind": "old"}, "no such garbage: 'old'"),
+        ({"fault": "garbage", "kind": "old"}, "unknown kind 'old'"),
         ({"fault": "error_shape", "shape": "round"}, "error_shape: shape: "),
         (
             {"fault": "hole", "symbol": "BTCUSDT", "count": 10**18},
-            "hole: count is a number from 1 to 1000000",
+            "hole: count must be a number from 1 to 1000000",
         ),
-        ({"fault": "hole", "symbol": "BTCUSDT", "count": 0}, "hole: count is a number from 1 to 1000000"),
-        ({"fault": "refuse", "count": 10**9}, "refuse: count is a number from 1 to 100000"),
-        ({"fault": "refuse", "seconds": "nan"}, "refuse: seconds is a number from 0 to 86400"),
-        ({"fault": "refuse", "status": 101}, "refuse: status is a number from 400 to 599"),
-        ({"fault": "burst", "factor": 1e9}, "burst: factor is a number from 0 to 10000"),
-        ({"fault": "burst", "trades": 10**6}, "burst: trades is a number from 1 to 50000"),
-        ({"fault": "garbage", "count": 10**6}, "garbage: count is a number from 1 to 1000"),
-        ({"fault": "skew", "ms": 10**30}, "skew: ms is a number from -31536000000 to 31536000000"),
-        ({"fault": "close", "code": 1006}, "close: no close frame carries the code 1006"),
-        ({"fault": "accept_close", "code": 5000}, "accept_close: no close frame carries the code 5000"),
-        ({"fault": "close", "reason": "é" * 62}, "close: reason has 123 bytes at most"),
+        (
+            {"fault": "hole", "symbol": "BTCUSDT", "count": 0},
+            "hole: count must be a number from 1 to 1000000",
+        ),
+        ({"fault": "refuse", "count": 10**9}, "refuse: count must be a number from 1 to 100000"),
+        ({"fault": "refuse", "seconds": "nan"}, "refuse: seconds must be a number from 0 to 86400"),
+        ({"fault": "refuse", "status": 101}, "refuse: status must be a number from 400 to 599"),
+        ({"fault": "burst", "factor": 1e9}, "burst: factor must be a number from 0 to 10000"),
+        ({"fault": "burst", "trades": 10**6}, "burst: trades must be a number from 1 to 50000"),
+        ({"fault": "garbage", "count": 10**6}, "garbage: count must be a number from 1 to 1000"),
+        ({"fault": "skew", "ms": 10**30}, "skew: ms must be a number from -31536000000 to 31536000000"),
+        ({"fault": "close", "code": 1006}, "close: 1006 is not a valid close code"),
+        ({"fault": "accept_close", "code": 5000}, "accept_close: 5000 is not a valid close code"),
+        ({"fault": "close", "reason": "é" * 62}, "close: reason must have at most 123 bytes"),
     ],
 )
 async def test_what_makes_no_sense_is_said(start: Started, request_: Any, error: str) -> None:
@@ -270,7 +273,7 @@ async def test_faults_from_the_command_line(run: Run) -> None:
     assert msgspec.json.decode(out)["faults"] == {"lose": 1}
     code, _, errors = await done(await run(*faults, "earthquake", secret=SECRET))
     assert code == 1
-    assert "no such fault" in errors
+    assert "unknown fault" in errors
     code, out, errors = await done(await run(*faults, "drop", secret="another-secret-of-these"))
     assert (code, out, len(errors.splitlines())) == (1, "", 1)
     assert "HTTP 401" in errors
@@ -299,9 +302,9 @@ async def said(process: Process) -> list[str]:
 @pytest.mark.parametrize(
     ("secret", "text"),
     [
-        ("", f"set {VARIABLE}"),
+        ("", f"{VARIABLE} is not set"),
         ("fifteen-letters", "16 visible ASCII"),
-        ("a blank in the middle", "no blanks"),
+        ("a blank in the middle", "no spaces"),
     ],
 )
 async def test_a_secret_that_will_not_do_is_one_line(run: Run, secret: str, text: str) -> None:
@@ -330,7 +333,7 @@ def test_a_fault_without_an_exchange_is_one_line(
     monkeypatch.setenv(VARIABLE, SECRET)
     assert main(["faults", "--port", str(unused_tcp_port), "drop"]) == 1
     errors = capsys.readouterr().err
-    assert "no simulator answers" in errors
+    assert "cannot reach a simulator" in errors
     assert len(errors.splitlines()) == 1
 
 

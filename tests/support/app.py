@@ -264,5 +264,5 @@ async def running_main(
     """Run `main.py` until it serves pages; yields the process and its port."""
     port, environment = main_environment(exchange_url, **variables)
     async with running_process("main.py", environment=environment) as process:
-        await process.says("Live Markets is at")
+        await process.says("Live Markets is listening on")
         yield process, port

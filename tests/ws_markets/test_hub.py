@@ -339,7 +339,7 @@ async def test_an_error_bears_the_id_of_its_message(app: RunningApp) -> None:
         "type": "error",
         "id": "e1",
         "code": "unknown_type",
-        "message": "type is one of subscribe, unsubscribe, list, ping, not 'dance'",
+        "message": "type must be one of subscribe, unsubscribe, list, ping, not 'dance'",
     }
 
 

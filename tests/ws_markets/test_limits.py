@@ -123,7 +123,7 @@ async def test_a_client_that_floods_is_put_out_with_1008(app: RunningApp) -> Non
     with contextlib.suppress(Exception):  # it may be closed while it is still sending
         for _ in range(1000):
             await client.socket.send(flood, text=True)
-    assert await client.closed() == (1008, "policy: the client floods")
+    assert await client.closed() == (1008, "policy: too many messages")
     await eventually(lambda: not app.services.hub.connections)
     assert await (await app.connect()).works()
 

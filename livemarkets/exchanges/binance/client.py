@@ -128,10 +128,10 @@ class BinanceClient:
         neighbours = [other for other in shard.streams if other != key]
         remedy = self._suspicions.judge(key, evidence, neighbours, self._clock.monotonic())
         if remedy is Remedy.RESUBSCRIBE:
-            logger.warning("{}: mute: the exchange has newer trades; subscribing again", key)
+            logger.warning("{}: no trades arrive, but the exchange has newer ones; subscribing again", key)
             shard.resubscribe(key)
         elif remedy is Remedy.ROTATE:
-            shard.rotate(f"{key} is mute on it")
+            shard.rotate(f"no trades arrive for {key}")
 
     # facts
 
@@ -245,7 +245,7 @@ class BinanceClient:
         self._complaints[kind] += 1
         held_back = self._limiter.suppressed_since_last(kind)
         if held_back is not None:
-            more = f" ({held_back} more like it were not logged)" if held_back else ""
+            more = f" ({held_back} similar messages not logged)" if held_back else ""
             logger.warning("{}: {}: {}{}", connection.name, kind, detail, more)
 
     def handle_change(self) -> None:

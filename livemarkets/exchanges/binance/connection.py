@@ -199,8 +199,8 @@ class Connection:
             self._note_defect(error)
 
     def _note_defect(self, error: Exception) -> None:
-        logger.opt(exception=True).debug("{}: a frame could not be handled", self.name)
-        self._events.handle_complaint(self, "defect of this program", repr(error))
+        logger.opt(exception=True).debug("{}: could not handle a frame", self.name)
+        self._events.handle_complaint(self, "internal error", repr(error))
 
     def _handle_rare(self, message: Frame) -> None:
         if isinstance(message, Reply):
@@ -227,10 +227,10 @@ class Connection:
                 and not pong.done()
                 and now >= ping_at - self._timings.ping_seconds + self._timings.pong_seconds
             ):
-                raise ExchangeUnreachable("connection is dead: a ping was not answered")
+                raise ExchangeUnreachable("connection lost: a ping was not answered")
             request = self.session.next_request(now)
             if self.session.lost_answers >= self._timings.lost_answers:
-                raise ExchangeUnreachable("the exchange does not answer subscriptions")
+                raise ExchangeUnreachable("the exchange does not answer subscribe requests")
             if request is not None:
                 await socket_.send(request, text=True)
             elif now >= ping_at and self.session.reserve(now):

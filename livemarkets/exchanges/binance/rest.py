@@ -194,9 +194,9 @@ class BinanceRest:
         wait = self.weight.delay(weight, self._clock())
         if wait > 0:
             raise ExchangeUnreachable(
-                "REST rests: its weight is used up, or the exchange asked for a pause", wait
+                "REST paused: request weight used up, or a Retry-After is in force", wait
             )
-        error: ExchangeError = ExchangeUnreachable("no REST address")
+        error: ExchangeError = ExchangeUnreachable("no REST address is set")
         for url in urls or self.urls:
             if self.weight.delay(0, self._clock()) > 0:
                 break  # the exchange asked for a pause a moment ago: that holds for all of its addresses
@@ -208,7 +208,7 @@ class BinanceRest:
                 error = failure
                 if call == "historicalTrades" and failure.status in _NOT_SERVED_STATUSES:
                     self._without_history.add(url)
-                    logger.info("{}: {} serves no historicalTrades: {}", self._exchange, url, failure)
+                    logger.info("{}: {} does not serve historicalTrades: {}", self._exchange, url, failure)
                 if failure.status not in _TRY_NEXT_STATUSES and failure.status < 500:
                     break
             except ExchangeError as failure:
@@ -232,7 +232,7 @@ class BinanceRest:
         try:
             return msgspec.json.decode(response.content, type=shape)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
-            raise MalformedMessage("REST answer", f"{url}: {error}") from None
+            raise MalformedMessage("malformed REST response", f"{url}: {error}") from None
 
     def _ready_client(self) -> httpx.AsyncClient:
         if self._client is None:
@@ -244,7 +244,7 @@ class BinanceRest:
                 )
             except Exception as error:  # httpx reads the environment here, and has many words for what is odd
                 raise ExchangeUnreachable(
-                    "REST cannot use this environment's proxy and certificate variables "
+                    "cannot use the proxy and certificate variables of the environment "
                     f"(HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE): {describe(error)}"
                 ) from error
         return self._client

@@ -120,7 +120,7 @@ class Session:
         """Take in an answer. Return a line for the log when the exchange complained."""
         request = self._match(reply)
         if request is None:
-            return f"an answer to nothing that was asked: {reply.error}" if reply.error else None
+            return f"error reply to an unknown request: {reply.error}" if reply.error else None
         self.lost_answers = 0
         if reply.error is None:
             self._doubtful -= request.streams
@@ -144,7 +144,7 @@ class Session:
             ordered = sorted(streams)
             half = len(ordered) // 2
             self._suspects[method] += [frozenset(ordered[:half]), frozenset(ordered[half:])]
-            return f"{method} of {_names(streams)} was refused and is tried in parts: {error}"
+            return f"{method} of {_names(streams)} was refused, trying it in parts: {error}"
         (stream,) = streams
         self._retry_at[stream] = now + self.timings.rejection_seconds
         if method == "UNSUBSCRIBE":  # most likely it knows no such stream, but that is not certain

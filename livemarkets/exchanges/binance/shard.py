@@ -190,7 +190,7 @@ class Shard:
             if connection is self.active or connection is self.standby:
                 connection.set_wanted(self.streams.values())
         if self.active is None and self.standby is not None:
-            self._promote("the other connection is gone")
+            self._promote("the other connection was lost")
         if self.active is None:
             self.active = self._open(now)
         elif self.active.is_open and self._note_due_rotation(now):
@@ -202,7 +202,7 @@ class Shard:
             if self.active.is_ending:
                 self._rotation_reason = "the exchange announced its shutdown"
             elif now >= self._expires_at[self.active]:
-                self._rotation_reason = "it is near the exchange's age limit"
+                self._rotation_reason = "the connection is near the exchange's age limit"
         return self._rotation_reason is not None
 
     def _rotate(self, now: float) -> None:
@@ -256,14 +256,14 @@ class Shard:
         except ExchangeUnreachable as error:
             self._note_failure(connection, error)
         except Exception:
-            logger.exception("{}: ended by a defect in this program", connection.name)
+            logger.exception("{}: internal error", connection.name)
             self._note_failure(connection, ExchangeUnreachable("internal error"))
         finally:
             self._forget(connection)
 
     def _note_failure(self, connection: Connection, error: ExchangeUnreachable) -> None:
         if connection is not self.active and connection is not self.standby:
-            logger.debug("{}: ended while closing: {}", connection.name, error.reason)
+            logger.debug("{}: failed while closing: {}", connection.name, error.reason)
             return
         if connection.opened_at is None:
             self._endpoint += 1
@@ -279,7 +279,7 @@ class Shard:
         self.retry_at = self._clock() + delay
         self.reason = error.reason
         logger.warning(
-            "{}: lost {}: {}; attempt {} in {:.1f} s",
+            "{}: connection to {} failed: {}; attempt {} in {:.1f} s",
             self.name,
             connection.url,
             error.reason,

@@ -45,12 +45,12 @@ def check(command: str, key: str, value: Any) -> None:
     """
     bounds = _BOUNDS.get(f"{command} {key}", _BOUNDS.get(key))
     if bounds is not None and value is not None and not bounds[0] <= value <= bounds[1]:
-        raise SimulatorError(f"{command}: {key} is a number from {bounds[0]} to {bounds[1]}")
+        raise SimulatorError(f"{command}: {key} must be a number from {bounds[0]} to {bounds[1]}")
     is_close_code = key == "code" and (command == "close" or (command == "accept_close" and value != 0))
     if is_close_code and value not in _CLOSE_CODES:
         raise SimulatorError(
-            f"{command}: no close frame carries the code {value}; "
-            "there are 1000 to 1003, 1007 to 1014 and 3000 to 4999"
+            f"{command}: {value} is not a valid close code; "
+            "valid are 1000 to 1003, 1007 to 1014 and 3000 to 4999"
         )
     if key == "reason" and len(value.encode()) > _REASON_BYTES:
-        raise SimulatorError(f"{command}: reason has {_REASON_BYTES} bytes at most")
+        raise SimulatorError(f"{command}: reason must have at most {_REASON_BYTES} bytes")

@@ -198,7 +198,7 @@ class Faults:
     def garbage(self, *, kind: str = "all", count: int = 1, connection: int | None = None) -> None:
         """Send frames that make no sense (bad JSON, unknown events, wrong types…) between the good ones."""
         if kind != "all" and kind not in GARBAGE:
-            raise SimulatorError(f"no such garbage: {kind!r}; there are all, {', '.join(GARBAGE)}")
+            raise SimulatorError(f"unknown kind {kind!r}; known kinds: all, {', '.join(GARBAGE)}")
         frames = [frame for name, frame in GARBAGE.items() if kind in ("all", name)]
         for one in self._begin("garbage", connection):
             one.outbox += frames * count
@@ -262,7 +262,7 @@ class Faults:
 
     def _bound(self) -> Exchange:
         if self._venue is None:
-            raise SimulatorError("these faults belong to no exchange yet")
+            raise SimulatorError("these faults are not bound to an exchange yet")
         return self._venue
 
     def _begin(self, kind: str, connection: int | None = None) -> list[ExchangeConnection]:

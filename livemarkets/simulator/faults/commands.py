@@ -44,12 +44,12 @@ def call_command(target: object, name: str, arguments: Mapping[str, Any]) -> Non
     """
     commands = _commands(type(target))
     if name not in commands:
-        raise SimulatorError(f"no such fault: {name!r}; there are {', '.join(commands)}")
+        raise SimulatorError(f"unknown fault {name!r}; known faults: {', '.join(commands)}")
     hints = get_type_hints(commands[name])
     values = {}
     for key, value in arguments.items():
         if key not in inspect.signature(commands[name]).parameters or key == "self":
-            raise SimulatorError(f"{name} takes no {key!r}")
+            raise SimulatorError(f"{name} has no argument {key!r}")
         try:
             values[key] = msgspec.convert(value, hints[key], strict=False)
         except msgspec.ValidationError as error:
@@ -57,7 +57,7 @@ def call_command(target: object, name: str, arguments: Mapping[str, Any]) -> Non
         check(name, key, values[key])
     for key, parameter in inspect.signature(commands[name]).parameters.items():
         if key != "self" and parameter.default is parameter.empty and key not in values:
-            raise SimulatorError(f"{name} needs {key!r}")
+            raise SimulatorError(f"{name} requires the argument {key!r}")
     commands[name](target, **values)
 
 

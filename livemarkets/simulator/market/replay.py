@@ -67,7 +67,7 @@ class Replay:
         self._wanted = frozenset(streams)
         if self._started_ms is None and not self._wanted.isdisjoint(self._available):
             self._started_ms = now_ms + self._lead_in_ms
-            logger.info("simulator: playing {} at {:g} times its speed", self._path.name, self._speed)
+            logger.info("simulator: replaying {} at {:g} times its speed", self._path.name, self._speed)
 
     def advance(self, now_ms: float) -> list[StreamEvent]:
         """Play up to now, in order and completely, however late it is."""
@@ -128,7 +128,7 @@ class Replay:
                 if played.emission.stream in self._wanted:
                     emissions.append(played.emission)
         if self.finished:
-            logger.info("simulator: {} is over, {} frames were played", self._path.name, len(frames))
+            logger.info("simulator: end of {} after {} frames", self._path.name, len(frames))
 
     def _happens(self, played: RecordedFrame) -> bool:
         if played.trade is None or self._hidden[played.symbol] <= 0:

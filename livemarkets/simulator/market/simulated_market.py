@@ -166,7 +166,7 @@ class SimulatedMarket:
 
     def _known(self, symbol: str) -> _Symbol:
         if symbol not in self._symbols:
-            raise SimulatorError(f"nobody has looked at {symbol} yet, so it has no ids")
+            raise SimulatorError(f"{symbol} has no ids yet: nobody has subscribed to it or requested it")
         return self._symbols[symbol]
 
     def _up_to(self, name: str, now_ms: float) -> _Symbol:

@@ -63,7 +63,7 @@ def _carry_out(message: str | bytes, exchange: Controlled) -> Any:
         return [_view(connection) for connection in exchange.connections]
     if query == "faults":
         return describe_commands(Faults)
-    raise SimulatorError('say {"fault": VERB, …} or {"query": "stats|subscriptions|connections|faults"}')
+    raise SimulatorError('send {"fault": COMMAND, …} or {"query": "stats|subscriptions|connections|faults"}')
 
 
 def _view(connection: ExchangeConnection) -> dict[str, Any]:

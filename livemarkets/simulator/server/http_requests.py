@@ -84,7 +84,7 @@ class HttpRequests:
         if (refusal := self._refusal_of_browser(request)) is not None:
             return refusal
         if method != "GET":
-            return _plain(405, "Everything that is served here is read with GET.")
+            return _plain(405, "Only GET is supported.")
         path = urlsplit(target).path
         self.rest_calls[path if path in self._api.paths else "other"] += 1
         fault = self._faults.rest.take()
@@ -124,18 +124,18 @@ class HttpRequests:
 
     def _refusal_of_control(self, connection: ExchangeConnection, request: Request) -> Response | None:
         if not ip_address(address_of(connection)).is_loopback:
-            return _plain(403, "The control API is for this machine alone.")
+            return _plain(403, "The control API accepts connections from this machine only.")
         if is_from_a_page(request.headers):
-            return _plain(403, "The control API is not for web pages: this request has an Origin.")
+            return _plain(403, "The control API refuses web pages: this request has an Origin header.")
         if not knows_the_secret(request.headers, self._control_secret):
-            text = "The control API needs the secret of who started this exchange: Authorization: Bearer …"
+            text = "The control API requires this exchange's secret: Authorization: Bearer …"
             return _plain(401, text, {"WWW-Authenticate": "Bearer"})
         return None
 
     def _refusal_of_browser(self, request: Request) -> Response | None:
         if self._serves_browsers or not comes_from_a_browser(request.headers):
             return None
-        return _plain(403, "This exchange is not for browsers, and is reached by a loopback address alone.")
+        return _plain(403, "This exchange refuses browsers and accepts loopback host names only.")
 
     def _refusal(
         self, connection: ExchangeConnection, target: str, window: SlidingWindow, now_seconds: float
@@ -152,7 +152,7 @@ class HttpRequests:
         if wanted is None:
             return _plain(404, "Not found.")
         if "timeunit=micro" in target.lower():
-            return _plain(400, "This exchange knows milliseconds only.")
+            return _plain(400, "This exchange supports milliseconds only.")
         if not all(is_well_formed(name) for name in wanted[1]):
             return _plain(400, "Invalid stream.")
         if len(wanted[1]) > self._limits.streams_per_connection:

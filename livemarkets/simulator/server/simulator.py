@@ -193,7 +193,7 @@ class Simulator:
                     connection.end(1008, "Too slow")
         except Exception:
             # Nothing may stop the market for good; what went wrong is in the log, with its place.
-            logger.exception("simulator: a pulse failed")
+            logger.exception("simulator: an update of the market failed")
         self._arm()
 
     def announce_shutdown(self, connections: Collection[ExchangeConnection], notice_seconds: float) -> None:
@@ -260,7 +260,7 @@ class Simulator:
 
     def _violated(self, kind: str) -> None:
         self._violations[kind] += 1
-        logger.warning("simulator: a client broke the limit of {}", kind)
+        logger.warning("simulator: a client exceeded a limit: {}", kind)
 
     def _changed(self) -> None:
         """Tell the market what is subscribed now."""

@@ -92,7 +92,7 @@ async def test_a_mute_stream_is_asked_for_again(venue: Simulator) -> None:
         (503, "HTTP 503"),
         (404, "HTTP 404"),
         (403, "HTTP 403 (refused by the exchange's firewall)"),
-        (418, "HTTP 418 (this address is banned for a while)"),
+        (418, "HTTP 418 (this address is banned temporarily)"),
         (429, "HTTP 429 (too many connection attempts)"),
         (451, "HTTP 451 (not available in this country)"),
     ],
@@ -150,7 +150,7 @@ async def test_a_handshake_that_never_ends() -> None:
 async def test_a_proxy_that_cannot_be_used(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     async with running(connect_to("wss://stream.invalid")) as task:
-        assert "proxy cannot be used" in (await failure_of(task)).reason
+        assert "invalid address or proxy" in (await failure_of(task)).reason
 
 
 async def test_a_connection_that_is_cut(venue: Simulator) -> None:

@@ -71,8 +71,6 @@ class Ledger:
         "key",
         "limits",
         "next_id",
-        "reordered",
-        "resyncs",
     )
 
     def __init__(
@@ -86,9 +84,6 @@ class Ledger:
         self.next_id: int | None = None
         """The id that comes next, `None` before the first trade."""
         self.duplicates = 0
-        self.reordered = 0
-        """Ticks that came ahead of their turn."""
-        self.resyncs = 0
         self._held: dict[int, TradeTick] = {}
         self._hole_since: float | None = None
         self._hole_end = -1
@@ -131,7 +126,6 @@ class Ledger:
         if tick.id in self._held:
             self.duplicates += 1
             return []
-        self.reordered += 1
         self._held[tick.id] = tick
         if tick.id > self._peak:
             self._peak, self._peak_since, self._below_peak = tick.id, now, 0
@@ -267,7 +261,6 @@ class Ledger:
             self.duplicates += 1
             return []
         assert self.next_id is not None
-        self.resyncs += 1
         self.duplicates -= len(behind) - 1
         # What is still open of the old numbers cannot be asked for any more; what is held was real.
         released = self.declare(max([*self._held, self._known_to]), "upstream", now)

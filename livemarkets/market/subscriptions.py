@@ -6,7 +6,7 @@ whoever listens that an exchange's wanted set changed; that listener brings the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Set
+from collections.abc import Callable, Hashable, Iterable
 
 from livemarkets.market.models import StreamKey
 
@@ -86,14 +86,6 @@ class SubscriptionManager:
             self._notify(key, False)
         return expired
 
-    def next_expiry(self) -> float | None:
-        """When :meth:`expire` next has something to do, on the clock; `None` when nothing lingers."""
-        return next(iter(self._lingering.values()), None)
-
-    def is_wanted(self, key: StreamKey) -> bool:
-        """Tell whether somebody subscribes to `key`, or it lingers."""
-        return key in self._subscribers or key in self._lingering
-
     def wanted(self, exchange: str) -> set[StreamKey]:
         """Return every stream of `exchange` that is subscribed or lingers."""
         return {
@@ -103,10 +95,6 @@ class SubscriptionManager:
     def subscriptions(self, subscriber: Hashable) -> list[StreamKey]:
         """Return what `subscriber` wants, in the order in which it asked."""
         return list(self._subscriptions.get(subscriber, ()))
-
-    def subscribers(self, key: StreamKey) -> Set[Hashable]:
-        """Return who wants `key` now."""
-        return self._subscribers.get(key, frozenset())
 
     def counts(self) -> tuple[int, int, int]:
         """Return how many subscribers, subscribed streams and lingering streams there are."""

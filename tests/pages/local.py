@@ -237,7 +237,7 @@ def build(services: RunningServices) -> FastAPI:
         keys = [key for exchange in services.exchanges() for key in services.manager.wanted(exchange)]
         page = PageSubscriber(client_id)
         return sorted(
-            f"{key.exchange}:{key.symbol}" for key in keys if page in services.manager.subscribers(key)
+            f"{key.exchange}:{key.symbol}" for key in keys if key in services.manager.subscriptions(page)
         )
 
     @app.middleware("http")

@@ -61,15 +61,6 @@ class Session:
         self._next_id = 1
         self._next_send = 0.0
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether the exchange acknowledged all that is wanted (what it refused left aside)."""
-        return (
-            not self._requests
-            and self.wanted - self.rejected.keys() == self.acknowledged
-            and self._doubtful <= self.wanted
-        )
-
     def is_acknowledged(self) -> bool:
         """Whether every wanted stream is subscribed, though some unwanted one may be so still."""
         return self.wanted - self.rejected.keys() <= self.acknowledged

@@ -21,6 +21,7 @@ from livemarkets.simulator import ExchangeLimits, Simulator
 from livemarkets.simulator.faults.garbage import GARBAGE
 from livemarkets.simulator.protocol.connection import text_frame
 from tests.support.helpers import eventually, free_port
+from tests.support.sessions import is_settled
 from tests.support.upstream import QUICK, Listener, assert_consecutive, connect_to, exchange, quick_market
 
 BTC, ETH = "btcusdt@trade", "ethusdt@trade"
@@ -54,7 +55,7 @@ async def test_it_subscribes_reads_and_ends_in_good_order(venue: Simulator) -> N
     async with running(connection) as task:
         await listener.more_trades(50)
         assert connection.opened_at is not None
-        assert connection.session.is_settled
+        assert is_settled(connection.session, time.monotonic())
         assert venue.subscriptions() == {BTC, ETH}
         for symbol in ("BTCUSDT", "ETHUSDT"):
             assert_consecutive(tick.id for tick in listener.ticks if tick.symbol == symbol)
@@ -229,7 +230,7 @@ async def test_one_missing_answer_is_asked_for_again(venue: Simulator, fault: st
     getattr(venue.faults, fault)(count=1)
     connection = connect_to(venue.ws_url, BTC)
     async with running(connection):
-        await eventually(lambda: connection.session.is_settled)
+        await eventually(lambda: is_settled(connection.session, time.monotonic()))
         assert venue.stats()["control_messages"] == 2
         assert connection.session.lost_answers == 0
 
@@ -248,9 +249,9 @@ async def test_slow_answers_are_waited_for(venue: Simulator) -> None:
     venue.faults.slow_acks(delay_seconds=0.4, count=2)
     connection = connect_to(venue.ws_url, BTC)
     async with running(connection):
-        await eventually(lambda: connection.session.is_settled)
+        await eventually(lambda: is_settled(connection.session, time.monotonic()))
         connection.set_wanted([ETH])
-        await eventually(lambda: connection.session.is_settled)
+        await eventually(lambda: is_settled(connection.session, time.monotonic()))
         assert venue.subscriptions() == {ETH}
         assert venue.stats()["control_messages"] == 3
 
@@ -277,7 +278,7 @@ async def test_a_refusal_is_not_for_ever(venue: Simulator) -> None:
     async with running(connection):
         await eventually(lambda: BTC in connection.session.rejected)
         await eventually(lambda: venue.subscriptions() == {BTC})
-        await eventually(lambda: connection.session.is_settled)
+        await eventually(lambda: is_settled(connection.session, time.monotonic()))
 
 
 @pytest.mark.parametrize("combined", [True, False])
@@ -324,7 +325,7 @@ async def test_the_limit_of_messages_is_kept_whatever_is_wanted() -> None:
             for turn in range(100):
                 connection.set_wanted([BTC] if turn % 2 else [ETH, "solusdt@trade"])
                 await asyncio.sleep(0.02)
-            await eventually(lambda: connection.session.is_settled)
+            await eventually(lambda: is_settled(connection.session, time.monotonic()))
             assert not task.done()
             assert venue.subscriptions() == {BTC}
         assert venue.stats()["violations"] == {}

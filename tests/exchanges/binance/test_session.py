@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from livemarkets.exchanges.binance.messages import Reply, parse_frame
 from livemarkets.exchanges.binance.session import Session, SessionTimings
+from tests.support.sessions import is_settled
 
 Answer = Literal["ok", "flat", "nested", "without id", "lost", "late"]
 TIMINGS = SessionTimings()
@@ -111,7 +112,7 @@ def test_nothing_wanted_costs_nothing() -> None:
     venue = exchange()
     venue.run(60)
     assert venue.sent == []
-    assert venue.session.is_settled
+    assert is_settled(venue.session, venue.now)
     assert venue.session.next_due(venue.now) is None
 
 
@@ -120,7 +121,7 @@ def test_many_streams_go_into_one_message() -> None:
     venue.step()
     assert messages(venue.sent) == [("SUBSCRIBE", A, B, C)]
     assert venue.session.acknowledged == {A, B, C}
-    assert venue.session.is_settled
+    assert is_settled(venue.session, venue.now)
 
 
 def test_messages_are_bounded_and_spaced() -> None:
@@ -169,7 +170,7 @@ def test_a_change_of_mind_waits_for_the_answer_under_way() -> None:
     venue.mood = "ok"
     venue.run(20)
     assert venue.streams == set()
-    assert venue.session.is_settled
+    assert is_settled(venue.session, venue.now)
 
 
 @pytest.mark.parametrize("mood", ["flat", "nested", "without id"])
@@ -187,7 +188,7 @@ def test_a_bad_stream_in_a_batch_is_isolated(mood: Answer) -> None:
     venue.run(10)
     assert venue.streams == venue.session.acknowledged == set(good)
     assert venue.session.rejected == dict.fromkeys(BAD, "Invalid request: invalid stream (code 2)")
-    assert venue.session.is_settled
+    assert is_settled(venue.session, venue.now)
     assert len(venue.sent) <= 25, "two bad ones among 52 are found by halving"
     venue.check_pace()
 
@@ -209,7 +210,7 @@ def test_what_was_refused_and_is_no_longer_wanted_is_forgotten() -> None:
     venue.session.set_wanted([A])
     assert venue.session.rejected == {}
     venue.run(100)
-    assert venue.session.is_settled
+    assert is_settled(venue.session, venue.now)
 
 
 def test_an_answer_that_does_not_come_is_asked_for_again_and_counted() -> None:
@@ -221,7 +222,7 @@ def test_an_answer_that_does_not_come_is_asked_for_again_and_counted() -> None:
     venue.mood = "ok"
     venue.run(2 * TIMINGS.ack_timeout_seconds)
     assert venue.session.lost_answers == 0
-    assert venue.session.is_settled
+    assert is_settled(venue.session, venue.now)
 
 
 def test_a_stream_whose_answer_was_lost_is_left_when_nobody_wants_it() -> None:
@@ -234,14 +235,14 @@ def test_a_stream_whose_answer_was_lost_is_left_when_nobody_wants_it() -> None:
     venue.mood = "ok"
     venue.run(30)
     assert venue.streams == set()
-    assert venue.session.is_settled
+    assert is_settled(venue.session, venue.now)
 
 
 def test_an_answer_to_nothing_is_harmless() -> None:
     session = Session(TIMINGS)
     session.set_wanted([A])
     assert session.handle_reply(Reply(99, None), 0) is None
-    assert "nothing" in (session.handle_reply(Reply(99, "no"), 0) or "")
+    assert "unknown request" in (session.handle_reply(Reply(99, "no"), 0) or "")
     assert session.handle_reply(Reply(None, "no"), 0)
     assert session.acknowledged == set()
 
@@ -250,7 +251,7 @@ def test_a_mute_stream_is_asked_for_again() -> None:
     venue = exchange(A, B)
     venue.run(1)
     venue.session.forget([A])
-    assert not venue.session.is_settled
+    assert not is_settled(venue.session, venue.now)
     venue.run(1)
     assert messages(venue.sent[1:]) == [("SUBSCRIBE", A)]
 

@@ -16,10 +16,13 @@ __all__ = [
     "explain",
     "first_of",
     "is_loopback",
+    "parse_retry_after",
     "retry_after",
     "root_cause",
     "unreachable",
 ]
+
+_LONGEST_PAUSE_SECONDS = 86_400.0
 
 UNUSABLE = (ImportError, ValueError)
 """What libraries raise for an address or a proxy that they cannot use, before anything is connected."""
@@ -47,11 +50,18 @@ def unreachable(error: BaseException) -> ExchangeUnreachable:
 
 
 def retry_after(error: BaseException) -> float | None:
-    """Return the seconds of a Retry-After header that came with a refused handshake."""
+    """Return the Retry-After of a refused handshake in seconds, `None` where there is none."""
     if not isinstance(error, InvalidStatus):
         return None
-    value = error.response.headers.get("Retry-After", "")
-    return min(float(value), 86_400.0) if value.isdecimal() else None
+    return parse_retry_after(error.response.headers.get("Retry-After", ""))
+
+
+def parse_retry_after(value: str) -> float | None:
+    """Return a Retry-After header in seconds, at most one day; `None` for anything but a whole number.
+
+    Source: Binance spot API documents, `rest-api.md` ("IP Limits"): the value is a number of seconds.
+    """
+    return min(float(value), _LONGEST_PAUSE_SECONDS) if value.isdecimal() else None
 
 
 _STATUS_REASONS = {

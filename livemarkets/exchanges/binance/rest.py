@@ -17,7 +17,7 @@ from livemarkets.errors import ExchangeError, ExchangeUnreachable, MalformedMess
 from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades, HistoryStatistics
 from livemarkets.exchanges.binance.messages import plausible
 from livemarkets.exchanges.budgets import WeightBudget
-from livemarkets.exchanges.failures import describe, explain, is_loopback, root_cause
+from livemarkets.exchanges.failures import describe, explain, is_loopback, parse_retry_after, root_cause
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName, SymbolInfo, TradeTick
 
@@ -253,8 +253,8 @@ class BinanceRest:
         """Make an error of an answer, and heed what 429 and 418 ask for (`rest-api.md`, "IP Limits")."""
         status = response.status_code
         if status in (418, 429):
-            value = response.headers.get("Retry-After", "")
-            seconds = min(float(value), 86_400.0) if value.isdecimal() else _DEFAULT_PAUSE_SECONDS
+            seconds = parse_retry_after(response.headers.get("Retry-After", ""))
+            seconds = _DEFAULT_PAUSE_SECONDS if seconds is None else seconds
             self.weight.pause(seconds, self._clock())
             return ExchangeUnreachable(f"HTTP {status} (too many requests)", retry_after_seconds=seconds)
         try:

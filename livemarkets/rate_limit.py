@@ -1,11 +1,13 @@
-"""Small governors of rates: tokens for messages and pages, one log line per kind and interval. Pure."""
+"""Limits: token buckets, concurrent use per key, one log line per kind and interval. No I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator
 from functools import partial
 
-__all__ = ["LogLimiter", "TokenBucket", "TokenBuckets"]
+__all__ = ["LogLimiter", "TokenBucket", "TokenBuckets", "UsageCounter"]
 
 
 class TokenBucket:
@@ -54,6 +56,28 @@ class TokenBuckets:
         if len(self._buckets) > self._keys:
             del self._buckets[next(iter(self._buckets))]
         return bucket.take()
+
+
+class UsageCounter:
+    """Counts what is in use at present per key, such as open connections per address."""
+
+    def __init__(self) -> None:
+        self._in_use: Counter[str] = Counter()
+
+    def in_use(self, key: str) -> int:
+        """Return how many are in use for this key."""
+        return self._in_use[key]
+
+    @contextlib.contextmanager
+    def use(self, key: str) -> Iterator[None]:
+        """Count one more for this key until the context ends, however it ends."""
+        self._in_use[key] += 1
+        try:
+            yield
+        finally:
+            self._in_use[key] -= 1
+            if not self._in_use[key]:
+                del self._in_use[key]
 
 
 class LogLimiter:

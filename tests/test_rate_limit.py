@@ -1,7 +1,8 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livemarkets.rate_limit import LogLimiter, TokenBucket, TokenBuckets
+from livemarkets.rate_limit import LogLimiter, TokenBucket, TokenBuckets, UsageCounter
 from tests.support.ticks import ManualClock
 
 
@@ -47,6 +48,15 @@ def test_each_key_has_tokens_of_its_own_and_the_one_unused_longest_is_forgotten(
     assert [buckets.take("b") for _ in range(3)] == [True, True, False], "a new one, in place of c"
     clock.advance(1)
     assert [buckets.take("a") for _ in range(2)] == [True, False]
+
+
+def test_what_is_in_use_is_counted_per_key_until_it_ends_in_whatever_way() -> None:
+    counter = UsageCounter()
+    with counter.use("a"), counter.use("a"), counter.use("b"):
+        assert [counter.in_use(key) for key in "abc"] == [2, 1, 0]
+    with pytest.raises(ValueError, match="on purpose"), counter.use("a"):
+        raise ValueError("on purpose")
+    assert [counter.in_use(key) for key in "abc"] == [0, 0, 0]
 
 
 def test_one_line_per_kind_and_interval() -> None:

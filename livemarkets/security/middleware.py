@@ -7,7 +7,6 @@ Whatever is not named here as open needs the token, so a new route is guarded fr
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from urllib.parse import parse_qs, quote
 
@@ -18,7 +17,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from livemarkets.rate_limit import TokenBuckets
+from livemarkets.rate_limit import TokenBuckets, UsageCounter
 from livemarkets.security.addresses import client_address
 from livemarkets.security.origins import is_allowed_origin
 from livemarkets.security.token_auth import (
@@ -112,7 +111,7 @@ class SecurityMiddleware:
         self._pages = TokenBuckets(
             rate_per_second=self._limits.per_second, burst=self._limits.burst, clock=clock
         )
-        self._page_sockets: Counter[str] = Counter()
+        self._page_sockets = UsageCounter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request or handshake in, or answer it here."""
@@ -141,17 +140,12 @@ class SecurityMiddleware:
 
     async def _serve_page_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         address = client_address(HTTPConnection(scope))
-        if self._page_sockets[address] >= self._limits.sockets:
+        if self._page_sockets.in_use(address) >= self._limits.sockets:
             denial = PlainTextResponse("too many open pages from this address\n", 429, _RETRY)
             await WebSocket(scope, receive, send).send_denial_response(denial)
             return
-        self._page_sockets[address] += 1
-        try:
+        with self._page_sockets.use(address):
             await self._app(scope, receive, send)
-        finally:
-            self._page_sockets[address] -= 1
-            if not self._page_sockets[address]:
-                del self._page_sockets[address]
 
     def _page_refusal(self, request: HTTPConnection) -> Response | None:
         if not _begins_a_page(request.scope) or self._pages.take(client_address(request)):

@@ -8,7 +8,6 @@ of the event loop (:mod:`livemarkets.delivery.fanout`), or a task with `send_tex
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping
 
 import msgspec
@@ -24,6 +23,7 @@ from livemarkets.market.stores import RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.protocol.encoding import encode_status
 from livemarkets.protocol.messages import SUBPROTOCOL
+from livemarkets.rate_limit import UsageCounter
 from livemarkets.security.addresses import client_address
 from livemarkets.security.middleware import MARKETS_PATH
 from livemarkets.ws_markets.connection import SWEEP_SECONDS, MarketsConnection, RouteLimits
@@ -75,7 +75,7 @@ class MarketsHub:
         self.connections: set[MarketsConnection] = set()
         self._refused = 0
         self._closed_slow = 0
-        self._per_address: Counter[str] = Counter()
+        self._per_address = UsageCounter()
         for feed in feeds.values():
             feed.add_status_listener(self._handle_status)
 
@@ -109,18 +109,13 @@ class MarketsHub:
             self.note_refusal()
             await websocket.send_denial_response(denial)
             return
-        self._per_address[address] += 1
-        try:
+        with self._per_address.use(address):
             await self._serve(websocket)
-        finally:
-            self._per_address[address] -= 1
-            if not self._per_address[address]:
-                del self._per_address[address]
 
     def _denial(self, address: str) -> Response | None:
         if len(self.connections) >= self.limits.clients:
             return PlainTextResponse("too many clients\n", 503)
-        if self._per_address[address] >= self.limits.clients_per_address:
+        if self._per_address.in_use(address) >= self.limits.clients_per_address:
             return PlainTextResponse("too many clients from this address\n", 429)
         return None
 

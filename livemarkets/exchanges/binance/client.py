@@ -269,6 +269,6 @@ class BinanceClient:
         missing = [shard for shard in busy if not shard.is_ready]
         if not missing:
             return ClientStatus(ExchangeState.LIVE)
-        worst = max(missing, key=lambda shard: shard.failures)
+        worst = max((shard.attempts for shard in missing), key=lambda attempts: attempts.failures)
         state = ExchangeState.DOWN if worst.is_down else ExchangeState.CONNECTING
         return ClientStatus(state, worst.reason, worst.retry_at)

@@ -9,17 +9,19 @@ passed. Both deliver meanwhile; duplicates fall out by trade id further up.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
 from loguru import logger
 
 from livemarkets.errors import ExchangeUnreachable
+from livemarkets.exchanges.binance.attempts import Attempts
 from livemarkets.exchanges.binance.connection import Connection, ConnectionTimings
 from livemarkets.exchanges.binance.messages import stream_name
-from livemarkets.exchanges.budgets import ConnectBudget, backoff
+from livemarkets.exchanges.budgets import ConnectBudget
 from livemarkets.market.models import StreamKey, TradeTick
 
 __all__ = ["Shard", "ShardOwner", "ShardTimings"]
@@ -72,21 +74,14 @@ class Shard:
         """The exchange's name of each stream that is carried."""
         self.active: Connection | None = None
         self.standby: Connection | None = None
-        self.reason: str | None = None
-        """Why there is no connection, or why the last attempt failed."""
-        self.failures = 0
-        """Failed attempts since the last good data."""
-        self.is_down = False
-        """Whether connecting failed, rather than just having to be done again."""
-        self.retry_at: float | None = None
+        self.attempts = Attempts(timings.backoff_initial_seconds, timings.backoff_cap_seconds, uniform)
         self.rotations = 0
+        """Connections that were replaced before they ended."""
         self._owner = owner
         self._timings = timings
         self._budget = budget
         self._clock = clock
         self._uniform = uniform
-        self._delays: Iterator[float] | None = None
-        self._endpoint = 0
         self._tasks: dict[Connection, asyncio.Task[None]] = {}
         self._expires_at: dict[Connection, float] = {}
         self._rotation_reason: str | None = None
@@ -146,9 +141,9 @@ class Shard:
 
     def handle_trades(self, connection: Connection, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
         """Pass trades on, and note what the standby connection has shown."""
-        if self.failures and (connection is self.standby or self._rotation_reason is None):
-            # While a rotation fails, what the old connection brings is no sign that a new one may be made.
-            self.failures, self._delays, self.reason = 0, None, None
+        if self.attempts.failures and (connection is self.standby or self._rotation_reason is None):
+            # During a rotation, data on the old connection does not show that a new one can be opened.
+            self.attempts.note_good_data()
             self._owner.handle_change()
         if connection is self.standby and key not in self._seen:
             self._seen.add(key)
@@ -158,7 +153,8 @@ class Shard:
     def handle_change(self, connection: Connection) -> None:
         """Look at the connections again."""
         if connection is self.active and connection.is_open and connection.session.is_acknowledged():
-            self._was_ready, self.is_down = True, False
+            self._was_ready = True
+            self.attempts.note_acknowledged()
         self._wake.set()
         self._owner.handle_change()
 
@@ -233,15 +229,16 @@ class Shard:
 
     def _open(self, now: float) -> Connection | None:
         """Dial, if it is time and the budget allows it."""
-        retry_at = max(now + self._budget.delay(now), self.retry_at or now)
+        attempts = self.attempts
+        retry_at = max(now + self._budget.delay(now), attempts.retry_at or now)
         if retry_at > now:
-            if retry_at != self.retry_at:
-                self.retry_at = retry_at
+            if retry_at != attempts.retry_at:
+                attempts.retry_at = retry_at
                 self._owner.handle_change()
             return None
         self._budget.spend(now)
-        self.retry_at = None
-        connection = self._owner.new_connection(self, self._endpoint)
+        attempts.retry_at = None
+        connection = self._owner.new_connection(self, attempts.endpoint)
         connection.set_wanted(self.streams.values())
         self._expires_at[connection] = now + self._timings.lifetime_seconds * self._uniform(0.95, 1.0)
         self._tasks[connection] = asyncio.create_task(self._hold(connection), name=connection.name)
@@ -265,27 +262,10 @@ class Shard:
         if connection is not self.active and connection is not self.standby:
             logger.debug("{}: failed while closing: {}", connection.name, error.reason)
             return
-        if connection.opened_at is None:
-            self._endpoint += 1
-        self.failures += 1
-        self.is_down = self.failures > 1 or connection.opened_at is None
-        if self._delays is None:
-            self._delays = backoff(
-                initial_seconds=self._timings.backoff_initial_seconds,
-                cap_seconds=self._timings.backoff_cap_seconds,
-                uniform=self._uniform,
-            )
-        delay = max(next(self._delays), error.retry_after_seconds or 0.0)
-        self.retry_at = self._clock() + delay
-        self.reason = error.reason
-        logger.warning(
-            "{}: connection to {} failed: {}; attempt {} in {:.1f} s",
-            self.name,
-            connection.url,
-            error.reason,
-            self.failures + 1,
-            delay,
-        )
+        was_open = connection.opened_at is not None
+        delay = self.attempts.note_failure(error, self._clock(), was_open=was_open)
+        what = f"{connection.url} failed: {error.reason}"
+        logger.warning("{}: {}; attempt {} in {:.1f} s", self.name, what, self.attempts.failures + 1, delay)
 
     def _forget(self, connection: Connection) -> None:
         del self._tasks[connection], self._expires_at[connection]
@@ -303,19 +283,17 @@ class Shard:
         for connection in self._tasks:
             connection.retire()
         self.active = self.standby = None
-        self._rotation_reason = self.retry_at = self.reason = self._delays = None
-        self._was_ready = self.is_down = False
-        self.failures = 0
+        self._rotation_reason = None
+        self._was_ready = False
+        self.attempts.reset()
 
     async def _pause(self, now: float) -> None:
         """Sleep until told, or until the next thing is due; what was due at `now` has been seen to."""
-        times = [self.retry_at, self._takeover_until]
+        times = [self.attempts.retry_at, self._takeover_until]
         if self.active is not None and self.standby is None:
             times.append(self._expires_at[self.active])
         due = [at for at in times if at is not None and at > now]
         wait = max(0.005, min(due) - now) if due and self.streams else None
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait):
                 await self._wake.wait()
-        except TimeoutError:
-            pass

@@ -1,1 +1,1 @@
-"""One message to many readers, bounded and without I/O; imports `market` and below."""
+"""Delivery of one message to many readers, with bounded buffers and without I/O. Imports `market`."""

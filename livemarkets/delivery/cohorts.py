@@ -1,7 +1,7 @@
-"""What goes out in this turn of the event loop, to whom, in which order. No I/O.
+"""The frames to send in this turn of the event loop, per group of readers. No I/O.
 
-Most readers want the same few streams. Those who get exactly the same ones form a cohort: a frame is put in
-line once a cohort, not once a reader, and what falls into one turn is joined once.
+Many readers subscribe the same streams. Readers of exactly the same streams form a cohort. A frame is queued
+once per cohort instead of once per reader, and the frames of one turn are joined once per cohort.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Write = Callable[[int, bytes], int]
 
 
 class _Cohort:
-    """Readers of the same streams, and what is in line for all of them."""
+    """Readers of the same streams, and the frames queued for all of them."""
 
     __slots__ = ("direct", "flushed_at", "is_stale", "keys", "mailboxes", "others", "pending", "taken")
 
@@ -26,26 +26,26 @@ class _Cohort:
         self.keys = keys
         self.mailboxes: dict[Mailbox, None] = {}
         self.direct: dict[int, Mailbox] = {}
-        """By file descriptor: readers whose connection takes bytes at once."""
+        """Readers whose socket may be written to directly, by file descriptor."""
         self.others: list[Mailbox] = []
         self.is_stale = False
-        """Whether `direct` and `others` are to be told apart anew."""
+        """Whether `direct` and `others` must be computed again."""
         self.pending: list[bytes] = []
         self.taken: dict[Mailbox, int] = {}
-        """Readers with a line of their own in this turn, and how many of `pending` are no more for them."""
+        """Readers with frames of their own in this turn → how many of `pending` they have already got."""
         self.flushed_at = -math.inf
-        """When something was last handed over, monotonic seconds."""
+        """When frames were last sent, monotonic seconds."""
 
     def note_change(self) -> None:
-        """Look at every reader again before the next flush."""
+        """Compute again, before the next flush, how each reader is written to."""
         self.is_stale = True
 
     def let_go(self) -> None:
-        """Hold on to nobody who may have left. A flush that is going on keeps what it has in hand."""
+        """Drop references to readers that may have left. A flush in progress keeps its own."""
         self.is_stale, self.direct, self.others = True, {}, []
 
     def flush(self, write: Write, now: float) -> None:
-        """Hand over what is in line, to most readers in the plainest of loops."""
+        """Send the queued frames to every reader."""
         self.flushed_at = now
         pending, self.pending = self.pending, []
         taken, self.taken = self.taken, {}
@@ -61,7 +61,9 @@ class _Cohort:
                 mailbox.flush()
         frames = b"".join(pending) if len(pending) > 1 else pending[0]
         size = len(frames)
-        for fd in direct:  # nothing of a reader is touched but a number: what is not in the cache costs most
+        for (
+            fd
+        ) in direct:  # only the descriptor of a reader is used: access to its object would miss the cache
             try:
                 sent = write(fd, frames)
             except OSError:
@@ -81,13 +83,14 @@ class _Cohort:
 
 
 class Cohorts:
-    """Which readers get every trade of which streams, and the frames of this turn that wait for them.
+    """Which readers get every trade of which streams, and the frames queued for them in this turn.
 
-    A reader changes its cohort when the next frame comes, so one that subscribes two hundred streams in
-    one message changes it once.
+    A reader changes its cohort when the next frame is published. A reader that subscribes 200 streams in one
+    message changes it once.
 
     Args:
-        write: `os.write`: takes a file descriptor and bytes; returns how many it took, or raises `OSError`.
+        write: `os.write`: takes a file descriptor and bytes, returns the number of bytes written, raises
+            `OSError`.
         clock: monotonic seconds.
 
     """
@@ -105,7 +108,7 @@ class Cohorts:
         self._lines: list[Mailbox] = []
 
     def add(self, key: StreamKey, mailbox: Mailbox) -> None:
-        """Give the stream to the reader. Idempotent."""
+        """Subscribe the reader to the stream. Idempotent."""
         keys = self._keys.setdefault(mailbox, set())
         if key not in keys:
             keys.add(key)
@@ -113,7 +116,7 @@ class Cohorts:
             self._unsettled[mailbox] = None
 
     def discard(self, key: StreamKey, mailbox: Mailbox) -> None:
-        """Give it no more. Idempotent."""
+        """Unsubscribe the reader from the stream. Idempotent."""
         keys = self._keys.get(mailbox)
         if keys is None or key not in keys:
             return
@@ -124,27 +127,27 @@ class Cohorts:
         self._unsettled[mailbox] = None
         if not keys:
             del self._keys[mailbox]
-            self._settle()  # nobody holds on to a reader that is gone
+            self._settle()  # so that no reference to a closed reader stays
 
     def keys(self, mailbox: Mailbox) -> list[StreamKey]:
-        """Return what the reader gets."""
+        """Return the streams of the reader."""
         return list(self._keys.get(mailbox, ()))
 
     def has_readers(self, key: StreamKey) -> bool:
-        """Tell whether anybody gets every trade of the stream."""
+        """Return whether any reader gets every trade of the stream."""
         return key in self._counts
 
     def readers(self, key: StreamKey) -> int:
-        """Count the readers of a stream."""
+        """Return the number of readers of a stream."""
         return self._counts.get(key, 0)
 
     def sent_at(self, mailbox: Mailbox) -> float:
-        """Return when something was last handed over to the reader, monotonic seconds."""
+        """Return when frames were last sent to the reader, monotonic seconds."""
         cohort = self._cohort_of.get(mailbox)
         return mailbox.sent_at if cohort is None else max(mailbox.sent_at, cohort.flushed_at)
 
     def put(self, key: StreamKey, frame: bytes) -> int:
-        """Put a whole frame in line for the readers of the stream; return how many they are."""
+        """Queue a complete frame for the readers of the stream. Return the number of readers."""
         if self._unsettled:
             self._settle()
         cohorts = self._by_key.get(key)
@@ -157,7 +160,7 @@ class Cohorts:
         return self._counts[key]
 
     def post(self, mailbox: Mailbox, frame: bytes) -> None:
-        """Put a whole frame in line for one reader, behind what it is to get before."""
+        """Queue a complete frame for one reader, behind its other frames."""
         cohort = self._cohort_of.get(mailbox)
         if cohort is not None:
             self._part(cohort, mailbox)
@@ -167,13 +170,13 @@ class Cohorts:
 
     @property
     def has_something(self) -> bool:
-        """Whether anything is in line."""
+        """Whether any frame is queued."""
         return bool(self._dirty or self._lines)
 
     def flush(self) -> None:
-        """Hand over what is in line: one write a reader."""
+        """Send the queued frames, with one write per reader."""
         now = self._clock()
-        while self._dirty:  # one by one: whatever happens at one, the others stay in line
+        while self._dirty:  # one at a time: after an error, the others stay queued
             self._dirty.pop().flush(self._write, now)
         while self._lines:
             mailbox = self._lines.pop()
@@ -183,7 +186,7 @@ class Cohorts:
                 cohort.taken.pop(mailbox, None)
 
     def _part(self, cohort: _Cohort, mailbox: Mailbox) -> None:
-        """Put the reader's share into a line of its own: what follows there is not for the others."""
+        """Move the reader's frames to its own queue, because the next frame is for this reader only."""
         share = cohort.pending[cohort.taken.get(mailbox, 0) :]
         cohort.taken[mailbox] = len(cohort.pending)
         if share:
@@ -192,7 +195,7 @@ class Cohorts:
             mailbox.pending += share
 
     def _settle(self) -> None:
-        """Move readers whose streams have changed to where they belong now."""
+        """Move readers whose streams have changed to their new cohorts."""
         unsettled, self._unsettled = self._unsettled, {}
         for mailbox in unsettled:
             keys = frozenset(self._keys.get(mailbox, ()))

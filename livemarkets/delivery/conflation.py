@@ -1,7 +1,7 @@
-"""Keeping only the newest trade of a stream for one reader, and counting what it was not sent. No I/O.
+"""Conflation: only the newest trade of a stream for one reader, and a count of the skipped ones. No I/O.
 
-A lane stands between a stream and a mailbox, for one of two reasons: the reader asked for `mode: latest`,
-or it was too slow for everything and lags. What a lane leaves out is a range of ids with a number of trades.
+A conflator stands between a stream and a mailbox for one of two reasons: the reader asked for `mode: latest`,
+or it is too slow and lags. The skipped trades are described by a range of ids and their number.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _RENUMBERINGS_KEPT = 100
 
 
 class LatestTrade:
-    """The newest trade of one stream and how many there were: written once a trade, read by every lane."""
+    """The newest trade of one stream and a count of trades. All conflators of the stream share it."""
 
     __slots__ = ("count", "newest", "newest_id")
 
@@ -26,18 +26,19 @@ class LatestTrade:
         self.newest_id = -1
 
     def put(self, payload: bytes, trade_id: int) -> None:
-        """Take a trade."""
+        """Store a trade and count it."""
         self.count += 1
         self.newest, self.newest_id = payload, trade_id
 
 
 class Conflator:
-    """The newest trade of one stream for one reader, and what was left out before it.
+    """The newest trade of one stream for one reader, and what was skipped before it.
 
     Args:
-        head: the stream's; what it has counted already is not this lane's business.
-        interval_seconds: at most one trade in this time; 0 for a lane that only waits for its reader.
-        encode_skipped: makes the message that declares what was left out.
+        key: the stream.
+        interval_seconds: at most one trade is sent in this time; 0 for a reader that lags.
+        encode_skipped: encodes the message that declares the skipped trades.
+        head: the stream's newest trade. Trades that it has counted before are not skipped ones.
 
     """
 
@@ -70,7 +71,7 @@ class Conflator:
         self.due_at = 0.0
         """When the next trade may be sent, monotonic seconds."""
         self._encode_skipped = encode_skipped
-        self._settled: list[bytes] = []  # messages about an older numbering
+        self._settled: list[bytes] = []  # messages about ids of an older numbering
         self._first_id: int | None = None
         self._last_id = -1
         self._count = 0
@@ -78,7 +79,7 @@ class Conflator:
         self._newest_id = -1
 
     def _absorb(self) -> None:
-        """Take what came since: ids rise by one, a hole is declared by itself."""
+        """Account for the trades since the last call. Their ids rise by 1; a gap is reported separately."""
         head = self._head
         count = head.count - self._seen
         if not count:
@@ -90,9 +91,9 @@ class Conflator:
         self._newest, self._newest_id, self._last_id = head.newest, head.newest_id, head.newest_id
 
     def offer_gap(self, payload: bytes, from_id: int, to_id: int) -> None:
-        """Take the declaration of a hole; it becomes part of what is left out."""
+        """Add a gap to the skipped range."""
         self._absorb()
-        if to_id < from_id:  # the exchange numbers anew: what belongs to the old ids is settled first
+        if to_id < from_id:  # the exchange restarted its numbering: finish the range of old ids first
             self._settled += [*self._skipped(self._last_id), payload]
             del self._settled[:-_RENUMBERINGS_KEPT]
             self._forget()
@@ -102,18 +103,18 @@ class Conflator:
         self._last_id = to_id
 
     def take(self) -> list[bytes]:
-        """Return what the reader is to get now: what was left out, then the newest trade; and begin again."""
+        """Return the messages for the reader, and start again: the skipped range, then the newest trade."""
         self._absorb()
         messages, self._settled = self._settled, []
         if self._newest is not None:
             messages += [*self._skipped(self._newest_id - 1, sent=1), self._newest]
             self._first_id, self._count = self._newest_id + 1, 0
-        messages += self._skipped(self._last_id)  # a hole that came last
+        messages += self._skipped(self._last_id)  # a gap after the newest trade
         self._forget()
         return messages
 
     def take_newest(self) -> tuple[bytes | None, int]:
-        """Return the newest trade and how many were left out before it; for readers who asked for this."""
+        """Return the newest trade and how many were skipped before it. Used for `mode: latest`."""
         self._absorb()
         newest, count = self._newest, self._count
         self._settled.clear()

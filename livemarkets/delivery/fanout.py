@@ -1,8 +1,8 @@
-"""From one tick to many readers: who gets which stream, and how. No I/O.
+"""Fan-out of one trade to many readers: which reader gets which stream, and how. No I/O.
 
-A message is encoded and framed once; every mailbox gets the same bytes object. Whatever falls into one
-turn of the event loop is joined and written once per reader, so the cost of a delivery falls as the
-load rises, and at low load nothing waits. No task, queue or `await` per reader is on that path.
+A message is encoded and framed once; every mailbox gets the same bytes object. The messages of one turn of
+the event loop are joined and written once per reader. The cost per delivery falls as the load rises, and at
+low load nothing is delayed. This path has no task, queue or `await` per reader.
 """
 
 from __future__ import annotations
@@ -21,28 +21,29 @@ __all__ = ["Fanout", "FanoutStatistics"]
 
 
 class FanoutStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """What a fan-out has done since the start."""
+    """Counters of a fan-out since the start."""
 
     delivered: int
-    """Trades handed to mailboxes."""
+    """Trades passed to mailboxes."""
     lags: int
-    """How many times a reader fell behind its limit."""
+    """How many times a reader exceeded its limit."""
     lagging: int
-    """Readers that lag now."""
+    """Readers that lag at present."""
 
 
 class Fanout:
-    """Who gets which stream and how, and the one flush per turn of the event loop.
+    """Which reader gets which stream and how, with one flush per turn of the event loop.
 
-    A reader gets every trade of a stream (`_cohorts`), or a lane of its own stands in between: it asked for
-    the latest only, or it lags. A reader that lags gets every stream by a lane until it has caught up.
+    A reader gets every trade of a stream through its cohort. A reader that asked for the latest trades only,
+    or that lags, has a conflator per stream (a *lane*) instead. A lagging reader keeps its lanes until it has
+    caught up.
 
     Args:
         call_soon: schedules a callable for the next turn of the event loop (`loop.call_soon`).
-        call_later: schedules one in so many seconds (`loop.call_later`).
+        call_later: schedules a callable after a delay in seconds (`loop.call_later`).
         clock: monotonic seconds.
-        write: see :class:`Cohorts`.
-        encode_skipped: makes the message that tells a lagging reader what it was not sent.
+        write: writes bytes to a file descriptor (:class:`~livemarkets.delivery.cohorts.Cohorts`).
+        encode_skipped: encodes the message that declares skipped trades to a lagging reader.
 
     """
 
@@ -62,22 +63,22 @@ class Fanout:
         self._lanes: dict[StreamKey, dict[Mailbox, Conflator]] = {}
         self._heads: dict[StreamKey, LatestTrade] = {}
         self._idle: dict[StreamKey, dict[Mailbox, Conflator]] = {}
-        """Lanes of readers who asked for the latest only, while no moment is waited for."""
+        """Lanes of readers in `mode: latest` for which no timer runs."""
         self._lagging: dict[Mailbox, dict[StreamKey, Conflator]] = {}
         self._is_scheduled = False
         self._delivered = 0
         self._lags = 0
 
     def statistics(self) -> FanoutStatistics:
-        """Return what was delivered since the start, and how many readers lag now."""
+        """Return the counters since the start, and how many readers lag at present."""
         return FanoutStatistics(delivered=self._delivered, lags=self._lags, lagging=len(self._lagging))
 
     def open(self, sink: Sink, *, limit_bytes: int) -> Mailbox:
-        """Make the mailbox of a new reader, and have its connection tell it when it takes more.
+        """Return the mailbox of a new reader. The mailbox becomes the listener of the connection.
 
         Args:
             sink: the reader's connection.
-            limit_bytes: how much may wait for the reader before it lags.
+            limit_bytes: how many unsent bytes are kept before the reader lags.
 
         """
         mailbox = Mailbox(sink, self, limit_bytes=limit_bytes, clock=self._clock)
@@ -90,7 +91,7 @@ class Fanout:
         Args:
             key: the stream.
             mailbox: the reader's.
-            interval_seconds: `None` for every trade; else at most one in this time, the newest.
+            interval_seconds: `None` for every trade; otherwise at most one trade, the newest, in this time.
 
         """
         self.leave(key, mailbox)
@@ -103,7 +104,7 @@ class Fanout:
             self._cohorts.add(key, mailbox)
 
     def leave(self, key: StreamKey, mailbox: Mailbox) -> None:
-        """Deliver it no more. Idempotent."""
+        """Stop delivering the stream to the mailbox. Idempotent."""
         self._cohorts.discard(key, mailbox)
         lanes = self._lanes.get(key)
         if lanes is not None:
@@ -116,23 +117,23 @@ class Fanout:
             self._lagging[mailbox].pop(key, None)
 
     def forget(self, mailbox: Mailbox) -> None:
-        """Let go of a reader that has left its streams. Idempotent."""
+        """Forget a reader that has left all of its streams. Idempotent."""
         self._lagging.pop(mailbox, None)
 
     def has_readers(self, key: StreamKey) -> bool:
-        """Tell whether anybody gets the stream; if not, nothing needs to be encoded."""
+        """Return whether the stream has readers. Without readers, nothing needs to be encoded."""
         return self._cohorts.has_readers(key) or key in self._lanes
 
     def readers(self, key: StreamKey) -> int:
-        """Count the mailboxes that get the stream."""
+        """Return the number of mailboxes that get the stream."""
         return self._cohorts.readers(key) + len(self._lanes.get(key, ()))
 
     def sent_at(self, mailbox: Mailbox) -> float:
-        """Return when something was last sent, or kept for a reader that takes nothing; monotonic seconds."""
+        """Return when something was last sent to the mailbox, monotonic seconds."""
         return self._cohorts.sent_at(mailbox)
 
     def publish(self, key: StreamKey, payload: bytes, trade_id: int) -> None:
-        """Give one trade to every reader of the stream."""
+        """Send one trade to every reader of the stream."""
         self._delivered += self._broadcast(key, payload)
         head = self._heads.get(key)
         if head is not None:
@@ -142,14 +143,14 @@ class Fanout:
                     self._pace(mailbox, lane)
 
     def publish_gap(self, key: StreamKey, payload: bytes, from_id: int, to_id: int) -> None:
-        """Declare a hole to every reader who was promised every trade."""
+        """Send a gap to every reader of the stream, except those in `mode: latest`."""
         self._broadcast(key, payload)
         for lane in self._lanes.get(key, {}).values():
             if not lane.interval_seconds:
                 lane.offer_gap(payload, from_id, to_id)
 
     def post(self, mailbox: Mailbox, payload: bytes) -> None:
-        """Put one message for this reader alone in line behind what it already has."""
+        """Queue one message for this reader only, behind its other messages."""
         self._schedule()
         self._cohorts.post(mailbox, text_frame(payload))
 
@@ -172,7 +173,7 @@ class Fanout:
             if self._cohorts.has_something:
                 self._schedule()
 
-    # readers who asked for the latest only
+    # readers in `mode: latest`
 
     def _pace(self, mailbox: Mailbox, lane: Conflator) -> None:
         wait = lane.due_at - self._clock()
@@ -182,7 +183,7 @@ class Fanout:
             self._call_later(wait, lambda: self._send_newest(mailbox, lane))
 
     def _send_newest(self, mailbox: Mailbox, lane: Conflator) -> None:
-        """Send the newest trade, unless the reader left meanwhile, or has not taken the one before."""
+        """Send the newest trade, unless the reader has left or has not yet read the one before."""
         if mailbox.is_closed or self._lanes.get(lane.key, {}).get(mailbox) is not lane:
             return
         lane.due_at = self._clock() + lane.interval_seconds
@@ -195,10 +196,10 @@ class Fanout:
             self._delivered += 1
             self.post(mailbox, payload if not skipped else payload[:-1] + b',"skipped":%d}' % skipped)
 
-    # readers who lag (MailboxOwner)
+    # readers that lag (MailboxOwner)
 
     def handle_overflow(self, mailbox: Mailbox) -> None:
-        """Stop giving every trade to a reader whose limit is reached."""
+        """Conflate the streams of a reader that exceeds its limit."""
         if mailbox in self._lagging:
             return
         self._lags += 1
@@ -217,7 +218,7 @@ class Fanout:
         return lane
 
     def handle_caught_up(self, mailbox: Mailbox) -> None:
-        """Tell a reader that has caught up what it missed, and give it every trade again."""
+        """Send a reader that has caught up what was skipped, and deliver every trade again."""
         lanes = self._lagging.pop(mailbox, None)
         if lanes is None:
             return

@@ -1,4 +1,4 @@
-"""WebSocket text frames as a server sends them: made, and taken apart again. Pure."""
+"""Builds and splits the WebSocket text frames of a server. No I/O."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 __all__ = ["split_frames", "text_frame"]
 
-_TEXT = 0x81  # FIN and opcode 1 (RFC 6455, 5.2); RSV1 = 0 says "not compressed", whatever was negotiated
+_TEXT = 0x81  # FIN and opcode 1 (RFC 6455, 5.2); RSV1 = 0 means "not compressed", whatever was negotiated
 
 
 def text_frame(payload: bytes) -> bytes:
-    """Return a whole, unmasked WebSocket text frame (RFC 6455, 5.2)."""
+    """Return a complete, unmasked WebSocket text frame (RFC 6455, 5.2)."""
     length = len(payload)
     if length < 126:
         return bytes((_TEXT, length)) + payload
@@ -20,7 +20,7 @@ def text_frame(payload: bytes) -> bytes:
 
 
 def split_frames(frames: bytes) -> Iterator[bytes]:
-    """Yield the payloads of joined frames, as :func:`text_frame` made them."""
+    """Yield the payloads of joined frames that :func:`text_frame` returned."""
     at = 0
     while at < len(frames):
         length, at = frames[at + 1], at + 2

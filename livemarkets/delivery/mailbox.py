@@ -13,60 +13,60 @@ CLOSE_TOO_SLOW = 1013
 
 
 class SinkListener(Protocol):
-    """What a connection tells the mailbox that writes to it. Called synchronously."""
+    """Receives the events of a connection. Called synchronously."""
 
     def handle_change(self) -> None:
         """:attr:`Sink.fd` has changed."""
 
     def resume(self) -> None:
-        """The connection takes more again."""
+        """The connection accepts more data again."""
 
 
 class MailboxOwner(Protocol):
-    """What a mailbox tells the fan-out. Called synchronously."""
+    """Receives the events of a mailbox. Called synchronously."""
 
     def handle_overflow(self, mailbox: Mailbox) -> None:
-        """More waits than its limit."""
+        """The backlog exceeds the limit."""
 
     def handle_caught_up(self, mailbox: Mailbox) -> None:
-        """Nothing waits any more."""
+        """The backlog is empty."""
 
 
 class Place(Protocol):
-    """Where a mailbox is served together with others (:mod:`livemarkets.delivery.cohorts`)."""
+    """The cohort of a mailbox (:mod:`livemarkets.delivery.cohorts`)."""
 
     def note_change(self) -> None:
-        """Look at every reader again before the next flush."""
+        """Compute again, before the next flush, how each reader is written to."""
 
 
 class Sink(Protocol):
-    """Where a mailbox writes to: one connection."""
+    """The connection to which a mailbox writes."""
 
     is_paused: bool
-    """Whether what is written now would only pile up in the transport."""
+    """Whether written data would stay in the transport's buffer."""
 
     fd: int
-    """The file descriptor that frames may be written to as they are; what it does not take goes to
-    :meth:`write`. -1 while that is not possible."""
+    """The file descriptor for direct writes of complete frames; -1 while they are not possible. Bytes that it
+    does not accept go to :meth:`write`."""
 
     listener: SinkListener | None
-    """Who is told; :meth:`livemarkets.delivery.fanout.Fanout.open` sets it."""
+    """Receives the events; :meth:`livemarkets.delivery.fanout.Fanout.open` sets it."""
 
     def write(self, frames: bytes) -> None:
-        """Send one or more whole frames. Never blocks, never raises."""
+        """Send one or more complete frames. It never blocks and never raises."""
 
     def close(self, code: int, reason: str) -> None:
         """End the connection."""
 
 
 class Mailbox:
-    """One reader's outgoing frames, in order, bounded in bytes. Made by `Fanout.open`.
+    """One reader's outgoing frames, in order, bounded in bytes. `Fanout.open` makes it.
 
     Args:
         sink: the reader's connection.
-        owner: who is told of overflow and of catching up.
-        limit_bytes: how much may wait while the connection takes no more. Beyond it, streams are
-            conflated; messages for this reader alone may take as much again, then the connection ends.
+        owner: is called when the backlog overflows and when it is empty again.
+        limit_bytes: limit of the backlog while the connection accepts no data. Beyond it, streams are
+            conflated. At twice the limit, the connection is closed.
         clock: monotonic seconds.
 
     """
@@ -93,15 +93,15 @@ class Mailbox:
         self.owner = owner
         self.limit_bytes = limit_bytes
         self.pending: list[bytes] = []
-        """Frames of this turn for this reader alone; only :mod:`livemarkets.delivery.cohorts` appends."""
+        """Frames of this turn for this reader only; :mod:`livemarkets.delivery.cohorts` appends them."""
         self.backlog: deque[bytes] = deque()
         self.backlog_bytes = 0
         self.is_closed = False
         self.room = asyncio.Event()
-        """Set while nothing waits that the connection has not taken: time to add more."""
+        """Set while the backlog is empty, so that more can be added."""
         self.room.set()
         self.sent_at = self.moved_at = clock()
-        """When something for this reader alone was last sent, and when the connection last took something."""
+        """When frames for this reader only were last sent; when the connection last accepted data."""
         self.place: Place | None = None
         self._clock = clock
 
@@ -111,7 +111,7 @@ class Mailbox:
         return self.sink.fd >= 0 and not self.backlog and not self.is_closed
 
     def flush(self) -> None:
-        """Send the frames of this turn that wait for this reader alone."""
+        """Send the frames of this turn that are for this reader only."""
         if not self.pending:
             return
         frames = b"".join(self.pending)
@@ -120,7 +120,7 @@ class Mailbox:
         self.send(frames)
 
     def send(self, frames: bytes) -> None:
-        """Hand whole frames to the connection, or keep them while it takes no more."""
+        """Write complete frames to the connection, or keep them while it accepts no data."""
         if self.is_closed:
             return
         if self.backlog or self.sink.is_paused:
@@ -129,12 +129,12 @@ class Mailbox:
             self.sink.write(frames)
 
     def handle_change(self) -> None:
-        """Have it found out anew how this reader is written to."""
+        """Report to the cohort that the reader's file descriptor or state has changed."""
         if self.place is not None:
             self.place.note_change()
 
     def resume(self) -> None:
-        """Write what was kept, as much as the connection takes; to be called when it takes more again."""
+        """Write the backlog, as far as the connection accepts it. Called when it accepts data again."""
         self.moved_at = self._clock()
         while self.backlog and not self.sink.is_paused and not self.is_closed:
             frames = self.backlog.popleft()
@@ -146,11 +146,11 @@ class Mailbox:
             self.owner.handle_caught_up(self)
 
     def is_stuck(self, now: float, patience_seconds: float) -> bool:
-        """Tell whether something has been waiting for so long while the connection took nothing."""
+        """Return whether the connection has accepted nothing of a backlog for `patience_seconds`."""
         return bool(self.backlog) and now - self.moved_at >= patience_seconds
 
     def close(self) -> None:
-        """Drop everything; nothing is written any more. Idempotent."""
+        """Drop the backlog and write nothing any more. Idempotent."""
         self.is_closed = True
         self.handle_change()
         self.room.set()
@@ -158,7 +158,7 @@ class Mailbox:
         self.backlog_bytes = 0
 
     def end(self, code: int, reason: str) -> None:
-        """Close, and end the reader's connection."""
+        """Close the mailbox and the reader's connection. Idempotent."""
         if not self.is_closed:
             self.close()
             self.sink.close(code, reason)

@@ -1,1 +1,1 @@
-"""Connections to exchanges: what all of them share, and a package for each. Imports `market` and below."""
+"""Connections to exchanges: the ports, shared parts, and one package per exchange. Imports `market`."""

@@ -1,4 +1,4 @@
-"""The exchange's limits, kept for the whole process, and the delays between attempts. No I/O.
+"""Budgets for an exchange's rate limits, shared by the whole process, and the reconnect backoff. No I/O.
 
 Source: Binance spot API documents, `web-socket-streams.md` ("WebSocket Limits": 300 connections per
 attempt every 5 minutes per IP) and `rest-api.md` ("LIMITS": request weight per minute, Retry-After).
@@ -19,11 +19,13 @@ def backoff(
     cap_seconds: float = 30.0,
     uniform: Callable[[float, float], float] = random.uniform,
 ) -> Iterator[float]:
-    """Yield ever longer delays with full jitter: uniform between 0 and the doubled, capped delay.
+    """Yield delays in seconds, with exponential backoff and full jitter.
 
-    Full jitter spreads many clients that lost the same exchange at the same moment.
-    Start a new iterator only after good data, never after a mere handshake: an exchange that accepts
-    and closes would otherwise be dialled without pause.
+    Each delay is uniform between 0 and an upper limit, which doubles up to `cap_seconds`. Full jitter spreads
+    the attempts of clients that lost the same exchange at the same moment.
+
+    Start a new iterator after good data, not after a handshake. Otherwise an exchange that accepts and then
+    closes would be dialled without a delay.
     """
     ceiling = initial_seconds
     while True:
@@ -32,9 +34,9 @@ def backoff(
 
 
 class ConnectBudget:
-    """At most `limit` connection attempts in any `window_seconds`, whoever makes them.
+    """Allows at most `limit` connection attempts in any `window_seconds`.
 
-    The default stays below the exchange's 300, since others behind the same address connect too.
+    The default is below the exchange's limit of 300, because other programs may use the same IP address.
     """
 
     def __init__(self, *, limit: int = 270, window_seconds: float = 300.0) -> None:
@@ -43,19 +45,19 @@ class ConnectBudget:
         self._attempts: deque[float] = deque()
 
     def delay(self, now: float) -> float:
-        """Return how many seconds to wait before the next attempt; 0 when it may be made now."""
+        """Return the delay before the next attempt in seconds; 0 when it is allowed now."""
         self._forget(now)
         if len(self._attempts) < self.limit:
             return 0.0
         return self._attempts[0] + self.window_seconds - now
 
     def spend(self, now: float) -> None:
-        """Note that an attempt is made now."""
+        """Count an attempt."""
         self._forget(now)
         self._attempts.append(now)
 
     def used(self, now: float) -> int:
-        """Count the attempts of the window that ends now."""
+        """Return how many attempts were made in the window that ends now."""
         self._forget(now)
         return len(self._attempts)
 
@@ -65,17 +67,17 @@ class ConnectBudget:
 
 
 class WeightBudget:
-    """Request weight spent per minute, and pauses that the exchange asked for."""
+    """Request weight used per minute, and pauses requested by the exchange."""
 
     def __init__(self, *, limit: int = 3000, window_seconds: float = 60.0) -> None:
         self.limit = limit
-        """Half of the 6,000 a minute that the exchange grants an address: others may use it too."""
+        """Half of the exchange's limit of 6,000 per minute and IP address, which other programs may share."""
         self.window_seconds = window_seconds
         self._spent: deque[tuple[float, int]] = deque()
         self._paused_until = 0.0
 
     def delay(self, weight: int, now: float) -> float:
-        """Return how many seconds to wait before a call of `weight`; 0 when it may be made now."""
+        """Return the delay before a call of `weight` in seconds; 0 when it is allowed now."""
         self._forget(now)
         pause = max(0.0, self._paused_until - now)
         excess = sum(spent for _, spent in self._spent) + weight - self.limit
@@ -87,11 +89,11 @@ class WeightBudget:
         return pause
 
     def spend(self, weight: int, now: float) -> None:
-        """Note that a call of `weight` is made now."""
+        """Count a call of `weight`."""
         self._spent.append((now, weight))
 
     def pause(self, seconds: float, now: float) -> None:
-        """Make no call for `seconds` (HTTP 429 and 418 with Retry-After)."""
+        """Allow no call for `seconds` (after HTTP 429 or 418 with Retry-After)."""
         self._paused_until = max(self._paused_until, now + seconds)
 
     def used(self, now: float) -> int:

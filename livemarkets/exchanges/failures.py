@@ -1,4 +1,4 @@
-"""Why a connection or a call failed, in a person's words, and how long to wait then."""
+"""Describes failures of connections and calls to users, and returns the delay that the exchange asks for."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ __all__ = [
 _LONGEST_PAUSE_SECONDS = 86_400.0
 
 UNUSABLE = (ImportError, ValueError)
-"""What libraries raise for an address or a proxy that they cannot use, before anything is connected."""
+"""Errors that libraries raise for an invalid address or proxy, before they connect."""
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether an address is on this machine: then no proxy of the environment can know the way."""
+    """Return whether a URL leads to this machine. Such a URL must not go through a proxy."""
     host = urlsplit(url).hostname or ""
     return host == "localhost" or host == "::1" or host.startswith("127.")
 
 
 def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first error of a group that is no group itself."""
+    """Return the first error in a possibly nested exception group."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
@@ -43,7 +43,7 @@ def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def unreachable(error: BaseException) -> ExchangeUnreachable:
-    """Return the error as the one that a client's owner knows, with a reason fit for people."""
+    """Convert an error to :exc:`ExchangeUnreachable`, with a reason for users."""
     if isinstance(error, ExchangeUnreachable):
         return error
     return ExchangeUnreachable(explain(error), retry_after(error))
@@ -73,7 +73,7 @@ _STATUS_REASONS = {
 
 
 def explain(error: BaseException) -> str:
-    """Say in a person's words why a connection failed."""
+    """Return why a connection failed, for users."""
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
         return f"HTTP {status} ({_STATUS_REASONS[status]})" if status in _STATUS_REASONS else f"HTTP {status}"
@@ -103,12 +103,12 @@ def _explain_close(error: ConnectionClosed) -> str:
 
 
 def describe(error: Exception) -> str:
-    """Return kind and text of an error that has no words of its own, shortened."""
+    """Return type and text of an unexpected error, shortened."""
     return f"{type(error).__name__}: {error}"[:200]
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """Find the OSError beneath httpx's, httpcore's and anyio's wrappers; the innermost says most."""
+    """Return the innermost OSError beneath httpx's, httpcore's and anyio's errors, or the error itself."""
     found, seen = error, error
     while True:
         inner = (

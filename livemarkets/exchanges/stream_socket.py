@@ -1,12 +1,11 @@
-"""A `websockets` connection that hands over text frames as they are read, without a queue in between.
+"""A `websockets` connection that passes text frames to a callable as they are read, without a queue.
 
-Market data is one small, unfragmented, uncompressed text frame after another. Those are cut out of what
-the socket delivers and given to a callable at once; everything else (handshake, pings, closes, fragments,
-whatever breaks the protocol) goes to the library as whole frames, and is its business. Measured against
-the library's own `recv`, `docs/performance.md` has the figures.
+Market data arrives as small, unfragmented, uncompressed text frames. These are parsed here and passed to the
+callable at once. Everything else (handshake, pings, closes, fragments, protocol errors) goes to the library
+as whole frames. `docs/performance.md` compares this with the library's `recv`.
 
-It overrides `data_received` of `websockets.asyncio.client.ClientConnection`, which is asyncio's own
-interface; the dependency is pinned to a major version all the same.
+It overrides `data_received` of `websockets.asyncio.client.ClientConnection`. That method is asyncio's
+interface, but the dependency is still pinned to a major version.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ _LONGEST_FRAME_BYTES = 2**63 - 1
 
 
 class StreamSocket(ClientConnection):
-    """One WebSocket whose text frames go to a callable.
+    """A WebSocket connection whose text frames go to a callable.
 
     Args:
         on_texts: called with the payloads of the text frames of one read, in order; must not raise.
-        args: as `ClientConnection` has them.
-        kwargs: likewise.
+        args: passed to `ClientConnection`.
+        kwargs: passed to `ClientConnection`.
 
     """
 
@@ -42,7 +41,7 @@ class StreamSocket(ClientConnection):
         self._unread = b""
 
     def data_received(self, data: bytes) -> None:
-        """Take what the socket delivers."""
+        """Process bytes from the socket."""
         if self._unread:
             data, self._unread = self._unread + data, b""
         if self.protocol.state is State.CONNECTING:
@@ -54,14 +53,14 @@ class StreamSocket(ClientConnection):
                 super().data_received(data)
 
     def eof_received(self) -> None:
-        """Let the library see what the peer left unfinished."""
+        """Pass an incomplete frame to the library, which reports the error."""
         unread, self._unread = self._unread, b""
         if unread:
             super().data_received(unread)
         super().eof_received()
 
     def _shake_hands(self, data: bytes) -> bytes:
-        """Give the library the response's head; return what follows it."""
+        """Pass the head of the handshake response to the library. Return the bytes after it."""
         end = data.find(b"\r\n\r\n") + 4
         if end < 4:
             if len(data) <= _LONGEST_HEAD_BYTES:
@@ -72,7 +71,7 @@ class StreamSocket(ClientConnection):
         return data[end:]
 
     def _read_frames(self, data: bytes) -> int:
-        """Read every whole frame; return where the first unfinished one begins."""
+        """Process every complete frame. Return the offset of the first incomplete one."""
         at, size = 0, len(data)
         limit = self.protocol.max_message_size
         if limit is None:
@@ -89,7 +88,7 @@ class StreamSocket(ClientConnection):
                 length = int.from_bytes(data[at + 2 : start], "big")
             if length > limit or (length & _MASKED and start == at + 2):
                 self._hand_over(texts)
-                self._leave(data[at:])  # it breaks the protocol: the library says how
+                self._leave(data[at:])  # a protocol error: the library reports it
                 return size
             end = start + length
             if end > size:
@@ -107,13 +106,13 @@ class StreamSocket(ClientConnection):
         return at
 
     def _hand_over(self, texts: list[bytes]) -> None:
-        """Give what was cut out so far, for what comes now belongs behind it."""
+        """Pass on the texts so far, so that order is kept with what the library handles next."""
         if texts:
             self._on_texts(texts[:])
             texts.clear()
 
     def _leave(self, rest: bytes) -> None:
-        """The connection is ending. If the peer leaves TCP open, nobody else would notice for long."""
+        """Pass the rest to the library and end the connection, also if the peer keeps TCP open."""
         if rest:
             super().data_received(rest)
         self.loop.call_later(self.close_timeout or 0.0, self.transport.abort)

@@ -1,1 +1,1 @@
-"""One exchange's streams: order, holes, resumption, staleness. Imports `exchanges`, `delivery` and below."""
+"""The feed handler of an exchange: order, missing trades, resumption, staleness. Imports `exchanges`."""

@@ -1,4 +1,4 @@
-"""Fetches the trades that the stream did not bring, until the ledger has no hole or patience ends."""
+"""Fetches missing trades over REST, until a ledger has no hole left or the time limit is reached."""
 
 from __future__ import annotations
 
@@ -19,28 +19,32 @@ _CHECK_SECONDS = 0.05
 _RETRY_CHECKS = 10
 _LAG_CHECKS = 4
 _LAG_ATTEMPTS = 10
-"""How often an answer without the expected ids is taken for REST lagging behind the stream."""
+"""How many answers without the expected ids are explained by a delay of REST behind the stream."""
 
 
 class TradesByID(Protocol):
-    """Where missing trades can be had."""
+    """A source of past trades; a part of :class:`livemarkets.exchanges.base.TradeHistory`."""
 
     async def trades_from(self, symbol: str, from_id: int) -> FetchedTrades:
-        """Return a page of trades with ids from `from_id` on."""
+        """Return a page of trades with ids from `from_id` on.
+
+        Raises:
+            ExchangeError: there is no usable answer.
+
+        """
 
 
 class Backfiller:
-    """Tends the ledgers of one exchange that have a hole.
+    """Fills the holes in the ledgers of one exchange.
 
-    Concurrent holes of one stream merge by themselves: there is one job a stream, and it asks for the
-    first hole until none is left.
+    A stream has one backfill task. The task fetches the first hole until no hole is left.
 
     Args:
-        source: where to fetch.
-        release: called with what a ledger lets go.
+        source: where to fetch trades.
+        release: called with the trades and gaps that a ledger releases.
         clock: monotonic seconds.
-        check_seconds: how often a ledger with a hole is looked at. REST that fails is asked again after 10
-            times, and REST that lags behind the stream after 4 times this time.
+        check_seconds: interval between two checks of a ledger with a hole. After a failed call, REST is
+            asked again after 10 intervals. When REST is behind the stream, it is asked again after 4.
 
     """
 
@@ -63,17 +67,17 @@ class Backfiller:
 
     @property
     def open_holes(self) -> int:
-        """How many streams wait for a hole to close."""
+        """How many streams have a hole."""
         return len(self._open)
 
     def tend(self, ledger: Ledger) -> None:
-        """Watch a ledger that has a hole now. Idempotent."""
+        """Start filling the hole of this ledger. Idempotent."""
         if ledger not in self._open:
             self._open[ledger] = None
             self._wake.set()
 
     def forget(self, ledger: Ledger) -> None:
-        """Stop caring: nobody wants the stream any more."""
+        """Stop filling this ledger, because its stream is no longer wanted. Idempotent."""
         task = self._open.pop(ledger, None)
         if task is not None:
             task.cancel()

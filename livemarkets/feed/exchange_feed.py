@@ -1,8 +1,8 @@
-"""One exchange's feed handler: joins its client, ledgers and stores, and owns their tasks.
+"""One exchange's feed handler: connects its client, ledgers and stores, and owns their tasks.
 
-Trades come in through :meth:`ExchangeFeed.on_trades` alone, and go out to the stores and one publisher. The
-feed knows the ports of :mod:`livemarkets.exchanges.base`, and neither an exchange nor an encoder: another
-exchange, or a bus, fits in the same place.
+Trades enter through :meth:`ExchangeFeed.on_trades` and leave to the stores and to one publisher. The feed
+uses the ports of :mod:`livemarkets.exchanges.base`. It imports neither an exchange nor an encoder, so that
+another exchange or a message bus can take the place of either.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ __all__ = ["ExchangeFeed", "FeedLimits"]
 
 
 class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """How continuity is kept."""
+    """Limits of the parts that keep the ids of a stream continuous."""
 
     ledger: LedgerLimits = LedgerLimits()
     staleness: StalenessLimits = StalenessLimits()
     resume: ResumeLimits = ResumeLimits()
     has_ledger: bool = True
-    """Off only in the test that proves that the tests of continuity can fail."""
+    """False only in the test that shows that the tests of continuity can fail."""
 
 
 class _Stream:
-    """What the hot path needs of one wanted stream: found by one look-up."""
+    """One wanted stream. The hot path finds all that it needs with one look-up."""
 
     __slots__ = ("key", "ledger", "silence")
 
@@ -59,20 +59,20 @@ class _Stream:
 
 
 class ExchangeFeed:
-    """Everything about one exchange that is running: its client, its ledgers, its list of symbols.
+    """The feed handler of one exchange: its client, its ledgers, its list of symbols.
 
     Args:
-        exchange: its name, which its ticks bear.
+        exchange: its name. Its ticks carry this name.
         ports: the exchange.
         latest: the store of the newest trade of each stream.
         trades: the store of recent trades.
-        publisher: who brings trades and holes to readers.
-        limits: how continuity is kept.
-        clock: where time comes from.
+        publisher: receives the trades and gaps, in order.
+        limits: tolerances and time limits (:class:`FeedLimits`).
+        clock: source of the time.
 
     Raises:
-        ValueError: the exchange promises less than consecutive ids and a history by id. What a feed does then
-            is decided with the first exchange that does so.
+        ValueError: the exchange does not guarantee consecutive ids and a history by id. No other guarantee is
+            supported so far.
 
     """
 
@@ -123,10 +123,13 @@ class ExchangeFeed:
             ports.history, trades, self._ledgers, limits=limits.resume, clock=clock.monotonic
         )
 
-    # what is wanted
+    # subscriptions
 
     def interned(self, key: StreamKey) -> StreamKey:
-        """Return the key as the same object for all who want the stream: keys are held by every reader."""
+        """Return the wanted stream's own key object, which equals `key`.
+
+        Every reader keeps its keys. Shared objects save memory.
+        """
         stream = self._streams.get(key)
         return key if stream is None else stream.key
 
@@ -135,7 +138,7 @@ class ExchangeFeed:
         return list(self._streams)
 
     def handle_wanted(self, key: StreamKey, is_wanted: bool) -> None:
-        """Follow the subscription manager: keep a stream, or let it and its data go."""
+        """Start a stream, or stop it and discard its data. Called by the subscription manager."""
         if is_wanted:
             self._needed.set()
             ledger = Ledger(key, self._limits.ledger, partial(self._trades.contains, key))
@@ -153,23 +156,23 @@ class ExchangeFeed:
         self._trades.discard(key)
 
     async def ensure_symbols(self, timeout_seconds: float) -> None:
-        """Wait until the list of symbols is there or cannot be had for now, at most for the time given."""
+        """Wait until the list of symbols is loaded or its first request has failed, up to a time limit."""
         self._needed.set()
         await self._symbols.ensure(timeout_seconds)
 
     @property
     def directory(self) -> SymbolDirectory:
-        """What the exchange lists; empty until it is known."""
+        """The listed symbols; empty until the list is loaded."""
         return self._symbols.directory
 
     def add_status_listener(self, listener: Callable[[ExchangeStatus], None]) -> None:
-        """Have `listener` called, synchronously, with every new status."""
+        """Call `listener` synchronously with every new status."""
         self._listeners.append(listener)
 
-    # what can be asked
+    # state
 
     def statistics(self) -> FeedStatistics:
-        """Return what was done since the start, and what is open now."""
+        """Return the counters since the start and the present sizes."""
         return FeedStatistics(
             received=self._received,
             backfilled=self._backfiller.fetched,
@@ -184,17 +187,17 @@ class ExchangeFeed:
         )
 
     def unconfirmed(self) -> list[tuple[StreamKey, str | None]]:
-        """Return the wanted streams that the exchange has not confirmed, with its words where it refused."""
+        """Return the wanted streams that are not acknowledged, each with the exchange's error or `None`."""
         return [
             (key, self.client.rejection(key))
             for key in self._streams
             if self.client.state_of(key) is not StreamState.ACKNOWLEDGED
         ]
 
-    # what the client tells (ExchangeEvents)
+    # events of the client (ExchangeEvents)
 
     def on_trades(self, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
-        """Take in trades of one stream. The hot path."""
+        """Process trades of one stream. The hot path."""
         self._received += len(ticks)
         stream = self._streams.get(key)
         if stream is None:
@@ -212,24 +215,24 @@ class ExchangeFeed:
                 self._take_out_of_turn(ledger, tick, now)
 
     def on_status(self, status: ClientStatus) -> None:
-        """Take in the client's view of its connections."""
+        """Process a change of the client's status."""
         self._client_status = status
         self._update_status()
 
     def silence_of(self, key: StreamKey) -> Silence:
-        """Return what the silence of a stream means now."""
+        """Return what the silence of a stream means at present."""
         return self._watcher.silence_of(key)
 
     def _take_out_of_turn(self, ledger: Ledger, tick: TradeTick, now: float) -> None:
         released = ledger.accept(tick, now)
         if ledger.held:
-            self._latest.put(ledger.key, tick)  # a price on a screen need not wait for a hole to close
+            self._latest.put(ledger.key, tick)  # a shown price need not wait until the hole is filled
             self._backfiller.tend(ledger)
         if released:
             self._release(released)
 
     def _update_status(self) -> None:
-        """Join what the client and the watcher say, and tell it to everybody when it changed."""
+        """Combine the client's status with staleness, and call the listeners when it changed."""
         status = self._client_status
         if status.state is ExchangeState.LIVE and (mute := self._watcher.mute):
             names = ", ".join(key.symbol for key in mute[:5]) + (" and more" if len(mute) > 5 else "")
@@ -249,7 +252,7 @@ class ExchangeFeed:
             for listener in self._listeners:
                 listener(self.status)
 
-    # what goes downstream
+    # downstream
 
     def _release(self, released: Iterable[Released]) -> None:
         for item in released:
@@ -268,10 +271,9 @@ class ExchangeFeed:
         self._trades.note_gap(gap)
         self._publisher.publish_gap(gap)
 
-    # the tasks
-
+    # tasks
     async def run(self) -> None:
-        """Run until cancelled. After a defect in here, everything of this exchange starts again."""
+        """Run until cancelled. An unexpected error restarts all tasks of this exchange."""
         await supervise(f"{self.exchange}: the feed", self._run)
 
     async def _run(self) -> None:

@@ -1,12 +1,12 @@
-"""The trade-id ledger of one stream: order, duplicates, holes. No I/O.
+"""The trade-id ledger of one stream: order, duplicates, missing ids. No I/O.
 
-Trade ids are consecutive per symbol, so the ledger knows what comes next. What arrives in order passes;
-what was seen is dropped and counted; what is ahead is held for a short time for late arrivals (two
-overlapping connections deliver out of step), and then the missing range is asked for. Downstream sees
-ids that rise by exactly 1, or a declared :class:`~livemarkets.market.models.Gap`; nothing twice, nothing out
-of order.
+Trade ids are consecutive per symbol, so the ledger knows the next id. The next trade is released. A trade
+that was released before is dropped and counted. A trade ahead of the next id is held, because two overlapping
+connections are not in step. A *hole* is a range of ids that is missing at present; it is fetched when it does
+not close soon. A *gap* is a hole that was given up, and is declared. Downstream, ids rise by exactly 1 or
+a :class:`~livemarkets.market.models.Gap` stands between them.
 
-Times are monotonic seconds that the caller passes in.
+Times are monotonic seconds, passed in by the caller.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ Released = TradeTick | Gap
 
 
 class LedgerLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one ledger may hold and wait for."""
+    """Sizes and time limits of one ledger."""
 
     hold_seconds: float = 0.25
-    """How long a hole may close by itself before its range is asked for."""
+    """How long to wait for late trades before the missing range is fetched."""
     patience_seconds: float = 15.0
-    """How long a hole may stay open in all; then it is declared and the stream goes on."""
+    """How long a hole may stay open in total. After that, a gap is declared."""
     held_ticks: int = 50_000
-    """How many ticks may wait behind a hole; then it is declared at once."""
+    """How many ticks may be held behind a hole. Beyond that, a gap is declared at once."""
     backfill_trades: int = 20_000
-    """How many trades of one hole are fetched, the newest; older ones are declared."""
+    """How many trades of one hole are fetched: the newest ones. A gap is declared for the older ones."""
     contradictions: int = 3
-    """How many lower ids must arrive after a lone highest id before that one is doubted."""
+    """How many lower ids must arrive after an isolated highest id before that one is considered false."""
     contradiction_seconds: float = 2.0
-    """For how long they must have been arriving. Two overlapping connections are out of step for less."""
+    """For how long they must have been arriving. Two overlapping connections differ by less."""
     far_ids: int = 1_000_000
-    """A lone id so far beyond all others is doubted as soon as REST denies it. No symbol trades so often
-    within the delay of a database."""
+    """An isolated id this far above all others is considered false as soon as REST denies it. No symbol
+    trades so often within the delay of a REST database."""
     relist_evidence: int = 3
-    """So many consecutive lower ids with later times mean that the exchange numbers anew."""
+    """How many consecutive lower ids with later times show that the exchange restarted its numbering."""
 
 
 class Ledger:
-    """The continuity of one stream. `next_id` is the offset from which everything is reckoned.
+    """Order and completeness of one stream.
 
     Args:
         key: the stream.
-        limits: see there.
-        was_released: tells whether this very trade went downstream lately, as far as is remembered. It
-            is asked only about ids that lie behind.
+        limits: sizes and time limits (:class:`LedgerLimits`).
+        was_released: returns whether this trade (id, price and size) was released recently. It is called
+            only for ids below the next one.
 
     """
 
@@ -82,27 +82,27 @@ class Ledger:
         self.key = key
         self.limits = limits
         self.next_id: int | None = None
-        """The id that comes next, `None` before the first trade."""
+        """The next id to release; `None` before the first trade."""
         self.duplicates = 0
         self._held: dict[int, TradeTick] = {}
         self._hole_since: float | None = None
         self._hole_end = -1
-        self._peak = -1  # the highest id that the stream brought ahead of its turn
+        self._peak = -1  # the highest id that the stream delivered ahead of its turn
         self._peak_since = 0.0
-        self._below_peak = 0  # trades that the stream brought since then, all with lower ids
-        self._known_to = -1  # the exchange was seen to have ids up to here
-        self._proven_to = -1  # the exchange has no ids up to here but those held
+        self._below_peak = 0  # trades with lower ids that the stream delivered since then
+        self._known_to = -1  # the exchange is known to have ids up to here
+        self._proven_to = -1  # up to here, the exchange has no ids except those held
         self._last_ts = 0
         self._was_released = was_released
         self._behind: list[TradeTick] = []
 
     @property
     def held(self) -> int:
-        """How many ticks wait behind a hole."""
+        """How many ticks are held behind a hole."""
         return len(self._held)
 
     def take_if_next(self, tick: TradeTick) -> bool:
-        """Accept the tick if it is the next one and nothing else is going on. Return whether that was so."""
+        """Release the tick if it has the next id and there is no hole. Return whether it was released."""
         if tick.id != self.next_id or self._hole_since is not None or self._behind:
             return False
         self.next_id = tick.id + 1
@@ -110,13 +110,12 @@ class Ledger:
         return True
 
     def accept(self, tick: TradeTick, now: float) -> list[Released]:
-        """Take in a tick; return what may go downstream now, in order."""
+        """Process any tick. Return what is released now, in order."""
         expected = self.next_id
         if tick.id == expected or expected is None:
             self.next_id = tick.id + 1
             self._last_ts = tick.ts
-            if self._behind:
-                self._behind.clear()
+            self._behind.clear()
             if self._hole_since is None:
                 return [tick]
             self._below_peak += 1
@@ -138,12 +137,12 @@ class Ledger:
         return []
 
     def begin(self, next_id: int) -> None:
-        """Say which id comes first, where the exchange told so and no trade has come yet."""
+        """Set the first id, if no trade has arrived yet."""
         if self.next_id is None:
             self.next_id = next_id
 
     def expect(self, newest_id: int, now: float) -> bool:
-        """Note that the exchange has ids up to `newest_id`. Return whether that shows a hole."""
+        """Note that the exchange has ids up to `newest_id`. Return whether there is a hole now."""
         if self.next_id is None or newest_id < self.next_id:
             return False
         self._known_to = max(self._known_to, newest_id)
@@ -156,7 +155,7 @@ class Ledger:
         return max(self._held, default=-1 if self.next_id is None else self.next_id - 1)
 
     def missing(self) -> tuple[int, int] | None:
-        """Return the first hole as its first and last id, `None` when there is none."""
+        """Return the first and last id of the first hole; `None` when there is no hole."""
         if self.next_id is None:
             return None
         if self._held:
@@ -164,20 +163,20 @@ class Ledger:
         return (self.next_id, self._known_to) if self.next_id <= self._known_to else None
 
     def is_due(self, now: float) -> bool:
-        """Tell whether the first hole had its time to close by itself."""
+        """Return whether the first hole is old enough to be fetched."""
         return self._hole_since is not None and now - self._hole_since >= self.limits.hold_seconds
 
     def is_overdue(self, now: float) -> bool:
-        """Tell whether the first hole has been open for longer than anybody should wait."""
+        """Return whether the first hole has reached its time limit."""
         return self._hole_since is not None and now - self._hole_since >= self.limits.patience_seconds
 
     def fill(self, ticks: Iterable[TradeTick], covered_to: int, now: float) -> list[Released]:
-        """Take in what was fetched for the first hole.
+        """Process what was fetched for the first hole. Return what is released now, in order.
 
         Args:
-            ticks: trades with ids from :attr:`next_id` on, in any order; known ones are ignored.
-            covered_to: up to this id the exchange's answer is complete: what it does not contain, the
-                exchange does not have. Pass less than :attr:`next_id` when nothing is proven.
+            ticks: trades with ids from :attr:`next_id` on, in any order. Known trades are ignored.
+            covered_to: the answer is complete up to this id: ids that it does not contain do not exist.
+                A value below :attr:`next_id` proves nothing.
             now: monotonic seconds.
 
         """
@@ -190,7 +189,7 @@ class Ledger:
         return self._drain(now)
 
     def declare(self, to_id: int, cause: GapCause, now: float) -> list[Released]:
-        """Give up the ids up to and including `to_id`, as far as they are missing; return what follows."""
+        """Declare gaps for the missing ids up to and including `to_id`. Return what is released now."""
         released: list[Released] = []
         while self.next_id is not None and self.next_id <= to_id:
             last = min(to_id, min(self._held, default=to_id + 1) - 1)
@@ -200,25 +199,25 @@ class Ledger:
         return released
 
     def give_up(self, now: float) -> list[Released]:
-        """Declare the first hole as lost by us."""
+        """Declare a gap for the first hole, with the cause `upstream`. Return what is released now."""
         hole = self.missing()
         return self.declare(hole[1], "upstream", now) if hole else []
 
     def retract(self, from_id: int) -> None:
-        """Take back what :meth:`expect` noted from `from_id` on: the exchange has no such ids."""
+        """Undo :meth:`expect` from `from_id` on: the exchange has no such ids."""
         self._known_to = min(self._known_to, from_id - 1)
         self._end_hole_if_none()
 
     def drop_impostor(self, now: float, *, denied_from: int | None = None) -> TradeTick | None:
-        """Forget the highest held tick, and return it, if it cannot be a trade of this stream.
+        """Drop the highest held tick if its id is false. Return the tick, or `None` when nothing was dropped.
 
-        REST alone is no proof: its database lags behind the stream by seconds, so it denies genuine trades
-        too. The stream itself must contradict the tick. A genuine trade ahead of a hole has neighbours, and
-        the stream goes on above it. An id out of nowhere stands alone, and the stream goes on below it.
+        REST alone is no proof: its database is seconds behind the stream, so it denies genuine trades too.
+        The stream must contradict the tick. A genuine trade above a hole has neighbours, and the stream
+        continues above it. A false id is isolated, and the stream continues below it.
 
         Args:
             now: monotonic seconds.
-            denied_from: REST has shown no id from here on; `None` when REST could not be asked.
+            denied_from: REST denies the ids from here on; `None` when REST could not be asked.
 
         """
         peak = self._peak
@@ -248,7 +247,7 @@ class Ledger:
             self._hole_since = None
 
     def _handle_behind(self, tick: TradeTick, now: float) -> list[Released]:
-        """A lower id is a repeat, unless it is the exchange that counts anew: then times go on rising."""
+        """Drop a duplicate, or detect that the exchange restarted its numbering: then times still rise."""
         behind = self._behind
         is_repeat = tick.ts <= self._last_ts or self._was_released(tick)
         if is_repeat or (behind and tick.id != behind[-1].id + 1):
@@ -262,7 +261,7 @@ class Ledger:
             return []
         assert self.next_id is not None
         self.duplicates -= len(behind) - 1
-        # What is still open of the old numbers cannot be asked for any more; what is held was real.
+        # Missing ids of the old numbering cannot be fetched any more; held ticks are genuine.
         released = self.declare(max([*self._held, self._known_to]), "upstream", now)
         released += [Gap(self.key, self.next_id, behind[0].id - 1, "venue"), *behind]
         self.next_id = tick.id + 1
@@ -274,7 +273,7 @@ class Ledger:
         return released
 
     def _drain(self, now: float) -> list[Released]:
-        """Release what follows without a hole, or behind a hole that the exchange itself has."""
+        """Release the ticks up to the next hole. Ids that the exchange does not have become gaps."""
         held = self._held
         released: list[Released] = []
         next_id = self.next_id
@@ -296,5 +295,5 @@ class Ledger:
         if hole is None:
             self._hole_since = None
         elif self._hole_since is None or hole[1] != self._hole_end:
-            self._hole_since, self._hole_end = now, hole[1]  # another hole begins here
+            self._hole_since, self._hole_end = now, hole[1]  # this is another hole
         return released

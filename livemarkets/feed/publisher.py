@@ -1,4 +1,4 @@
-"""Where a feed's results go: the port that whoever serves readers implements."""
+"""The port through which a feed publishes trades and gaps. A package that serves readers implements it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["TradePublisher"]
 
 
 class TradePublisher(Protocol):
-    """Brings trades and holes to the readers of a stream. Called synchronously; must not raise."""
+    """Publishes trades and gaps to the readers of a stream. Called synchronously; must not raise."""
 
     def publish_trade(self, key: StreamKey, tick: TradeTick) -> None:
-        """Deliver the next trade of a stream: ids rise by 1, or a hole was published before."""
+        """Publish the next trade of a stream. Ids rise by 1, or a gap was published in between."""
 
     def publish_gap(self, gap: Gap) -> None:
-        """Declare a hole."""
+        """Publish a gap: ids that will not be delivered."""

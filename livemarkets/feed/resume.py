@@ -1,7 +1,8 @@
-"""`after`: everything since a trade id, then live, with no hole and no repeat at the seam.
+"""Resumption (`after`): every trade since an id, then the live stream, with nothing missing and no repeat.
 
-From the feed store where it reaches back far enough, else over REST, else declared as a gap of cause
-`history`. The offset is the exchange's own trade id, so it works after a restart and on another instance.
+Trades come from :class:`~livemarkets.market.stores.RecentTrades` where it reaches back far enough, otherwise
+over REST. A gap with the cause `history` is declared for the rest. The offset is the exchange's trade id, so
+it stays valid after a restart and on another instance.
 """
 
 from __future__ import annotations
@@ -26,22 +27,23 @@ __all__ = ["ResumeLimits", "ResumePart", "Resumer"]
 _RETRY_SECONDS = 0.25
 _AT_ONCE = 4
 _PAGE_SECONDS = 2.0
-"""So long a page serves other readers too: after a restart they all come at once, from about the same id."""
+"""How long a fetched page is shared. After a restart, many readers resume at once from about the same id."""
 _PAGES_KEPT = 8
-"""Of one symbol: readers are at different pages."""
+"""Pages kept per symbol, because readers are at different positions."""
 
 
 class ResumeLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one resumption may cost."""
+    """Limits of one resumption."""
 
     history_trades: int = 20_000
-    """How far back it reaches, in trades; what is older is declared."""
+    """How far back it reaches, in trades. A gap is declared for older ones."""
     patience_seconds: float = 15.0
-    """How long it waits for REST, or for a stream that is behind the client; then it declares."""
+    """How long it waits without progress, for REST or for a stream that is behind the client. After that, a
+    gap is declared."""
 
 
 class History(Protocol):
-    """Where older trades can be had; a part of :class:`livemarkets.exchanges.base.TradeHistory`."""
+    """A source of past trades; a part of :class:`livemarkets.exchanges.base.TradeHistory`."""
 
     async def newest_ids(self, symbols: Sequence[str]) -> Mapping[str, int]:
         """Return the newest trade id of each symbol that has traded."""
@@ -51,23 +53,23 @@ class History(Protocol):
 
 
 class ResumePart(msgspec.Struct, frozen=True):
-    """What a reader who resumes gets next."""
+    """The next part of a resumption."""
 
     items: Sequence[Released]
     is_last: bool
-    """Whether the live stream goes on right behind it. The reader must join that stream in the same turn of
-    the event loop: with no `await` in between."""
+    """Whether the live stream follows. The caller must then subscribe the reader to the live stream in the
+    same turn of the event loop, without an `await` in between."""
 
 
 class _Page(msgspec.Struct, frozen=True):
-    """An answer of REST that may serve several readers."""
+    """A REST answer that several readers may share."""
 
     from_id: int
     fetched: FetchedTrades
     until: float
 
     def serves(self, from_id: int, now: float) -> bool:
-        """Tell whether a reader who needs `from_id` gets anything out of this page."""
+        """Return whether this page is still fresh and contains `from_id`."""
         return now < self.until and self.from_id <= from_id <= self.fetched.covered_to
 
 
@@ -75,10 +77,10 @@ class Resumer:
     """Resumptions on one exchange.
 
     Args:
-        history: where older trades can be had.
+        history: source of older trades.
         trades: the recent trades of every stream.
-        ledgers: of the streams that are wanted now.
-        limits: what one resumption may cost.
+        ledgers: the ledgers of the wanted streams.
+        limits: limits of one resumption.
         clock: monotonic seconds.
 
     """
@@ -98,17 +100,17 @@ class Resumer:
         self._limits = limits
         self._clock = clock
         self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._pages: dict[str, list[_Page]] = {}  # fetched lately, by symbol, the last one last
-        self._failures: dict[str, tuple[float, ExchangeError]] = {}  # and when it failed last
+        self._pages: dict[str, list[_Page]] = {}  # recently fetched, by symbol, newest last
+        self._failures: dict[str, tuple[float, ExchangeError]] = {}  # time and error of the last failure
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def resume(self, key: StreamKey, after: int) -> AsyncIterator[ResumePart]:
-        """Yield what a reader needs to come from `after` up to live, oldest first.
+        """Yield the trades and gaps from `after` up to the live stream, oldest first.
 
-        It asks for more only when the reader asks for more: a reader takes its time by itself.
+        The next page is fetched only when the caller asks for the next part: a slow reader slows only itself.
 
         Args:
-            key: the stream; it must be wanted by somebody already.
+            key: the stream. It must be wanted already.
             after: the last id that the reader has.
 
         """
@@ -137,11 +139,11 @@ class Resumer:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     def _tail(self, key: StreamKey, next_id: int, is_late: bool) -> list[Released] | None:
-        """What memory holds from `next_id` on, when nothing older is needed; `None` when something is."""
+        """Return the trades in memory from `next_id` on; `None` when older ones must be fetched first."""
         live_id = self._live_id(key)
         if live_id is None:
             return None
-        if next_id > live_id:  # the reader is ahead of us, or the exchange numbers anew
+        if next_id > live_id:  # the reader is ahead of us, or the exchange restarted its numbering
             renumbered = self._renumbered(key, next_id, live_id)
             if renumbered is not None and renumbered <= live_id:
                 return [
@@ -158,7 +160,7 @@ class Resumer:
     def _from_memory(
         self, key: StreamKey, next_id: int, live_id: int, cause: GapCause = "upstream"
     ) -> list[Released]:
-        """Ticks from `next_id` on, with the holes between them declared once more."""
+        """Return the ticks in memory from `next_id` on, with the gaps between them declared again."""
         causes = {gap.from_id: gap.cause for gap in self._trades.gaps(key)}
         parts: list[Released] = []
         for tick in self._trades.after(key, next_id - 1):
@@ -171,7 +173,7 @@ class Resumer:
         return parts
 
     def _renumbered(self, key: StreamKey, next_id: int, live_id: int) -> int | None:
-        """The first id of the newest numbering when `next_id` belongs to an older one, else `None`."""
+        """Return the first id of the present numbering if `next_id` belongs to an older one, else `None`."""
         for gap in reversed(self._trades.gaps(key)):
             to_the_old, to_the_present = gap.from_id - next_id, next_id - live_id
             if gap.to_id < gap.from_id and 0 <= to_the_old < to_the_present:
@@ -179,7 +181,7 @@ class Resumer:
         return None
 
     def _live_id(self, key: StreamKey) -> int | None:
-        """The id with which the live stream goes on; `None` before its first trade."""
+        """Return the next id of the live stream; `None` before its first trade."""
         ledger = self._ledgers.get(key)
         return None if ledger is None else ledger.next_id
 
@@ -191,7 +193,7 @@ class Resumer:
         """Return `next_id`, or the oldest id that a resumption may fetch where that is greater."""
         oldest, live_id = self._trades.oldest_id(key), self._live_id(key)
         if oldest is not None and next_id >= oldest:
-            return next_id  # memory has it all
+            return next_id  # everything needed is in memory
         try:
             newest = await self._newest_id(key)
         except ExchangeError:
@@ -203,7 +205,7 @@ class Resumer:
         return newest.get(key.symbol, 0)
 
     async def _fetch(self, key: StreamKey, next_id: int) -> FetchedTrades | None:
-        """Return a page of older trades; `None` when there is none for now, after a wait."""
+        """Return a page of older trades. After a failure, wait and return `None`."""
         try:
             return await self._page(key.symbol, next_id)
         except ExchangeError as error:
@@ -213,16 +215,16 @@ class Resumer:
             return None
 
     async def _page(self, symbol: str, from_id: int) -> FetchedTrades:
-        """Fetch a page, or share the one that another reader of the symbol has just fetched."""
+        """Fetch a page, or return the one that was just fetched for another reader of the symbol."""
         asked_at = self._clock()
         turn = self._turns.setdefault(symbol, asyncio.Lock())
-        async with turn:  # not while a reader takes its time
+        async with turn:  # held only during the call, never while a reader is slow
             for page in self._pages.get(symbol, ()):
                 if page.serves(from_id, self._clock()):
                     return page.fetched
             failed_at, error = self._failures.get(symbol, (-math.inf, None))
             if error is not None and failed_at >= asked_at:
-                raise error  # who waited meanwhile need not wait for the same again
+                raise error  # the call failed while this one waited for its turn
             return await self._fetch_page(symbol, from_id)
 
     async def _fetch_page(self, symbol: str, from_id: int) -> FetchedTrades:
@@ -241,9 +243,9 @@ class Resumer:
         return fetched
 
     async def _begin(self, key: StreamKey, next_id: int, newest: int | None) -> None:
-        """Let live go on from here, also without a trade so far: all that there is was sent.
+        """Set the ledger's first id if no trade has arrived yet: the reader has every trade so far.
 
-        The ledger is everybody's: an empty answer must not move it to whatever id a reader claims to have.
+        All readers share the ledger, so an empty answer must not set it to an id that one reader claims.
         """
         ledger = self._ledgers.get(key)
         if ledger is None or ledger.next_id is not None:
@@ -255,11 +257,11 @@ class Resumer:
                 return
         if newest >= next_id - 1:
             ledger.begin(next_id)
-        else:  # the reader is ahead of the exchange: only a trade can tell where the stream is
+        else:  # the reader is ahead of the exchange: only a trade shows where the stream is
             await asyncio.sleep(self._limits.patience_seconds / 4)
 
     def _ordered(self, key: StreamKey, next_id: int, fetched: FetchedTrades) -> tuple[list[Released], int]:
-        """The part of a page that lies before what memory will give, holes declared."""
+        """Return the part of a page that is older than what memory holds, with gaps, and the next id."""
         live_id, oldest = self._live_id(key), self._trades.oldest_id(key)
         stop = oldest if oldest is not None else live_id
         proven = fetched.covered_to >= next_id

@@ -1,8 +1,8 @@
-"""Notices streams that are mute though they should not be, and leaves quiet ones alone.
+"""Detects stalled streams, and tells them apart from quiet ones.
 
-A silence that is long for its stream is only a suspicion. The second opinion is one cheap REST call: has
-the exchange a newer trade than we have? If not, the stream is quiet. If so, the missing trades are fetched,
-and the client hears that the stream is behind: how it gets the stream going again is the client's business.
+A silence that is long for its stream is only a suspicion. One REST call checks whether the exchange has a
+newer trade. If it has none, the stream is quiet. If it has one, the stream is *mute*: the missing trades are
+fetched, and the client is told. The client decides how to restart the stream.
 """
 
 from __future__ import annotations
@@ -27,48 +27,50 @@ _QUESTIONS_AT_ONCE = 4
 
 
 class StalenessLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What the watcher may do."""
+    """Limits of a staleness monitor."""
 
     silence: SilenceLimits = SilenceLimits()
 
 
 class Upstream(Protocol):
-    """What is asked and told about a stream; a part of :class:`livemarkets.exchanges.base.ExchangeClient`."""
+    """The exchange's client; a part of :class:`livemarkets.exchanges.base.ExchangeClient`."""
 
     def state_of(self, key: StreamKey) -> StreamState:
-        """Return where a stream stands with the exchange."""
+        """Return the subscription state of a stream at the exchange."""
 
     def suspect(self, key: StreamKey, evidence: Evidence) -> None:
-        """Hear that a stream may be mute."""
+        """Report that a stream may be mute."""
 
 
 class SecondOpinion(Protocol):
-    """Who knows better; a part of :class:`livemarkets.exchanges.base.TradeHistory`."""
+    """The exchange's REST API; a part of :class:`livemarkets.exchanges.base.TradeHistory`."""
 
     async def newest_ids(self, symbols: Sequence[str]) -> Mapping[str, int]:
         """Return the newest trade id of each symbol that has traded."""
 
 
 class _Stream:
-    """One watched stream."""
+    """One monitored stream."""
 
     def __init__(self, ledger: Ledger, silence: SilenceDetector) -> None:
         self.ledger = ledger
         self.silence = silence
-        self.baseline: int | None = None  # the newest id when there was no trade of ours to compare with
+        self.baseline: int | None = (
+            None  # the newest id at the first check, if no trade had arrived until then
+        )
         self.was_acknowledged = False
         self.is_mute = False
 
 
 class StalenessMonitor:
-    """Watches the streams of one exchange.
+    """Monitors the streams of one exchange.
 
     Args:
         upstream: the exchange's client.
-        second_opinion: the exchange's history.
-        tend: called with a ledger that turned out to miss trades.
+        second_opinion: the exchange's REST API.
+        tend: called with a ledger that misses trades.
         on_change: called when the set of mute streams changed.
-        limits: tolerances.
+        limits: tolerances (:class:`StalenessLimits`).
         clock: monotonic seconds.
 
     """
@@ -94,23 +96,23 @@ class StalenessMonitor:
 
     @property
     def mute(self) -> list[StreamKey]:
-        """The streams that are mute now."""
+        """The streams that are mute at present."""
         return [key for key, stream in self._streams.items() if stream.is_mute]
 
     def add(self, ledger: Ledger) -> SilenceDetector:
-        """Watch a stream from now on. The rhythm returned is to be fed by whoever reads the stream."""
+        """Monitor a stream. The caller must update the returned detector with every trade."""
         silence = SilenceDetector(self._limits.silence, self._clock())
         self._streams[ledger.key] = _Stream(ledger, silence)
         return silence
 
     def discard(self, key: StreamKey) -> None:
-        """Watch it no more."""
+        """Stop monitoring a stream. Idempotent."""
         stream = self._streams.pop(key, None)
         if stream is not None and stream.is_mute:
             self._on_change()
 
     def silence_of(self, key: StreamKey) -> Silence:
-        """Return what the silence of a watched stream says of its connection."""
+        """Return what the silence of a stream says about its connection."""
         stream = self._streams.get(key)
         if stream is None:
             return Silence.NATURAL
@@ -126,7 +128,7 @@ class StalenessMonitor:
                     tasks.create_task(self._ask(key), name=f"second opinion on {key.symbol}")
 
     def suspects(self, now: float) -> list[StreamKey]:
-        """Close a slot of time for every stream and return the streams to ask about."""
+        """End a time slot for every stream. Return the streams to check."""
         found: list[StreamKey] = []
         for key, stream in self._streams.items():
             silence = stream.silence
@@ -137,7 +139,7 @@ class StalenessMonitor:
             silence.observe(now)
             acknowledged = self._upstream.state_of(key) is StreamState.ACKNOWLEDGED
             if acknowledged and not stream.was_acknowledged:
-                # What was missed while the stream was away shows soon: at the first trade, or by a question.
+                # Trades missed before the subscription are found at the next trade or the next check.
                 silence.restart(now)
             stream.was_acknowledged = acknowledged
             if acknowledged and key not in self._asking and silence.is_suspicious(now):
@@ -162,7 +164,7 @@ class StalenessMonitor:
         if not self._is_behind(stream, newest):
             stream.silence.reassure(self._clock())
             return
-        await asyncio.sleep(_GRACE_SECONDS)  # it may be on its way
+        await asyncio.sleep(_GRACE_SECONDS)  # the trade may still be on its way
         if newest is not None and self._is_behind(stream, newest) and self._streams.get(key) is stream:
             now = self._clock()
             if stream.ledger.expect(newest, now):

@@ -1,4 +1,4 @@
-"""What a feed tells about itself, for metrics, health and pages."""
+"""The counters of a feed, for metrics, health and pages."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ __all__ = ["FeedStatistics"]
 
 
 class FeedStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """What a feed has done since the start, and what it has open now."""
+    """Counters since the start and present sizes."""
 
     received: int
-    """Trades read from the streams, duplicates included."""
+    """Trades read from the streams, duplicates included. A counter."""
     backfilled: int
-    """Trades fetched afterwards to close a hole."""
+    """Missing trades fetched over REST."""
     duplicates: int
     """Trades dropped because their id was seen."""
     lost: int
-    """Trades declared missing for our own fault (`upstream`)."""
+    """Trades in gaps with the cause `upstream`: they exist, but could not be fetched in time."""
     gaps: int
-    """Holes declared, whatever the cause."""
+    """Gaps declared, all causes."""
     holes_open: int
-    """Streams that wait for a hole to close."""
+    """Streams with missing trades that are not fetched yet."""
     streams_wanted: int
     symbols_known: int
     client: ClientStatistics

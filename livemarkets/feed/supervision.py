@@ -1,4 +1,4 @@
-"""Work that goes on until cancelled: a defect is logged and costs a pause, a cancellation always ends it."""
+"""Restarts a task after an unexpected error. A cancellation always ends it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _RESTART_SECONDS = 1.0
 async def supervise(
     name: str, work: Callable[[], Awaitable[None]], *, restart_seconds: float = _RESTART_SECONDS
 ) -> None:
-    """Do `work`, and begin it again whenever it fails or ends, until cancelled.
+    """Run `work`, and start it again whenever it fails or returns, until cancelled.
 
     Args:
         name: for the log.
-        work: called for each attempt.
-        restart_seconds: the pause before the next attempt.
+        work: called at each start.
+        restart_seconds: delay before the next start.
 
     """
     while True:
@@ -31,8 +31,8 @@ async def supervise(
                 logger.opt(exception=True).debug("{}: failed while being cancelled", name)
             else:
                 logger.exception("{} failed and will be restarted", name)
-        # A task group whose children fail while it is being cancelled raises their errors alone. Before
-        # Python 3.13 nothing but this count then tells that the task was asked to end.
+        # A task group whose children fail during its cancellation raises only their errors. Before Python
+        # 3.13, this count is then the only sign of the cancellation.
         if _is_being_cancelled():
             raise asyncio.CancelledError
         await asyncio.sleep(restart_seconds)

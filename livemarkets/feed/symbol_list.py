@@ -1,4 +1,4 @@
-"""Keeps the list of an exchange's symbols fresh."""
+"""Loads the list of an exchange's symbols and refreshes it once per hour."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _RETRY_SECONDS = 15.0
 
 
 class SymbolList:
-    """What an exchange lists, fetched while :meth:`run` runs.
+    """The symbols of one exchange. :meth:`run` loads and refreshes them.
 
     Args:
         exchange: its name, for the log.
-        source: where the list comes from.
+        source: returns the list.
 
     """
 
@@ -33,13 +33,13 @@ class SymbolList:
         self._tried = asyncio.Event()
 
     async def ensure(self, timeout_seconds: float) -> None:
-        """Wait until the list is there or cannot be had for now, at most for the time given."""
+        """Wait until the list is loaded or its first request has failed, up to `timeout_seconds`."""
         if not self.directory.is_loaded:
             try:
                 async with asyncio.timeout(timeout_seconds):
                     await self._tried.wait()
             except TimeoutError:
-                self._tried.set()  # nobody else shall wait that long for the same answer
+                self._tried.set()  # later callers do not wait for the same answer again
 
     async def run(self) -> None:
         """Run until cancelled."""

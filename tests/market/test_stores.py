@@ -65,7 +65,7 @@ def filled(length: int, *ids: int) -> RecentTrades:
 
 @pytest.mark.parametrize("length", [0, -1])
 def test_a_feed_without_room_is_refused(length: int) -> None:
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="at least 1"):
         RecentTrades(length)
 
 

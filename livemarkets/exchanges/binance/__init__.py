@@ -1,4 +1,1 @@
-"""Binance spot: its messages, its connection, its REST API.
-
-Everything the rest of the program need not know of the exchange stays in here.
-"""
+"""Binance spot: messages, connections, REST API. Only the composition root imports this package."""

@@ -1,7 +1,7 @@
-"""Keeps the wanted streams of one exchange subscribed, through everything that happens to connections.
+"""Keeps the wanted streams of one exchange subscribed, and reports trades and status.
 
-Spreads the streams over as many connections as the exchange's limit of streams asks for
-(:mod:`livemarkets.exchanges.binance.shard`), passes every trade on, and says how the exchange is.
+The streams are distributed over as many connections as the exchange's limit per connection requires
+(:mod:`livemarkets.exchanges.binance.shard`).
 """
 
 from __future__ import annotations
@@ -33,34 +33,34 @@ __all__ = ["BinanceClient", "ClientTimings"]
 
 _COMPLAINT_SECONDS = 60.0
 _AMPLE = 0.7
-"""Connections are merged only when the rest stays this full at most, so that they do not split again soon."""
+"""Shards are merged only if the others stay at most this full, so that they do not split again soon."""
 
 
 class ClientTimings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything about the client that has a number."""
+    """Limits and time limits of the client."""
 
     shard: ShardTimings = ShardTimings()
     streams_per_connection: int = 1000
     """The exchange allows 1024 (`web-socket-streams.md`, "WebSocket Limits")."""
     resubscribe_seconds: float = 20.0
-    """A stream that is mute again within this time after it was asked for anew has a bad connection."""
+    """If a stream is mute again within this time after it was resubscribed, its connection is replaced."""
 
 
 class BinanceClient:
-    """The only thing that talks to the exchange's market streams (an :class:`ExchangeClient`).
+    """The client of Binance's market streams (an :class:`~livemarkets.exchanges.base.ExchangeClient`).
 
     Args:
         exchange: `binance`, or `simulator` for the embedded exchange, which speaks the same protocol.
         urls: base addresses, tried in order; `/stream` is appended.
-        events: who is told of trades and status.
-        budget: of connection attempts, one for each exchange.
-        timings: everything that has a number.
-        clock: where time comes from.
+        events: receives trades and status.
+        budget: of connection attempts; one per exchange.
+        timings: limits and time limits (:class:`ClientTimings`).
+        clock: source of the time.
 
     """
 
     guarantee = Guarantee(ids="consecutive", history="by_id")
-    """`rest-api.md`, "Old trade lookup": ids are consecutive per symbol, and `fromId` asks by them."""
+    """`rest-api.md`, "Old trade lookup": `fromId` requests trades by id. Ids are consecutive per symbol."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class BinanceClient:
         self.urls = tuple(urls)
         self.status = ClientStatus(ExchangeState.IDLE)
         self._events = events
-        self.handle_trades = events.on_trades  # the hot path goes straight through
+        self.handle_trades = events.on_trades  # no call in between: this is the hot path
         self._budget = budget
         self._timings = timings
         self._clock = clock
@@ -91,10 +91,10 @@ class BinanceClient:
         self._wake = asyncio.Event()
         self._is_closing = False
 
-    # what is wanted
+    # subscriptions
 
     def want(self, key: StreamKey) -> None:
-        """Keep this stream coming from now on. Idempotent.
+        """Keep this stream subscribed from now on. Idempotent.
 
         Raises:
             ValueError: the exchange has no such channel.
@@ -109,7 +109,7 @@ class BinanceClient:
         self.handle_change()
 
     def unwant(self, key: StreamKey) -> None:
-        """Let the stream go. Idempotent."""
+        """Unsubscribe the stream. Idempotent."""
         shard = self._shard_of.pop(key, None)
         if shard is not None:
             del self._keys[key.symbol]
@@ -121,7 +121,7 @@ class BinanceClient:
             self.handle_change()
 
     def suspect(self, key: StreamKey, evidence: Evidence) -> None:
-        """Hear that a stream may be mute: ask for it again, or replace its connection, make before break."""
+        """Resubscribe a stream that may be mute, or replace its connection (make before break)."""
         shard = self._shard_of.get(key)
         if shard is None:
             return
@@ -133,27 +133,27 @@ class BinanceClient:
         elif remedy is Remedy.ROTATE:
             shard.rotate(f"no trades arrive for {key}")
 
-    # facts
+    # state
 
     def state_of(self, key: StreamKey) -> StreamState:
-        """Return where a stream stands with the exchange."""
+        """Return the subscription state of a stream."""
         shard = self._shard_of.get(key)
         if shard is not None and shard.is_acknowledged(key):
             return StreamState.ACKNOWLEDGED
         return StreamState.PENDING if self.rejection(key) is None else StreamState.REJECTED
 
     def rejection(self, key: StreamKey) -> str | None:
-        """Return the exchange's words when it refused the stream."""
+        """Return the exchange's error text if it refused the stream, else `None`."""
         shard = self._shard_of.get(key)
         return shard.rejection(key) if shard else None
 
     @property
     def connections(self) -> list[Connection]:
-        """The connections that are open or opening now."""
+        """The connections that are open or opening."""
         return [c for shard in self._shards for c in (shard.active, shard.standby) if c is not None]
 
     def statistics(self) -> ClientStatistics:
-        """Return what was done since the start."""
+        """Return the counters since the start."""
         return ClientStatistics(
             connections=len(self.connections),
             connects=self._connects,
@@ -161,16 +161,15 @@ class BinanceClient:
             complaints=dict(self._complaints),
         )
 
-    # the task
-
+    # task
     async def run(self) -> None:
-        """Keep what is wanted coming until cancelled; then close everything."""
+        """Run until cancelled, then close every connection."""
         self._is_closing = False
         async with asyncio.TaskGroup() as tasks:
             try:
                 await self._start_shards(tasks)
             finally:
-                self._is_closing = True  # connections that close from here on are no news
+                self._is_closing = True  # connections that close from now on do not change the status
 
     async def _start_shards(self, tasks: asyncio.TaskGroup) -> None:
         started = 0
@@ -182,9 +181,9 @@ class BinanceClient:
             await self._wake.wait()
 
     def _rebalance(self) -> None:
-        """Empty the shard with the fewest streams when the others have ample room: a connection less to keep.
+        """Move the streams of the smallest shard to the others if they have ample room, to save a connection.
 
-        The streams go over make before break: a shard lets one go when the other has it acknowledged.
+        A stream is unsubscribed at the old shard when the new shard has it acknowledged (make before break).
         """
         busy = [shard for shard in self._shards if shard.streams]
         if len(busy) < 2 or self._moving:
@@ -205,7 +204,7 @@ class BinanceClient:
             if target.is_acknowledged(key):
                 del self._moving[key]
                 source.remove(key)
-            elif target.rejection(key) is not None:  # it stays where it was
+            elif target.rejection(key) is not None:  # it stays at the old shard
                 del self._moving[key]
                 self._shard_of[key] = source
                 target.remove(key)
@@ -225,10 +224,10 @@ class BinanceClient:
         self._wake.set()
         return shard
 
-    # what the shards tell (ShardOwner)
+    # events of the shards (ShardOwner)
 
     def new_connection(self, shard: Shard, endpoint: int) -> Connection:
-        """Make a connection for a shard, to the endpoint of that number, counted round."""
+        """Return a new connection for a shard. `endpoint` is taken modulo the number of addresses."""
         self._connects += 1
         return Connection(
             f"{shard.name}.{self._connects}",
@@ -241,7 +240,7 @@ class BinanceClient:
         )
 
     def handle_complaint(self, connection: Connection, kind: str, detail: str) -> None:
-        """Count what the exchange did wrong, and log it once per kind and minute."""
+        """Count an error of the exchange, and log it once per kind and minute."""
         self._complaints[kind] += 1
         held_back = self._limiter.suppressed_since_last(kind)
         if held_back is not None:
@@ -249,7 +248,7 @@ class BinanceClient:
             logger.warning("{}: {}: {}{}", connection.name, kind, detail, more)
 
     def handle_change(self) -> None:
-        """Work out the status again, and tell when it changed. The one place that changes it."""
+        """Compute the status again, and report it if it changed. The only place that changes it."""
         if self._moving:
             self._finish_moves()
         status = self._assess()

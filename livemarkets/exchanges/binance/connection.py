@@ -1,7 +1,7 @@
-"""One connection to the exchange's market streams: opened, told what to subscribe, read until it ends.
+"""One connection to the exchange's market streams: connects, subscribes, and reads until it ends.
 
-The only file that opens the upstream socket. A connection is used once; whoever wants another makes
-another (:mod:`livemarkets.exchanges.binance.client`).
+The only module that opens a WebSocket to the exchange. A connection object is used once;
+:mod:`livemarkets.exchanges.binance.client` makes the next one.
 """
 
 from __future__ import annotations
@@ -28,45 +28,45 @@ __all__ = ["Connection", "ConnectionEvents", "ConnectionTimings"]
 
 
 class ConnectionTimings(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a connection waits for what."""
+    """Time limits of a connection."""
 
     open_seconds: float = 10.0
-    """TCP, TLS and WebSocket handshake together."""
+    """Limit for the TCP, TLS and WebSocket handshakes together."""
     ping_seconds: float = 15.0
-    """Between two of our pings; they count as control messages and take their turn."""
+    """Interval of our pings. They count as control messages and share their rate limit."""
     pong_seconds: float = 10.0
-    """A ping not answered for so long means that the connection is dead."""
+    """Limit for the answer to a ping. After that, the connection counts as lost."""
     close_seconds: float = 1.0
-    """How long the closing handshake may take."""
+    """Limit for the closing handshake."""
     lost_answers: int = 3
-    """So many control messages without an answer mean that the connection is useless."""
+    """How many consecutive control messages may stay unanswered. After that, the connection is closed."""
     session: SessionTimings = SessionTimings()
 
 
 class ConnectionEvents(Protocol):
-    """What a connection tells its owner. Called synchronously; must not raise."""
+    """Receives the events of a connection. Called synchronously; must not raise."""
 
     def handle_trades(self, connection: Connection, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
         """Trades of one stream arrived in one read, in the order in which the exchange sent them."""
 
     def handle_change(self, connection: Connection) -> None:
-        """It opened, an acknowledgement came, or the exchange announced its end."""
+        """The connection opened, a request was acknowledged, or the exchange announced its shutdown."""
 
     def handle_complaint(self, connection: Connection, kind: str, detail: str) -> None:
-        """The exchange sent nonsense or refused something; fit for a log line."""
+        """The exchange sent a malformed message or refused a request. `detail` is for the log."""
 
 
 class Connection:
     """One WebSocket to the combined stream endpoint, with its session.
 
     Args:
-        name: for the log, such as `binance-3`.
-        url: the whole address, `wss://…/stream`.
-        exchange: whose name the ticks shall bear.
-        keys: the key of the trades of each symbol that is wanted. What comes of others is dropped.
-        events: who is told.
-        timings: how long to wait for what.
-        clock: where time comes from.
+        name: for the log, such as `binance-1.3`.
+        url: the complete address, `wss://…/stream`.
+        exchange: the exchange name of the ticks.
+        keys: symbol → key of its trades, for each wanted symbol. Trades of other symbols are dropped.
+        events: receives trades, changes and complaints.
+        timings: time limits (:class:`ConnectionTimings`).
+        clock: source of the time.
 
     """
 
@@ -100,29 +100,29 @@ class Connection:
 
     @property
     def is_open(self) -> bool:
-        """Whether the handshake is done and the end has not come."""
+        """Whether the handshake has succeeded and the connection has not ended."""
         return self._socket is not None
 
     def set_wanted(self, streams: Iterable[str]) -> None:
-        """Say which streams this connection should carry; it asks for the difference in its own time."""
+        """Set the streams of this connection. Requests for the difference are sent within the rate limit."""
         self.session.set_wanted(streams)
         self._wake.set()
 
     def resubscribe(self, streams: Iterable[str]) -> None:
-        """Ask again for streams that are acknowledged but mute."""
+        """Subscribe again to streams that are acknowledged but mute."""
         self.session.forget(streams)
         self._wake.set()
 
     def retire(self) -> None:
-        """Close it in good order; :meth:`run` then returns."""
+        """Close the connection with a closing handshake; :meth:`run` then returns."""
         self._retired = True
         self._wake.set()
 
     async def run(self) -> None:
-        """Open, subscribe, read. Returns after :meth:`retire`.
+        """Connect, subscribe and read. Return after :meth:`retire`.
 
         Raises:
-            ExchangeUnreachable: it could not be opened, or it ended though nobody wanted that.
+            ExchangeUnreachable: the connection could not be opened, or was lost.
 
         """
         try:
@@ -131,7 +131,7 @@ class Connection:
                 connect(
                     self.url,
                     compression=None,
-                    ping_interval=None,  # they count against the limit of messages: we pace our own
+                    ping_interval=None,  # pings count against the message limit, so we send our own
                     open_timeout=None,
                     close_timeout=self._timings.close_seconds,
                     max_size=4 * 2**20,
@@ -159,12 +159,12 @@ class Connection:
             await socket_.close()
 
     async def _read(self, socket_: ClientConnection) -> None:
-        """Read what is not a plain text frame, until the connection ends."""
+        """Read messages that are not plain text frames, until the connection ends."""
         while True:
             self._take([await socket_.recv(decode=False)])
 
     def _take(self, raws: Sequence[bytes]) -> None:
-        """Handle what one read brought. Nothing in it ends the connection."""
+        """Process the text frames of one read. No error in them ends the connection."""
         recv_ts, exchange = self._now_ms(), self._exchange
         symbol = ""
         ticks: list[TradeTick] = []
@@ -188,7 +188,7 @@ class Connection:
             self._hand_over(symbol, ticks)
 
     def _hand_over(self, symbol: str, ticks: list[TradeTick]) -> None:
-        """Pass on consecutive trades of one stream; a defect of our own costs them, not the connection."""
+        """Pass on consecutive trades of one stream. An error of our own loses them, not the connection."""
         self.ticks += len(ticks)
         key = self._keys.get(symbol)
         if key is None:
@@ -216,11 +216,11 @@ class Connection:
             self._events.handle_complaint(self, "unknown event", message.name)
 
     async def _talk(self, socket_: ClientConnection) -> None:
-        """Send control messages and pings, each in its turn, until the connection is retired."""
+        """Send control messages and pings within the rate limit, until the connection is retired."""
         ping_at = self._clock() + self._timings.ping_seconds
         pong: asyncio.Future[float] | None = None
         while not self._retired:
-            self._wake.clear()  # before looking at anything: what changes from here on wakes the pause
+            self._wake.clear()  # first, so that any change from now on ends the pause
             now = self._clock()
             if (
                 pong is not None
@@ -246,7 +246,7 @@ class Connection:
         if session_due is not None:
             due = min(due, session_due)
         if due <= now:
-            await asyncio.sleep(0.01)  # its turn has not come by a hair; do not spin
+            await asyncio.sleep(0.01)  # the rate limit ends in a moment; avoid a busy loop
             return
         try:
             async with asyncio.timeout(due - now):

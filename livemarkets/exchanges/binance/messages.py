@@ -1,4 +1,4 @@
-"""Binance's bytes ⇄ our values. Pure; everything odd about the exchange's wire format ends here.
+"""Parses and encodes Binance's messages. No I/O. Only this module knows the exchange's wire format.
 
 Source: Binance spot API documents, `web-socket-streams.md` (sections "General WSS information",
 "Live Subscribing/Unsubscribing to streams", "Trade Streams").
@@ -29,27 +29,27 @@ __all__ = [
 _SMALLEST = Decimal("1e-20")
 _LARGEST = Decimal("1e20")
 _ENDLESS = 2**62
-"""Ids and times are int64 at the exchange; none will ever come near this."""
+"""Upper limit of ids and times, which are int64 at the exchange."""
 _SHOWN_CHARACTERS = 120
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """The answer to one of our requests."""
+    """The reply to one of our requests."""
 
     id: int | None
-    """The request's id; `None` when the exchange could not read it."""
+    """The id of the request; `None` when the exchange could not read it."""
     error: str | None
-    """The exchange's words, `None` when it agreed."""
+    """The exchange's error text; `None` on success."""
     result: Any = None
 
 
 class ServerShutdown(msgspec.Struct, frozen=True):
-    """The exchange announces that it closes this connection soon (documented since 2026-05-08)."""
+    """The exchange announces that it will close this connection soon (documented since 2026-05-08)."""
 
 
 class OtherEvent(msgspec.Struct, frozen=True):
-    """A well-formed event that nobody here asked for."""
+    """A well-formed event of a type that is not used."""
 
     name: str
 
@@ -80,9 +80,9 @@ Frame = TradeTick | Reply | ServerShutdown | OtherEvent
 
 
 def stream_name(key: StreamKey) -> str:
-    """Return the exchange's name of a stream, `btcusdt@trade` for the trades of BTCUSDT.
+    """Return the exchange's name of a stream, such as `btcusdt@trade` for the trades of BTCUSDT.
 
-    Letters other than A to Z stay as they are.
+    Only A to Z are converted to lower case.
 
     Raises:
         ValueError: the exchange has no such channel.
@@ -102,7 +102,7 @@ def encode_request(
 
 
 def plausible(price: Decimal, size: Decimal) -> bool:
-    """Tell whether two numbers can be a trade's: positive, finite, and of a printable length."""
+    """Return whether price and size are possible for a trade: positive, finite and of printable length."""
     try:
         return _SMALLEST < price < _LARGEST and _SMALLEST < size < _LARGEST
     except InvalidOperation:  # a NaN cannot be compared
@@ -110,15 +110,15 @@ def plausible(price: Decimal, size: Decimal) -> bool:
 
 
 def parse_frame(raw: bytes, exchange: ExchangeName, recv_ts: int) -> Frame:
-    """Read one text frame of the combined stream endpoint.
+    """Parse one text frame of the combined stream endpoint.
 
     Args:
         raw: the frame's payload.
-        exchange: whose name the tick shall bear.
+        exchange: the exchange name of the tick.
         recv_ts: when it was read, ms since the epoch.
 
     Raises:
-        MalformedMessage: it is not what the documents say; the connection is not to blame.
+        MalformedMessage: the frame does not match the exchange's documents. The connection stays usable.
 
     """
     try:
@@ -133,7 +133,7 @@ def parse_frame(raw: bytes, exchange: ExchangeName, recv_ts: int) -> Frame:
 
 
 def _parse_rare(raw: bytes) -> Frame:
-    """Read whatever is not a trade; here speed does not matter, exact complaints do."""
+    """Parse everything else than a trade. Exact error messages matter more than speed."""
     try:
         message = _decode_any(raw)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError) as error:
@@ -159,7 +159,7 @@ def _parse_event(event: Any, raw: bytes) -> Frame:
 
 
 def _parse_reply(message: dict[str, Any], raw: bytes) -> Reply:
-    """Read a result or an error: `{"code":…,"msg":…}` is documented, `{"error":{…}}` was observed."""
+    """Parse a result or an error. `{"code":…,"msg":…}` is documented; `{"error":{…}}` was observed."""
     request_id = message.get("id")
     if not isinstance(request_id, int) or isinstance(request_id, bool):
         request_id = None

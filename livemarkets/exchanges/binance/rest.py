@@ -1,4 +1,4 @@
-"""Binance's REST API, as far as it is needed: the list of symbols, and trades by id.
+"""Client of the needed part of Binance's REST API: the list of symbols, and trades by id.
 
 Source: Binance spot API documents, `rest-api.md` ("General endpoints", "Market Data endpoints", "LIMITS").
 """
@@ -27,7 +27,7 @@ _TIMEOUT_SECONDS = 5.0
 _DEFAULT_PAUSE_SECONDS = 30.0
 _TRY_NEXT_STATUSES = frozenset({401, 403, 404, 451})
 _NOT_SERVED_STATUSES = frozenset({401, 404})
-"""An address that answers so does not have this call at all, or not without a key."""
+"""Statuses of an address that does not serve a call, or serves it only with an API key."""
 
 T = TypeVar("T")
 
@@ -67,13 +67,13 @@ class _Aggregate(msgspec.Struct):
 
 
 class BinanceRest:
-    """Calls by GET, over the base addresses in order, within the exchange's request weight.
+    """Sends GET requests to the base addresses in order, within the exchange's request weight.
 
     Args:
-        exchange: whose name the ticks shall bear.
+        exchange: the exchange name of the ticks.
         urls: base addresses; `/api/v3/…` is appended.
-        clock: where time comes from.
-        weight: the budget of this exchange's addresses.
+        clock: source of the time.
+        weight: the weight budget; `None` makes one with the defaults.
 
     """
 
@@ -96,30 +96,32 @@ class BinanceRest:
         self._without_history: set[str] = set()  # base addresses that do not serve historicalTrades
 
     async def aclose(self) -> None:
-        """Close the idle connections. Idempotent."""
+        """Close the idle connections. Idempotent. The object may be used again afterwards."""
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
 
     async def symbols(self) -> list[SymbolInfo]:
-        """Return everything that the exchange lists (`GET /api/v3/exchangeInfo`, weight 20).
+        """Return all listed symbols (`GET /api/v3/exchangeInfo`, weight 20).
 
         Raises:
-            ExchangeError: no base address gave an answer that can be used.
+            ExchangeError: no base address gave a usable answer.
 
         """
         info = await self._get("exchangeInfo", {}, 20, _ExchangeInfo)
         return [_symbol_info(symbol) for symbol in info.symbols]
 
     def statistics(self) -> HistoryStatistics:
-        """Return what was asked since the start."""
+        """Return the counters since the start."""
         return HistoryStatistics(calls=self._calls, failures=self._failures)
 
     async def newest_ids(self, symbols: Sequence[str]) -> dict[str, int]:
-        """Return the newest trade id of each symbol that has traded (`GET /api/v3/aggTrades`, weight 4 each).
+        """Return the newest trade id of each symbol (`GET /api/v3/aggTrades`, weight 4 each).
+
+        A symbol without trades is left out.
 
         Raises:
-            ExchangeError: no base address gave an answer that can be used.
+            ExchangeError: no base address gave a usable answer.
 
         """
         newest = {}
@@ -132,11 +134,11 @@ class BinanceRest:
     async def trades_from(self, symbol: str, from_id: int) -> FetchedTrades:
         """Return up to 1,000 trades with ids from `from_id` on.
 
-        `historicalTrades` where the address serves it; else the newest 1,000 (`trades`), which prove
-        only what lies within them.
+        It calls `historicalTrades` (weight 25) where the address serves it. Otherwise it calls `trades`
+        (weight 25), whose answer holds the newest 1,000 and is complete only within them.
 
         Raises:
-            ExchangeError: no base address gave an answer that can be used.
+            ExchangeError: no base address gave a usable answer.
 
         """
         parameters = {"symbol": symbol, "fromId": from_id, "limit": PAGE_TRADES}
@@ -150,7 +152,7 @@ class BinanceRest:
         return await self._newest_trades(symbol, from_id, None)
 
     async def _newest_trades(self, symbol: str, from_id: int, error: ExchangeError | None) -> FetchedTrades:
-        """Make do with the newest 1,000 where they reach back far enough, or nothing else can be had."""
+        """Fall back to the newest 1,000 trades, if they reach back far enough or nothing else is served."""
         if error is not None and not self._without_history:
             raise error
         found = await self._get("trades", {"symbol": symbol, "limit": PAGE_TRADES}, 25, list[_RestTrade])
@@ -190,7 +192,7 @@ class BinanceRest:
         shape: type[T],
         urls: Sequence[str] | None = None,
     ) -> T:
-        """Try the base addresses in order; the last one's error counts."""
+        """Try the base addresses in order. If all fail, raise the last error."""
         wait = self.weight.delay(weight, self._clock())
         if wait > 0:
             raise ExchangeUnreachable(
@@ -199,7 +201,7 @@ class BinanceRest:
         error: ExchangeError = ExchangeUnreachable("no REST address is set")
         for url in urls or self.urls:
             if self.weight.delay(0, self._clock()) > 0:
-                break  # the exchange asked for a pause a moment ago: that holds for all of its addresses
+                break  # the last answer asked for a pause, which applies to all addresses of the exchange
             self.weight.spend(weight, self._clock())
             self._calls += 1
             try:
@@ -224,7 +226,7 @@ class BinanceRest:
             raise ExchangeUnreachable("timeout") from None
         except httpx.HTTPError as error:
             raise ExchangeUnreachable(explain(root_cause(error))) from None
-        except Exception as error:  # whatever a library raises: it costs this call and nothing else
+        except Exception as error:  # any error of a library fails this call only
             logger.opt(exception=True).debug("{}: {} failed", self._exchange, url)
             raise ExchangeUnreachable(describe(error)) from error
         if response.status_code != 200:
@@ -242,7 +244,7 @@ class BinanceRest:
                     follow_redirects=False,
                     trust_env=not all(map(is_loopback, self.urls)),
                 )
-            except Exception as error:  # httpx reads the environment here, and has many words for what is odd
+            except Exception as error:  # httpx reads the environment here, and raises errors of many types
                 raise ExchangeUnreachable(
                     "cannot use the proxy and certificate variables of the environment "
                     f"(HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE): {describe(error)}"
@@ -250,7 +252,7 @@ class BinanceRest:
         return self._client
 
     def _error(self, response: httpx.Response) -> ExchangeError:
-        """Make an error of an answer, and heed what 429 and 418 ask for (`rest-api.md`, "IP Limits")."""
+        """Return the error of an answer. After 429 and 418, pause (`rest-api.md`, "IP Limits")."""
         status = response.status_code
         if status in (418, 429):
             seconds = parse_retry_after(response.headers.get("Retry-After", ""))
@@ -265,7 +267,7 @@ class BinanceRest:
 
 
 def _may_pass(error: ExchangeError) -> bool:
-    """Whether a failure is one that the next attempt may not meet."""
+    """Return whether the next attempt may succeed."""
     return not (isinstance(error, RestError) and error.status < 500)
 
 

@@ -1,9 +1,9 @@
-"""One share of the wanted streams, kept on the exchange by one connection, and by two while it rotates.
+"""A part of the wanted streams: carried by one connection, and by two during a rotation.
 
-Make before break: when the connection nears its 24 h limit, is told `serverShutdown`, or is suspected
-of a stall, a second one is opened and acknowledged for every stream while the first still delivers.
-The first is closed only when every stream was seen on the second, or a deadline for quiet streams has
-passed. Both deliver meanwhile; duplicates fall out by trade id further up.
+A rotation replaces the connection (make before break). Its reasons are the exchange's limit of 24 h, a
+`serverShutdown` event, and mute streams. A second connection is opened and subscribes every stream while the
+first still delivers. The first is closed when every stream has delivered on the second, or at a deadline.
+Meanwhile both deliver; the ledger drops the duplicates.
 """
 
 from __future__ import annotations
@@ -28,36 +28,37 @@ __all__ = ["Shard", "ShardOwner", "ShardTimings"]
 
 
 class ShardTimings(msgspec.Struct, frozen=True, kw_only=True):
-    """When a shard changes its connection."""
+    """Time limits of a shard and its connections."""
 
     connection: ConnectionTimings = ConnectionTimings()
     lifetime_seconds: float = 23 * 3600.0
-    """A connection is replaced at this age, up to 5 % earlier at random. The exchange closes it at 24 h
+    """A connection is replaced at this age, or up to 5 % earlier at random. The exchange closes it at 24 h
     (`web-socket-streams.md`, "General WSS information")."""
     takeover_seconds: float = 30.0
-    """How long a rotation waits for quiet streams to be seen on the new connection."""
+    """How long a rotation waits for trades of quiet streams on the new connection."""
     backoff_initial_seconds: float = 0.5
     backoff_cap_seconds: float = 30.0
+    """Upper limits of the first delay and of every delay before a new attempt."""
 
 
 class ShardOwner(Protocol):
-    """What a shard asks of and tells its owner. Called synchronously."""
+    """What a shard needs of its owner. Called synchronously."""
 
     def handle_trades(self, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
-        """Trades arrived, on whichever connection; duplicates are possible while two overlap."""
+        """Trades arrived on either connection. During a rotation there may be duplicates."""
 
     def handle_change(self) -> None:
-        """Something changed that the exchange's status may depend on."""
+        """The status may have changed."""
 
     def handle_complaint(self, connection: Connection, kind: str, detail: str) -> None:
-        """The exchange sent nonsense or refused something."""
+        """The exchange sent a malformed message or refused a request."""
 
     def new_connection(self, shard: Shard, endpoint: int) -> Connection:
-        """Make a connection to the endpoint of that number, counted round."""
+        """Return a new connection. `endpoint` is taken modulo the number of addresses."""
 
 
 class Shard:
-    """A set of streams and the connections that carry them. :meth:`run` owns every task."""
+    """A set of streams and its connections. :meth:`run` owns every task."""
 
     def __init__(
         self,
@@ -71,7 +72,7 @@ class Shard:
     ) -> None:
         self.name = name
         self.streams: dict[StreamKey, str] = {}
-        """The exchange's name of each stream that is carried."""
+        """The exchange's name of each stream."""
         self.active: Connection | None = None
         self.standby: Connection | None = None
         self.attempts = Attempts(timings.backoff_initial_seconds, timings.backoff_cap_seconds, uniform)
@@ -90,10 +91,10 @@ class Shard:
         self._wake = asyncio.Event()
         self._was_ready = False
 
-    # what the outside may do
+    # streams
 
     def add(self, key: StreamKey) -> None:
-        """Carry this stream too.
+        """Add a stream.
 
         Raises:
             ValueError: the exchange has no such channel.
@@ -103,7 +104,7 @@ class Shard:
         self._wake.set()
 
     def remove(self, key: StreamKey) -> None:
-        """Carry this stream no more."""
+        """Remove a stream. Idempotent."""
         self.streams.pop(key, None)
         self._wake.set()
 
@@ -114,17 +115,17 @@ class Shard:
             self._wake.set()
 
     def resubscribe(self, key: StreamKey) -> None:
-        """Ask again for a stream that is mute."""
+        """Subscribe again to a mute stream."""
         if self.active is not None:
             self.active.resubscribe([self.streams[key]])
 
     @property
     def is_ready(self) -> bool:
-        """Whether a connection is open that was once acknowledged for all that is wanted."""
+        """Whether the open connection has had all wanted streams acknowledged once."""
         return self._was_ready
 
     def is_acknowledged(self, key: StreamKey) -> bool:
-        """Whether the exchange confirmed this stream on the connection in use."""
+        """Return whether the exchange confirmed this stream on the active connection."""
         return (
             self.active is not None
             and self.active.is_open
@@ -132,15 +133,15 @@ class Shard:
         )
 
     def rejection(self, key: StreamKey) -> str | None:
-        """Return the exchange's words when it refused this stream."""
+        """Return the exchange's error text if it refused this stream, else `None`."""
         if self.active is None:
             return None
         return self.active.session.rejected.get(self.streams.get(key, ""))
 
-    # what the connections tell (ConnectionEvents)
+    # events of the connections (ConnectionEvents)
 
     def handle_trades(self, connection: Connection, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
-        """Pass trades on, and note what the standby connection has shown."""
+        """Pass trades on, and note which streams the standby connection delivers."""
         if self.attempts.failures and (connection is self.standby or self._rotation_reason is None):
             # During a rotation, data on the old connection does not show that a new one can be opened.
             self.attempts.note_good_data()
@@ -151,7 +152,7 @@ class Shard:
         self._owner.handle_trades(key, ticks)
 
     def handle_change(self, connection: Connection) -> None:
-        """Look at the connections again."""
+        """Check the connections again."""
         if connection is self.active and connection.is_open and connection.session.is_acknowledged():
             self._was_ready = True
             self.attempts.note_acknowledged()
@@ -159,13 +160,13 @@ class Shard:
         self._owner.handle_change()
 
     def handle_complaint(self, connection: Connection, kind: str, detail: str) -> None:
-        """Pass on what the exchange did wrong."""
+        """Pass on an error of the exchange."""
         self._owner.handle_complaint(connection, kind, detail)
 
-    # the one task that changes the connections
+    # the only task that changes the connections
 
     async def run(self) -> None:
-        """Keep the streams on the exchange until cancelled; then close every connection."""
+        """Run until cancelled, then close every connection."""
         try:
             while True:
                 self._wake.clear()
@@ -228,7 +229,7 @@ class Shard:
         self._owner.handle_change()
 
     def _open(self, now: float) -> Connection | None:
-        """Dial, if it is time and the budget allows it."""
+        """Open a connection, if an attempt is due and the budget allows it."""
         attempts = self.attempts
         retry_at = max(now + self._budget.delay(now), attempts.retry_at or now)
         if retry_at > now:
@@ -246,7 +247,7 @@ class Shard:
         return connection
 
     async def _hold(self, connection: Connection) -> None:
-        """Run one connection to its end, whatever the end is."""
+        """Run one connection until it ends."""
         try:
             await connection.run()
             logger.info("{}: closed", connection.name)
@@ -273,7 +274,7 @@ class Shard:
             self.active = None
             self._was_ready = False
             if self.standby is None:
-                self._rotation_reason = None  # it was about the connection that is gone
+                self._rotation_reason = None  # it concerned the connection that ended
         elif connection is self.standby:
             self.standby = None
         self._wake.set()
@@ -288,7 +289,7 @@ class Shard:
         self.attempts.reset()
 
     async def _pause(self, now: float) -> None:
-        """Sleep until told, or until the next thing is due; what was due at `now` has been seen to."""
+        """Wait for a change or the next due time after `now`."""
         times = [self.attempts.retry_at, self._takeover_until]
         if self.active is not None and self.standby is None:
             times.append(self._expires_at[self.active])

@@ -1,4 +1,4 @@
-"""What to do about a stream that may be mute: nothing, ask for it again, or replace its connection. Pure."""
+"""Decides what to do about a stream that may be mute: nothing, resubscribe or rotate. No I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Remedy", "Suspicions"]
 
 
 class Remedy(Enum):
-    """What a suspicion leads to."""
+    """What to do about a stream."""
 
     NOTHING = "nothing"
     RESUBSCRIBE = "resubscribe"
@@ -20,12 +20,12 @@ class Remedy(Enum):
 
 
 class Suspicions:
-    """Remembers which streams were asked for again, so that what did not help is not repeated.
+    """Remembers which streams were resubscribed, so that a remedy without effect is not repeated.
 
     Args:
-        silence_of: tells what the silence of a stream means now.
-        resubscribe_seconds: a stream that is mute again within this time after it was asked for anew has a
-            bad connection.
+        silence_of: returns what the silence of a stream means at present.
+        resubscribe_seconds: if a stream is mute again within this time after it was resubscribed, its
+            connection is replaced.
 
     """
 
@@ -37,11 +37,11 @@ class Suspicions:
     def judge(
         self, key: StreamKey, evidence: Evidence, neighbours: Iterable[StreamKey], now: float
     ) -> Remedy:
-        """Say what to do about `key`.
+        """Return what to do about a stream.
 
         Args:
-            key: the suspected stream.
-            evidence: what the suspicion rests on.
+            key: the stream.
+            evidence: why it may be mute.
             neighbours: the other streams of its connection.
             now: monotonic seconds.
 
@@ -56,5 +56,5 @@ class Suspicions:
         return Remedy.ROTATE if was_tried or is_bad_connection else Remedy.RESUBSCRIBE
 
     def forget(self, key: StreamKey) -> None:
-        """Forget a stream that nobody wants any more."""
+        """Forget a stream that is no longer wanted."""
         self._resubscribed_at.pop(key, None)

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent
 
 class _Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Say in one line what is wrong."""
+        """Exit with a message of one line."""
         self.exit(2, f"{self.prog}: {message}; see --help\n")
 
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None, tuning: Tuning | None = None) -
 
 
 def _run(options: dict[str, str], tuning: Tuning | None) -> int:
-    # Imported here, since all of it takes a second, and --help shall not wait for it.
+    # Imported here, because the imports take a second and --help does not need them.
     from loguru import logger
 
     import pages

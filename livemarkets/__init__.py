@@ -2,28 +2,28 @@
 
 The packages, in layers. A package imports only from layers below it (`make check` checks this):
 
-    app          composition root: `build(settings)` makes the services and starts and stops them in order
+    app          composition root: `build(settings)` makes the services, starts and stops them in order
 
     http_api/    plain HTTP: the API, health, metrics
 
     ws_markets/  the route `/ws/markets`: connections, their subscriptions, their frames
 
-    feed/        one exchange's streams: order, holes, backfill, resumption, staleness
-    simulator/   the embedded exchange; it speaks Binance's protocol and shares no code with `exchanges`
+    feed/        one exchange's feed handler: order, missing trades, resumption, staleness
+    simulator/   the embedded exchange; it implements Binance's protocol, shares no code with `exchanges`
 
-    exchanges/   connections to exchanges, and what all of them share; `binance/` is one
-    delivery/    one message to many readers, bounded, without I/O
-    protocol/    protocol 1 of `/ws/markets` as text and values
-    security/    tokens, origins, addresses, and the middleware that asks them
+    exchanges/   connections to exchanges: the ports, shared parts, one package per exchange (`binance/`)
+    delivery/    fan-out of one message to many readers, with bounded buffers, without I/O
+    protocol/    protocol 1 of `/ws/markets`: messages, requests, encoding
+    security/    the access token, origins, client addresses, the middleware that checks them
     config/      settings and the log
 
-    server/      below ASGI: reading and writing requests and frames, running the server
+    server/      below ASGI: uvicorn's HTTP and WebSocket protocols, running the server
     market/      values (`TradeTick`, `StreamKey` …), the stores, the subscriptions
 
-    rate_limit   token buckets, one log line per kind and interval
-    errors       the error tree
+    rate_limit   token buckets, counters per address, one log line per kind and interval
+    errors       the exceptions
 
-Above the package stand `pages/` (what a person sees) and `main.py` (which starts everything).
+Above the package are `pages/` (the web pages) and `main.py` (the entry point).
 
 Trades flow downstream: bytes → exchanges → `TradeTick` → feed → stores and delivery → socket.
 Subscriptions flow upstream: page or client → `SubscriptionManager` → feed → exchanges.

@@ -1,6 +1,6 @@
-"""The composition root of the services: builds the object graph, starts and stops it in order.
+"""The composition root: builds the objects of the program, and starts and stops them in order.
 
-Nothing here lives at module level; a test builds as many graphs as it likes.
+There is no state at module level, so that a test can build several.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ __all__ = ["Services", "Tuning", "build", "create_app"]
 
 _EXPIRE_SECONDS = 0.1
 _STOP_SECONDS = 2.5
-"""Longer than any connection to an exchange takes to close."""
+"""Limit for the shutdown; longer than the closing handshake with an exchange."""
 _PAGE_SYMBOLS_SECONDS = 10.0
 
 
 class Tuning(msgspec.Struct, frozen=True, kw_only=True):
-    """Numbers that are no settings: tests shorten them, nobody else has a reason to."""
+    """Limits that are not settings. Only tests and the fault campaign (`make soak`) change them."""
 
     client: ClientTimings = ClientTimings()
     feed: FeedLimits = FeedLimits()
     heartbeat_seconds: int = 5
     connects_per_5_minutes: int = 270
-    """To each exchange by itself: what is dialled on this machine spends nothing of Binance's."""
+    """Limit of connection attempts per exchange. The embedded exchange does not count towards Binance's."""
 
 
 class Services:
-    """Everything that runs, as pages and routes see it. Made by :func:`build`."""
+    """The parts of the running program, for pages and routes. :func:`build` makes it."""
 
     def __init__(
         self,
@@ -103,22 +103,22 @@ class Services:
             clock=clock,
         )
 
-    # what pages and routes ask
+    # for pages and routes
 
     def exchanges(self) -> tuple[str, ...]:
         """Return the names of the exchanges on offer, the real ones first."""
         return tuple(self.feeds)
 
     def status(self, exchange: str) -> ExchangeStatus:
-        """Return the state of an exchange, why, and since when."""
+        """Return the status of an exchange."""
         return self.feeds[exchange].status
 
     def symbols(self, exchange: str) -> SymbolDirectory:
-        """Return what an exchange lists; empty until it is known."""
+        """Return the symbols that an exchange lists; empty until the list is loaded."""
         return self.feeds[exchange].directory
 
     async def ensure_symbols(self, exchange: str) -> None:
-        """Load an exchange's list of symbols unless it is there; a failure leaves it empty for now."""
+        """Load an exchange's list of symbols if it is not loaded. After a failure it stays empty."""
         await self.feeds[exchange].ensure_symbols(_PAGE_SYMBOLS_SECONDS)
 
     def now_ms(self) -> int:
@@ -128,7 +128,7 @@ class Services:
     # start and stop
 
     async def start(self) -> None:
-        """Start the background tasks. Nothing connects anywhere until somebody wants something."""
+        """Start the background tasks. There is no connection to an exchange before the first subscription."""
         self._task = asyncio.create_task(self._run(), name="services")
 
     async def stop(self) -> None:
@@ -137,7 +137,7 @@ class Services:
         if task is not None:
             task.cancel()
             _, pending = await asyncio.wait({task}, timeout=_STOP_SECONDS)
-            if pending:  # a defect; the process must end all the same
+            if pending:  # an error in the program; the process must exit nevertheless
                 names = sorted(task.get_name() for task in asyncio.all_tasks())
                 logger.error("tasks still running {} s after the stop: {}", _STOP_SECONDS, ", ".join(names))
         simulator, self.simulator = self.simulator, None
@@ -175,7 +175,7 @@ class Services:
             self._add_simulator()
 
     def _add_simulator(self) -> None:
-        """Offer the embedded exchange; its addresses are known when it has started."""
+        """Add the feed of the embedded exchange. Its addresses are set when it has started."""
         rest = BinanceRest("simulator", (), clock=self.clock)
         client: BinanceClient | None = None
 
@@ -219,7 +219,7 @@ class Services:
         )
 
     async def _start_simulator(self) -> Simulator:
-        """Start the embedded exchange, on a loopback port, the first time that anybody wants it."""
+        """Start the embedded exchange on a loopback port, at its first use."""
         if self.simulator is None:
             self.simulator = Simulator(
                 SimulatedMarket(), control_secret=self.simulator_secret, serves_browsers=False
@@ -254,7 +254,7 @@ def build(
 
 
 def create_app(services: Services) -> FastAPI:
-    """Return the web app: HTTP routes and, when the feature is on, `/ws/markets`. Pages come on top.
+    """Return the web app with the HTTP routes and, if the feature is on, `/ws/markets`, but without pages.
 
     Its lifespan starts and stops the services.
     """
@@ -277,7 +277,7 @@ def create_app(services: Services) -> FastAPI:
     )
     if services.settings.stream_enabled:
         app.add_middleware(MarketsRoute, hub=services.hub)
-    app.add_middleware(  # the last one is the first that a request meets
+    app.add_middleware(  # added last, so it sees a request first
         SecurityMiddleware,
         access=services.access,
         allowed_origins=services.settings.allowed_origins,

@@ -1,13 +1,13 @@
-"""Every error that Live Markets raises.
+"""The exceptions of Live Markets.
 
 * :exc:`LiveMarketsError`
 
-  * :exc:`SettingsError` – a setting makes no sense; the start ends.
-  * :exc:`ClientMessageError` – a `/ws/markets` message cannot be accepted; the connection stays open.
+  * :exc:`SettingsError` – a setting is invalid; the program exits.
+  * :exc:`ClientMessageError` – a `/ws/markets` message is invalid; the connection stays open.
   * :exc:`ExchangeError`
 
-    * :exc:`MalformedMessage` – the exchange sent something that is not what its documents say.
-    * :exc:`ExchangeUnreachable` – a connection or a REST call failed; `reason` is fit for people.
+    * :exc:`MalformedMessage` – a message of the exchange does not match its documents.
+    * :exc:`ExchangeUnreachable` – a connection or a REST call failed; `reason` is for users.
     * :exc:`RestError` – the exchange answered a REST call with an error status.
 """
 
@@ -25,20 +25,20 @@ __all__ = [
 
 
 class LiveMarketsError(Exception):
-    """The root of the tree."""
+    """Base class of all exceptions of Live Markets."""
 
 
 class SettingsError(LiveMarketsError):
-    """A setting makes no sense. Its text is one line: variable, value, what is allowed."""
+    """A setting is invalid. Its text is one line: variable, value, allowed values."""
 
 
 class ClientMessageError(LiveMarketsError):
-    """A message of a `/ws/markets` client that cannot be accepted.
+    """A message of a `/ws/markets` client is invalid.
 
     Args:
-        code: one of :data:`livemarkets.protocol.requests.ERROR_CODES`.
-        message: what was wrong and what would be right, for the client's developer.
-        request_id: the `id` of the message when it could be read.
+        code: one of :data:`livemarkets.protocol.messages.ERROR_CODES`.
+        message: what is wrong and what is allowed, for the client's developer.
+        request_id: the `id` of the message; `None` when there is none or it could not be read.
 
     """
 
@@ -53,15 +53,15 @@ class ClientMessageError(LiveMarketsError):
 
 
 class ExchangeError(LiveMarketsError):
-    """Something on the exchange's side."""
+    """Base class of the errors of an exchange."""
 
 
 class MalformedMessage(ExchangeError):
-    """A frame or reply of the exchange that cannot be understood.
+    """A message of the exchange does not match its documents.
 
     Args:
-        kind: a short constant name of the defect, used to count and to limit log lines.
-        detail: what exactly was wrong, shortened.
+        kind: a short constant name of the error, used for counting and for limiting log lines.
+        detail: what is wrong, shortened.
 
     """
 
@@ -72,11 +72,11 @@ class MalformedMessage(ExchangeError):
 
 
 class ExchangeUnreachable(ExchangeError):
-    """A connection could not be made or kept.
+    """A connection could not be opened or was lost, or a REST call failed.
 
     Args:
-        reason: for people, such as `name lookup failed` or `HTTP 451 (not available in this country)`.
-        retry_after_seconds: what the exchange asked for, `None` when it asked for nothing.
+        reason: for users, such as `name lookup failed` or `HTTP 451 (not available in this country)`.
+        retry_after_seconds: the delay that the exchange asked for; `None` when it asked for none.
 
     """
 
@@ -91,8 +91,8 @@ class RestError(ExchangeError):
 
     Args:
         status: the HTTP status.
-        code: the exchange's own code, such as -1121, `None` when the body had none.
-        message: the exchange's own text.
+        code: the exchange's error code, such as -1121; `None` when the body has none.
+        message: the exchange's error text.
 
     """
 

@@ -11,7 +11,14 @@ __all__ = ["LogLimiter", "TokenBucket", "TokenBuckets", "UsageCounter"]
 
 
 class TokenBucket:
-    """Lets `rate_per_second` things pass on average, and `burst` at once."""
+    """Allows `rate_per_second` events on average, and `burst` events at once.
+
+    Args:
+        rate_per_second: tokens added per second.
+        burst: the most tokens in the bucket. It starts full.
+        clock: monotonic seconds.
+
+    """
 
     def __init__(self, *, rate_per_second: float, burst: float, clock: Callable[[], float]) -> None:
         self._rate = rate_per_second
@@ -21,7 +28,7 @@ class TokenBucket:
         self._at = clock()
 
     def take(self) -> bool:
-        """Take one token. False when there is none: this thing must not pass."""
+        """Take one token. Return `False` when there is none and the event is not allowed."""
         now = self._clock()
         self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
         self._at = now
@@ -32,13 +39,13 @@ class TokenBucket:
 
 
 class TokenBuckets:
-    """A token bucket for each key, of which the `keys` that were used last are kept.
+    """A token bucket per key, such as per address.
 
     Args:
-        rate_per_second: see :class:`TokenBucket`.
-        burst: see there.
+        rate_per_second: tokens added per second to each bucket.
+        burst: the most tokens in a bucket.
         clock: monotonic seconds.
-        keys: how many are kept; one that was forgotten begins anew, with a full bucket.
+        keys: how many buckets are kept: the most recently used ones. A new bucket is full.
 
     """
 
@@ -50,7 +57,7 @@ class TokenBuckets:
         self._buckets: dict[str, TokenBucket] = {}
 
     def take(self, key: str) -> bool:
-        """Take one token of this key. False when there is none: this thing must not pass."""
+        """Take one token of this key. Return `False` when there is none and the event is not allowed."""
         bucket = self._buckets.pop(key, None) or self._new()
         self._buckets[key] = bucket
         if len(self._buckets) > self._keys:
@@ -81,12 +88,12 @@ class UsageCounter:
 
 
 class LogLimiter:
-    """Lets one log line of each kind pass per interval, and counts the others.
+    """Allows one log line of each kind per interval, and counts the others.
 
     Args:
-        interval_seconds: between two lines of the same kind.
+        interval_seconds: least time between two lines of the same kind.
         clock: monotonic seconds.
-        kinds: how many kinds are told apart; whatever comes beyond them shares one.
+        kinds: how many kinds are distinguished. All further kinds share one.
 
     """
 
@@ -97,7 +104,7 @@ class LogLimiter:
         self._state: dict[str, tuple[float, int]] = {}
 
     def suppressed_since_last(self, kind: str) -> int | None:
-        """Return how many of this kind were held back since the last line; `None`: hold this one back too."""
+        """Return how many lines of this kind were suppressed since the last one; `None`: suppress this too."""
         if kind not in self._state and len(self._state) >= self._kinds:
             kind = "other"
         now = self._clock()

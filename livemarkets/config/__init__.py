@@ -1,1 +1,1 @@
-"""Settings and the log; imports nothing of the product but errors and what settings are made of."""
+"""Settings and the log. Imports `market`, `rate_limit` and `errors`."""

@@ -1,8 +1,8 @@
-"""Logging: loguru is the one sink, on stderr; what libraries log through the stdlib is led into it.
+"""Logging: loguru writes to stderr, and records of the standard library's `logging` are forwarded to it.
 
-The log tells a story: connect, subscribe, lose and retry at INFO and WARNING with bound fields, nothing per
-trade. `logger.bind(symbol=…)` binds a field: a key of the JSON line, `symbol='…'` behind the text. What the
-outside world can repeat at will passes `livemarkets.rate_limit.LogLimiter` first.
+Connections, subscriptions, losses and retries are logged at INFO and WARNING; single trades are never logged.
+`logger.bind(symbol=…)` binds a field: a key of the JSON line, or `symbol='…'` after the text. Messages that a
+peer can cause at any rate pass `livemarkets.rate_limit.LogLimiter` first.
 """
 
 import json
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 __all__ = ["setup"]
 
 QUIET_LOGGERS = ("asyncio", "engineio", "httpcore", "httpx", "nicegui", "socketio", "uvicorn", "websockets")
-"""Libraries that are heard from WARNING on. At INFO they repeat what we log, and uvicorn prints whole
-addresses, in which a token or NiceGUI's client id may stand."""
+"""Libraries that are logged from WARNING on. At INFO they repeat our own lines, and uvicorn logs whole
+addresses, which may contain a token or NiceGUI's client id."""
 
 _COLOURS = {"DEBUG": "36", "SUCCESS": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
-# Text from outside must neither begin a line of its own in the log nor steer a terminal.
+# Text from a peer must not start a new log line or control a terminal.
 _CONTROL_CHARACTERS = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
 
 
 def setup(level: str, json_lines: bool) -> None:
-    """Make loguru on stderr the only place that log records go to. A second call replaces the first.
+    """Send all log records to loguru on stderr. A second call replaces the first.
 
     Args:
-        level: the least severe level that is written, a name of loguru's.
-        json_lines: one JSON object a line (`ts`, `level`, `logger`, `caller`, `message`, the bound fields,
-            and `exception` where there is one) in place of text for people.
+        level: the least severe level to write, a level name of loguru.
+        json_lines: write one JSON object per line (`ts`, `level`, `logger`, `caller`, `message`, the bound
+            fields, and `exception` if there is one) instead of text.
 
     """
     logger.remove()
@@ -55,7 +55,7 @@ def setup(level: str, json_lines: bool) -> None:
 
 def _lead_in_stdlib(level_number: int) -> None:
     for name in list(logging.root.manager.loggerDict):
-        # A library that brought its own handler would write every line twice.
+        # With a library's own handler, its lines would be written twice.
         other = logging.getLogger(name)
         other.handlers = []
         other.propagate = True
@@ -67,10 +67,10 @@ def _lead_in_stdlib(level_number: int) -> None:
 
 
 class _Intercept(logging.Handler):
-    """Hands a stdlib record on to loguru, with its level, its logger's name and the place that logged it.
+    """Forwards a stdlib record to loguru, with its level, logger name and caller.
 
-    The web server warns of each bad request, of which anybody can send as many as he likes: one line of each
-    kind a minute is enough.
+    The web server logs a warning per bad request, and peers can send bad requests at any rate. So these
+    warnings are limited to one line per kind and minute.
     """
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class _Intercept(logging.Handler):
             return
         try:
             message = record.getMessage()
-        except (TypeError, ValueError):  # the arguments do not fit the text: still better than nothing
+        except (TypeError, ValueError):  # the arguments do not match the format: log both
             message = f"{record.msg} {record.args!r}"
         try:
             level: str | int = logger.level(record.levelname).name
@@ -94,7 +94,7 @@ class _Intercept(logging.Handler):
 
 
 def _caller_depth() -> int:
-    """How many frames above `emit` the code stands that called logging."""
+    """Return how many frames above `emit` the caller of logging is."""
     frame: FrameType | None = sys._getframe(1)
     depth = 0
     while frame is not None and (depth == 0 or frame.f_code.co_filename == logging.__file__):
@@ -104,7 +104,7 @@ def _caller_depth() -> int:
 
 
 def _no_format(record: "Record") -> str:
-    """The writers build their lines from the record itself, so loguru need not format one."""
+    """Return an empty format, because the writers build their lines from the record."""
     return ""
 
 
@@ -135,7 +135,7 @@ def _write_text(message: "Message") -> None:
 
 
 def _logger_name(record: "Record") -> str:
-    """The stdlib logger's name, else the module's that called loguru."""
+    """Return the stdlib logger's name, or the name of the module that called loguru."""
     return str(record["extra"].get("logger") or record["name"])
 
 
@@ -147,7 +147,7 @@ def _traceback(record: "Record") -> str:
 
 
 def _plain(value: object) -> object:
-    """A value that JSON has; everything else as text."""
+    """Return a value that JSON supports; other values as text."""
     if (
         value is None
         or isinstance(value, (str, bool, int))

@@ -1,7 +1,8 @@
-"""How the text of a setting becomes its value: lists, addresses, origins, symbols. Pure.
+"""Parsers of settings: lists, addresses, origins, symbols. No I/O.
 
-Each function takes what was written and raises an error of the type `ERROR_TYPE` whose text says which part
-is wrong. What is no string came from code and is handed on unchanged, for pydantic to judge its type.
+Each function takes the text of a setting and returns its value. Its error has the type `ERROR_TYPE` and names
+the invalid part. A value that is not a string comes from code; it is returned unchanged, and pydantic checks
+its type.
 """
 
 import re
@@ -35,17 +36,17 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def is_exactly_true(value: object) -> bool:
-    """Only `true`, in any case, switches the feature on: whoever mistypes it has not asked for traffic."""
+    """Return whether the value is `true` in any case. A misspelt value leaves the feature off."""
     return value is True or (isinstance(value, str) and value.strip().lower() == "true")
 
 
 def upper(value: object) -> object:
-    """A word in upper case."""
+    """Parse a word: convert it to upper case."""
     return value.strip().upper() if isinstance(value, str) else value
 
 
 def host(value: object) -> object:
-    """A host name or address to listen on."""
+    """Parse a host name or address to listen on."""
     if not isinstance(value, str):
         return value
     if not _HOST.fullmatch(value.strip()):
@@ -54,7 +55,7 @@ def host(value: object) -> object:
 
 
 def token(value: object) -> object:
-    """A secret that fits into a header, a cookie and an address."""
+    """Parse a secret that is valid in a header, a cookie and a URL."""
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
     if isinstance(text, str) and not _VISIBLE_ASCII.fullmatch(text):
         raise _unfit("it contains a space, a control character or a character outside ASCII")
@@ -62,17 +63,17 @@ def token(value: object) -> object:
 
 
 def websocket_urls(value: object) -> object:
-    """Base addresses of WebSocket servers, without a trailing slash."""
+    """Parse base addresses of WebSocket servers; a trailing slash is removed."""
     return _urls(value, ("ws", "wss"))
 
 
 def http_urls(value: object) -> object:
-    """Base addresses of HTTP servers, without a trailing slash."""
+    """Parse base addresses of HTTP servers; a trailing slash is removed."""
     return _urls(value, ("http", "https"))
 
 
 def symbol_list(value: object) -> object:
-    """Symbols in the exchange's spelling."""
+    """Parse symbols into the exchange's spelling."""
     parts = _parts(value)
     if parts is None:
         return value
@@ -84,7 +85,7 @@ def symbol_list(value: object) -> object:
 
 
 def origins(value: object) -> object:
-    """Origins as a browser writes them (RFC 6454, section 6.1): lower case, a default port left out."""
+    """Parse origins into a browser's spelling (RFC 6454, section 6.1): lower case, without a default port."""
     parts = _parts(value)
     return value if parts is None else _unique(_origin(part) for part in parts)
 
@@ -122,7 +123,7 @@ def _base_address(text: str, schemes: tuple[str, ...]) -> str:
     if address.query or address.fragment or re.search(r"\s", text):
         raise _unfit(f"{text[:60]!r} contains a query, a fragment or a space")
     if address.username is not None or address.password is not None:
-        # Addresses are written to the log, so they must not carry secrets.
+        # Addresses are logged, so they must not contain secrets.
         raise _unfit("an address must not contain a user name or a password")
     return text.rstrip("/")
 
@@ -137,7 +138,7 @@ def _split(text: str) -> Any:
 
 
 def _parts(value: object) -> list[str] | None:
-    """The trimmed entries of a comma list, without empty ones; None for what is neither text nor texts."""
+    """Return the stripped entries of a comma-separated list; `None` for any other type of value."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     if isinstance(value, (tuple, list)) and all(isinstance(part, str) for part in value):
@@ -150,5 +151,5 @@ def _unique(parts: Iterable[str]) -> tuple[str, ...]:
 
 
 def _unfit(detail: str) -> PydanticCustomError:
-    # Braces would be read as fields of the template.
+    # Braces in the detail must not be read as fields of the template.
     return PydanticCustomError(ERROR_TYPE, "{detail}", {"detail": detail})

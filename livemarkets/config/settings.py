@@ -1,10 +1,8 @@
-"""The settings: environment, then `.env.local`, then `.env`. The only reader of all three.
+"""The settings. Order of precedence: command line, environment, `.env.local`, `.env`.
 
-Options of the command line go before them.
-
-`Settings(...)` itself reads nothing, so a test or a program that embeds the app says exactly what it wants;
-`load()` reads. A variable is `LIVE_` and the upper-case name of its field. What each means, with unit and
-bounds, stands here once: `docs/settings.md` and the README are tested against it.
+:func:`load` reads all of them. `Settings(...)` reads nothing but its arguments, for tests and for programs
+that embed the app. The variable of a field is `LIVE_` and its name in upper case. `docs/settings.md` and the
+README are tested against the meanings and bounds in this module.
 """
 
 import difflib
@@ -34,7 +32,7 @@ PREFIX = "LIVE_"
 
 LogLevel = Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"]
 
-# Comma lists arrive as one string: `NoDecode` keeps pydantic-settings from reading JSON, ours splits.
+# A list is one string with commas. `NoDecode` prevents pydantic-settings from parsing it as JSON.
 WebSocketUrls = Annotated[tuple[str, ...], NoDecode, BeforeValidator(values.websocket_urls)]
 HttpUrls = Annotated[tuple[str, ...], NoDecode, BeforeValidator(values.http_urls)]
 Symbols = Annotated[tuple[str, ...], NoDecode, BeforeValidator(values.symbol_list)]
@@ -55,7 +53,7 @@ def _switch(default: bool, meaning: str) -> Any:
 
 
 class Settings(BaseSettings):
-    """What can be set. Frozen: what the app started with is what it runs with."""
+    """The settings of the app. Immutable."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", validate_default=True)
 
@@ -129,7 +127,7 @@ class Settings(BaseSettings):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What `load()` found odd but not wrong, a line each: unknown variables, a flag that is no flag."""
+        """Warnings of :func:`load`, one line each: unknown variables, a flag that is not true or false."""
         return self._warnings
 
     @model_validator(mode="after")
@@ -152,11 +150,11 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take nothing but the arguments: reading the environment is `load()`'s business."""
+        """Use only the arguments as a source: :func:`load` reads the environment."""
         return (init_settings,)
 
     def describe(self) -> str:
-        """Return the effective settings in one line for the log; the token is told as set or empty."""
+        """Return the effective settings in one line for the log. A token is shown as set or empty."""
         return " ".join(
             f"{variable(name)}={readable(getattr(self, name))}" for name in type(self).model_fields
         )
@@ -168,7 +166,7 @@ def variable(field_name: str) -> str:
 
 
 class _Layer(NamedTuple):
-    """The `LIVE_*` variables of one place, by lower-case name as pydantic-settings has them."""
+    """The `LIVE_*` variables of one source, by lower-case name as in pydantic-settings."""
 
     place: str
     variables: Mapping[str, str | None]
@@ -178,15 +176,15 @@ class _Layer(NamedTuple):
 def load(
     root: Path, environ: Mapping[str, str] | None = None, *, options: Mapping[str, str] | None = None
 ) -> Settings:
-    """Read the settings of the project in `root`, the folder of main.py.
+    """Read the settings.
 
     Args:
-        root: where `.env` and `.env.local` are looked up; the working directory plays no part.
-        environ: the environment; `None` means that of the process.
-        options: of the command line, by name of the field; they go before everything else.
+        root: the folder with `.env` and `.env.local`. The working directory is not used.
+        environ: the environment; `None` for the environment of the process.
+        options: options of the command line, by field name. They override all other sources.
 
     Raises:
-        SettingsError: a value makes no sense, or a file cannot be read; the text is one line.
+        SettingsError: a value is invalid, or a file cannot be read. The text is one line.
 
     """
     try:
@@ -208,7 +206,7 @@ def load(
 
 
 def _layers(root: Path, environ: Mapping[str, str]) -> Iterator[_Layer]:
-    """The places that settings come from, the strongest first."""
+    """Yield the sources of settings, highest precedence first."""
     environment = EnvSettingsSource(Settings)
     environment.env_vars = {name.lower(): value for name, value in environ.items()}
     sources: list[tuple[str, EnvSettingsSource]] = [("the environment", environment)]
@@ -221,7 +219,7 @@ def _layers(root: Path, environ: Mapping[str, str]) -> Iterator[_Layer]:
 
 
 def _explain(error: ValidationError, layers: list[_Layer]) -> Iterator[str]:
-    """One clause for each thing that is wrong: variable, value, place, what is allowed."""
+    """Yield a text for each error: variable, value, source, allowed values."""
     for problem in error.errors():
         if not problem["loc"]:
             yield problem["msg"]
@@ -257,7 +255,7 @@ def _is_secret(field: FieldInfo) -> bool:
 
 
 def readable(value: object) -> str:
-    """Return the value of a setting as a person would write it; a token is told as set or empty."""
+    """Return the value of a setting as in `.env`. A token is shown as set or empty."""
     if isinstance(value, SecretStr):
         return "(set)" if value.get_secret_value() else "(empty)"
     if isinstance(value, bool):

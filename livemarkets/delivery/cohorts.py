@@ -61,9 +61,8 @@ class _Cohort:
                 mailbox.flush()
         frames = b"".join(pending) if len(pending) > 1 else pending[0]
         size = len(frames)
-        for (
-            fd
-        ) in direct:  # only the descriptor of a reader is used: access to its object would miss the cache
+        # Uses only the descriptor of each reader: access to the reader's object would miss the CPU cache.
+        for fd in direct:
             try:
                 sent = write(fd, frames)
             except OSError:

@@ -1,1 +1,1 @@
-"""What plain HTTP serves: the API, health and metrics. Imports everything but `app`."""
+"""Plain HTTP: the API, health and metrics. Imports every layer below `app`."""

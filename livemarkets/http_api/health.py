@@ -1,4 +1,4 @@
-"""Whether everything that is wanted is live, and why not."""
+"""Readiness: whether every wanted stream is live."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["readiness"]
 
 
 def readiness(feeds: Mapping[str, ExchangeFeed]) -> list[str]:
-    """Return why not everything that is wanted is live; empty when it is."""
+    """Return the reasons why a wanted stream is not live; empty when all are live."""
     reasons = []
     for exchange, feed in feeds.items():
         if feed.status.state not in (ExchangeState.IDLE, ExchangeState.LIVE):

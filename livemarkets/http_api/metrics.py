@@ -1,4 +1,4 @@
-"""What `/metrics` says, read from the objects when somebody asks: it costs nothing on the hot path."""
+"""The metrics of `/metrics`. They are read at each scrape, so that the hot path has no extra cost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["MarketsCollector", "MeasuredServices"]
 
 
 class MeasuredServices(Protocol):
-    """What is measured."""
+    """The measured parts of the program."""
 
     feeds: dict[str, ExchangeFeed]
     manager: SubscriptionManager
@@ -54,17 +54,17 @@ _PER_EXCHANGE: tuple[tuple[str, str, bool, Callable[[FeedStatistics], float]], .
 
 
 class MarketsCollector(Collector):
-    """Every metric of the application, named `livemarkets_…`."""
+    """Collects all metrics of the application, named `livemarkets_…`."""
 
     def __init__(self, services: MeasuredServices) -> None:
         self._services = services
 
     def describe(self) -> Iterable[Metric]:
-        """Name the metrics without asking anything."""
+        """Return the metrics for the registration."""
         return self.collect()
 
     def collect(self) -> Iterator[Metric]:
-        """Read them all."""
+        """Yield all metrics with their present values."""
         feeds = {exchange: feed.statistics() for exchange, feed in self._services.feeds.items()}
         for name, meaning, is_counter, read in _PER_EXCHANGE:
             family = CounterMetricFamily if is_counter else GaugeMetricFamily

@@ -1,4 +1,4 @@
-"""Health, metrics, and the stores over plain HTTP. Read-only: asking here subscribes to nothing."""
+"""Routes for health, metrics, symbols and trades. They are read-only: a request subscribes to nothing."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ __all__ = ["HttpServices", "http_router"]
 _JSON = "application/json"
 _SYMBOLS_DEFAULT, _SYMBOLS_MOST = 20, 5000
 _LATEST_MOST = 1000
-"""Names in one query: more than any client may subscribe by default."""
+"""Limit of names in one query, above the default limit of subscriptions per client."""
 
 
 class HttpServices(Protocol):
-    """What the routes need of the application."""
+    """The parts of the program that the routes need."""
 
     feeds: dict[str, ExchangeFeed]
     manager: SubscriptionManager
@@ -43,7 +43,7 @@ class HttpServices(Protocol):
     clock: Clock
 
     async def ensure_symbols(self, exchange: str) -> None:
-        """Load an exchange's list of symbols unless it is there."""
+        """Load an exchange's list of symbols if it is not loaded."""
 
 
 class _BadQuery(Exception):
@@ -51,22 +51,22 @@ class _BadQuery(Exception):
 
 
 def http_router(services: HttpServices) -> APIRouter:
-    """Return the routes of DESIGN 2.7 other than the pages."""
+    """Return the routes of `docs/http.md`."""
     router = APIRouter()
     registry = CollectorRegistry()
     registry.register(MarketsCollector(services))
 
     async def healthz() -> Response:
-        """The process is alive, whatever the exchanges do."""
+        """Answer 200 while the process runs, whatever the state of the exchanges."""
         return Response("ok\n", media_type="text/plain")
 
     async def readyz() -> Response:
-        """200 while every wanted stream is live; else 503 with the reasons."""
+        """Answer 200 while every wanted stream is live, otherwise 503 with the reasons."""
         reasons = readiness(services.feeds)
         return _json({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
     async def metrics() -> Response:
-        """Prometheus."""
+        """Return the metrics in Prometheus' text format."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     router.add_api_route("/healthz", healthz, methods=["GET", "HEAD"])
@@ -81,13 +81,13 @@ def http_router(services: HttpServices) -> APIRouter:
 
 
 class _Api:
-    """`/api/…`: JSON out, clear errors for bad queries."""
+    """The routes `/api/…`. A bad query gets 400 and `{"error": …}`."""
 
     def __init__(self, services: HttpServices) -> None:
         self._services = services
 
     async def symbols(self, request: Request) -> Response:
-        """`?exchange=&q=&limit=`: the symbols that fit a query, best first."""
+        """`?exchange=&q=&limit=`: the symbols that match a query, best first."""
         try:
             exchange = self._exchange(request)
             limit = _number(request, "limit", _SYMBOLS_DEFAULT, _SYMBOLS_MOST)
@@ -104,7 +104,7 @@ class _Api:
         )
 
     async def latest(self, request: Request) -> Response:
-        """`?exchange=&symbols=A,B`: the latest tick of each symbol that is subscribed by anybody."""
+        """`?exchange=&symbols=A,B`: the latest tick of each symbol that has a subscriber."""
         try:
             exchange = self._exchange(request)
             wanted = _names(request.query_params.get("symbols", ""))
@@ -147,7 +147,7 @@ def _number(request: Request, name: str, default: int, most: int) -> int:
 
 
 def _names(text: str) -> list[str]:
-    """Read a list with commas; a name that comes twice counts once."""
+    """Parse a comma-separated list of symbols, without repeats."""
     names = list(dict.fromkeys(normalise(name) for name in text.split(",") if name.strip()))
     if len(names) > _LATEST_MOST:
         raise _BadQuery(f"symbols must have at most {_LATEST_MOST} names; omit it for every known symbol")
@@ -159,7 +159,7 @@ def _refuse(error: _BadQuery) -> Response:
 
 
 def _ticks(head: dict[str, str], name: str, ticks: Sequence[TradeTick]) -> Response:
-    """Join the same bytes that `/ws/markets` sends: prices keep the exchange's digits."""
+    """Join ticks encoded as on `/ws/markets`, so that prices keep the exchange's digits."""
     body = (
         msgspec.json.encode(head)[:-1] + f',"{name}":['.encode() + b",".join(map(encode_tick, ticks)) + b"]}"
     )
@@ -167,7 +167,7 @@ def _ticks(head: dict[str, str], name: str, ticks: Sequence[TradeTick]) -> Respo
 
 
 def _plain(info: SymbolInfo) -> dict[str, Any]:
-    """Written out, because a whole list of thousands is made in one turn of the event loop."""
+    """Return the fields for JSON. Written out for speed: one answer may hold thousands of symbols."""
     return {
         "symbol": info.symbol,
         "base_asset": info.base_asset,

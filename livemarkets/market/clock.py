@@ -1,4 +1,4 @@
-"""The two clocks of the program, as one value: tests pass others."""
+"""The two clocks of the program as one value, so that tests can replace them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["Clock", "system_clock"]
 
 
 class Clock(NamedTuple):
-    """Where time comes from."""
+    """A source of the time."""
 
     monotonic: Callable[[], float]
-    """Seconds that never go back; for everything that waits or measures."""
+    """Seconds that never go backwards; for delays and measurements."""
     now_ms: Callable[[], int]
-    """Milliseconds since the epoch, UTC; for everything that is told to somebody."""
+    """Milliseconds since the epoch, UTC; for times that are shown or sent."""
 
 
 def system_clock() -> Clock:

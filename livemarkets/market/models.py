@@ -1,6 +1,6 @@
-"""The frozen values that travel through the program.
+"""The immutable values that the parts of the program exchange.
 
-Prices and sizes are `Decimal`s with the exchange's own digits; times are ms since the epoch, UTC.
+Prices and sizes are `Decimal`s with the exchange's own digits. Times are ms since the epoch, UTC.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ TRADES = "trades"
 
 
 class StreamKey(NamedTuple):
-    """The name of one stream: what can be subscribed. It is the only key of streams anywhere.
+    """The name of one stream that can be subscribed. It is the key of streams throughout the program.
 
-    The hot path makes no key and looks each up as rarely as it can: whoever reads a stream keeps its key.
+    The hot path makes no key: the reader of a stream keeps the stream's key.
     """
 
     exchange: ExchangeName
     channel: str
     symbol: str
     parameter: str | None = None
-    """What else the channel needs to name a stream, such as a candle's interval; `None` for trades."""
+    """The channel's parameter, such as the interval of a candle; `None` for trades."""
 
     @classmethod
     def trades(cls, exchange: ExchangeName, symbol: str) -> StreamKey:
-        """Return the name of a symbol's stream of trades."""
+        """Return the key of a symbol's trades."""
         return cls(exchange, TRADES, symbol)
 
     def __str__(self) -> str:
@@ -58,8 +58,8 @@ class StreamKey(NamedTuple):
 class TradeTick(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One trade, normalised.
 
-    `gc=False` keeps ticks out of the garbage collector's sight: they hold no reference that could
-    lead back to them, and a bounded feed holds many.
+    `gc=False` exempts ticks from garbage collection. They cannot be part of a reference cycle, and the
+    stores hold many.
     """
 
     exchange: ExchangeName
@@ -72,13 +72,13 @@ class TradeTick(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     side: Side
     """The taker's side."""
     ts: int
-    """When the exchange matched it, ms since the epoch."""
+    """When the exchange executed it, ms since the epoch."""
     id: int
     """The exchange's trade id, consecutive per symbol."""
     recv_ts: int
     """When this process read it, ms since the epoch."""
     backfilled: bool = False
-    """Whether it was fetched afterwards over REST instead of read from the stream."""
+    """Whether it was fetched over REST instead of read from the stream."""
 
 
 class SymbolInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,49 +92,52 @@ class SymbolInfo(msgspec.Struct, frozen=True, kw_only=True):
     step_size: Decimal
     """Smallest size step, without trailing zeros."""
     is_trading: bool = True
-    """Whether the exchange trades it now (Binance: `status` is `TRADING`)."""
+    """Whether it can be traded at present (Binance: `status` is `TRADING`)."""
 
 
 class ExchangeState(StrEnum):
-    """How far an exchange's data can be trusted right now."""
+    """The state of an exchange's data."""
 
     IDLE = "idle"
-    """Nobody wants anything: no connection is kept."""
+    """No stream is wanted, so there is no connection."""
     CONNECTING = "connecting"
-    """Something is wanted, no connection delivers it yet."""
+    """Streams are wanted, but no connection delivers all of them yet."""
     LIVE = "live"
-    """Connected, and the exchange confirmed what is wanted."""
+    """Connected, and the exchange has confirmed all wanted streams."""
     STALE = "stale"
-    """Connected, but mute where it should not be."""
+    """Connected, but a stream does not deliver although the exchange has newer trades."""
     DOWN = "down"
-    """The connection failed; the client keeps trying."""
+    """The connection failed. The client keeps trying."""
 
 
 class ExchangeStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of one exchange, why, and since when."""
+    """The state of one exchange, with its reason and start time."""
 
     exchange: ExchangeName
     state: ExchangeState
     reason: str | None
-    """For people, such as `name lookup failed`; `None` where there is nothing to explain."""
+    """For users, such as `name lookup failed`; `None` when there is nothing to explain."""
     ts: int
-    """Since when, ms since the epoch."""
+    """When this state began, ms since the epoch."""
     retry_ts: int | None = None
     """When the next attempt is due, ms since the epoch; `None` when none is waiting."""
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """A declared hole: trades `from_id` to `to_id`, both included, will not be delivered."""
+    """Declares that the trades `from_id` to `to_id`, both included, will not be delivered.
+
+    A `to_id` below `from_id` means that the exchange restarted its numbering after `to_id`.
+    """
 
     key: StreamKey
     from_id: int
     to_id: int
     cause: GapCause
-    """`upstream`: we lost them. `venue`: the exchange has no such ids. `history`: older than can be had."""
+    """`upstream`: they could not be fetched. `venue`: the exchange has no such ids. `history`: too old."""
 
 
 class Skipped:
-    """A range of ids that a reader was not sent, and how many trades lie in it."""
+    """A range of ids that was not sent to a reader, and the number of trades in it."""
 
     __slots__ = ("count", "first_id", "last_id")
 

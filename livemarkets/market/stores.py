@@ -1,6 +1,6 @@
-"""The two stores of market data: the latest tick, and a bounded feed, per stream.
+"""The two stores of market data per stream: the latest trade, and a bounded list of recent trades.
 
-Both are synchronous, in memory only, and written from one place (:mod:`livemarkets.feed.exchange_feed`).
+Both are synchronous and in memory. Only :mod:`livemarkets.feed.exchange_feed` writes to them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class _Latest:
 
 
 class LatestPriceStore:
-    """The last tick of every stream, with a version number so that a reader can ask what changed."""
+    """The latest tick of every stream, with a version number for questions about changes."""
 
     def __init__(self) -> None:
         self._entries: dict[StreamKey, _Latest] = {}
@@ -33,11 +33,11 @@ class LatestPriceStore:
 
     @property
     def version(self) -> int:
-        """A number that rises with every :meth:`put`. Keep it, and pass it to :meth:`changed_since`."""
+        """A number that rises with every :meth:`put`, for use with :meth:`changed_since`."""
         return self._version
 
     def put(self, key: StreamKey, tick: TradeTick) -> None:
-        """Make `tick` the latest of its stream, unless a later one is there (backfilled trades come late)."""
+        """Store `tick` as the latest of its stream, unless a later one is stored (backfilled trades)."""
         entry = self._entries.get(key)
         if entry is None:
             entry = self._entries[key] = _Latest(tick)
@@ -47,12 +47,12 @@ class LatestPriceStore:
         entry.tick, entry.version = tick, self._version
 
     def get(self, key: StreamKey) -> TradeTick | None:
-        """Return the latest tick, `None` when the stream has none."""
+        """Return the latest tick; `None` when the stream has none."""
         entry = self._entries.get(key)
         return None if entry is None else entry.tick
 
     def changed_since(self, version: int, keys: Iterable[StreamKey]) -> list[TradeTick]:
-        """Return the latest ticks of those of `keys` that were put after `version`, in their order."""
+        """Return the latest ticks of those `keys` that changed after `version`, in the order of `keys`."""
         entries = map(self._entries.get, keys)
         return [entry.tick for entry in entries if entry is not None and entry.version > version]
 
@@ -65,7 +65,12 @@ class LatestPriceStore:
 
 
 class RecentTrades:
-    """The last `length` ticks of every stream, oldest first, newest last."""
+    """The newest `length` ticks of every stream, oldest first.
+
+    Raises:
+        ValueError: `length` is less than 1.
+
+    """
 
     def __init__(self, length: int) -> None:
         if length < 1:
@@ -75,17 +80,17 @@ class RecentTrades:
         self._gaps: dict[StreamKey, deque[Gap]] = {}
 
     def append(self, key: StreamKey, tick: TradeTick) -> None:
-        """Add the newest tick; the oldest falls out when the feed is full."""
+        """Add the newest tick, and remove the oldest beyond `length`."""
         feed = self._feeds.get(key)
         if feed is None:
             feed = self._feeds[key] = deque(maxlen=self.length)
         feed.append(tick)
 
     def note_gap(self, gap: Gap) -> None:
-        """Remember a declared hole, so that who resumes across it is told the same.
+        """Store a gap, so that a resumption across it declares the same gap.
 
-        Where the exchange numbers anew (`to_id` below `from_id`), the older ticks are dropped: no id of
-        theirs could be told from a new one.
+        When the exchange restarts its numbering (`to_id` below `from_id`), the older ticks are dropped,
+        because their ids may occur again.
         """
         if gap.to_id < gap.from_id:
             self._feeds.pop(gap.key, None)
@@ -95,37 +100,37 @@ class RecentTrades:
         gaps.append(gap)
 
     def gaps(self, key: StreamKey) -> list[Gap]:
-        """Return the declared holes that are remembered, oldest first."""
+        """Return the stored gaps, oldest first."""
         return list(self._gaps.get(key, ()))
 
     def oldest_id(self, key: StreamKey) -> int | None:
-        """Return the id of the oldest tick kept, `None` when there is none."""
+        """Return the id of the oldest stored tick; `None` when there is none."""
         feed = self._feeds.get(key)
         return feed[0].id if feed else None
 
     def count(self, key: StreamKey) -> int:
-        """Return how many ticks of a stream are kept."""
+        """Return how many ticks of a stream are stored."""
         return len(self._feeds.get(key, ()))
 
     def recent(self, key: StreamKey, count: int) -> list[TradeTick]:
-        """Return the newest `count` ticks, oldest first; fewer when there are fewer."""
+        """Return at most the newest `count` ticks, oldest first."""
         feed = self._feeds.get(key)
         if feed is None or count <= 0:
             return []
         return list(islice(feed, max(0, len(feed) - count), None))
 
     def after(self, key: StreamKey, trade_id: int) -> list[TradeTick]:
-        """Return every kept tick with an id greater than `trade_id`, oldest first."""
+        """Return every stored tick with an id greater than `trade_id`, oldest first."""
         found: list[TradeTick] = []
         for tick in reversed(self._feeds.get(key, ())):
-            if tick.id <= trade_id or (found and tick.id >= found[-1].id):  # reached, or an older numbering
+            if tick.id <= trade_id or (found and tick.id >= found[-1].id):  # the second: an older numbering
                 break
             found.append(tick)
         found.reverse()
         return found
 
     def contains(self, key: StreamKey, tick: TradeTick) -> bool:
-        """Tell whether this very trade is kept: same id, price and size."""
+        """Return whether a trade with the same id, price and size is stored."""
         for kept in reversed(self._feeds.get(key, ())):
             if kept.id == tick.id:
                 return kept.price == tick.price and kept.size == tick.size
@@ -137,5 +142,5 @@ class RecentTrades:
         self._gaps.pop(key, None)
 
     def __len__(self) -> int:
-        """Count the ticks kept, of all streams."""
+        """Return how many ticks of all streams are stored."""
         return sum(len(feed) for feed in self._feeds.values())

@@ -1,7 +1,7 @@
-"""Who wants what: reference counts, linger, and the wanted set.
+"""The subscriptions of all subscribers: reference counts, linger, and the set of wanted streams.
 
-The manager knows no socket and no web framework. It changes its books synchronously and tells
-whoever listens that an exchange's wanted set changed; that listener brings the world into line.
+The manager has no I/O. It changes its state synchronously, and calls its listeners when a stream becomes
+wanted or unwanted. The listeners subscribe and unsubscribe at the exchange.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ __all__ = ["SubscriptionManager"]
 
 
 class SubscriptionManager:
-    """Keeps subscriber → streams and stream → subscribers, and lingers before it lets a stream go.
+    """Maps subscribers to streams and streams to subscribers.
+
+    A subscriber is any hashable object, such as a page or a `/ws/markets` connection.
 
     Args:
         linger_seconds: how long a stream stays wanted after its last subscriber left, so that a page
-            reload does not cost an UNSUBSCRIBE and a SUBSCRIBE at the exchange. 0 lets go at once.
+            reload does not cost an UNSUBSCRIBE and a SUBSCRIBE at the exchange. 0 disables lingering.
         clock: monotonic seconds.
 
-    A subscriber is any hashable object: a page, a `/ws/markets` connection.
     """
 
     def __init__(self, *, linger_seconds: float, clock: Callable[[], float]) -> None:
@@ -33,11 +34,11 @@ class SubscriptionManager:
         self._listeners: list[Callable[[StreamKey, bool], None]] = []
 
     def add_listener(self, listener: Callable[[StreamKey, bool], None]) -> None:
-        """Have `listener(key, is_wanted)` called at once when a stream becomes or ceases to be wanted."""
+        """Call `listener(key, is_wanted)` synchronously when a stream becomes wanted or unwanted."""
         self._listeners.append(listener)
 
     def subscribe(self, subscriber: Hashable, key: StreamKey) -> bool:
-        """Note that `subscriber` wants `key`. Return whether that is new."""
+        """Subscribe `subscriber` to `key`. Return whether it was not subscribed before."""
         mine = self._subscriptions.setdefault(subscriber, {})
         if key in mine:
             return False
@@ -52,7 +53,7 @@ class SubscriptionManager:
         return True
 
     def unsubscribe(self, subscriber: Hashable, key: StreamKey) -> bool:
-        """Note that `subscriber` no longer wants `key`. Return whether it did."""
+        """Unsubscribe `subscriber` from `key`. Return whether it was subscribed."""
         mine = self._subscriptions.get(subscriber)
         if mine is None or key not in mine:
             return False
@@ -67,19 +68,19 @@ class SubscriptionManager:
         return True
 
     def release(self, subscriber: Hashable) -> list[StreamKey]:
-        """Drop everything that `subscriber` wants, however it went away. Idempotent; returns what it had."""
+        """Unsubscribe `subscriber` from every stream, and return these. Idempotent."""
         mine = list(self._subscriptions.get(subscriber, ()))
         for key in mine:
             self.unsubscribe(subscriber, key)
         return mine
 
     def expire(self) -> list[StreamKey]:
-        """Let go of the streams whose linger is over, and return them."""
+        """Make the streams unwanted whose linger time is over, and return them."""
         now = self._clock()
         expired: list[StreamKey] = []
         for key, deadline in self._lingering.items():
             if deadline > now:
-                break  # every stream lingers equally long, so the first that is not due ends the search
+                break  # all streams linger equally long, so the later ones are not due either
             expired.append(key)
         for key in expired:
             del self._lingering[key]
@@ -93,7 +94,7 @@ class SubscriptionManager:
         }
 
     def subscriptions(self, subscriber: Hashable) -> list[StreamKey]:
-        """Return what `subscriber` wants, in the order in which it asked."""
+        """Return the streams of `subscriber` in the order of subscription."""
         return list(self._subscriptions.get(subscriber, ()))
 
     def counts(self) -> tuple[int, int, int]:
@@ -101,7 +102,7 @@ class SubscriptionManager:
         return len(self._subscriptions), len(self._subscribers), len(self._lingering)
 
     def subscribe_all(self, subscriber: Hashable, keys: Iterable[StreamKey]) -> None:
-        """Make the wishes of `subscriber` exactly `keys`."""
+        """Make `keys` the complete set of the subscriptions of `subscriber`."""
         wanted = dict.fromkeys(keys)
         for key in wanted:
             self.subscribe(subscriber, key)

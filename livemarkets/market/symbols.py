@@ -1,7 +1,7 @@
-"""The symbols of one exchange: spelling, look-up, search as a person types, and did-you-mean.
+"""The symbols of one exchange: spelling, look-up, search while typing, and suggestions for misspelt names.
 
-A symbol may be written in any script (Binance lists such since December 2025), so nothing here is normalised
-and case is mapped for a to z alone: two different names stay two.
+A symbol may be written in any script (at Binance since December 2025). There is no Unicode normalisation, and
+only a to z are converted to upper case, so that different names stay different.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ __all__ = [
 ]
 
 MAX_SYMBOL_LENGTH = 64
-"""Characters of the longest name that is looked at, several times what Binance lists."""
+"""The most characters of a symbol, several times the longest one at Binance."""
 SYMBOL_SHAPE = f"2 to {MAX_SYMBOL_LENGTH} letters and digits"
-"""What :func:`is_well_formed` asks for, in words."""
+"""The condition of :func:`is_well_formed`, for messages."""
 _MAX_QUERY_LENGTH, _MAX_QUERY_WORDS = 64, 5
 
 _UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
@@ -40,13 +40,13 @@ _SHARED_LOOKED_AT = 50
 
 
 def normalise(text: str) -> str:
-    """Return a symbol in the exchange's spelling: no blanks around it, and A to Z for a to z."""
+    """Return a symbol in the exchange's spelling: without surrounding spaces, a to z in upper case."""
     text = text.strip()
     return text.upper() if text.isascii() else text.translate(_UPPER)
 
 
 def is_well_formed(symbol: str) -> bool:
-    """Tell whether `symbol` could be one: 2 to 64 letters and digits of any script, but none of a to z."""
+    """Return whether `symbol` has 2 to 64 letters and digits of any script, and none of a to z."""
     if not 2 <= len(symbol) <= MAX_SYMBOL_LENGTH:
         return False
     if symbol.isascii():
@@ -56,16 +56,16 @@ def is_well_formed(symbol: str) -> bool:
 
 
 def query_fault(query: str) -> str | None:
-    """Return why nothing is searched for `query`, `None` when it is short enough."""
+    """Return why `query` is refused; `None` when it is short enough."""
     if len(query) <= _MAX_QUERY_LENGTH and len(_words(query)) <= _MAX_QUERY_WORDS:
         return None
     return f"a search has at most {_MAX_QUERY_LENGTH} characters and {_MAX_QUERY_WORDS} words"
 
 
 class SymbolDirectory:
-    """What one exchange lists. Empty until its REST API answered: then well-formed symbols are accepted.
+    """The listed symbols of one exchange. While it is empty, every well-formed symbol is accepted.
 
-    Whatever is sorted or counted is so once a list; a search is then a few passes over the names.
+    Sorting and counting happen once per list. A search then takes a few passes over the names.
     """
 
     def __init__(self) -> None:
@@ -78,14 +78,14 @@ class SymbolDirectory:
 
     @property
     def is_loaded(self) -> bool:
-        """Whether the exchange's list is known."""
+        """Whether the list is loaded."""
         return bool(self._symbols)
 
     def __len__(self) -> int:
         return len(self._symbols)
 
     def replace(self, symbols: Iterable[SymbolInfo]) -> None:
-        """Take over the exchange's newest list."""
+        """Replace the list."""
         self._symbols = {info.symbol: info for info in sorted(symbols, key=_merit)}
         self._places = {symbol: place for place, symbol in enumerate(self._symbols)}
         self._names = sorted(self._symbols)
@@ -97,20 +97,20 @@ class SymbolDirectory:
         self._alphabet = tuple(letter for letter, _ in letters)
 
     def get(self, symbol: str) -> SymbolInfo | None:
-        """Return what is known of `symbol`, `None` when it is not listed or the list is not known."""
+        """Return the description of `symbol`; `None` when it is not listed or the list is not loaded."""
         return self._symbols.get(symbol)
 
     def accepts(self, symbol: str) -> bool:
-        """Tell whether `symbol` may be subscribed: listed, or well-formed while the list is not known."""
+        """Return whether `symbol` may be subscribed: listed, or well-formed while the list is not loaded."""
         return symbol in self._symbols if self._symbols else is_well_formed(symbol)
 
     def search(self, query: str, limit: int = 20) -> list[SymbolInfo]:
-        """Return the symbols that fit what a person typed, best first; none when :func:`query_fault` has one.
+        """Return the symbols that match a typed query, best first; none if :func:`query_fault` refuses it.
 
-        `btc`, `BTC/USDT`, `eth usdt`, `usdt btc`, `$sol` and `BINANCE:BTCUSDT` all work. An exact symbol
-        comes first, then those whose base asset is the query, then those that begin with it, then those that
-        contain it. Among equals, symbols that trade come before those that do not, then the quote asset
-        counts: USDT, USDC, FDUSD, BTC, ETH, EUR, then others; then short before long.
+        `btc`, `BTC/USDT`, `eth usdt`, `usdt btc`, `$sol` and `BINANCE:BTCUSDT` all work. The exact symbol
+        comes first, then symbols whose base asset is the query, then those that begin with it, then those
+        that contain it. Equal matches are ordered by: trading before not trading; quote asset USDT, USDC,
+        FDUSD, BTC, ETH, EUR, others; short before long.
         """
         if query_fault(query) is not None:
             return []
@@ -127,11 +127,11 @@ class SymbolDirectory:
         return [self._symbols[symbol] for symbol in list(found)[:limit]]
 
     def suggest(self, symbol: str, limit: int = 3) -> list[str]:
-        """Return listed symbols that `symbol` may have been meant to be, best first.
+        """Return listed symbols that may be meant by `symbol`, best first.
 
-        It finds one that differs in spelling alone (`BTC/USDT`), by one typing error, one that is searched by
-        that name (`WBTC`), and one with the same beginning (`DOGEPERP`). What it costs does not grow with the
-        list but for one :meth:`search`; names of a length that no listed one comes near cost nothing.
+        It finds symbols with another spelling (`BTC/USDT`), with one typing error, by a search (`WBTC`), and
+        with the same beginning (`DOGEPERP`). Except for one :meth:`search`, the cost does not grow with the
+        list. Names much longer than every listed symbol cost nothing.
         """
         if len(symbol) > MAX_SYMBOL_LENGTH:
             return []
@@ -146,7 +146,7 @@ class SymbolDirectory:
         return list(found)[:limit]
 
     def _one_error_away(self, word: str) -> list[str]:
-        """Return the symbols that typing one letter wrong, too many, too few or too early makes `word`."""
+        """Return the symbols that one wrong, extra, missing or swapped letter turns into `word`."""
         if len(word) > self._longest + 1:
             return []
         swapped = [one for one in _swaps(word) if one in self._symbols]
@@ -154,7 +154,7 @@ class SymbolDirectory:
         return swapped + sorted(others, key=self._places.__getitem__)
 
     def _with_same_beginning(self, word: str) -> list[str]:
-        """Return the symbols that share the longest beginning with `word`: half of it, or three letters."""
+        """Return the symbols with the longest common beginning: at least 3 letters and half of `word`."""
         for length in range(min(len(word), self._longest), max(3, (len(word) + 1) // 2) - 1, -1):
             beginning = word[:length]
             at = bisect_left(self._names, beginning)
@@ -165,7 +165,7 @@ class SymbolDirectory:
 
 
 def _words(query: str) -> list[str]:
-    """Split what a person typed at what people put between assets: blanks, `/`, `-`, `_`, `:` and `$`."""
+    """Split typed text at spaces, `/`, `-`, `_`, `:` and `$`."""
     text = _EXCHANGE_PREFIX.sub("", query).translate(_UPPER)
     return [word for word in _SEPARATORS.split(text) if word]
 

@@ -1,1 +1,1 @@
-"""Protocol 1 of `/ws/markets`, as text and values, without I/O; imports `market` and below."""
+"""Protocol 1 of `/ws/markets`: messages, requests, encoding. No I/O. Imports `market`."""

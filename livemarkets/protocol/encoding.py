@@ -1,7 +1,7 @@
-"""What the server says on `/ws/markets`, protocol 1, as bytes. No I/O.
+"""Encodes the server's messages of `/ws/markets`, protocol 1. No I/O.
 
-Prices and sizes are JSON numbers with every digit of the exchange's. Trades and snapshots, the hot path, are
-put together by hand; a test holds them equal to the types of :mod:`livemarkets.protocol.messages`.
+Prices and sizes are JSON numbers with all digits of the exchange. Trades and snapshots are the hot path and
+are composed from bytes; a test compares them with the types of :mod:`livemarkets.protocol.messages`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 SNAPSHOT_TRADES = 500
-"""A longer snapshot is sent as several messages."""
+"""The most trades of one `snapshot` message. A longer snapshot is sent as several messages."""
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -62,7 +62,7 @@ def encode_welcome(
     exchanges: Mapping[str, str],
     limits: Mapping[str, int],
 ) -> bytes:
-    """Return the first message of every connection."""
+    """Encode the first message of every connection."""
     return _encode(Welcome(PROTOCOL, client_id, server, heartbeat_seconds, dict(exchanges), dict(limits)))
 
 
@@ -72,7 +72,7 @@ def encode_results(
     results: Sequence[SymbolResult],
     subscriptions: Iterable[StreamKey],
 ) -> bytes:
-    """Return the verdict on every symbol of a request, and what is held now on that exchange and channel."""
+    """Encode `subscribed` or `unsubscribed`: a result per symbol, and the present subscriptions."""
     return _encode(
         kind(
             id=_optional(request.id),
@@ -89,7 +89,7 @@ def encode_results(
 
 
 def encode_snapshots(key: StreamKey, ticks: Sequence[TradeTick]) -> list[bytes]:
-    """Return the recent trades of a stream, oldest first, as one message or, when long, several."""
+    """Encode recent trades of a stream, oldest first, as one or more `snapshot` messages."""
     parts = [ticks[start : start + SNAPSHOT_TRADES] for start in range(0, len(ticks), SNAPSHOT_TRADES)] or [
         ()
     ]
@@ -98,7 +98,7 @@ def encode_snapshots(key: StreamKey, ticks: Sequence[TradeTick]) -> list[bytes]:
 
 
 def encode_released(key: StreamKey, parts: Sequence[TradeTick | Gap]) -> list[bytes]:
-    """Return trades and declared holes in their order, as snapshots with gaps between them."""
+    """Encode trades and gaps in their order, as `snapshot` and `gap` messages."""
     payloads: list[bytes] = []
     for is_gap, run in groupby(parts, key=lambda part: isinstance(part, Gap)):
         if is_gap:
@@ -109,7 +109,7 @@ def encode_released(key: StreamKey, parts: Sequence[TradeTick | Gap]) -> list[by
 
 
 def encode_trade(tick: TradeTick) -> bytes:
-    """Return a live trade. The hot path: encoded once, sent to everybody."""
+    """Encode a live trade. The hot path: it is encoded once for all readers."""
     return b'{"type":"trade",' + encode_tick(tick)[1:]
 
 
@@ -119,9 +119,9 @@ the symbol costs a second encoding, and nothing else."""
 
 
 def encode_tick(tick: TradeTick) -> bytes:
-    """Return a tick as a JSON object whose price and size are numbers with the exchange's digits."""
+    """Encode a tick as a JSON object. Price and size are numbers with the exchange's digits."""
     encoded = _encode(tick)
-    # A Decimal below 1e-6 prints as 1.0E-7. Behind the symbol, no capital E stands anywhere else.
+    # A Decimal below 1e-6 is written as 1.0E-7. After the symbol, a capital E occurs nowhere else.
     if encoded.find(b"E", _BEFORE_SYMBOL + len(tick.symbol)) < 0:
         return encoded
     return _encode_plain(tick)
@@ -135,25 +135,25 @@ def _encode_plain(tick: TradeTick) -> bytes:
 
 
 def encode_gap(gap: Gap) -> bytes:
-    """Return a declared hole. `to_id` below `from_id` says that the exchange numbers anew after `to_id`."""
+    """Encode a gap. `to_id` below `from_id` means that the exchange restarted its numbering after `to_id`."""
     key = gap.key
     return _encode(GapMessage(key.exchange, key.channel, key.symbol, gap.from_id, gap.to_id, gap.cause))
 
 
 def encode_lagged(key: StreamKey, skipped: Skipped) -> bytes:
-    """Return what a reader that was too slow was not sent: the newest trade follows."""
+    """Encode `lagged`: the trades that were skipped for a slow reader. The newest trade follows."""
     return _encode(
         Lagged(key.exchange, key.channel, key.symbol, skipped.count, skipped.first_id, skipped.last_id)
     )
 
 
 def encode_status(status: ExchangeStatus) -> bytes:
-    """Return how an exchange is."""
+    """Encode the status of an exchange."""
     return _encode(StatusMessage(status.exchange, status.state.value, status.reason, status.ts))
 
 
 def encode_list(request_id: RequestId, subscriptions: Iterable[tuple[StreamKey, str, int | None]]) -> bytes:
-    """Return all that a connection is subscribed to, with the mode and the last trade id of each stream."""
+    """Encode the subscriptions of a connection, each with its mode and newest trade id."""
     held = [
         Subscription(key.exchange, key.channel, key.symbol, mode, last_id)
         for key, mode, last_id in subscriptions
@@ -162,17 +162,17 @@ def encode_list(request_id: RequestId, subscriptions: Iterable[tuple[StreamKey, 
 
 
 def encode_pong(request_id: RequestId, ts: int) -> bytes:
-    """Return the answer to a ping."""
+    """Encode the answer to a ping."""
     return _encode(Pong(id=_optional(request_id), ts=ts))
 
 
 def encode_heartbeat(ts: int) -> bytes:
-    """Return what is sent when nothing else was."""
+    """Encode a heartbeat, which is sent when nothing else was sent."""
     return _encode(Heartbeat(ts))
 
 
 def encode_error(error: ClientMessageError) -> bytes:
-    """Return what was wrong with a client's message."""
+    """Encode the error in a client's message."""
     return _encode(ErrorMessage(id=_optional(error.request_id), code=error.code, message=error.message))
 
 

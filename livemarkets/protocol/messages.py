@@ -1,7 +1,6 @@
-"""Protocol 1 of `/ws/markets`: its name, the server's messages as types, and its codes. No I/O.
+"""Protocol 1 of `/ws/markets`: its name, the types of the server's messages, error and close codes. No I/O.
 
-The types are the one source of what the server says: the encoder, the documents and the tests use them.
-`docs/ws-markets.md` is the manual for people.
+The encoder, the documents and the tests use these types. `docs/ws-markets.md` is the manual.
 """
 
 from __future__ import annotations
@@ -43,13 +42,13 @@ __all__ = [
 
 PROTOCOL = 1
 SUBPROTOCOL = "livemarkets.v1"
-"""What `/ws/markets` answers to a client that offers subprotocols."""
+"""The subprotocol that `/ws/markets` selects if the client offers it."""
 CLIENT_MESSAGE_TYPES = ("subscribe", "unsubscribe", "list", "ping")
 
 RequestId = int | str | None
-"""The `id` of a client's message, echoed in its answer; `None` when it had none."""
+"""The `id` of a client's message, repeated in its answer; `None` when it had none."""
 
-# A field that is `UNSET` does not stand in the message; `None` stands there as `null`.
+# A field that is `UNSET` is left out of the message; `None` is encoded as `null`.
 
 
 class Welcome(msgspec.Struct, frozen=True, tag_field="type", tag="welcome"):
@@ -61,17 +60,17 @@ class Welcome(msgspec.Struct, frozen=True, tag_field="type", tag="welcome"):
     """Program and version, `livemarkets/0.1.0`."""
     heartbeat_seconds: float
     exchanges: dict[str, str]
-    """The state of each exchange on offer."""
+    """Exchange → its state."""
     limits: dict[str, int]
 
 
 class SymbolResult(msgspec.Struct, frozen=True):
-    """The verdict on one name of a request."""
+    """The result for one symbol of a request."""
 
     symbol: str
     ok: bool
     code: str | UnsetType = UNSET
-    """One of :data:`ERROR_CODES`, where `ok` is false."""
+    """One of :data:`ERROR_CODES`; set when `ok` is false."""
     message: str | UnsetType = UNSET
     did_you_mean: tuple[str, ...] | UnsetType = UNSET
 
@@ -84,7 +83,7 @@ class Subscribed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     channel: str
     results: list[SymbolResult]
     subscriptions: list[str]
-    """The symbols that are held now on this exchange and channel."""
+    """The symbols that are subscribed now on this exchange and channel."""
 
 
 class Unsubscribed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="unsubscribed"):
@@ -98,7 +97,7 @@ class Unsubscribed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True):
-    """One trade; :class:`livemarkets.market.models.TradeTick` as it stands on the wire."""
+    """One trade: :class:`livemarkets.market.models.TradeTick` in the protocol."""
 
     exchange: str
     symbol: str
@@ -116,7 +115,7 @@ class Trade(Tick, frozen=True, kw_only=True, tag_field="type", tag="trade"):
 
 
 class Snapshot(msgspec.Struct, frozen=True, tag_field="type", tag="snapshot"):
-    """Trades of the past, oldest first."""
+    """Past trades, oldest first."""
 
     exchange: str
     channel: str
@@ -125,7 +124,7 @@ class Snapshot(msgspec.Struct, frozen=True, tag_field="type", tag="snapshot"):
 
 
 class StatusMessage(msgspec.Struct, frozen=True, tag_field="type", tag="status"):
-    """How an exchange is."""
+    """The status of an exchange."""
 
     exchange: str
     state: str
@@ -134,7 +133,7 @@ class StatusMessage(msgspec.Struct, frozen=True, tag_field="type", tag="status")
 
 
 class GapMessage(msgspec.Struct, frozen=True, tag_field="type", tag="gap"):
-    """A declared hole. `to_id` below `from_id` says that the exchange numbers anew after `to_id`."""
+    """A gap. `to_id` below `from_id` means that the exchange restarted its numbering after `to_id`."""
 
     exchange: str
     channel: str
@@ -145,7 +144,7 @@ class GapMessage(msgspec.Struct, frozen=True, tag_field="type", tag="gap"):
 
 
 class Lagged(msgspec.Struct, frozen=True, tag_field="type", tag="lagged"):
-    """What a reader that was too slow was not sent: the newest trade follows."""
+    """The trades that were skipped for a slow reader. The newest trade follows."""
 
     exchange: str
     channel: str
@@ -157,14 +156,14 @@ class Lagged(msgspec.Struct, frozen=True, tag_field="type", tag="lagged"):
 
 
 class Subscription(msgspec.Struct, frozen=True):
-    """One stream that a connection is subscribed to."""
+    """One subscription of a connection."""
 
     exchange: str
     channel: str
     symbol: str
     mode: str
     last_id: int | None
-    """The newest trade id that is known; `None` before the first trade."""
+    """The newest trade id; `None` before the first trade."""
 
 
 class Subscriptions(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="subscriptions"):
@@ -182,13 +181,13 @@ class Pong(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="pon
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag_field="type", tag="heartbeat"):
-    """What is sent when nothing else was."""
+    """Sent when nothing else was sent for `heartbeat_seconds`."""
 
     ts: int
 
 
 class ErrorMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
-    """What was wrong with a client's message."""
+    """The error in a client's message."""
 
     id: int | str | UnsetType = UNSET
     code: str

@@ -1,4 +1,4 @@
-"""What a client of `/ws/markets` may say: parsed once, into frozen values. No I/O."""
+"""Parses the messages of `/ws/markets` clients into immutable requests. No I/O."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ LEAST_INTERVAL_MS, MOST_INTERVAL_MS = 20, 60_000
 
 
 class RefusedName(msgspec.Struct, frozen=True):
-    """An entry that cannot be a symbol: it gets a verdict, and costs the other entries nothing."""
+    """An entry that cannot be a symbol. It gets its own result; the other entries are processed."""
 
     shown: str
-    """What stood there, shortened."""
+    """The entry, shortened."""
     reason: str
     """For the client's developer."""
 
@@ -43,12 +43,12 @@ class SubscribeRequest(msgspec.Struct, frozen=True):
     exchange: str
     channel: str
     symbols: tuple[str | RefusedName, ...]
-    """In the order of the message, each once."""
+    """In the order of the message, without repeats."""
     snapshot: int
     after: dict[str, int]
-    """Symbol → the last trade id that the client has."""
+    """Symbol → the last trade id that the client has. Those symbols are resumed."""
     interval_ms: int | None
-    """`None` for mode `all`; in mode `latest` at most one trade per symbol in this time."""
+    """At most one trade per symbol in this time, in `mode: latest`; `None` in `mode: all`."""
 
 
 class UnsubscribeRequest(msgspec.Struct, frozen=True):
@@ -61,13 +61,13 @@ class UnsubscribeRequest(msgspec.Struct, frozen=True):
 
 
 class ListRequest(msgspec.Struct, frozen=True):
-    """Ask what this connection is subscribed to."""
+    """A request for the subscriptions of this connection."""
 
     id: RequestId
 
 
 class PingRequest(msgspec.Struct, frozen=True):
-    """Ask for a sign of life."""
+    """A request for a pong."""
 
     id: RequestId
 
@@ -76,7 +76,7 @@ Request = SubscribeRequest | UnsubscribeRequest | ListRequest | PingRequest
 
 
 class _Streams(msgspec.Struct):
-    """The fields of subscribe and unsubscribe, as they stand on the wire. Unknown ones are ignored."""
+    """The fields of subscribe and unsubscribe messages. Unknown fields are ignored."""
 
     exchange: str
     channel: str
@@ -92,16 +92,16 @@ _decode = msgspec.json.Decoder().decode
 
 
 def parse_request(raw: str | bytes, exchanges: Sequence[str], *, snapshot_limit: int) -> Request:
-    """Read a client's message.
+    """Parse a client's message.
 
     Args:
         raw: the frame's text.
-        exchanges: the exchanges that exist here.
-        snapshot_limit: the largest `snapshot` allowed, in trades.
+        exchanges: the names of the offered exchanges.
+        snapshot_limit: the largest allowed `snapshot`, in trades.
 
     Raises:
-        ClientMessageError: with a code of :mod:`livemarkets.protocol.messages`, and the message's `id`
-            where it had one.
+        ClientMessageError: the message is invalid. It has a code of
+            :data:`livemarkets.protocol.messages.ERROR_CODES`, and the message's `id` if there is one.
 
     """
     message = _parse_object(raw)
@@ -116,7 +116,7 @@ def parse_request(raw: str | bytes, exchanges: Sequence[str], *, snapshot_limit:
 def _parse_object(raw: str | bytes) -> dict[str, Any]:
     try:
         message = _decode(raw)
-    except msgspec.ValidationError as error:  # JSON, but a number beyond all reason
+    except msgspec.ValidationError as error:  # JSON, but with a number out of range
         raise ClientMessageError("invalid_message", str(error)) from None
     except (msgspec.DecodeError, UnicodeError) as error:
         raise ClientMessageError("invalid_json", str(error)) from None
@@ -202,7 +202,7 @@ def _parse_symbols(streams: _Streams) -> tuple[str | RefusedName, ...]:
 
 
 def _parse_symbol(value: object) -> str | RefusedName:
-    """Let misspellings through, such as BTC/USDT: whoever has the exchange's list judges and suggests."""
+    """Parse one entry. Misspelt symbols such as BTC/USDT pass: the list of symbols is not known here."""
     if isinstance(value, (list, dict)):
         return RefusedName("[…]" if isinstance(value, list) else "{…}", "a symbol must be a string")
     if not isinstance(value, str):

@@ -1,1 +1,1 @@
-"""Who may come in: tokens, origins, addresses, and the middleware that asks. Imports `market` and below."""
+"""Access control: the access token, origins, client addresses, the middleware. Imports `rate_limit`."""

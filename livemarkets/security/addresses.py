@@ -1,4 +1,4 @@
-"""Who asks: what counts as one address."""
+"""The client addresses to which limits apply."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["address_of", "client_address"]
 
 
 def client_address(request: HTTPConnection) -> str:
-    """Return who is at the other end, as far as limits tell addresses apart."""
+    """Return the client's address in the form of :func:`address_of`; `unknown` when there is none."""
     return address_of(request.client.host) if request.client else "unknown"
 
 
 def address_of(host: str) -> str:
-    """Return what counts as one address: an IPv4 address, or an IPv6 customer's /64."""
+    """Return the address to which limits apply: an IPv4 address, or the /64 network of an IPv6 address."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Who is let in, before anything else sees a request: origins, the access token, limits, security headers.
+"""Checks every request before the app: origin, access token, limits per address. Adds security headers.
 
-Plain ASGI, around everything that is served: a middleware for HTTP requests never sees a WebSocket.
-Whatever is not named here as open needs the token, so a new route is guarded from its first day.
+It is plain ASGI, because Starlette's HTTP middleware does not see WebSockets. Every path that is not listed
+here as open requires the token, so that a new route is protected by default.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ __all__ = ["CONTENT_SECURITY_POLICY", "MARKETS_PATH", "PageLimits", "SecurityMid
 MARKETS_PATH = "/ws/markets"
 _OPEN = {"/healthz", "/login", "/logout"}
 _NO_PAGES = ("/api/", "/ws/", "/_nicegui", "/metrics", "/readyz", "/favicon")
-"""Who asks here without the token is a program, or part of a page: it gets 401 and no login form."""
+"""Paths of programs and of parts of a page. Without the token they get 401 instead of the login form."""
 _PAGE_SOCKET = "/_nicegui_ws/"
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
-# The pages' framework compiles templates in the browser and starts from an inline script: without the two
-# `unsafe-` sources of scripts no page lives.
+# NiceGUI compiles templates in the browser and starts from an inline script, so the pages need both `unsafe-`
+# sources of scripts.
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -55,7 +55,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",  # not no-referrer: with it a form's own origin arrives as null
+    "Referrer-Policy": "same-origin",  # with no-referrer, a form's Origin header would be null
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
@@ -63,32 +63,32 @@ _PAGE_HEADERS = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Cont
 
 
 _RETRY = {"Retry-After": "5", "Refresh": "5"}
-"""When to come again: the first is for programs, the second is what a browser does by itself."""
+"""When to retry, in seconds: `Retry-After` for programs, `Refresh` for browsers."""
 
 
 class PageLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one address may take of the pages.
+    """Limits of pages per address.
 
     A page is built, and kept in memory for up to 70 seconds, before it is known whether a browser opens it.
     """
 
     burst: float = 100
-    """Pages at once."""
+    """Page requests at once."""
     per_second: float = 1.0
-    """Pages in the long run."""
+    """Page requests per second on average."""
     sockets: int = 500
-    """Open pages: the sockets by which they are kept up to date."""
+    """Open pages, counted by their sockets."""
 
 
 class SecurityMiddleware:
-    """ASGI middleware: lets in, or answers 401, 403, 429 or the way to `/login`.
+    """ASGI middleware that passes a request to the app, or answers 401, 403, 429 or a redirect to `/login`.
 
     Args:
-        app: what is behind it.
-        access: the token and its sessions.
-        allowed_origins: browser origins that may open `/ws/markets` beside the app's own.
+        app: the ASGI app behind it.
+        access: checks tokens and sessions.
+        allowed_origins: browser origins that may open `/ws/markets`, besides the app's own.
         note_refusal: called for each refused handshake of `/ws/markets`.
-        limits: what one address may take of the pages.
+        limits: limits of pages per address; `None` for the defaults.
         clock: monotonic seconds.
 
     """
@@ -114,10 +114,10 @@ class SecurityMiddleware:
         self._page_sockets = UsageCounter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let one request or handshake in, or answer it here."""
+        """Pass one request or handshake to the app, or refuse it."""
         if scope["type"] == "websocket":
             refusal = self._refusal(HTTPConnection(scope))
-            # The token has done its work; it goes no further than here.
+            # Remove the token, so that it is neither logged nor selected as a subprotocol.
             scope["subprotocols"] = [
                 offer for offer in scope.get("subprotocols", ()) if not offer.startswith(BEARER_PREFIX)
             ]
@@ -167,7 +167,7 @@ class SecurityMiddleware:
         return _ask_for_the_token(request)
 
     def _may_come_from_there(self, request: HTTPConnection) -> bool:
-        """Cross-site requests are refused wherever they could read or change anything."""
+        """Return whether the origin is allowed. Cross-site requests must not read or change anything."""
         scope = request.scope
         path: str = scope["path"]
         if scope["type"] == "http" and scope["method"] in _SAFE_METHODS and not path.startswith(_PAGE_SOCKET):
@@ -186,7 +186,7 @@ class SecurityMiddleware:
 
 
 def _begins_a_page(scope: Scope) -> bool:
-    """Tell whether this builds a page, or begins a session of a page's socket by polling."""
+    """Return whether the request builds a page, or starts a polling session of a page's socket."""
     path: str = scope["path"]
     if path.startswith(_PAGE_SOCKET):
         return "sid" not in parse_qs(scope["query_string"].decode("latin-1"))
@@ -203,8 +203,8 @@ def _ask_for_the_token(request: HTTPConnection) -> Response:
     if scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS or path.startswith(_NO_PAGES):
         return _unauthorized("access token required: Authorization: Bearer …\n")
     if request.headers.get("sec-fetch-site") == "cross-site":
-        # A link from elsewhere: the browser kept the session's cookie (SameSite=Strict). Asked by our own
-        # page for the same address it sends it.
+        # After a link on another site, the browser does not send the session cookie (SameSite=Strict). It
+        # sends the cookie when a page of our own requests the same address.
         return HTMLResponse('<!doctype html><meta http-equiv="refresh" content="0"><title>…</title>')
     target = quote(path) + (f"?{request.url.query}" if request.url.query else "")
     return RedirectResponse("/login" if target == "/" else f"/login?next={quote(target, safe='/')}", 303)

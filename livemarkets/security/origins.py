@@ -1,7 +1,7 @@
-"""Which browser pages may open our sockets. Pure.
+"""Checks which web pages may open our WebSockets. No I/O.
 
-A browser sends the page's origin with every WebSocket handshake and lets any page open any socket: without
-this check a foreign site could read the feed with its visitor's rights (cross-site WebSocket hijacking).
+A browser lets any page open any WebSocket, and sends the page's origin with the handshake. Without this
+check, another site could read data with its visitor's rights (cross-site WebSocket hijacking).
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ __all__ = ["is_allowed_origin"]
 
 
 def is_allowed_origin(headers: Mapping[str, str], allowed: Sequence[str]) -> bool:
-    """Tell whether a handshake may go on.
+    """Return whether a request's origin is allowed.
+
+    A request without an Origin header does not come from a web page and is allowed. The app's own origin has
+    the host and port of the Host header.
 
     Args:
-        headers: of the request, looked up in lower case.
-        allowed: origins such as `https://example.com`, beside the app's own.
-
-    A client that sends no Origin is not a browser page and passes. The app's own origin is the one whose
-    host and port are those of the Host header.
+        headers: the request's headers, looked up in lower case.
+        allowed: origins such as `https://example.com`, besides the app's own.
 
     """
     origin = headers.get("origin")

@@ -1,7 +1,7 @@
-"""Who may come in while `LIVE_ACCESS_TOKEN` is set: the token, sessions that it opened, wrong guesses. Pure.
+"""Checks the access token (`LIVE_ACCESS_TOKEN`) and its sessions, and limits wrong tokens. No I/O.
 
-A session is a signed expiry, `SECONDS.SIGNATURE`. Its key comes from the token, so no further secret has to
-be set, every instance with the same token knows it, and a changed token ends every session.
+A session is a signed expiry time, `SECONDS.SIGNATURE`. The signing key is derived from the token. So there is
+no second secret to set, every instance with the same token accepts the session, and a changed token ends it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["BEARER_PREFIX", "SESSION_COOKIE", "SESSION_SECONDS", "TokenAuth", "T
 __all__ += ["bearer_tokens", "local_path"]
 
 BEARER_PREFIX = "bearer."
-"""Begins the subprotocol by which a browser brings the token, in base64url without padding (RFC 4648, 5)."""
+"""Prefix of the subprotocol with the token, for browsers, in base64url without padding (RFC 4648, 5)."""
 SESSION_COOKIE = "livemarkets_session"
 SESSION_SECONDS = 7 * 24 * 3600
 
@@ -35,7 +35,7 @@ _LOCAL_PATH = re.compile(r"/(?!/)[!-\[\]-~]*")
 
 
 class TokenCheck(enum.Enum):
-    """What is said to who presents a token."""
+    """The result of a check."""
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -43,14 +43,14 @@ class TokenCheck(enum.Enum):
 
 
 class TokenAuth:
-    """Compares tokens, in constant time, and signs sessions.
+    """Compares tokens in constant time, and signs sessions.
 
-    An address may be wrong with 10 different tokens a minute; after that none of its tokens is looked at,
-    until the first of the wrong ones is a minute old. The same wrong token again is no new guess: a program
-    with an old token does not lock out its neighbours.
+    An address may send 10 different wrong tokens per minute. After that, none of its tokens is checked until
+    the first wrong one is a minute old. The same wrong token counts once, so that a program with an old token
+    does not lock out other programs at its address.
 
     Args:
-        token: empty means that everybody may come in.
+        token: the access token; empty disables access control.
         clock: monotonic seconds.
         now: seconds since the epoch, for sessions.
 
@@ -66,7 +66,7 @@ class TokenAuth:
         self.is_on = bool(token)
         self._clock = clock
         self._now = now
-        # What is kept and compared are digests under a key of this process: of equal length, and worthless.
+        # Tokens are kept as digests with a key of this process: equal in length, and useless elsewhere.
         self._digest_key = secrets.token_bytes(32)
         self._right = self._digest(token)
         self._session_key = hmac.digest(token.encode(), b"livemarkets session 1", hashlib.sha256)
@@ -74,7 +74,7 @@ class TokenAuth:
         self._log_limiter = LogLimiter(interval_seconds=60.0, clock=clock)
 
     def judge(self, token: str, address: str) -> TokenCheck:
-        """Say whether this is the token. `address` is who asks (:mod:`livemarkets.security.addresses`)."""
+        """Check a token from an address (:func:`livemarkets.security.addresses.address_of`)."""
         verdict = self._verdict(token, address)
         if verdict is not TokenCheck.RIGHT:
             held_back = self._log_limiter.suppressed_since_last(address)
@@ -103,12 +103,12 @@ class TokenAuth:
         return TokenCheck.WRONG
 
     def new_session(self) -> str:
-        """Return a session that begins now, for who brought the token."""
+        """Return a new session, valid for :data:`SESSION_SECONDS`. The caller has checked the token."""
         expiry = str(int(self._now()) + SESSION_SECONDS)
         return f"{expiry}.{self._sign(expiry)}"
 
     def is_session(self, text: str) -> bool:
-        """Tell whether this is a session of this token that still lasts."""
+        """Return whether `text` is a session of this token that has not expired."""
         expiry, _, signature = text.partition(".")
         genuine = hmac.compare_digest(signature.encode(), self._sign(expiry).encode())
         return self.is_on and genuine and self._now() < int(expiry)
@@ -121,7 +121,7 @@ class TokenAuth:
 
 
 def bearer_tokens(authorizations: Sequence[str], subprotocols: Sequence[str] = ()) -> list[str]:
-    """Return the tokens that a request brings, in the only two places where one may stand."""
+    """Return the tokens in a request's Authorization headers and subprotocols."""
     schemes = [value.partition(" ") for value in authorizations]
     tokens = [rest.strip() for scheme, _, rest in schemes if scheme.lower() == "bearer"]
     for offer in subprotocols:
@@ -139,5 +139,5 @@ def _decode(text: str) -> str:
 
 
 def local_path(target: str) -> str:
-    """Return the target of a redirect if it is a path of this app, else `/`: no login leads elsewhere."""
+    """Return the target of a redirect if it is a path of this app, else `/` (no open redirect)."""
     return target if _LOCAL_PATH.fullmatch(target) else "/"

@@ -1,4 +1,4 @@
-"""Whole, pre-framed messages straight to a WebSocket's socket, past what is made for single ones."""
+"""Writes complete WebSocket frames directly to a connection's socket."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EXTENSION = "livemarkets.frames"
 """Where the server puts the writer into `scope["extensions"]`."""
 _TLS_BUFFER_BYTES = 65_536
 _UNSENT_BYTES = 131_072
-"""So much may wait in the kernel without being on its way; what is on its way is not bounded by this."""
+"""Limit of unsent bytes in the kernel (TCP_NOTSENT_LOWAT). Bytes in flight do not count."""
 _TCP = (socket.AF_INET, socket.AF_INET6)
 
 
@@ -28,21 +28,21 @@ class Peer(Protocol):
 
 
 class WriterListener(Protocol):
-    """What a writer tells whoever writes to it. Called synchronously."""
+    """Receives the events of a writer. Called synchronously."""
 
     def handle_change(self) -> None:
         """:attr:`FrameWriter.fd` has changed."""
 
     def resume(self) -> None:
-        """The peer took what was waiting."""
+        """The peer has read the buffered data."""
 
 
 class FrameWriter:
-    """Raw access to one WebSocket's transport, for whole server frames.
+    """Raw access to one WebSocket's transport, for complete frames.
 
     Args:
-        transport: the WebSocket's.
-        peer: the protocol that it belongs to.
+        transport: the WebSocket's transport.
+        peer: the WebSocket's protocol.
 
     """
 
@@ -54,20 +54,20 @@ class FrameWriter:
         _limit_unsent(transport)
         self._fd = _plain_socket(transport)
         self.fd = self._fd
-        """Where whole frames may be written to directly; -1 while they have to queue, and under TLS."""
+        """The file descriptor for direct writes; -1 while frames must be buffered, and always under TLS."""
         self.is_open = True
-        """False as soon as either side said goodbye: no data frame may follow a close frame."""
+        """False after a close frame in either direction: no data frame may follow it."""
         self.is_paused = False
-        """Whether the transport holds anything (under TLS: much) that the peer has not taken."""
+        """Whether the transport buffers data (under TLS: much data) that the peer has not read."""
         self.listener: WriterListener | None = None
-        # asyncio's TLS transport is paused for ever with a limit of 0, since even nothing reaches it.
+        # With a limit of 0, asyncio's TLS transport would stay paused: 0 buffered bytes reach that limit.
         transport.set_write_buffer_limits(high=_TLS_BUFFER_BYTES if self._fd < 0 else 0)
 
     def write(self, frames: bytes) -> None:
-        """Send whole frames; nothing once the connection is ending.
+        """Send complete frames. It does nothing once the connection is closing.
 
-        Straight to the socket where nothing is in the way: a third cheaper than the transport's own
-        write. What the socket does not take, and everything under TLS, goes through the transport.
+        A write directly to the socket costs a third less than the transport's write. Bytes that the socket
+        does not accept, and all bytes under TLS, go through the transport.
         """
         if not self.is_open:
             return
@@ -78,7 +78,7 @@ class FrameWriter:
             written = os.write(self.fd, frames)
         except BlockingIOError:
             written = 0
-        except OSError:  # the peer is gone; the transport finds out by itself and says so
+        except OSError:  # the connection is lost, and the transport reports that
             self.end()
             self._transport.abort()
             return
@@ -86,17 +86,17 @@ class FrameWriter:
             self._transport.write(memoryview(frames)[written:] if written else frames)
 
     def pause(self) -> None:
-        """The transport holds something: whatever follows has to queue behind it."""
+        """The transport buffers data, so that further frames must be buffered behind it."""
         self.is_paused = True
         self._set_fd(-1)
 
     def resume(self) -> None:
-        """The transport is empty."""
+        """The transport's buffer is empty."""
         self.is_paused = False
         self._set_fd(self._fd if self.is_open else -1)
 
     def end(self) -> None:
-        """Write nothing any more."""
+        """Stop writing for good."""
         self.is_open = False
         self._set_fd(-1)
 
@@ -112,13 +112,13 @@ class FrameWriter:
         self._peer.limit_messages(fatal_bytes)
 
     def close(self, code: int, reason: str) -> None:
-        """Say goodbye and end the connection, also when the peer takes nothing any more."""
+        """Send a close frame and end the connection, also if the peer no longer reads."""
         if self.is_open:
             self._peer.close_now(code, reason)
 
 
 def _plain_socket(transport: asyncio.Transport) -> int:
-    """The socket to write to directly; -1 where something stands between (TLS), or it is no file."""
+    """Return the file descriptor for direct writes; -1 under TLS, on Windows, and without a socket."""
     socket_ = transport.get_extra_info("socket")
     if socket_ is None or os.name == "nt" or transport.get_extra_info("sslcontext") is not None:
         return -1
@@ -126,10 +126,10 @@ def _plain_socket(transport: asyncio.Transport) -> int:
 
 
 def _limit_unsent(transport: asyncio.Transport) -> None:
-    """Have the kernel take less from us for a peer that reads nothing.
+    """Limit the kernel's send buffer for a peer that does not read.
 
-    Else it takes up to 4 MB for each, and a few hundred of those bring the machine's TCP memory under
-    pressure, which slows every connection.
+    Otherwise the kernel buffers up to 4 MB per connection. A few hundred such connections exhaust the TCP
+    memory of the machine, which slows every connection.
     """
     socket_ = transport.get_extra_info("socket")
     if hasattr(socket, "TCP_NOTSENT_LOWAT") and socket_ is not None and socket_.family in _TCP:

@@ -1,8 +1,7 @@
-"""A uvicorn HTTP protocol that neither waits for ever nor reads without end.
+"""A uvicorn HTTP protocol with limits for the time and the size of a request. Pass it to uvicorn as `http=`.
 
-uvicorn's own sets no time in which a request has to arrive, and its parser no size of a header or number of
-headers: a peer that sends one byte a minute, or one header without an end, would be served as long as it
-likes. This one is given to uvicorn as `http=`.
+uvicorn's own protocol has no time limit for a request, and no limit for the size and number of headers. A
+peer that sends one byte per minute, or an endless header, would occupy a connection for any time.
 """
 
 from __future__ import annotations
@@ -14,15 +13,15 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 __all__ = ["BoundedHttpProtocol"]
 
 _REQUEST_SECONDS = 10.0
-"""From the connection, or the first byte of a further request, to the request's last byte."""
+"""Limit from the start of the connection, or the first byte of a later request, to the last byte."""
 _HEAD_BYTES = 32_768
 _HEADERS = 100
 _REQUEST_BYTES = 2_097_152
-"""Head and body: the largest that the pages' framework sends by HTTP is 1 MB."""
+"""Limit for head and body. NiceGUI's largest request has 1 MB."""
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol with limits: 400 beyond them, the end of the connection when time is up."""
+    """uvicorn's HTTP protocol with limits: 400 for too large a request, an abort after the time limit."""
 
     _timer: asyncio.TimerHandle | None = None
     _is_in_head = True
@@ -30,17 +29,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _head_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Expect a request."""
+        """Start the time limit of the first request."""
         super().connection_made(transport)  # type: ignore[arg-type]
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Expect nothing more."""
+        """Stop the time limit."""
         self._stop_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, within the limits."""
+        """Parse the data, within the limits."""
         if self.transport.is_closing():
             return
         self._start_timer()
@@ -51,7 +50,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.send_400_response("Request too large.")
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the connection over, if the request may ask for that (RFC 6455, 4.2.1)."""
+        """Switch to the WebSocket protocol, if the request has HTTP/1.1 (RFC 6455, 4.2.1)."""
         if self.scope["http_version"] == "1.0":
             self.send_400_response("WebSocket requires HTTP/1.1.")
             return
@@ -61,31 +60,31 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     # Parser callbacks. An exception here is answered with 400.
 
     def on_message_begin(self) -> None:
-        """A request begins, perhaps behind another one in the same bytes."""
+        """A request begins. Pipelined requests may arrive in one read."""
         super().on_message_begin()
         self._is_in_head = True
         self._request_bytes = self._head_bytes = 0
         self._start_timer()
 
     def on_url(self, url: bytes) -> None:
-        """A piece of the request's target."""
+        """Process a part of the request's target."""
         self._count_head(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header, or a trailer."""
+        """Process a header or a trailer."""
         self._count_head(len(name) + len(value))
         if len(self.headers) >= _HEADERS:
             raise ValueError("too many headers")
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is there."""
+        """The head is complete."""
         self._is_in_head = False
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """The request is there: from here on, time is ours."""
+        """The request is complete: the time limit does not apply to our response."""
         self._stop_timer()
         super().on_message_complete()
 

@@ -1,4 +1,4 @@
-"""The web server of the process: its port, its files, its protocols, its end."""
+"""Runs the web server of the process: the socket, uvicorn's configuration, signals."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["allow_many_connections", "configuration", "listen", "serve"]
 _MESSAGE_BYTES = 1_048_576
 _OPEN_FILES = 65_536
 _GARBAGE_THRESHOLDS = (700, 5, 10)
-"""The interpreter's own, but for the second: a collection of ten times 700 objects takes more than 2 ms."""
+"""Python's defaults, except the second: a generation-1 collection after 10 × 700 objects takes over 2 ms."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Take the port before anything else starts, so that a taken one is one clear line.
+    """Return a socket that is bound to the address. Called first, so that a port in use is reported at once.
 
     Raises:
-        OSError: it cannot be had.
+        OSError: the address cannot be bound.
 
     """
     address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -42,8 +42,8 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def allow_many_connections() -> None:
-    """Take as many open files as the system grants: many grant 1,024 at first, and 5,000 clients may come."""
-    with contextlib.suppress(ImportError, ValueError, OSError):  # there is no such module on Windows
+    """Raise the limit of open files, up to 65,536. The default is often 1,024, and each client needs one."""
+    with contextlib.suppress(ImportError, ValueError, OSError):  # Windows has no module `resource`
         import resource
 
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -53,24 +53,30 @@ def allow_many_connections() -> None:
 
 
 def configuration(web: ASGIApp, **changes: Any) -> uvicorn.Config:
-    """Return how the app is served; the one place that says so. `changes` are uvicorn's options."""
+    """Return uvicorn's configuration, the same for the program, the tests and the benchmarks.
+
+    Args:
+        web: the ASGI app.
+        changes: options of uvicorn that replace these.
+
+    """
     options: dict[str, Any] = {
         "http": BoundedHttpProtocol,
         "ws": RawFrameProtocol,
-        "ws_per_message_deflate": False,  # 20 to 50 µs a message for frames of 200 bytes
+        "ws_per_message_deflate": False,  # compression costs 20 to 50 µs per message of 200 bytes
         "ws_max_size": _MESSAGE_BYTES,
         "log_config": None,
         "access_log": False,
-        "timeout_graceful_shutdown": 2,  # and then 2.5 s for the connections to exchanges: 5 s in all
+        "timeout_graceful_shutdown": 2,  # with 2.5 s for the connections to exchanges, below 5 s in total
         "server_header": False,
     }
     return uvicorn.Config(web, **(options | changes))
 
 
 def serve(web: ASGIApp, listener: socket.socket) -> None:
-    """Serve the app on a port that was taken, until SIGINT or SIGTERM."""
+    """Serve the app on a bound socket until SIGINT or SIGTERM."""
     server = _Server(configuration(web))
-    # uvicorn raises a signal once more after it has ended in order; SIGTERM shall do no more than SIGINT.
+    # After its shutdown, uvicorn raises the signal again. SIGTERM must not kill the process then.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with listener, contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
@@ -78,7 +84,7 @@ def serve(web: ASGIApp, listener: socket.socket) -> None:
 
 class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say where the app is, and keep what start-up made out of every later garbage collection."""
+        """Log the address, and exempt the objects made at start-up from garbage collection."""
         await super().startup(sockets)
         gc.collect()
         gc.freeze()

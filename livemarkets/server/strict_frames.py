@@ -1,8 +1,8 @@
-"""What RFC 6455 asks of a server about arriving frames and `websockets` does differently or leaves to others.
+"""Rules of RFC 6455 for received frames that `websockets` does not follow or leaves to its callers.
 
-It takes a goodbye between the fragments of a message for an error, and leaves it to its callers whether text
-is UTF-8. They see a frame only when everything that came with it is parsed: too late to answer an error
-when a goodbye came with it, since that is answered already.
+`websockets` treats a close frame between the fragments of a message as an error, and does not check whether
+text is UTF-8. Its callers get a frame only after all data of the same read is parsed. If that data contains a
+close frame, it has been answered by then, and an error can no longer be reported.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _new_decoder = codecs.getincrementaldecoder("utf-8")
 
 
 class StrictFrameProtocol(ServerProtocol):
-    """`websockets`' server protocol, stricter about text and kinder to goodbyes."""
+    """`websockets`' server protocol with a UTF-8 check, and with close frames allowed between fragments."""
 
     _decoder: codecs.IncrementalDecoder | None = None
-    """Of the message that is arriving, if that is text."""
+    """The decoder of the present message; `None` for a binary message."""
 
     def recv_frame(self, frame: Frame) -> None:
-        """Process a frame; text that is no UTF-8 ends the connection at its first wrong byte (8.1)."""
+        """Process a frame. Text that is not UTF-8 fails the connection at the first invalid byte (8.1)."""
         if frame.opcode is Opcode.CLOSE:
-            self.current_size = None  # as any control frame it may come between fragments (5.4)
+            self.current_size = None  # a control frame may come between fragments (5.4)
         super().recv_frame(frame)
         if frame.opcode is Opcode.TEXT:
             self._decoder = _new_decoder()

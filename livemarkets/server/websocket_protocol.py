@@ -1,12 +1,12 @@
-"""A uvicorn WebSocket protocol that lets an endpoint write whole, pre-framed messages.
+"""A uvicorn WebSocket protocol that lets an endpoint write complete frames. Pass it to uvicorn as `ws=`.
 
-uvicorn takes a protocol class as `ws=`. This one puts a :class:`FrameWriter` into
-`scope["extensions"]["livemarkets.frames"]`; what the endpoint writes through it goes to the transport
-as it is. Pings, closes and everything else stay uvicorn's business. Frames are never compressed, which
-is legal on a connection that negotiated permessage-deflate (RFC 7692, 6: RSV1 = 0).
+It puts a :class:`~livemarkets.server.frame_writer.FrameWriter` into
+`scope["extensions"]["livemarkets.frames"]`. What the endpoint writes through it goes to the transport
+unchanged. uvicorn handles pings, closes and everything else. The frames are never compressed, which is legal
+on a connection that negotiated permessage-deflate (RFC 7692, 6: RSV1 = 0).
 
-It leans on the inside of uvicorn's `WebSocketsSansIOProtocol`; the dependency is pinned to a minor
-version for that reason, and the route falls back to `send_text` where the extension is absent.
+It uses internals of uvicorn's `WebSocketsSansIOProtocol`, so the dependency is pinned to a minor version.
+Without the extension, the route falls back to `send_text`.
 """
 
 from __future__ import annotations
@@ -24,29 +24,32 @@ from livemarkets.server.strict_frames import StrictFrameProtocol
 __all__ = ["RawFrameProtocol"]
 
 _CLOSE_SECONDS = 5.0
-"""How long a peer may take over its part of a goodbye: one that takes no more bytes would take for ever."""
+"""Limit for the peer's part of the closing handshake. A peer that does not read would never complete it."""
 _SHUTDOWN_SECONDS = 1.0
+"""The same limit while the server shuts down."""
 _SLICE_BYTES = 4096
-"""So much is parsed before it is looked at whether the peer overdoes it."""
+"""Bytes parsed between two checks of the frame rate."""
 _FRAMES_PER_SECOND = 1000
-"""A peer that sends more frames than this is put out: each costs 10 to 20 µs of everybody's time."""
+"""A peer that sends more frames is disconnected: each frame takes 10 to 20 µs of the event loop."""
 _FRAGMENTS = 1024
-"""A message in more pieces than this is too big, however small they are."""
+"""The most fragments of a message, whatever their size."""
 _LINGER_SECONDS = 1.0
+"""How long input is discarded at most after a close."""
 _QUIET_SECONDS = 0.1
-"""What a peer still sends is thrown away until it is quiet: unread, it would destroy our goodbye."""
+"""After a close, input is read and discarded until the peer is silent for this time. Closing a socket with
+unread data resets the connection, and the close frame would be lost."""
 
 
 class RawFrameProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's sans-I/O WebSocket protocol, with a :class:`FrameWriter` for the endpoint.
+    """uvicorn's sans-I/O WebSocket protocol, with a frame writer for the endpoint.
 
-    It also bounds what a peer can make us do: frames a second, fragments of a message, unread pongs.
+    It also limits frames per second, fragments per message, and pongs that the peer does not read.
     """
 
     _writer: FrameWriter | None = None
     _pong = b""
-    _is_deaf = False
-    _deaf_until = 0.0
+    _is_discarding = False
+    _discards_until = 0.0
     _second = 0.0
     _frames_this_second = 0
 
@@ -57,34 +60,34 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
         )
 
     def handle_connect(self, event: Request) -> None:
-        """Offer the writer to the endpoint, whose task exists now but has not begun."""
+        """Put the writer into the scope, before the endpoint's task starts."""
         super().handle_connect(event)
         scope = getattr(self, "scope", None)
         if scope is not None:
             self._writer = scope["extensions"][EXTENSION] = FrameWriter(self.transport, self)
-            self.transport.pause_reading()  # no frame may be answered before the handshake is
+            self.transport.pause_reading()  # no frame may be processed before the handshake is answered
 
     def data_received(self, data: bytes) -> None:
-        """Read in slices, so that one peer's flood is noticed before it has cost much."""
+        """Parse the data in slices, so that the frame rate is checked often enough."""
         for at in range(0, len(data), _SLICE_BYTES):
-            if self._is_deaf:
+            if self._is_discarding:
                 self._close_when_quiet()
                 return
             super().data_received(data[at : at + _SLICE_BYTES])
-        if not self.handshake_initiated:  # the head is too big: the answer is there, nobody would send it
-            self._is_deaf = True
+        if not self.handshake_initiated:  # the head is too large: send the answer, which uvicorn would not do
+            self._is_discarding = True
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.transport.close()
 
     def handle_events(self) -> None:
-        """Handle what has arrived, unless it is too much."""
+        """Handle the parsed events, unless the frame rate is too high."""
         now = self.loop.time()
         if now - self._second >= 1.0:
             self._second, self._frames_this_second = now, 0
         self._frames_this_second += len(self.conn.events)
         if self._frames_this_second > _FRAMES_PER_SECOND:
             self.conn.events_received()
-            self._put_out(1008, "policy: too many messages")
+            self._disconnect(1008, "policy: too many messages")
         else:
             super().handle_events()
 
@@ -93,23 +96,23 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
         if len(self.frames) < _FRAGMENTS:
             super().handle_cont(event)
         else:
-            self._put_out(1009, f"more than {_FRAGMENTS} fragments")
+            self._disconnect(1009, f"more than {_FRAGMENTS} fragments")
 
     def handle_ping(self) -> None:
-        """Answer, or keep the latest answer for a peer that takes nothing at the moment (RFC 6455, 5.5.3)."""
+        """Send a pong. For a peer that does not read, keep only the newest pong (RFC 6455, 5.5.3)."""
         if self._writer is not None and self._writer.is_paused:
             self._pong = b"".join(self.conn.data_to_send()) or self._pong
         else:
             super().handle_ping()
 
     def pause_writing(self) -> None:
-        """The peer does not keep up."""
+        """The peer reads too slowly."""
         super().pause_writing()
         if self._writer is not None:
             self._writer.pause()
 
     def resume_writing(self) -> None:
-        """The peer took what was waiting."""
+        """The peer has read the buffered data."""
         super().resume_writing()
         if self._writer is not None:
             self._writer.resume()
@@ -122,15 +125,15 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
     # Every path that sends or answers a close frame ends raw writes first.
 
     def handle_close(self, event: Frame) -> None:
-        """The peer said goodbye."""
+        """The peer sent a close frame."""
         self._end_frames()
         super().handle_close(event)
 
     def handle_parser_exception(self) -> None:
-        """The peer broke the protocol. It is told, and then no longer listened to."""
+        """The peer violated the protocol: send a close frame, and discard further input."""
         self._end_frames()
         assert self.conn.close_sent is not None
-        self._go_deaf(self.conn.close_sent.code, self.conn.close_sent.reason)
+        self._discard_input(self.conn.close_sent.code, self.conn.close_sent.reason)
 
     def keepalive_timeout(self) -> None:
         """The peer did not answer a ping."""
@@ -138,11 +141,11 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
         super().keepalive_timeout()
 
     def shutdown(self) -> None:
-        """The server ends."""
+        """The server shuts down."""
         is_over = self.handshake_complete and self.conn.state is not State.OPEN
         if is_over and not self.close_sent:
-            # The peer's goodbye is answered, but it has not taken the answer. There is nothing to add, and
-            # the error that uvicorn would run into would keep it from telling anybody else.
+            # The peer's close frame is answered, but the peer has not read the answer. uvicorn would raise an
+            # error here, and would then not close the other connections.
             self.stop_keepalive()
             self.loop.call_later(_SHUTDOWN_SECONDS, self.transport.abort)
             return
@@ -150,18 +153,18 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
         super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone."""
+        """The connection has ended."""
         if self._writer is not None:
             self._writer.end()
         super().connection_lost(exc)
 
     async def send(self, message: Any) -> None:
-        """Pass an ASGI message on; a close ends raw writes."""
+        """Process an ASGI message. A close ends raw writes."""
         if message["type"] == "websocket.close":
             self._end_frames()
         await super().send(message)
         if self.initial_response is not None and self.close_sent:
-            self.handshake_complete = True  # by a refusal; uvicorn would log an error for each
+            self.handshake_complete = True  # refused; otherwise uvicorn would log an error
         elif message["type"] == "websocket.accept" and not self.transport.is_closing():
             self.transport.resume_reading()
 
@@ -179,20 +182,20 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self.close_timer = self.loop.call_later(_CLOSE_SECONDS, self.transport.abort)
-        if self.read_paused:  # nobody calls receive() any more, and the answer is still to be read
+        if self.read_paused:  # receive() is no longer called, but the peer's answer must still be read
             self.read_paused = False
             self.transport.resume_reading()
 
-    def _put_out(self, code: int, reason: str) -> None:
+    def _disconnect(self, code: int, reason: str) -> None:
         self._end_frames()
-        if self.conn.state is State.OPEN:  # not when a goodbye that came with it is answered already
+        if self.conn.state is State.OPEN:  # a close frame in the same data may have been answered already
             self.conn.send_close(code, reason)
-        self._go_deaf(code, reason)
+        self._discard_input(code, reason)
 
-    def _go_deaf(self, code: int, reason: str) -> None:
-        """Send the close frame that is due, and listen no longer."""
-        self._is_deaf = True
-        self._deaf_until = self.loop.time() + _LINGER_SECONDS
+    def _discard_input(self, code: int, reason: str) -> None:
+        """Send the pending close frame, and discard further input."""
+        self._is_discarding = True
+        self._discards_until = self.loop.time() + _LINGER_SECONDS
         self.frames = []
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.transport.write(b"".join(self.conn.data_to_send()))
@@ -203,7 +206,7 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
     def _close_when_quiet(self) -> None:
         if self.close_timer is not None:
             self.close_timer.cancel()
-        if self.loop.time() < self._deaf_until:
+        if self.loop.time() < self._discards_until:
             self.close_timer = self.loop.call_later(_QUIET_SECONDS, self.transport.close)
         else:
             self.transport.abort()

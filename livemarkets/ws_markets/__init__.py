@@ -1,1 +1,1 @@
-"""The route `/ws/markets`: its connections and what each is subscribed to. Imports `feed` and below."""
+"""The route `/ws/markets`: its connections and their subscriptions. Imports `feed` and below."""

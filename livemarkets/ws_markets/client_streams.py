@@ -1,4 +1,4 @@
-"""What one client of `/ws/markets` is subscribed to, and how each of its streams is brought up."""
+"""The subscriptions of one `/ws/markets` client, and how each of its streams is started."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from livemarkets.protocol.requests import SubscribeRequest
 __all__ = ["ClientStreams"]
 
 _TRADES_AT_ONCE = 2_000
-"""Longer snapshots go out one stream at a time, each when the client has taken the one before."""
+"""If the snapshots of a request are longer, each is sent only after the client has read the one before."""
 
 
 class ClientStreams:
-    """The streams of one client. Changes are made synchronously; what takes time runs beside the reader.
+    """The streams of one client. Changes are synchronous; snapshots and resumption run in tasks.
 
     Args:
-        client: the subscriber that the manager shall know.
-        mailbox: the client's.
-        manager: who wants what.
+        client: the subscriber, as the manager knows it.
+        mailbox: the client's mailbox.
+        manager: the subscriptions of all subscribers.
         trades: the recent trades of every stream.
-        fanout: who gets which stream.
+        fanout: the delivery to all readers.
 
     """
 
@@ -53,21 +53,21 @@ class ClientStreams:
         self._tasks: dict[StreamKey, asyncio.Task[None]] = {}
 
     def keys(self) -> list[StreamKey]:
-        """Return what is subscribed, in the order in which it was asked for."""
+        """Return the subscribed streams in the order of subscription."""
         return self._manager.subscriptions(self._client)
 
     def describe(self) -> list[tuple[StreamKey, str, int | None]]:
-        """Return what is subscribed, with the mode and the newest trade id of each stream."""
+        """Return the subscribed streams, each with its mode and newest trade id."""
         newest = {key: self._trades.recent(key, 1) for key in self.keys()}
         return [(key, self._modes[key], ticks[0].id if ticks else None) for key, ticks in newest.items()]
 
     def want(self, keys: Iterable[StreamKey]) -> None:
-        """Have the streams kept upstream from now on."""
+        """Keep the streams subscribed at the exchange from now on."""
         for key in keys:
             self._manager.subscribe(self._client, key)
 
     def begin(self, feed: ExchangeFeed, keys: Sequence[StreamKey], request: SubscribeRequest) -> None:
-        """Bring wanted streams up: what the client asked to have first, then live."""
+        """Start wanted streams: the requested snapshot or resumption first, then live trades."""
         expected = sum(min(request.snapshot, self._trades.count(key)) for key in keys)
         interval = None if request.interval_ms is None else request.interval_ms / 1000
         for key in keys:
@@ -82,7 +82,7 @@ class ClientStreams:
                 self._introduce(key, request.snapshot, interval)
 
     def end(self, keys: Iterable[StreamKey]) -> None:
-        """Let streams go. Idempotent."""
+        """Unsubscribe streams. Idempotent."""
         for key in keys:
             self._cancel(key)
             self._fanout.leave(key, self._mailbox)
@@ -90,7 +90,7 @@ class ClientStreams:
             self._modes.pop(key, None)
 
     def release(self) -> None:
-        """Let everything go. Idempotent."""
+        """Unsubscribe every stream. Idempotent."""
         self.end(self.keys())
         self._fanout.forget(self._mailbox)
 
@@ -101,13 +101,13 @@ class ClientStreams:
     async def _introduce_when_there_is_room(
         self, key: StreamKey, snapshot: int, interval: float | None
     ) -> None:
-        await asyncio.sleep(0)  # what was posted in this turn shows only then whether it was taken
+        await asyncio.sleep(0)  # posted messages are sent at the end of this turn
         await self._mailbox.room.wait()
         self._introduce(key, snapshot, interval)
 
     async def _resume(self, feed: ExchangeFeed, key: StreamKey, after: int, interval: float | None) -> None:
         async for part in feed.resumer.resume(key, after):
-            if part.is_last:  # in the same turn: the live stream goes on right behind it
+            if part.is_last:  # no await from here to the join, so that no trade is missed or repeated
                 self._post_all(encode_released(key, part.items) or encode_snapshots(key, ()))
                 self._fanout.join(key, self._mailbox, interval)
                 return

@@ -1,4 +1,4 @@
-"""One client of `/ws/markets`: what it may do, what it asked for, and the answers."""
+"""One client of `/ws/markets`: its limits, its requests, and the answers."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ SWEEP_SECONDS = 1.0
 CLOSE_FLOODING = 1008
 _SYMBOLS_WAIT_SECONDS = 2.0
 _SUGGESTIONS_FOR = 3
-"""Unknown names of one message that get suggestions: they cost most of all that a verdict costs."""
+"""How many unknown names of one message get suggestions, which are the costly part of an answer."""
 
 
 class RouteLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one client may do, and how many there may be."""
+    """Limits of one client, and of the number of clients."""
 
     clients: int
     symbols: int
@@ -60,16 +60,16 @@ class RouteLimits(msgspec.Struct, frozen=True, kw_only=True):
     messages_per_second: int = 20
     message_bytes: int = 16_384
     flood_messages: int = 400
-    """So many ignored messages in a row end the connection."""
+    """How many consecutive messages over the rate limit close the connection."""
     clients_per_address: int = 2_000
-    """One machine may hold a large crowd, but not every place that `clients` allows."""
+    """Limit per address, so that one address cannot use up `clients`."""
     heartbeat_seconds: int = 5
     stuck_seconds: float = 30.0
-    """A client that takes nothing for so long, while something waits for it, is put out."""
+    """A client that reads nothing for this time, while messages wait for it, is disconnected."""
 
 
 class Hub(Protocol):
-    """What a connection needs of the route (:class:`livemarkets.ws_markets.hub.MarketsHub`)."""
+    """What a connection needs of :class:`livemarkets.ws_markets.hub.MarketsHub`."""
 
     feeds: Mapping[str, ExchangeFeed]
     manager: SubscriptionManager
@@ -83,7 +83,7 @@ class Hub(Protocol):
 
 
 class MarketsConnection:
-    """One client: what it may do, and what it asked for."""
+    """One client of `/ws/markets`."""
 
     def __init__(self, hub: Hub, mailbox: Mailbox) -> None:
         self.client_id = uuid4().hex[:12]
@@ -99,7 +99,7 @@ class MarketsConnection:
         self._ignored = 0
 
     async def serve(self, websocket: WebSocket) -> None:
-        """Greet, then answer messages until the client is gone."""
+        """Send `welcome`, then answer messages until the client disconnects."""
         self._welcome()
         while not self.mailbox.is_closed:
             message = await websocket.receive()
@@ -111,7 +111,7 @@ class MarketsConnection:
             await self._handle(message)
 
     def sweep(self, now: float) -> None:
-        """Send a heartbeat when nothing was sent for its interval; end the connection when it is stuck."""
+        """Send a heartbeat if nothing else was sent, and disconnect the client if it stopped reading."""
         if self.mailbox.is_stuck(now, self._hub.limits.stuck_seconds):
             self._hub.note_too_slow()
             self.mailbox.end(CLOSE_TOO_SLOW, CLOSE_CODES[CLOSE_TOO_SLOW])
@@ -120,7 +120,7 @@ class MarketsConnection:
             self._post(encode_heartbeat(self._hub.clock.now_ms()))
 
     def release(self) -> None:
-        """Give back everything, however the connection ended. Idempotent."""
+        """Release the mailbox and all subscriptions. Idempotent."""
         self.mailbox.close()
         self._streams.release()
 
@@ -145,7 +145,7 @@ class MarketsConnection:
         )
 
     def _take_message_slot(self) -> bool:
-        """Apply the rate limit; a client that goes on in spite of the errors is put out."""
+        """Apply the rate limit. Disconnect a client that keeps sending in spite of the errors."""
         if self._bucket.take():
             self._ignored = 0
             return True
@@ -200,7 +200,7 @@ class MarketsConnection:
         ]
         self._check_limit(keys, request)
         results = _verdicts(feed, request.symbols)
-        # The first subscription changes the exchange's state, which is told at once: the reply goes first.
+        # The first subscription changes the exchange's state, which is sent at once. The reply comes first.
         held = dict.fromkeys([*self._streams.keys(), *keys])
         self._post(encode_results(Subscribed, request, results, held))
         before = (feed.status.state, feed.status.reason)
@@ -235,7 +235,7 @@ class MarketsConnection:
 
 
 def _verdicts(feed: ExchangeFeed, names: Sequence[str | RefusedName]) -> list[SymbolResult]:
-    """Judge every name of a message."""
+    """Return the result for each name of a message."""
     results: list[SymbolResult] = []
     unknown = 0
     for name in names:
@@ -261,7 +261,7 @@ def _refusal(shown: str, message: str, suggestions: Sequence[str] = ()) -> Symbo
 
 
 def _why_unknown(feed: ExchangeFeed, symbol: str) -> str:
-    # The message is read by people: nothing in it shall move their cursor or turn their line around.
+    # Control and bidirectional characters could disturb the terminal or the line of whoever reads this.
     shown = "".join(letter if letter.isprintable() else "�" for letter in symbol)
     if feed.directory.is_loaded:
         return f"{feed.exchange} does not list {shown}"

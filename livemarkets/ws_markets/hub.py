@@ -1,8 +1,8 @@
-"""The route `/ws/markets`: one reader a connection, one writer a connection, everything released at the end.
+"""The route `/ws/markets`: accepts connections, serves them, and releases their resources.
 
-The reader is the endpoint's own coroutine; the writer is the connection's transport, fed once per turn
-of the event loop (:mod:`livemarkets.delivery.fanout`), or a task with `send_text` where the server is not
-:mod:`livemarkets.server.websocket_protocol`.
+Each connection is read by the endpoint's coroutine. It is written to once per turn of the event loop
+(:mod:`livemarkets.delivery.fanout`), directly to its transport. Under a server other than
+:mod:`livemarkets.server.websocket_protocol`, a task calls `send_text` instead.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ __all__ = ["HubStatistics", "MarketsHub", "MarketsRoute", "RouteLimits"]
 
 
 class HubStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """The clients of `/ws/markets`."""
+    """Counters of the clients of `/ws/markets`."""
 
     clients: int
-    """Connections that are open now."""
+    """Connections that are open at present."""
     refused: int
     """Handshakes refused since the start."""
     closed_slow: int
@@ -47,12 +47,12 @@ class MarketsHub:
     """All connections of `/ws/markets`.
 
     Args:
-        feeds: by exchange.
-        manager: who wants what.
+        feeds: exchange name → its feed.
+        manager: the subscriptions of all subscribers.
         trades: the recent trades of every stream.
-        fanout: who gets which stream.
-        limits: what clients may do.
-        clock: where time comes from.
+        fanout: the delivery to all readers.
+        limits: limits of clients (:class:`RouteLimits`).
+        clock: source of the time.
 
     """
 
@@ -80,7 +80,7 @@ class MarketsHub:
             feed.add_status_listener(self._handle_status)
 
     def statistics(self) -> HubStatistics:
-        """Return how many clients there are, and what became of others since the start."""
+        """Return the number of clients and the counters since the start."""
         return HubStatistics(
             clients=len(self.connections), refused=self._refused, closed_slow=self._closed_slow
         )
@@ -90,11 +90,11 @@ class MarketsHub:
         self._closed_slow += 1
 
     def note_refusal(self) -> None:
-        """Count a handshake that was refused, here or at the door."""
+        """Count a handshake that was refused, here or by the security middleware."""
         self._refused += 1
 
     async def run(self) -> None:
-        """Send heartbeats to the connections that nothing else was sent to, until cancelled."""
+        """Send heartbeats and disconnect clients that stopped reading, until cancelled."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = self.clock.monotonic()
@@ -102,7 +102,7 @@ class MarketsHub:
                 connection.sweep(now)
 
     async def serve(self, websocket: WebSocket) -> None:
-        """Take a connection in, or refuse it. Returns when it has ended."""
+        """Accept and serve a connection, or refuse it. Return when it has ended."""
         address = client_address(websocket)
         denial = self._denial(address)
         if denial is not None:
@@ -139,10 +139,10 @@ class MarketsHub:
 
 
 class MarketsRoute:
-    """ASGI middleware that gives `/ws/markets` to its hub, and everything else to the app.
+    """ASGI middleware that passes `/ws/markets` to its hub, and everything else to the app.
 
-    A route in the app's router would be wrapped by everything that is made for requests: twice the memory a
-    connection, and every message from a client would wake two dozen coroutines instead of ten.
+    A route in the app's router would be wrapped by every middleware for requests: twice the memory per
+    connection, and each client message would resume 24 coroutines instead of 10.
     """
 
     def __init__(self, app: ASGIApp, hub: MarketsHub) -> None:

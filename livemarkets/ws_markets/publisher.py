@@ -1,4 +1,4 @@
-"""A feed's trades and holes, encoded once and handed to the readers of `/ws/markets`."""
+"""Encodes a feed's trades and gaps once, and passes them to the fan-out of `/ws/markets`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class MarketsPublisher:
         self._fanout = fanout
 
     def publish_trade(self, key: StreamKey, tick: TradeTick) -> None:
-        """Deliver a trade; where nobody reads the stream, nothing is encoded."""
+        """Publish a trade. Without readers of the stream, nothing is encoded."""
         if self._fanout.has_readers(key):
             self._fanout.publish(key, encode_trade(tick), tick.id)
 
     def publish_gap(self, gap: Gap) -> None:
-        """Declare a hole."""
+        """Publish a gap."""
         self._fanout.publish_gap(gap.key, encode_gap(gap), gap.from_id, gap.to_id)

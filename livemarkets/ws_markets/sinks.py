@@ -1,4 +1,4 @@
-"""Where a mailbox's frames leave the program: the raw writer, or `send_text` where there is none."""
+"""The connections to which mailboxes write: the raw frame writer, or `send_text` where there is none."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from livemarkets.server.frame_writer import EXTENSION, FrameWriter
 __all__ = ["SendTextSink", "open_sink"]
 
 FATAL_MESSAGE_BYTES = 65_536
-"""A larger message from a client is not even read: it ends the connection with 1009. Four times what it may
-send: honest mistakes get an error message. Where there is no raw writer, the server's limit stays."""
+"""A larger message from a client closes the connection with 1009, unread. It is four times the limit of a
+message, so that messages a little too long get an error reply. Without the raw writer, the server's own limit
+applies."""
 _CLOSE_SECONDS = 5.0
-"""How long a goodbye may wait behind what the peer does not take."""
+"""How long a close frame may wait behind data that the peer does not read."""
 
 
 @contextlib.asynccontextmanager
 async def open_sink(websocket: WebSocket) -> AsyncIterator[FrameWriter | SendTextSink]:
-    """Open the way out of an accepted WebSocket, and end whatever task it needs."""
+    """Yield the sink of an accepted WebSocket, and end its task afterwards."""
     writer = websocket.scope.get("extensions", {}).get(EXTENSION)
     if isinstance(writer, FrameWriter):
         writer.limit_messages(FATAL_MESSAGE_BYTES)
@@ -50,11 +51,11 @@ async def open_sink(websocket: WebSocket) -> AsyncIterator[FrameWriter | SendTex
 
 
 class SendTextSink:
-    """The same through plain ASGI: one task a connection, one `send_text` a message.
+    """A sink through plain ASGI: one task per connection, one `send_text` per message.
 
     Args:
-        websocket: already accepted.
-        patience: ends the endpoint when a goodbye cannot be said in time.
+        websocket: an accepted WebSocket.
+        patience: ends the endpoint if the close frame cannot be sent in time.
 
     """
 
@@ -70,24 +71,24 @@ class SendTextSink:
 
     @property
     def is_closing(self) -> bool:
-        """Whether a goodbye is in line."""
+        """Whether a close frame is queued."""
         return self._close is not None
 
     def write(self, frames: bytes) -> None:
-        """Put whole frames in line; until they are sent, the mailbox keeps what follows."""
+        """Queue complete frames. The mailbox keeps further frames until these are sent."""
         self._frames.append(frames)
         self.is_paused = True
         self._wake.set()
 
     def close(self, code: int, reason: str) -> None:
-        """End the connection behind what is in line."""
+        """Close the connection after the queued frames."""
         self._close = (code, reason)
         self._wake.set()
         self._patience.reschedule(asyncio.get_running_loop().time() + _CLOSE_SECONDS)
 
     async def run(self) -> None:
-        """Send what is in line until the connection ends."""
-        with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # it ended while we were sending
+        """Send the queued frames until the connection ends."""
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # the connection ended during a send
             while self._close is None:
                 await self._wake.wait()
                 self._wake.clear()

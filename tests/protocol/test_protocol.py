@@ -123,7 +123,7 @@ def test_what_a_client_may_say(message: object, expected: Request) -> None:
 
 
 EMPTY = RefusedName("", "a symbol must not be empty")
-TOO_LONG = RefusedName("A" * 64 + "…", "a symbol has at most 64 characters")
+TOO_LONG = RefusedName("A" * 64 + "…", "a symbol must have at most 64 characters")
 
 
 def no_text(shown: str) -> RefusedName:

@@ -78,7 +78,7 @@ def test_wrong_tokens_are_told_once_a_minute_and_never_shown(access: TokenAuth, 
     access.judge("hunter", HERE)
     logger.remove(sink)
     assert [line.strip() for line in lines] == [
-        f"a wrong access token came from {HERE}",
+        f"wrong access token from {HERE}",
         f"wrong access token from {HERE} (49 similar messages not logged)",
     ]
 

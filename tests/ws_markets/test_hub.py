@@ -179,7 +179,7 @@ async def test_an_odd_name_costs_the_others_of_its_message_nothing(app: RunningA
     for verdict in (empty, long, control):
         assert (verdict["ok"], verdict["code"]) == (False, "unknown_symbol")
     assert (empty["symbol"], long["symbol"], control["symbol"]) == ("", "A" * 64 + "…", odd[2])
-    assert "not empty" in empty["message"]
+    assert "not be empty" in empty["message"]
     assert "at most 64" in long["message"]
     assert control["message"] == "binance does not list BTC��USDT"
     assert reply["subscriptions"] == ["BTCUSDT"]

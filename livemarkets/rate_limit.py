@@ -104,7 +104,7 @@ class LogLimiter:
         self._state: dict[str, tuple[float, int]] = {}
 
     def suppressed_since_last(self, kind: str) -> int | None:
-        """Return how many lines of this kind were suppressed since the last one; `None`: suppress this too."""
+        """Return how many lines of this kind were suppressed since the last one; `None`: suppress it too."""
         if kind not in self._state and len(self._state) >= self._kinds:
             kind = "other"
         now = self._clock()

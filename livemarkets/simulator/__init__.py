@@ -1,13 +1,12 @@
-"""An embedded exchange that speaks Binance spot's own protocol, for demonstrations, development and tests.
+"""An embedded exchange with the protocol of Binance spot, for demonstrations, development and tests.
 
-`docs/simulator.md` says which part of it.
+`docs/simulator.md` describes which part of the protocol is implemented.
 
-* `market` (with `arrivals`, `book`, `symbols`, `tickers`) invents trades from a seed, `replay` (with
-  `recording`) plays recordings; both are a `source`, and `history` and `statistics` remember what they did.
-* `streams`, `protocol`, `rest` and `rest_views` are the exchange's language, without any I/O.
-* `connection`, `fanout`, `desk`, `gate` and `server` are its sockets.
-* `faults` (with `venue`, `verbs`, `bounds`, `standing`, `disturbances`, `garbage`) lets things go wrong;
-  `control` and `__main__` bring that to other programs and to the command line; `trust` says to whom.
+* `market/` makes trades: `simulated_market` from a seed, `replay` from a recording. Both implement `source`.
+* `protocol/` implements control messages, REST answers and one client's connection.
+* `faults/` injects faults, on request.
+* `server/` accepts connections, and serves the control API through which other programs inject faults.
+* `__main__` is the command line.
 
 It is an independent implementation of the documents at https://github.com/binance/binance-spot-api-docs and
 shares no code with the client in `livemarkets.exchanges`.

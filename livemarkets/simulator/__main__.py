@@ -1,4 +1,4 @@
-"""The exchange as a program: `python -m livemarkets.simulator`, and its faults on the command line."""
+"""The command line of the exchange: `python -m livemarkets.simulator`, and `… faults` to inject faults."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ __all__ = ["main"]
 _PORT = 9443
 _ANSWER_SECONDS = 5.0
 _SECRET_VARIABLE = "SIMULATOR_CONTROL_SECRET"
-"""In the environment, since whoever is on the machine can read a command line."""
+"""The secret is in the environment, because every user of a machine can read command lines."""
 _SECRET_LENGTH = 16
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program and return its exit code: 0, 1 for a failure, 2 for a usage error."""
+    """Run the program. Return the exit code: 0 for success, 1 for a failure, 2 for a usage error."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     logger.remove()
     sink = logger.add(sys.stderr, level="INFO", format="{time:HH:mm:ss.SSS} {level: <7} {message}")
@@ -155,7 +155,7 @@ def _faults(options: Namespace) -> int:
 
 
 def _secret() -> str:
-    """Return the secret that the environment says; empty without one."""
+    """Return the secret from the environment; empty when it is not set."""
     secret = os.environ.get(_SECRET_VARIABLE, "")
     if secret and (len(secret) < _SECRET_LENGTH or not all("!" <= letter <= "~" for letter in secret)):
         raise SimulatorError(
@@ -207,7 +207,7 @@ async def _serve(options: Namespace) -> None:
     )
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        # Windows has no signal handlers in the loop; there Ctrl-C raises KeyboardInterrupt.
+        # Windows has no signal handlers in the event loop. There, Ctrl-C raises KeyboardInterrupt.
         with contextlib.suppress(NotImplementedError):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     await simulator.start(options.host, options.port)

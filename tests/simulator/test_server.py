@@ -363,7 +363,7 @@ async def test_a_genuine_recording_arrives_byte_for_byte_and_late_is_complete(
     client = await dial(simulator, "/stream", max_queue=None)
     await client.send('{"method":"SUBSCRIBE","params":["btcusdt@trade","ethusdt@trade"],"id":1}')
     assert await client.socket.recv(decode=False) == b'{"result":null,"id":1}'
-    expected = [played.emission.combined for played in Replay(path)._recording.frames]
+    expected = [played.event.combined for played in Replay(path)._recording.frames]
     async with asyncio.timeout(20):
         received = [await client.socket.recv(decode=False) for _ in expected]
     assert received == expected

@@ -1,1 +1,1 @@
-"""Everything that can go wrong at the embedded exchange, on demand. Imports `protocol` and `market`."""
+"""Fault injection for the embedded exchange. Imports `protocol` and `market`."""

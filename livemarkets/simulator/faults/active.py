@@ -1,4 +1,4 @@
-"""Faults that stay in force for a number of occasions or a span of time."""
+"""Faults that stay active for a number of occurrences or a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ F = TypeVar("F")
 class Refusal:
     """How a handshake is refused: with an HTTP status, or accepted and closed with `close_code`.
 
-    A close code of 0 means a cut without a close frame.
+    A close code of 0 drops the connection without a close frame.
     """
 
     status: int = 503
@@ -27,7 +27,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AckFault:
-    """What is wrong with the replies to control messages."""
+    """A fault of the replies to control messages."""
 
     delay_seconds: float = 0.0
     silent: bool = False
@@ -38,14 +38,14 @@ class AckFault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestFault:
-    """What is wrong with REST: an HTTP status, or with status 0 a cut connection."""
+    """A fault of REST: an HTTP status, or a dropped connection for status 0."""
 
     status: int = 0
     retry_after_seconds: int | None = None
 
 
 class ActiveFault(Generic[F]):
-    """At most one fault of a kind, until it has been used up or its time is over.
+    """At most one active fault of a kind.
 
     Args:
         clock: monotonic seconds.
@@ -59,17 +59,17 @@ class ActiveFault(Generic[F]):
         self._until: float | None = None
 
     def set(self, fault: F, count: int | None, seconds: float | None) -> None:
-        """Put a fault in force; with neither limit it stays until it is cleared."""
+        """Activate a fault, limited to `count` occurrences or `seconds`; without both, until it is cleared."""
         self._fault = fault
         self._left = count
         self._until = None if seconds is None else self._clock() + seconds
 
     def clear(self) -> None:
-        """End it."""
+        """End the fault. Idempotent."""
         self._fault = None
 
     def take(self) -> F | None:
-        """Return the fault that this occasion falls under, and count the occasion."""
+        """Return the active fault and count one occurrence; `None` when there is none."""
         if self._fault is None:
             return None
         fault = self._fault

@@ -1,4 +1,4 @@
-"""How much a fault may be when it is asked for by name: over the control or on the command line. Pure."""
+"""Bounds of the arguments of faults that are requested over the control API or the command line. No I/O."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["check"]
 _DAY_SECONDS = 86_400
 _YEAR_MS = 31_536_000_000
 _LARGEST_ID = 2**53
-"""Every JSON reader keeps a number up to here."""
+"""The largest integer that every JSON parser keeps exactly."""
 _REASON_BYTES = 123
-"""What a close frame has room for (RFC 6455, section 5.5)."""
+"""The longest reason in a close frame (RFC 6455, section 5.5)."""
 _CLOSE_CODES = {*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)}
-"""What a close frame may carry (RFC 6455, section 7.4)."""
+"""The valid codes in a close frame (RFC 6455, section 7.4)."""
 
 _BOUNDS: dict[str, tuple[int, int]] = {
     "connection": (1, _LARGEST_ID),
@@ -33,14 +33,14 @@ _BOUNDS: dict[str, tuple[int, int]] = {
     "rest_down status": (0, 599),  # 0 cuts the connection
     "trades": (1, 50_000),  # made in one turn of the event loop
 }
-"""Least and most of an argument, whichever verb takes it unless one is named."""
+"""Least and largest value of an argument, for every fault with it or for the named fault only."""
 
 
 def check(command: str, key: str, value: Any) -> None:
-    """Refuse an argument that is out of bounds; `None` never is.
+    """Check an argument against its bounds. `None` is always allowed.
 
     Raises:
-        SimulatorError: says what is allowed.
+        SimulatorError: the argument is out of bounds. The text names the bounds.
 
     """
     bounds = _BOUNDS.get(f"{command} {key}", _BOUNDS.get(key))

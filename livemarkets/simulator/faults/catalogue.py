@@ -1,7 +1,7 @@
-"""Everything that can go wrong at an exchange, on demand.
+"""The faults of the embedded exchange.
 
-Every method of :class:`Faults` that is marked as a verb is one of the control API and of the command line
-too, under the same name and with the same arguments.
+Every method of :class:`Faults` that is marked as a command is also available in the control API and on the
+command line, with the same name and arguments.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Faults"]
 
 
 class Faults:
-    """The faults of one exchange. All act at once; `count` and `seconds` say how long they last."""
+    """The faults of one exchange. Several may be active. `count` and `seconds` limit how long they last."""
 
     def __init__(self) -> None:
         self.injected: Counter[str] = Counter()
@@ -33,24 +33,24 @@ class Faults:
         self.acks: ActiveFault[AckFault] = ActiveFault()
         self.rest: ActiveFault[RestFault] = ActiveFault()
         self.shape: ErrorShape | None = None
-        self._venue: Exchange | None = None
+        self._exchange: Exchange | None = None
         self._timers: list[asyncio.TimerHandle] = []
 
-    def bind(self, venue: Exchange) -> None:
-        """Say whose faults these are; the exchange does so itself."""
-        self._venue = venue
+    def bind(self, exchange: Exchange) -> None:
+        """Set the exchange of these faults. The exchange calls it itself."""
+        self._exchange = exchange
 
     @command
     def clear(self) -> None:
-        """End every fault that is still going on."""
+        """End every active fault."""
         self.disturbances.clear()
-        for standing in (self.handshakes, self.acks, self.rest):
-            standing.clear()
+        for fault in (self.handshakes, self.acks, self.rest):
+            fault.clear()
         self.shape = None
         self._cancel_timers()
-        if self._venue is not None:
-            self._venue.source.skew_ms = 0
-            for connection in self._venue.connections:
+        if self._exchange is not None:
+            self._exchange.source.skew_ms = 0
+            for connection in self._exchange.connections:
                 connection.muted.clear()
                 connection.wake()
 
@@ -58,7 +58,7 @@ class Faults:
 
     @command
     def drop(self, *, connection: int | None = None) -> None:
-        """Cut one connection, or all, without a close frame."""
+        """Drop one connection, or all, without a close frame."""
         for one in self._begin("drop", connection):
             one.drop()
 
@@ -77,7 +77,7 @@ class Faults:
         status: int = 503,
         retry_after_seconds: int | None = None,
     ) -> None:
-        """Answer the next handshakes (one, unless told otherwise) with an HTTP status."""
+        """Refuse the next handshakes with an HTTP status (default: one handshake)."""
         self._begin("refuse")
         fault = Refusal(status=status, retry_after_seconds=retry_after_seconds)
         self.handshakes.set(fault, *_once(count, seconds))
@@ -86,13 +86,13 @@ class Faults:
     def accept_close(
         self, *, count: int | None = None, seconds: float | None = None, code: int = 1001
     ) -> None:
-        """Accept the next handshakes and close at once; code 0 cuts the connection instead."""
+        """Accept the next handshakes and close at once; code 0 drops the connection instead."""
         self._begin("accept_close")
         self.handshakes.set(Refusal(close_code=code), *_once(count, seconds))
 
     @command
     def silence(self, *, connection: int | None = None, seconds: float | None = None) -> None:
-        """Send nothing any more on the present connections but pings and pongs."""
+        """Send only pings and pongs on the present connections."""
         for one in self._begin("silence", connection):
             one.silent = True
             self._wake_after(one, seconds)
@@ -106,13 +106,13 @@ class Faults:
 
     @command
     def shutdown(self, *, connection: int | None = None, notice_seconds: float = 1.0) -> None:
-        """Announce serverShutdown and close after the notice."""
-        if self._venue is not None:
-            self._venue.announce_shutdown(self._begin("shutdown", connection), notice_seconds)
+        """Send serverShutdown, and close after the notice time."""
+        if self._exchange is not None:
+            self._exchange.announce_shutdown(self._begin("shutdown", connection), notice_seconds)
 
     @command
     def max_age(self, *, seconds: float, connection: int | None = None) -> None:
-        """Close the present connections when they reach an age, as at 24 hours."""
+        """Close the present connections at an age, as Binance does at 24 hours."""
         for one in self._begin("max_age", connection):
             one.end_at_age(seconds)
 
@@ -122,19 +122,19 @@ class Faults:
     def slow_acks(
         self, *, delay_seconds: float = 1.0, count: int | None = None, seconds: float | None = None
     ) -> None:
-        """Answer control messages late, and act on them late."""
+        """Carry out and answer control messages with a delay."""
         self._begin("slow_acks")
         self.acks.set(AckFault(delay_seconds=delay_seconds), *_once(count, seconds))
 
     @command
     def no_acks(self, *, count: int | None = None, seconds: float | None = None) -> None:
-        """Act on control messages without a reply."""
+        """Carry out control messages without a reply."""
         self._begin("no_acks")
         self.acks.set(AckFault(silent=True), *_once(count, seconds))
 
     @command
     def wrong_acks(self, *, count: int | None = None, seconds: float | None = None) -> None:
-        """Act on control messages, and reply with an id that nobody used."""
+        """Carry out control messages, and reply with an unknown id."""
         self._begin("wrong_acks")
         self.acks.set(AckFault(wrong_id=True), *_once(count, seconds))
 
@@ -153,7 +153,7 @@ class Faults:
 
     @command
     def error_shape(self, *, shape: Literal["flat", "nested"] = "nested") -> None:
-        """Send error replies in the documented flat shape or the observed nested one."""
+        """Send error replies in the documented flat shape or in the observed nested shape."""
         self._begin("error_shape")
         self.shape = shape
 
@@ -161,17 +161,17 @@ class Faults:
 
     @command
     def lose(self, *, stream: str | None = None, count: int = 10, connection: int | None = None) -> None:
-        """Never send the next events of a stream; REST still has them."""
+        """Do not send the next events of a stream; REST still has them."""
         self._disturb("lose", Lose(stream, count, connection))
 
     @command
     def repeat(self, *, stream: str | None = None, count: int = 10, connection: int | None = None) -> None:
-        """Send the next events of a stream twice, as a range."""
+        """Send the next events of a stream, then all of them again."""
         self._disturb("repeat", Repeat(stream, count, connection))
 
     @command
     def swap(self, *, stream: str | None = None, count: int = 1, connection: int | None = None) -> None:
-        """Let the next pairs of neighbouring events of a stream change places."""
+        """Swap the next pairs of neighbouring events of a stream."""
         self._disturb("swap", Swap(stream, count, connection))
 
     @command
@@ -183,7 +183,7 @@ class Faults:
         seconds: float | None = None,
         stubborn: bool = False,
     ) -> None:
-        """Stop a stream until it is subscribed again; stubborn ones stay mute, on new connections too."""
+        """Mute a stream until it is subscribed again; a stubborn one stays mute, also on new connections."""
         concerned = self._begin("mute", connection)
         if stubborn or seconds is not None:
             ends = None if seconds is None else time.monotonic() + seconds
@@ -196,7 +196,7 @@ class Faults:
 
     @command
     def garbage(self, *, kind: str = "all", count: int = 1, connection: int | None = None) -> None:
-        """Send frames that make no sense (bad JSON, unknown events, wrong types…) between the good ones."""
+        """Send malformed frames (bad JSON, unknown events, wrong types…) between the good ones."""
         if kind != "all" and kind not in GARBAGE:
             raise SimulatorError(f"unknown kind {kind!r}; known kinds: all, {', '.join(GARBAGE)}")
         frames = [frame for name, frame in GARBAGE.items() if kind in ("all", name)]
@@ -208,29 +208,29 @@ class Faults:
 
     @command
     def hole(self, *, symbol: str, count: int = 10) -> None:
-        """Skip trade ids for good: neither the stream nor REST has them."""
+        """Skip trade ids: neither the stream nor REST has them."""
         self._market("hole", symbol).skip_ids(symbol, count)
 
     @command
     def relist(self, *, symbol: str, first_id: int = 1) -> None:
-        """List a symbol anew: its ids start again and its older trades are gone."""
+        """List a symbol again: its ids restart and its older trades are deleted."""
         self._market("relist", symbol).relist(symbol, first_id)
 
     @command
     def burst(self, *, symbol: str | None = None, factor: float = 100.0, trades: int | None = None) -> None:
-        """Let a symbol (or all subscribed) trade at once what takes `factor` seconds else, 50,000 at most."""
-        venue = self._bound()
-        names = [symbol] if symbol is not None else subscribed_symbols(venue)
+        """Make the trades of `factor` seconds at once (at most 50,000), for one or all subscribed symbols."""
+        exchange = self._bound()
+        names = [symbol] if symbol is not None else subscribed_symbols(exchange)
         for name in names:
             source = self._market("burst", name)
             usual = max(source.rules[name].trades_per_second, 1.0)
             wanted = trades if trades is not None else int(usual * factor)
-            source.burst(name, max(min(wanted, 50_000), 1), venue.now_ms())
-        venue.pulse()
+            source.burst(name, max(min(wanted, 50_000), 1), exchange.now_ms())
+        exchange.pulse()
 
     @command
     def skew(self, *, ms: int) -> None:
-        """Put the exchange's clock wrong: event and trade times are off by so much."""
+        """Shift the exchange's clock: event and trade times are off by `ms`."""
         self._begin("skew")
         self._bound().source.skew_ms = ms
 
@@ -238,7 +238,7 @@ class Faults:
 
     @command
     def rest_down(self, *, count: int | None = None, seconds: float | None = None, status: int = 0) -> None:
-        """Cut REST connections without an answer, or answer with an HTTP status such as 503."""
+        """Drop REST connections without an answer, or answer with an HTTP status such as 503."""
         self._begin("rest_down")
         self.rest.set(RestFault(status=status), count, seconds)
 
@@ -251,26 +251,26 @@ class Faults:
         retry_after_seconds: int = 1,
         status: int = 429,
     ) -> None:
-        """Answer REST calls (one, unless told otherwise) with 429 and Retry-After."""
+        """Answer REST calls with 429 and Retry-After (default: one call)."""
         self._begin("rest_limit")
         fault = RestFault(status=status, retry_after_seconds=retry_after_seconds)
         self.rest.set(fault, *_once(count, seconds))
 
     def end(self) -> None:
-        """Cancel what is still timed; the exchange is closing."""
+        """Cancel all timers, because the exchange is closing."""
         self._cancel_timers()
 
     def _bound(self) -> Exchange:
-        if self._venue is None:
+        if self._exchange is None:
             raise SimulatorError("these faults are not bound to an exchange yet")
-        return self._venue
+        return self._exchange
 
     def _begin(self, kind: str, connection: int | None = None) -> list[ExchangeConnection]:
         """Count the fault and return the connections concerned."""
-        venue = self._bound()
-        venue.pulse()
+        exchange = self._bound()
+        exchange.pulse()
         self.injected[kind] += 1
-        return [one for one in venue.connections if connection is None or one.number == connection]
+        return [one for one in exchange.connections if connection is None or one.number == connection]
 
     def _disturb(self, kind: str, disturbance: Disturbance) -> None:
         self._begin(kind)
@@ -295,5 +295,5 @@ class Faults:
 
 
 def _once(count: int | None, seconds: float | None) -> tuple[int | None, float | None]:
-    """Without any limit a fault happens once."""
+    """Return the limits of a fault; without any limit it occurs once."""
     return (1, None) if count is None and seconds is None else (count, seconds)

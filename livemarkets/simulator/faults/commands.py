@@ -1,4 +1,4 @@
-"""Methods that can be called by name, with arguments from JSON or from a command line."""
+"""Commands: methods that can be called by name, with arguments from JSON or a command line."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ F = TypeVar("F", bound=Callable[..., None])
 
 
 def command(method: F) -> F:
-    """Mark a method as one that may be called by name."""
-    method.__dict__["is_verb"] = True
+    """Mark a method as a command."""
+    method.__dict__["is_command"] = True
     return method
 
 
 def describe_commands(cls: type) -> dict[str, str]:
-    """Return every verb of a class with its arguments and what it does, for people."""
+    """Return the commands of a class: name → arguments and description."""
     return {
         name: f"{_arguments(method)}{(inspect.getdoc(method) or '').splitlines()[0]}"
         for name, method in _commands(cls).items()
@@ -31,15 +31,15 @@ def describe_commands(cls: type) -> dict[str, str]:
 
 
 def call_command(target: object, name: str, arguments: Mapping[str, Any]) -> None:
-    """Call a verb of an object.
+    """Call a command of an object.
 
     Args:
-        target: whose verb.
-        name: which one.
-        arguments: values as JSON has them; strings are converted to what the verb expects.
+        target: the object.
+        name: the command.
+        arguments: JSON values. Strings are converted to the types of the parameters.
 
     Raises:
-        SimulatorError: no such verb, or arguments that do not fit it; also what the verb itself raises.
+        SimulatorError: the command is unknown, its arguments are invalid, or the command itself failed.
 
     """
     commands = _commands(type(target))
@@ -62,7 +62,7 @@ def call_command(target: object, name: str, arguments: Mapping[str, Any]) -> Non
 
 
 def _commands(cls: type) -> dict[str, Callable[..., None]]:
-    return {name: method for name, method in vars(cls).items() if getattr(method, "is_verb", False)}
+    return {name: method for name, method in vars(cls).items() if getattr(method, "is_command", False)}
 
 
 def _arguments(method: Callable[..., None]) -> str:

@@ -1,4 +1,4 @@
-"""What can happen to the events of a stream between the exchange and its subscribers."""
+"""Faults of a stream's events on the way from the market to the subscribers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Disturbance:
     """A fault of one stream.
 
     Args:
-        stream: which stream; `None` means the first one that has an event.
-        connection: number of the only connection concerned; `None` concerns all of them alike.
+        stream: the stream; `None` for the first one with an event.
+        connection: number of the only affected connection; `None` for all connections.
 
     """
 
@@ -24,11 +24,11 @@ class Disturbance:
         self.done = False
 
     def apply(self, run: list[StreamEvent]) -> list[StreamEvent]:
-        """Return what becomes of some consecutive events of the stream."""
+        """Return the events to send in place of some consecutive events of the stream."""
         raise NotImplementedError
 
     def stop(self) -> None:
-        """End the fault; events that are still held go out with the next one."""
+        """End the fault. Held events are sent with the next event."""
         self.done = True
 
 
@@ -40,7 +40,7 @@ class Lose(Disturbance):
         self._left = count
 
     def apply(self, run: list[StreamEvent]) -> list[StreamEvent]:
-        """Leave out the beginning."""
+        """Remove the first events."""
         lost = min(self._left, len(run))
         self._left -= lost
         self.done = self._left == 0
@@ -56,7 +56,7 @@ class Repeat(Disturbance):
         self._seen: list[StreamEvent] = []
 
     def apply(self, run: list[StreamEvent]) -> list[StreamEvent]:
-        """Say again what was said, once there is enough of it."""
+        """Repeat the events when `count` of them have been sent."""
         head, tail = run[: self._left], run[self._left :]
         self._left -= len(head)
         self._seen += head
@@ -67,7 +67,7 @@ class Repeat(Disturbance):
 
 
 class Swap(Disturbance):
-    """The next `count` pairs of neighbours change places."""
+    """The next `count` pairs of neighbouring events are swapped."""
 
     def __init__(self, stream: str | None, count: int, connection: int | None = None) -> None:
         super().__init__(stream, connection)
@@ -76,65 +76,65 @@ class Swap(Disturbance):
         self._stopping = False
 
     def apply(self, run: list[StreamEvent]) -> list[StreamEvent]:
-        """Hold every first of a pair until the second has gone out."""
+        """Hold the first event of each pair until the second has been sent."""
         if self._stopping:
             self.done = True
             return [self._held, *run] if self._held is not None else run
         result = []
-        for emission in run:
+        for event in run:
             if self._held is not None:
-                result += [emission, self._held]
+                result += [event, self._held]
                 self._held = None
                 self._left -= 1
             elif self._left:
-                self._held = emission
+                self._held = event
             else:
-                result.append(emission)
+                result.append(event)
         self.done = self._left == 0
         return result
 
     def stop(self) -> None:
-        """Let the held event go out, in its place, with the next one."""
+        """End the fault. A held event is sent in its order with the next event."""
         if self._held is None:
             self.done = True
         self._stopping = True
 
 
 class Mute(Disturbance):
-    """Nothing is sent until the clock says so."""
+    """Nothing is sent until `over` returns true."""
 
     def __init__(self, stream: str | None, over: Callable[[], bool], connection: int | None = None) -> None:
         super().__init__(stream, connection)
         self._over = over
 
     def apply(self, run: list[StreamEvent]) -> list[StreamEvent]:
-        """Leave out everything."""
+        """Remove all events."""
         self.done = self._over()
         return run if self.done else []
 
 
 class Disturbances:
-    """All faults of streams that are going on, in the order in which they began."""
+    """All active faults of streams, in the order in which they were added."""
 
     def __init__(self) -> None:
         self._going_on: list[Disturbance] = []
 
     def add(self, disturbance: Disturbance) -> None:
-        """Begin a fault."""
+        """Activate a fault."""
         self._going_on.append(disturbance)
 
     def clear(self) -> None:
-        """End all of them."""
+        """End all faults."""
         for disturbance in self._going_on:
             disturbance.stop()
         self._forget()
 
     def apply(self, run: list[StreamEvent], connection: int | None = None) -> list[StreamEvent]:
-        """Return what becomes of consecutive events of one stream; the same list when nothing does.
+        """Return the events to send in place of consecutive events of one stream.
 
         Args:
-            run: the events.
-            connection: asks for the faults of this connection alone; `None` for those of all.
+            run: the events. The same list is returned when no fault applies.
+            connection: apply the faults of this connection only; `None` applies those of all connections.
 
         """
         if not self._going_on or not run:

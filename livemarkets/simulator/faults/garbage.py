@@ -1,4 +1,4 @@
-"""Frames that no exchange should send, by kind, ready to write."""
+"""Malformed and unexpected frames, by kind."""
 
 from __future__ import annotations
 
@@ -33,4 +33,4 @@ GARBAGE: dict[str, bytes] = {
     "huge_price": text_frame(_TRADE % (b"3735683259", b'"1' + b"0" * 5000 + b'"', b'"0.01000000"')),
     "binary": b"\x82\x04\x00\xff\x00\xff",
 }
-"""Kinds that leave a connection usable; all are legal WebSocket frames."""
+"""Kind → frame. All are valid WebSocket frames, so the connection stays usable."""

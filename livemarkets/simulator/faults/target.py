@@ -1,4 +1,4 @@
-"""What faults need of the exchange that they happen to."""
+"""The interface of an exchange for its faults."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ __all__ = ["Exchange", "subscribed_symbols"]
 
 
 class Exchange(Protocol):
-    """A running exchange, seen from its faults."""
+    """A running exchange, as its faults need it."""
 
     source: Source
 
     @property
     def connections(self) -> Sequence[ExchangeConnection]:
-        """The live connections."""
+        """The open connections."""
 
     def now_ms(self) -> float:
-        """The clock, ms since the epoch."""
+        """Return the time, ms since the epoch."""
 
     def pulse(self) -> None:
-        """Deliver what has happened until now."""
+        """Deliver the events until now."""
 
     def announce_shutdown(self, connections: Collection[ExchangeConnection], notice_seconds: float) -> None:
-        """Send `serverShutdown` and close after the notice."""
+        """Send `serverShutdown`, and close after the notice time."""
 
 
-def subscribed_symbols(venue: Exchange) -> list[str]:
-    """Return the listed symbols that somebody is subscribed to."""
-    names = {in_capitals(stream.partition("@")[0]) for one in venue.connections for stream in one.streams}
-    return sorted(names & set(venue.source.rules))
+def subscribed_symbols(exchange: Exchange) -> list[str]:
+    """Return the listed symbols that have a subscriber."""
+    names = {in_capitals(stream.partition("@")[0]) for one in exchange.connections for stream in one.streams}
+    return sorted(names & set(exchange.source.rules))

@@ -1,1 +1,1 @@
-"""What the embedded exchange trades, and what it remembers of it; imports nothing of the other parts."""
+"""The market of the embedded exchange: its trades and their history. Imports none of the other parts."""

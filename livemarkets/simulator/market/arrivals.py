@@ -1,4 +1,4 @@
-"""When taker orders arrive: a self-exciting process with calm stretches and bursts."""
+"""Arrival times of taker orders: a self-exciting (Hawkes) process with calm and busy periods."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ __all__ = ["MEAN_FILLS", "Arrivals", "fills_of_an_order"]
 # The constants below were fitted to six minutes of genuine BTCUSDT trades: per second a median of 9, a
 # mean of 28, a 95th percentile of 78 and a maximum of 954; per taker order a mean of 3.0 fills.
 _BRANCHING = 0.5
-"""Orders that one order provokes, on an average; below 1, or the process explodes."""
+"""Mean number of orders that one order triggers. It must be below 1 for a stable process."""
 _DECAY_PER_SECOND = 2.5
-"""How fast the excitement of one order fades."""
+"""Decay rate of the excitement by one order."""
 _MOODS = ((0.38, 14.0, 0.50), (0.8, 12.0, 0.28), (3.4, 8.0, 0.22))
 """(factor on the base rate, mean length in seconds, probability): calm, usual, busy."""
 _FILLS_TAIL = 1.35
-"""Exponent of the Pareto law of fills in one order: most have one, a few have hundreds."""
+"""Exponent of the Pareto distribution of fills per order: most orders have one, a few have hundreds."""
 _FILLS_MAX = 800
 MEAN_FILLS = 3.1
-"""What the law above gives on an average."""
+"""Mean of that distribution."""
 
 
 def fills_of_an_order(random: Random) -> int:
-    """Draw how many resting orders one taker order meets."""
+    """Return a random number of fills of one taker order."""
     return min(int((1.0 - random.random()) ** (-1.0 / _FILLS_TAIL)), _FILLS_MAX)
 
 
 class Arrivals:
-    """Arrival times of one symbol's taker orders: a Hawkes process on a base rate that has moods.
+    """Arrival times of one symbol's taker orders: a Hawkes process whose base rate changes at random.
 
-    The times depend on the random source alone, never on how often they are asked for.
+    The times depend only on the random source, not on the number of calls.
 
     Args:
-        random: where all chance comes from.
+        random: the random source.
         orders_per_second: the long-run mean.
-        start_ms: the clock when the process begins.
+        start_ms: start of the process, ms since the epoch.
 
     """
 
@@ -53,8 +53,8 @@ class Arrivals:
     def next_ms(self) -> float:
         """Move to the next arrival and return its time in ms.
 
-        Ogata's thinning: propose with the present intensity, which can only fall until the next
-        arrival, and accept with the ratio of what is left of it.
+        Ogata's thinning algorithm: propose a time with the present intensity, which only falls until the
+        next arrival, and accept it with the ratio of the remaining to the present intensity.
         """
         random = self._random
         while True:
@@ -72,7 +72,7 @@ class Arrivals:
                 return self._now_ms
 
     def skip_to(self, now_ms: float) -> None:
-        """Leave out the time until `now_ms`, as if nobody had traded."""
+        """Skip the time until `now_ms` without an arrival."""
         if now_ms > self._now_ms:
             self._fade(now_ms - self._now_ms)
             self._now_ms = now_ms

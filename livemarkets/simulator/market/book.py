@@ -1,4 +1,4 @@
-"""The model of one symbol: its quotes, what a taker order does to them, and how they settle again."""
+"""The price model of one symbol: its quotes, and their change with each taker order."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from livemarkets.simulator.market.symbols import UNIT, SymbolRules
 __all__ = ["Book"]
 
 _SAME_SIDE_AGAIN = 0.45
-"""Taker orders come in runs: big orders are cut into many small ones."""
+"""Probability that an order repeats the side of the last one: large orders are split into small ones."""
 _WALK = 0.3
-"""Probability that the next resting order of a sweep lies deeper in the book."""
+"""Probability that the next fill of an order is at a deeper price level."""
 _LEVEL_GAP = 5e-6
-"""Mean distance of neighbouring price levels, as a part of the price."""
+"""Mean distance of neighbouring price levels, relative to the price."""
 _RECOVERY = 0.35
-"""Part of a sweep's effect on the quotes that new resting orders undo at once."""
+"""Share of an order's price impact that new resting orders undo at once."""
 _DRIFT = 0.35
-"""Probability that the quotes move by themselves before an order."""
+"""Probability that the quotes change before an order."""
 _HOME = 3.0
-"""How strongly orders lean towards the starting price, so that days later prices are still sane."""
+"""Strength of mean reversion to the starting price, which keeps prices realistic for days."""
 _TYPICAL_USD = 45.0
 """Median value of one fill in US dollars."""
 _SIZE_SPREAD = 2.0
-"""Standard deviation of the logarithm of sizes: a few trades are a thousand times the usual."""
+"""Standard deviation of the logarithm of sizes: a few trades are a thousand times the median."""
 _LARGEST_USD = 150_000.0
 _SIZES = 4096
 
@@ -34,11 +34,11 @@ _SIZES = 4096
 class Book:
     """Bid, ask and trade ids of one symbol.
 
-    Prices are counted in ticks and sizes in lots inside, so they are multiples by construction.
+    Internally prices are in ticks and sizes in lots, so that they are valid multiples.
 
     Args:
         rules: the symbol.
-        random: where all chance comes from.
+        random: the random source.
         first_id: id of the first trade.
 
     """
@@ -57,7 +57,7 @@ class Book:
         self._update_id = first_id * 5
 
     def take(self, fills: int, time_ms: int) -> list[Trade]:
-        """Let one taker order meet that many resting orders, all in the same millisecond."""
+        """Return the trades of one taker order with `fills` fills, all in the same millisecond."""
         random = self._random
         if random.random() < _DRIFT:
             self._drift()
@@ -77,7 +77,7 @@ class Book:
         return trades
 
     def quote(self) -> Quote:
-        """Return the best bid and ask of this moment."""
+        """Return the present best bid and ask."""
         pick = self._update_id * 2_654_435_761
         lot, tick = self.rules.lot, self.rules.tick
         return Quote(
@@ -112,7 +112,7 @@ class Book:
         self._ask = self._bid + self._spread
 
     def _place(self, bid: int) -> None:
-        # Half and double the starting price are never left, whatever chance does.
+        # The price always stays between half and double the starting price.
         self._bid = max(self._home // 2, 1, min(bid, 2 * self._home))
         self._update_id += 1
 

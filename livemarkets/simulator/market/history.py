@@ -1,4 +1,4 @@
-"""What has been traded: raw trades and their aggregates, bounded, searchable by id and by time."""
+"""The history of a symbol: raw trades and aggregates, bounded, searchable by id and by time."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ _BY_TIME = attrgetter("time_ms")
 class History:
     """The trades of one symbol, oldest first.
 
-    Ids rise, but not always by one: ids that the exchange itself skipped are simply not there.
+    Ids rise, but not always by 1: the exchange may skip ids.
 
     Args:
-        capacity: how many trades are kept at least (a quarter more at most).
+        capacity: how many trades are kept. Up to a quarter more may be kept for a while.
 
     """
 
@@ -54,7 +54,7 @@ class History:
         self._next_aggregate_id = 0
 
     def extend(self, trades: Sequence[Trade]) -> list[Aggregate]:
-        """Add the fills of one taker order and return the aggregates that they make."""
+        """Add the trades of one taker order. Return their aggregates."""
         self.trades.extend(trades)
         made = self._aggregate(trades)
         self.aggregates.extend(made)
@@ -62,7 +62,7 @@ class History:
         return made
 
     def add(self, trade: Trade | None, aggregate: Aggregate | None) -> None:
-        """Add what a recording says, a trade, an aggregate or both."""
+        """Add a trade, an aggregate or both from a recording."""
         if trade is not None:
             self.trades.append(trade)
         if aggregate is not None:
@@ -70,13 +70,13 @@ class History:
         self._trim()
 
     def restart(self) -> None:
-        """Forget everything: the symbol was listed anew and its ids begin again."""
+        """Delete everything, because the symbol is listed again and its ids restart."""
         self.trades.clear()
         self.aggregates.clear()
         self._next_aggregate_id = 0
 
     def recent(self, limit: int) -> list[Trade]:
-        """Return the newest trades, oldest of them first."""
+        """Return the newest `limit` trades, oldest first."""
         return self.trades[-limit:]
 
     def since(self, from_id: int, limit: int) -> list[Trade]:
@@ -118,7 +118,7 @@ class History:
     def _close(self, run: Sequence[Trade]) -> Aggregate:
         first = run[0]
         if self._next_aggregate_id == 0:
-            # A third of the trade ids, roughly what a real symbol's aggregate ids are.
+            # Aggregate ids of real symbols are roughly a third of their trade ids.
             self._next_aggregate_id = first.id // 3
         aggregate = Aggregate(
             id=self._next_aggregate_id,

@@ -1,4 +1,4 @@
-"""Reads a recording of the exchange's frames: one JSON object a line, gzip or plain.
+"""Reads a recording of an exchange's frames: one JSON object per line, gzip or plain.
 
 A line is `{"recv_ms": …, "frame": {"stream": …, "data": …}}`; the text of `frame` is kept byte for byte.
 """
@@ -83,19 +83,19 @@ _BOOK = msgspec.json.Decoder(_Book)
 
 
 class RecordedFrame(msgspec.Struct, gc=False):
-    """One frame of the recording: when it came, and what it adds to the exchange's memory.
+    """One frame of a recording, with its time and its trades.
 
     Args:
-        offset_ms: time since the first frame; never falls.
+        offset_ms: time since the first frame. It never decreases.
         emission: the frame.
-        symbol: whose it is, upper case.
-        trade: what a `@trade` frame says.
-        aggregate: what an `@aggTrade` frame says, or what the trades up to this one add up to.
+        symbol: its symbol, upper case.
+        trade: the trade of a `@trade` frame, else `None`.
+        aggregate: the aggregate of an `@aggTrade` frame, or the aggregate that ends with this trade.
 
     """
 
     offset_ms: float
-    emission: StreamEvent
+    event: StreamEvent
     symbol: str
     trade: Trade | None = None
     aggregate: Aggregate | None = None
@@ -103,7 +103,7 @@ class RecordedFrame(msgspec.Struct, gc=False):
 
 @dataclass(slots=True)
 class _Digits:
-    """How fine the prices and sizes of a symbol are: the lowest power of ten that was used."""
+    """The price and size steps of a symbol: the lowest power of ten that was used."""
 
     price: int = 0
     size: int = 0
@@ -115,7 +115,7 @@ class _Digits:
 
 @dataclass(slots=True)
 class Recording:
-    """A whole recording in memory: its frames in order and the symbols that they are about."""
+    """A recording in memory: its frames in order and their symbols."""
 
     frames: list[RecordedFrame] = field(default_factory=list)
     rules: dict[str, SymbolRules] = field(default_factory=dict)
@@ -123,7 +123,7 @@ class Recording:
     @property
     def streams(self) -> set[str]:
         """The streams that have a frame."""
-        return {played.emission.stream for played in self.frames}
+        return {entry.event.stream for entry in self.frames}
 
 
 def read_recording(path: Path) -> Recording:
@@ -142,7 +142,7 @@ def read_recording(path: Path) -> Recording:
             parsed = _LINE.decode(line)
             first_ms = parsed.recv_ms if first_ms is None else first_ms
             offset_ms = max(parsed.recv_ms - first_ms, offset_ms)
-            recording.frames.append(_played(offset_ms, bytes(parsed.frame), digits))
+            recording.frames.append(_entry(offset_ms, bytes(parsed.frame), digits))
         except (msgspec.MsgspecError, ArithmeticError, UnicodeDecodeError) as error:
             raise SimulatorError(f"{path}, line {number}: not a recorded frame: {error}") from None
     if not recording.frames:
@@ -153,7 +153,7 @@ def read_recording(path: Path) -> Recording:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Return the lines that are not blank with their numbers, unpacking gzip whatever the file's name."""
+    """Yield the lines that are not blank, with their numbers. Gzip is detected by content."""
     number = 0
     try:
         with path.open("rb") as file:
@@ -170,33 +170,33 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise SimulatorError(f"{path}{where}: cannot read the recording: {reason}") from None
 
 
-def _played(offset_ms: float, text: bytes, digits: dict[str, _Digits]) -> RecordedFrame:
+def _entry(offset_ms: float, text: bytes, digits: dict[str, _Digits]) -> RecordedFrame:
     frame = _FRAME.decode(text)
     data = bytes(frame.data)
     data_at = text.rindex(data)
-    emission = StreamEvent(frame.stream, text, data_at, data_at + len(data))
+    event = StreamEvent(frame.stream, text, data_at, data_at + len(data))
     symbol, kind = split_stream(frame.stream)
-    played = RecordedFrame(offset_ms, emission, symbol)
+    entry = RecordedFrame(offset_ms, event, symbol)
     if symbol:
         seen = digits.setdefault(symbol, _Digits())
         if kind == "trade":
             trade = _TRADE.decode(data)
-            played.trade = Trade(trade.t, to_units(trade.p), to_units(trade.q), trade.T, trade.m)
-            seen.see(played.trade.price, played.trade.size)
+            entry.trade = Trade(trade.t, to_units(trade.p), to_units(trade.q), trade.T, trade.m)
+            seen.see(entry.trade.price, entry.trade.size)
         elif kind == "aggTrade":
             item = _AGGREGATE.decode(data)
             price, size = to_units(item.p), to_units(item.q)
-            played.aggregate = Aggregate(item.a, price, size, item.f, item.l, item.T, item.m)
+            entry.aggregate = Aggregate(item.a, price, size, item.f, item.l, item.T, item.m)
             seen.see(price, size)
         elif kind == "bookTicker":
             book = _BOOK.decode(data)
             seen.see(to_units(book.b), to_units(book.B))
             seen.see(to_units(book.a), to_units(book.A))
-    return played
+    return entry
 
 
 def _finer(unit: int, amount: int) -> int:
-    """Return the largest power of ten that divides both, at most 1; 0 stands for not known yet."""
+    """Return the largest power of ten that divides both, at most 1. A `unit` of 0 means unknown."""
     if amount == 0:
         return unit
     unit = unit or 10**8
@@ -219,21 +219,21 @@ def _rules(symbol: str, seen: _Digits) -> SymbolRules:
 
 
 def _add_aggregates(frames: list[RecordedFrame]) -> None:
-    """Work out the aggregates of symbols whose trades were recorded but not their aggregates.
+    """Compute the aggregates of symbols that have recorded trades but no recorded aggregates.
 
-    Consecutive trades of the same time, price and side make one; it is known with the last of them.
+    Consecutive trades of the same time, price and side form one aggregate, which is set on the last of them.
     """
-    recorded = {played.symbol for played in frames if played.trade is None and played.aggregate is not None}
+    recorded = {entry.symbol for entry in frames if entry.trade is None and entry.aggregate is not None}
     runs: dict[str, list[RecordedFrame]] = {}
     next_ids: dict[str, int] = {}
-    for played in frames:
-        if played.trade is None or played.symbol in recorded:
+    for entry in frames:
+        if entry.trade is None or entry.symbol in recorded:
             continue
-        run = runs.setdefault(played.symbol, [])
-        if run and not _continues(run[-1].trade, played.trade):
+        run = runs.setdefault(entry.symbol, [])
+        if run and not _continues(run[-1].trade, entry.trade):
             _close(run, next_ids)
             run.clear()
-        run.append(played)
+        run.append(entry)
     for run in runs.values():
         _close(run, next_ids)
 
@@ -246,7 +246,7 @@ def _continues(last: Trade | None, trade: Trade) -> bool:
 
 
 def _close(run: list[RecordedFrame], next_ids: dict[str, int]) -> None:
-    trades = [played.trade for played in run if played.trade is not None]
+    trades = [entry.trade for entry in run if entry.trade is not None]
     first = trades[0]
     aggregate_id = next_ids.get(run[0].symbol, first.id // 3)
     next_ids[run[0].symbol] = aggregate_id + 1

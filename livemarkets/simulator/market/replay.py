@@ -1,4 +1,4 @@
-"""Plays a recording of the exchange's frames as it was received."""
+"""Replays a recording of an exchange's frames."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ __all__ = ["Replay"]
 
 
 class Replay:
-    """A market that is a recording: its frames, ids and fields as they were, with their spacing.
+    """A market that replays a recording with its original frames, ids, fields and intervals.
 
-    The clock starts when a stream of the recording is subscribed for the first time and then runs, whoever
-    stays; what nobody is subscribed to is not sent. REST serves what has been played.
+    The clock starts at the first subscription to a recorded stream, and does not stop. Streams without a
+    subscriber are not sent. REST serves the frames that have been replayed.
 
     Args:
         path: lines of `{"recv_ms": …, "frame": {"stream": …, "data": …}}`, gzip or plain.
-        speed: 2.0 plays twice as fast as it was recorded.
-        lead_in_seconds: pause between the first subscription and the first frame.
+        speed: replay speed; 2.0 is twice as fast as recorded.
+        lead_in_seconds: delay between the first subscription and the first frame.
 
     Raises:
-        SimulatorError: the file cannot be read, or a speed that makes no sense.
+        SimulatorError: the file cannot be read, or a number is out of range.
 
     """
 
@@ -47,37 +47,37 @@ class Replay:
         self._pending: list[StreamEvent] = []
         self._hidden: Counter[str] = Counter()
         self._hidden_ids: dict[str, set[int]] = {}
-        # Nothing that was played is ever forgotten: the whole recording is in memory anyway.
+        # The history keeps all frames, because the recording is in memory anyway.
         size = max(len(self._recording.frames), 1)
         self._histories = {symbol: History(size) for symbol in self._recording.rules}
         self.skew_ms = 0
 
     @property
     def rules(self) -> Mapping[str, SymbolRules]:
-        """The symbols of the recording; tick and lot are as fine as its own digits."""
+        """The symbols of the recording. Tick and lot sizes are derived from its digits."""
         return self._recording.rules
 
     @property
     def finished(self) -> bool:
-        """Whether every frame has been played."""
+        """Whether every frame has been replayed."""
         return self._position >= len(self._recording.frames)
 
     def want(self, streams: Collection[str], now_ms: float) -> None:
-        """Set which streams are sent, and start the clock if one of them is in the recording."""
+        """Set the streams to send, and start the clock if one of them is in the recording."""
         self._wanted = frozenset(streams)
         if self._started_ms is None and not self._wanted.isdisjoint(self._available):
             self._started_ms = now_ms + self._lead_in_ms
             logger.info("simulator: replaying {} at {:g} times its speed", self._path.name, self._speed)
 
     def advance(self, now_ms: float) -> list[StreamEvent]:
-        """Play up to now, in order and completely, however late it is."""
-        emissions, self._pending = self._pending, []
+        """Return all events up to now, in order."""
+        events, self._pending = self._pending, []
         if self._started_ms is not None and not self.finished:
-            self._play((now_ms - self._started_ms) * self._speed, emissions)
-        return emissions
+            self._play((now_ms - self._started_ms) * self._speed, events)
+        return events
 
     def next_ms(self) -> float | None:
-        """Return when the next frame is due, also when nobody wants it: REST does."""
+        """Return when the next frame is due, also if it has no subscriber: REST serves it."""
         if self._pending:
             return 0.0
         if self._started_ms is None or self.finished:
@@ -85,11 +85,11 @@ class Replay:
         return self._started_ms + self._recording.frames[self._position].offset_ms / self._speed
 
     def history(self, symbol: str, now_ms: float) -> History:
-        """Return what has been played of a symbol."""
+        """Return the replayed trades of a symbol."""
         return self._histories[symbol]
 
     def quote(self, symbol: str) -> Quote:
-        """Return quotes around the last price: the book itself is not kept."""
+        """Return quotes next to the last price, because there is no order book."""
         rules = self.rules[symbol]
         trades = self._histories[symbol].trades
         price = trades[-1].price if trades else 0
@@ -98,7 +98,7 @@ class Replay:
         )
 
     def burst(self, symbol: str, trades: int, now_ms: float) -> None:
-        """Play at once until the symbol has traded that often; the clock goes on from there."""
+        """Replay at once until the symbol has had `trades` trades. The clock continues from there."""
         if self._started_ms is None or self.finished:
             return
         frames, at = self._recording.frames, self._position
@@ -110,35 +110,35 @@ class Replay:
         self._started_ms = min(self._started_ms, now_ms - offset_ms / self._speed)
 
     def skip_ids(self, symbol: str, count: int) -> None:
-        """Let the next trades of the symbol never have happened."""
+        """Hide the next trades of the symbol, from the streams and from REST."""
         self._hidden[symbol] += count
 
     def relist(self, symbol: str, first_id: int) -> None:
-        """Refuse: a recording keeps its ids."""
+        """Refuse, because a recording keeps its ids."""
         raise SimulatorError("a recording cannot be relisted")
 
-    def _play(self, until_ms: float, emissions: list[StreamEvent]) -> None:
+    def _play(self, until_ms: float, events: list[StreamEvent]) -> None:
         frames = self._recording.frames
         while not self.finished and frames[self._position].offset_ms <= until_ms:
-            played = frames[self._position]
+            entry = frames[self._position]
             self._position += 1
-            if self._happens(played):
-                if played.symbol:
-                    self._histories[played.symbol].add(played.trade, self._visible_aggregate(played))
-                if played.emission.stream in self._wanted:
-                    emissions.append(played.emission)
+            if self._happens(entry):
+                if entry.symbol:
+                    self._histories[entry.symbol].add(entry.trade, self._visible_aggregate(entry))
+                if entry.event.stream in self._wanted:
+                    events.append(entry.event)
         if self.finished:
             logger.info("simulator: end of {} after {} frames", self._path.name, len(frames))
 
-    def _happens(self, played: RecordedFrame) -> bool:
-        if played.trade is None or self._hidden[played.symbol] <= 0:
+    def _happens(self, entry: RecordedFrame) -> bool:
+        if entry.trade is None or self._hidden[entry.symbol] <= 0:
             return True
-        self._hidden[played.symbol] -= 1
-        self._hidden_ids.setdefault(played.symbol, set()).add(played.trade.id)
+        self._hidden[entry.symbol] -= 1
+        self._hidden_ids.setdefault(entry.symbol, set()).add(entry.trade.id)
         return False
 
-    def _visible_aggregate(self, played: RecordedFrame) -> Aggregate | None:
-        aggregate, hidden = played.aggregate, self._hidden_ids.get(played.symbol)
+    def _visible_aggregate(self, entry: RecordedFrame) -> Aggregate | None:
+        aggregate, hidden = entry.aggregate, self._hidden_ids.get(entry.symbol)
         if aggregate is None or not hidden:
             return aggregate
         covered = range(aggregate.first_id, aggregate.last_id + 1)

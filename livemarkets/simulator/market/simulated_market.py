@@ -1,4 +1,4 @@
-"""The simulated market: well-known symbols that trade as busily as the real ones, from a seed."""
+"""The simulated market: well-known symbols with realistic trading rates, from a seed."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from livemarkets.simulator.market.tickers import TICKER_KINDS, Tickers
 __all__ = ["SimulatedMarket"]
 
 _CATCH_UP_TRADES = 20_000
-"""At most about this many trades are made up for when a symbol was not looked at for long."""
+"""Approximate limit of trades that are simulated afterwards for a symbol that was not in use."""
 _FIRST_IDS_SINCE_S = 1_600_000_000
-"""First ids grow with the clock from here on, so a restarted market never reuses an id."""
+"""First ids grow with the time since then (seconds since the epoch), so a restart never reuses an id."""
 
 
 class _Symbol:
-    """One symbol of the market: when it trades, its book, its history, who wants what of it."""
+    """One symbol of the market: its arrivals, its book, its subscribed streams."""
 
     def __init__(self, rules: SymbolRules, random: Random, start_ms: float, per_second: float) -> None:
         self.name = rules.symbol.encode()
@@ -47,22 +47,22 @@ class _Symbol:
 
 
 class SimulatedMarket:
-    """A market of independent symbols; each is simulated only while somebody looks at it.
+    """A market of independent symbols. A symbol is simulated only while it is in use.
 
-    What a symbol does is decided by the seed and the moment of the first look alone: being looked at
-    more often, or together with others, changes nothing.
+    The trades of a symbol depend only on the seed and on the time of its first use, not on the number of
+    requests and not on other symbols.
 
     Args:
-        seed: same seed and same clock, same trades.
-        symbols: which of `rules` are listed, upper case; `None` lists all.
-        rate: multiplies how often everything trades.
-        trades_per_second: when given, every symbol trades at this constant rate instead, for load tests.
+        seed: the same seed and clock give the same trades.
+        symbols: the symbols to list, upper case; `None` lists all of `rules`.
+        rate: factor on the trading rate of every symbol.
+        trades_per_second: constant rate of every symbol, for load tests; `None` for realistic rates.
         history_length: trades kept per symbol for REST.
-        history_seconds: how much has already happened when a symbol is first looked at.
-        rules: the symbols there are.
+        history_seconds: length of the simulated history at the first use of a symbol.
+        rules: the available symbols.
 
     Raises:
-        SimulatorError: a symbol that is not in `rules`, or a rate that is not positive.
+        SimulatorError: a symbol is not in `rules`, or a rate is not positive.
 
     """
 
@@ -102,8 +102,8 @@ class SimulatedMarket:
         return self._rules
 
     def want(self, streams: Collection[str], now_ms: float) -> None:
-        """Set which streams are made; those of unknown symbols or kinds stay silent."""
-        # What has happened until now still belongs to those who were subscribed.
+        """Set the subscribed streams. Streams of unknown symbols or kinds stay silent."""
+        # Events until now go to the streams that were subscribed so far.
         self._pending = self.advance(now_ms)
         for symbol in self._wanted:
             symbol.kinds = {}
@@ -121,16 +121,16 @@ class SimulatedMarket:
         self._tickers.want(tickers, now_ms)
 
     def advance(self, now_ms: float) -> list[StreamEvent]:
-        """Let the wanted symbols trade until now and return their events."""
-        emissions, self._pending = self._pending, []
+        """Simulate the subscribed symbols until now. Return their events."""
+        events, self._pending = self._pending, []
         for symbol in self._wanted:
             while symbol.next_order_ms <= now_ms:
-                self._trade(symbol, now_ms, emissions)
-        emissions.extend(self._tickers.advance(now_ms))
-        return emissions
+                self._trade(symbol, now_ms, events)
+        events.extend(self._tickers.advance(now_ms))
+        return events
 
     def next_ms(self) -> float | None:
-        """Return the time of the next order or ticker of what is wanted."""
+        """Return the time of the next order or ticker of the subscribed streams."""
         times = [symbol.next_order_ms for symbol in self._wanted]
         if (tick_ms := self._tickers.next_ms()) is not None:
             times.append(tick_ms)
@@ -144,11 +144,11 @@ class SimulatedMarket:
         return self._histories[symbol]
 
     def quote(self, symbol: str) -> Quote:
-        """Return the best bid and ask of a symbol that was looked at before."""
+        """Return the best bid and ask of a symbol that has been in use."""
         return self._symbols[symbol].book.quote()
 
     def burst(self, symbol: str, trades: int, now_ms: float) -> None:
-        """Make that many trades happen now, in sweeps of the usual sizes."""
+        """Make `trades` trades now, in orders of the usual sizes."""
         state = self._up_to(symbol, now_ms)
         while trades > 0:
             fills = min(max(fills_of_an_order(state.random), trades // 50), trades)
@@ -156,11 +156,11 @@ class SimulatedMarket:
             trades -= fills
 
     def skip_ids(self, symbol: str, count: int) -> None:
-        """Leave out the next ids for good."""
+        """Skip the next ids: no trade gets them."""
         self._known(symbol).book.next_id += count
 
     def relist(self, symbol: str, first_id: int) -> None:
-        """Begin the symbol's ids again; its older trades are gone."""
+        """Restart the symbol's ids, and delete its older trades."""
         self._known(symbol).book.next_id = first_id
         self._histories[symbol].restart()
 
@@ -170,15 +170,15 @@ class SimulatedMarket:
         return self._symbols[symbol]
 
     def _up_to(self, name: str, now_ms: float) -> _Symbol:
-        """Return a symbol, having made up for what it did while nobody looked."""
+        """Return a symbol, after simulating the time since its last use."""
         symbol = self._symbols.get(name)
         if symbol is None:
             symbol = self._symbols[name] = self._first_look(name, now_ms)
         if symbol.kinds:
-            emissions: list[StreamEvent] = []
+            events: list[StreamEvent] = []
             while symbol.next_order_ms <= now_ms:
-                self._trade(symbol, now_ms, emissions)
-            self._pending.extend(emissions)
+                self._trade(symbol, now_ms, events)
+            self._pending.extend(events)
             return symbol
         per_second = symbol.orders_per_second * MEAN_FILLS * symbol.scale
         oldest_ms = now_ms - 1000 * min(_CATCH_UP_TRADES / per_second, 600.0 + self._history_seconds)
@@ -197,10 +197,10 @@ class SimulatedMarket:
         random = Random(f"{self._seed}:{name}")
         return _Symbol(rules, random, now_ms - 1000 * past_seconds, per_second)
 
-    def _trade(self, symbol: _Symbol, now_ms: float, emissions: list[StreamEvent]) -> None:
+    def _trade(self, symbol: _Symbol, now_ms: float, events: list[StreamEvent]) -> None:
         at_ms = symbol.next_order_ms
         if self._constant is not None:
-            # Evenly spaced orders, one a millisecond at most, with as many fills as the rate needs.
+            # Evenly spaced orders, at most one per millisecond, with as many fills as the rate requires.
             per_order = max(1.0, self._constant / 1000.0)
             symbol.next_order_ms = at_ms + 1000.0 * per_order / self._constant
             fills = int((symbol.orders + 1) * per_order) - int(symbol.orders * per_order)
@@ -208,19 +208,19 @@ class SimulatedMarket:
         else:
             symbol.next_order_ms = symbol.arrivals.next_ms()
             fills = max(int(fills_of_an_order(symbol.random) * symbol.scale), 1)
-        self._fill(symbol, fills, at_ms, now_ms, emissions)
+        self._fill(symbol, fills, at_ms, now_ms, events)
 
     def _fill(
-        self, symbol: _Symbol, fills: int, at_ms: float, now_ms: float, emissions: list[StreamEvent]
+        self, symbol: _Symbol, fills: int, at_ms: float, now_ms: float, events: list[StreamEvent]
     ) -> None:
-        # Two orders never share a millisecond, so that an aggregate (same time, side and price) is whole
-        # as soon as its order has been filled.
+        # Two orders never have the same millisecond, so an aggregate (same time, side and price) is complete
+        # as soon as its order is filled.
         symbol.last_time_ms = max(int(at_ms), symbol.last_time_ms + 1)
         time_ms = symbol.last_time_ms + self.skew_ms
         trades = symbol.book.take(fills, time_ms)
         aggregates = self._histories[symbol.name.decode()].extend(trades)
         if symbol.kinds:
-            self._emit(symbol, trades, aggregates, max(int(now_ms) + self.skew_ms, time_ms), emissions)
+            self._emit(symbol, trades, aggregates, max(int(now_ms) + self.skew_ms, time_ms), events)
 
     def _emit(
         self,
@@ -228,7 +228,7 @@ class SimulatedMarket:
         trades: Sequence[Trade],
         aggregates: Sequence[Aggregate],
         event_ms: int,
-        emissions: list[StreamEvent],
+        events: list[StreamEvent],
     ) -> None:
         name = symbol.name
         if wanted := symbol.kinds.get("trade"):
@@ -236,13 +236,13 @@ class SimulatedMarket:
             at = len(prefix)
             for trade in trades:
                 text = prefix + trade_payload(name, trade, event_ms) + b"}"
-                emissions.append(StreamEvent(stream, text, at))
+                events.append(StreamEvent(stream, text, at))
         if wanted := symbol.kinds.get("aggTrade"):
             stream, prefix = wanted
             for aggregate in aggregates:
                 text = prefix + aggregate_payload(name, aggregate, event_ms) + b"}"
-                emissions.append(StreamEvent(stream, text, len(prefix)))
+                events.append(StreamEvent(stream, text, len(prefix)))
         if wanted := symbol.kinds.get("bookTicker"):
             stream, prefix = wanted
             text = prefix + book_payload(name, symbol.book.quote()) + b"}"
-            emissions.append(StreamEvent(stream, text, len(prefix)))
+            events.append(StreamEvent(stream, text, len(prefix)))

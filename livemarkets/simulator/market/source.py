@@ -1,4 +1,4 @@
-"""What the exchange needs of whatever makes its market: the model or a recording."""
+"""The interface of a market: a model or a recording."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ __all__ = ["SimulatorError", "Source"]
 
 
 class SimulatorError(LiveMarketsError):
-    """The embedded exchange cannot do what was asked; the text is one line for people."""
+    """A request to the embedded exchange cannot be carried out. The text is one line, for users."""
 
 
 class Source(Protocol):
-    """A market that runs along a clock which others read: all times are ms since the epoch."""
+    """A market. All times are ms since the epoch, passed in by the caller."""
 
     skew_ms: int
-    """How far the exchange's own clock is off."""
+    """Error of the exchange's clock, added to event and trade times."""
 
     @property
     def rules(self) -> Mapping[str, SymbolRules]:
         """The listed symbols."""
 
     def want(self, streams: Collection[str], now_ms: float) -> None:
-        """Set which streams somebody is subscribed to; others need not be made."""
+        """Set the subscribed streams. No other streams are needed."""
 
     def advance(self, now_ms: float) -> list[StreamEvent]:
-        """Return what has happened on the wanted streams since the last call, in order."""
+        """Return the events of the subscribed streams since the last call, in order."""
 
     def next_ms(self) -> float | None:
-        """Return when something will happen next; `None` when nothing will."""
+        """Return the time of the next event; `None` when there will be none."""
 
     def history(self, symbol: str, now_ms: float) -> History:
-        """Return the trades of a listed symbol, brought up to now."""
+        """Return the trades of a listed symbol until now."""
 
     def quote(self, symbol: str) -> Quote:
         """Return the best bid and ask of a listed symbol."""
 
     def burst(self, symbol: str, trades: int, now_ms: float) -> None:
-        """Make that many trades happen at once."""
+        """Make `trades` trades at once."""
 
     def skip_ids(self, symbol: str, count: int) -> None:
-        """Leave out the next ids for good: the exchange has no such trades."""
+        """Skip the next ids: the exchange has no such trades."""
 
     def relist(self, symbol: str, first_id: int) -> None:
-        """List the symbol anew: older trades are gone and ids start again, lower."""
+        """List the symbol again: delete its older trades, and restart its ids at `first_id`."""

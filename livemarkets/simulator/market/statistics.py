@@ -1,4 +1,4 @@
-"""Bars and day statistics, worked out from the trades that are kept."""
+"""Klines and day statistics, computed from the stored trades."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ INTERVALS_MS = {
     "1w": 604_800_000,
     "1M": 0,
 }
-"""Kline intervals (rest-api.md, Kline/Candlestick data); a month has no fixed length."""
+"""Kline intervals in ms (rest-api.md, Kline/Candlestick data). 0 for a month, which has no fixed length."""
 
 _MONDAY_MS = 4 * 86_400_000
 """The epoch was a Thursday; weeks open on Mondays."""
@@ -37,7 +37,7 @@ _MONDAY_MS = 4 * 86_400_000
 
 @dataclass(slots=True, kw_only=True)
 class Summary:
-    """Open, high, low, close, volumes and ids of a span of trades; amounts in 10⁻⁸."""
+    """Open, high, low, close, volumes and ids of consecutive trades; amounts in 10⁻⁸."""
 
     open: int
     high: int
@@ -54,7 +54,7 @@ class Summary:
 
     @property
     def change(self) -> int:
-        """Difference of last and first price."""
+        """Last price minus first price."""
         return self.close - self.open
 
     @property
@@ -64,11 +64,11 @@ class Summary:
 
     @property
     def average(self) -> int:
-        """Mean price weighted with the sizes."""
+        """Volume-weighted mean price."""
         return self.quote_volume * UNIT // self.volume if self.volume else self.close
 
     def add(self, trade: Trade) -> None:
-        """Take one more trade in."""
+        """Add a trade."""
         price, size = trade.price, trade.size
         self.high = max(self.high, price)
         self.low = min(self.low, price)
@@ -86,14 +86,14 @@ class Summary:
 
 @dataclass(slots=True, kw_only=True)
 class Bar(Summary):
-    """A summary of one kline interval; both times are inside it, in ms."""
+    """A summary of one kline interval. Both times are inclusive, in ms."""
 
     open_ms: int
     close_ms: int
 
 
 def summary_of(trades: Iterable[Trade]) -> Summary | None:
-    """Sum up some trades, `None` when there are none."""
+    """Return a summary of trades; `None` when there are none."""
     summary: Summary | None = None
     for trade in trades:
         if summary is None:
@@ -103,7 +103,7 @@ def summary_of(trades: Iterable[Trade]) -> Summary | None:
 
 
 def bars_of(trades: Iterable[Trade], interval: str) -> list[Bar]:
-    """Cut trades into klines; intervals without a trade have none."""
+    """Return the klines of trades. There is none for an interval without a trade."""
     bars: list[Bar] = []
     for trade in trades:
         if not bars or not bars[-1].open_ms <= trade.time_ms <= bars[-1].close_ms:

@@ -24,7 +24,7 @@ __all__ = [
     "trade_payload",
 ]
 
-# Symbols may hold letters of any script, so only what could not be part of any name is refused.
+# Symbols may contain letters of any script, so only characters that no name can contain are refused.
 _SYMBOL_STREAM = re.compile(
     r"""[^\s@!/\\"'<>{}\[\],;&?=]{1,50}@(
         trade | aggTrade | blockTrade | bookTicker | miniTicker | avgPrice | referencePrice
@@ -38,13 +38,13 @@ _MARKET_STREAM = re.compile(r"!(miniTicker|ticker(_(1h|4h|1d))?)@arr|!bookTicker
 
 
 class StreamEvent(msgspec.Struct, frozen=True, gc=False):
-    """One event on its way to the subscribers of a stream.
+    """One event of a stream.
 
     Args:
         stream: the stream's name.
-        combined: the whole frame text in the combined shape, `{"stream":…,"data":…}`.
-        data_at: where the value of `data` begins in it.
-        data_end: where it ends; usually right before the closing brace.
+        combined: the text of the frame in the combined shape, `{"stream":…,"data":…}`.
+        data_at: offset of the value of `data`.
+        data_end: its end; usually right before the closing brace.
 
     """
 
@@ -54,7 +54,7 @@ class StreamEvent(msgspec.Struct, frozen=True, gc=False):
     data_end: int = -1
 
     def raw(self) -> bytes:
-        """Return the frame text in the raw shape: the bare payload."""
+        """Return the text of the frame in the raw shape: the payload only."""
         return self.combined[self.data_at : self.data_end]
 
 
@@ -69,15 +69,15 @@ class Quote(msgspec.Struct, frozen=True, gc=False):
 
 
 def is_well_formed(stream: str) -> bool:
-    """Say whether this could be a stream; whether its symbol exists is another matter."""
+    """Return whether a stream name is valid. Its symbol need not exist."""
     return bool(_SYMBOL_STREAM.fullmatch(stream) or _MARKET_STREAM.fullmatch(stream))
 
 
 def split_stream(stream: str) -> tuple[str, str]:
-    """Return symbol (upper case) and kind of a stream; `("", stream)` when its symbol part is not lower case.
+    """Return symbol (upper case) and kind of a stream; `("", stream)` when its symbol is not lower case.
 
-    All symbols for streams are lowercase (web-socket-streams.md, General WSS information): a stream
-    named otherwise is accepted and stays silent.
+    All symbols for streams are lower case (web-socket-streams.md, General WSS information). A stream with
+    another spelling is accepted and stays silent.
     """
     symbol, _, kind = stream.partition("@")
     is_lower = not any("A" <= letter <= "Z" for letter in symbol)

@@ -1,6 +1,6 @@
-"""The symbols that the simulated market lists, with their trading rules.
+"""The symbols of the simulated market, with their trading rules.
 
-All amounts are whole numbers of 10⁻⁸, the finest unit that Binance writes, so nothing is ever rounded.
+All amounts are integers in 10⁻⁸, Binance's smallest unit, so that nothing is rounded.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from string import ascii_lowercase, ascii_uppercase
 __all__ = ["DEFAULT_RULES", "UNIT", "SymbolRules", "from_units", "in_capitals", "to_units"]
 
 UNIT = 10**8
-"""Units in 1: Binance spot writes every price and quantity with eight decimals."""
+"""Units per 1: Binance spot writes every price and quantity with eight decimals."""
 _CAPITALS = str.maketrans(ascii_lowercase, ascii_uppercase)
 
 
 def to_units(text: str) -> int:
-    """Return a decimal such as `0.01000000` as a whole number of 10⁻⁸."""
+    """Return a decimal such as `0.01000000` as an integer in 10⁻⁸."""
     return int(Decimal(text) * UNIT)
 
 
 def from_units(units: int) -> str:
-    """Return a whole number of 10⁻⁸ the way Binance writes it, with eight decimals."""
+    """Return an integer in 10⁻⁸ as Binance writes it, with eight decimals."""
     sign, units = ("-", -units) if units < 0 else ("", units)
     return f"{sign}{units // UNIT}.{units % UNIT:08d}"
 
 
 def in_capitals(name: str) -> str:
-    """Return a name with A to Z for a to z; no other letter of any script has a case here."""
+    """Return a name with a to z in upper case. All other letters stay as they are."""
     return name.translate(_CAPITALS)
 
 
@@ -42,9 +42,9 @@ class SymbolRules:
         quote: the asset that it is paid with.
         tick: smallest price step, in 10⁻⁸.
         lot: smallest quantity step, in 10⁻⁸.
-        price: the price around which the market model moves, in 10⁻⁸.
+        price: the starting price of the market model, in 10⁻⁸.
         trades_per_second: long-run mean of the model.
-        quote_in_usd: value of one quote asset, so that trade sizes are alike everywhere.
+        quote_in_usd: value of one quote asset in US dollars, for similar trade sizes of all symbols.
 
     """
 
@@ -114,4 +114,4 @@ def _parse(line: str) -> SymbolRules:
 
 
 DEFAULT_RULES: tuple[SymbolRules, ...] = tuple(_parse(line) for line in _TABLE.split("\n") if line)
-"""The default market: the well-known symbols, and two that hardly ever trade."""
+"""The default market: well-known symbols, and two that rarely trade."""

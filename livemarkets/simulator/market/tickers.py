@@ -1,4 +1,4 @@
-"""Streams that come by the clock rather than by the trade: tickers and klines."""
+"""Periodic streams: tickers and klines."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from livemarkets.simulator.market.streams import (
 __all__ = ["TICKER_KINDS", "Tickers"]
 
 TICKER_KINDS = re.compile(r"miniTicker|ticker|kline_(1s|1m|3m|5m)")
-"""The clocked streams that are made: day statistics, and klines short enough to fit the kept trades."""
+"""The supported periodic streams: day statistics, and klines that fit into the stored trades."""
 
 _INTERVAL_MS = 1000
-"""Update speed of tickers; klines other than `1s` come half as often (web-socket-streams.md)."""
+"""Update interval of tickers. Klines other than `1s` are sent half as often (web-socket-streams.md)."""
 
 
 class Tickers:
-    """Makes the clocked streams of a market.
+    """Makes the periodic streams of a market.
 
     Args:
-        market: whose trades are summed up.
+        market: the source of the trades.
 
     """
 
@@ -39,30 +39,30 @@ class Tickers:
         self._turn = 0
 
     def want(self, wanted: Sequence[tuple[str, str, str]], now_ms: float) -> None:
-        """Set which (stream, symbol, kind) are made."""
+        """Set the streams to make, each as (stream, symbol, kind)."""
         if wanted and not self._wanted:
             self._next_ms = now_ms + _INTERVAL_MS
         self._wanted = list(wanted)
 
     def next_ms(self) -> float | None:
-        """Return when the next update is due; `None` when nothing is wanted."""
+        """Return when the next update is due; `None` without streams."""
         return self._next_ms if self._wanted else None
 
     def advance(self, now_ms: float) -> list[StreamEvent]:
-        """Return one update of everything, if one is due."""
+        """Return one update of every stream, if it is due."""
         if not self._wanted or now_ms < self._next_ms:
             return []
         self._next_ms = max(self._next_ms + _INTERVAL_MS, now_ms)
         self._turn += 1
         event_ms = int(now_ms) + self._market.skew_ms
-        emissions = []
+        events = []
         for stream, symbol, kind in self._wanted:
             slow = kind.startswith("kline") and kind != "kline_1s"
             payload = None if slow and self._turn % 2 else self._payload(symbol, kind, now_ms, event_ms)
             if payload is not None:
                 prefix = prefix_of(stream)
-                emissions.append(StreamEvent(stream, prefix + payload + b"}", len(prefix)))
-        return emissions
+                events.append(StreamEvent(stream, prefix + payload + b"}", len(prefix)))
+        return events
 
     def _payload(self, symbol: str, kind: str, now_ms: float, event_ms: int) -> bytes | None:
         trades = self._market.history(symbol, now_ms).trades

@@ -1,1 +1,1 @@
-"""What the embedded exchange says: control messages, REST answers, one connection. Imports `market`."""
+"""The protocol of the embedded exchange: control messages, REST, one connection. Imports `market`."""

@@ -1,4 +1,4 @@
-"""One client's connection as the exchange sees it: keep-alive, limits, and ways to misbehave."""
+"""One client's connection at the exchange: pings, limits, and faults of the connection."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from livemarkets.simulator.protocol.limits import ExchangeLimits, SlidingWindow
 __all__ = ["ExchangeConnection", "text_frame"]
 
 _ABORT_AFTER_SECONDS = 1.0
-"""How long a client may take to notice a close before its connection is cut."""
+"""Time limit for a client's answer to a close frame. After that, the connection is dropped."""
 _HELD_BYTES = 2**20
-"""What a half-open connection keeps of its client's bytes, for the case that it wakes up again."""
+"""Limit of unread bytes that a half-open connection keeps for the end of the fault."""
 _SHORT_HEADERS = tuple(
     b"\x81" + (bytes((size,)) if size < 126 else b"\x7e" + size.to_bytes(2, "big")) for size in range(2048)
 )
@@ -39,20 +39,20 @@ def text_frame(payload: bytes) -> bytes:
 class ExchangeConnection(ServerConnection):
     """A client's connection.
 
-    Frames are written synchronously to the transport, already framed, so that one frame is encoded once
-    for all who get it and everything of one turn goes out in one write.
+    Complete frames are written synchronously to the transport. So a frame is encoded once for all
+    connections, and the frames of one turn are sent in one write.
     """
 
     number = 0
-    """Counts up over the exchange's life; 0 until the handshake was accepted."""
+    """A consecutive number; 0 before the handshake is accepted."""
     combined = False
     """Whether events are wrapped as `{"stream":…,"data":…}`."""
     doomed_code: int | None = None
-    """Fault: the connection is closed with this code (0: cut) as soon as it is open."""
+    """Fault: the connection is closed with this code as soon as it is open (0: dropped)."""
     silent = False
-    """Fault: nothing but pings and pongs is sent."""
+    """Fault: only pings and pongs are sent."""
     half_open = False
-    """Fault: nothing is sent and nothing is read, the TCP connection stays."""
+    """Fault: nothing is sent or read, but the TCP connection stays open."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -74,16 +74,16 @@ class ExchangeConnection(ServerConnection):
 
     @property
     def age_seconds(self) -> float:
-        """Time since the connection was made."""
+        """Time since the connection was opened."""
         return self.loop.time() - self.opened_at
 
     def watch(self, number: int, limits: ExchangeLimits, report: Callable[[str], None]) -> None:
-        """Begin to ping, to count incoming frames and to age.
+        """Start the pings, the limits and the maximum age.
 
         Args:
             number: the connection's number.
-            limits: what the client may do.
-            report: called with the kind of every violation.
+            limits: limits of the client.
+            report: called with the kind of each violation.
 
         """
         self.number = number
@@ -94,7 +94,7 @@ class ExchangeConnection(ServerConnection):
         self.end_at_age(limits.max_age_seconds)
 
     def end_at_age(self, seconds: float) -> None:
-        """Close the connection when it gets that old."""
+        """Close the connection when it reaches this age."""
         self._later(max(seconds - self.age_seconds, 0.0), lambda: self.end(1001, "Connection is too old"))
 
     def reply(self, payload: bytes) -> None:
@@ -103,7 +103,7 @@ class ExchangeConnection(ServerConnection):
             self.transport.write(text_frame(payload))
 
     def flush(self) -> int:
-        """Write what has gathered in the outbox; return how many bytes the client has not taken yet."""
+        """Write the outbox. Return how many bytes the client has not read yet."""
         parts, self.outbox = self.outbox, []
         if not self.is_open or self.silent or self.half_open:
             return 0
@@ -111,7 +111,7 @@ class ExchangeConnection(ServerConnection):
         return self.transport.get_write_buffer_size()
 
     def end(self, code: int, reason: str = "") -> None:
-        """Close with a close frame, and cut the connection when the client does not follow."""
+        """Send a close frame, and drop the connection if the client does not answer."""
         if self.is_open:
             self.protocol.fail(code, reason)
             with contextlib.suppress(OSError, RuntimeError):
@@ -119,7 +119,7 @@ class ExchangeConnection(ServerConnection):
             self._later(_ABORT_AFTER_SECONDS, self.transport.abort)
 
     def drop(self) -> None:
-        """Cut the TCP connection without a word: the client sees a reset."""
+        """Drop the TCP connection with a reset."""
         sock = self.transport.get_extra_info("socket")
         if sock is not None:
             with contextlib.suppress(OSError):
@@ -127,14 +127,14 @@ class ExchangeConnection(ServerConnection):
         self.transport.abort()
 
     def wake(self) -> None:
-        """End silence and half-openness: what the client sent meanwhile is read now."""
+        """End the faults `silent` and `half_open`, and read what the client has sent meanwhile."""
         self.silent = self.half_open = False
         held, self._held = bytes(self._held), bytearray()
         if held:
             self.data_received(held)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the protocol, unless the connection pretends to be dead."""
+        """Process received bytes, unless the connection is half-open."""
         if not self.half_open:
             super().data_received(data)
         elif len(self._held) + len(data) <= _HELD_BYTES:
@@ -143,7 +143,7 @@ class ExchangeConnection(ServerConnection):
             self.drop()
 
     def process_event(self, event: Event) -> None:
-        """Count an incoming frame against the limits, then let it through."""
+        """Apply the limits to an incoming frame, then process it."""
         if self._limits is not None and isinstance(event, Frame):
             if event.opcode is Opcode.PONG:
                 self._ponged(bytes(event.data))
@@ -168,7 +168,7 @@ class ExchangeConnection(ServerConnection):
             self._timers.append(self.loop.call_later(seconds, callback))
 
     def _ping(self) -> None:
-        """Ping with a copy of the clock as payload, unless an older ping has been waiting too long."""
+        """Send a ping with the time as its payload, or close if an older ping was not answered in time."""
         if self._limits is None or not self.is_open:
             return
         now = self.loop.time()
@@ -186,7 +186,7 @@ class ExchangeConnection(ServerConnection):
         self._later(self._limits.ping_interval_seconds, self._ping)
 
     def _ponged(self, payload: bytes) -> None:
-        """Forget the ping that was answered and all before it; a pong nobody asked for proves nothing."""
+        """Remove the answered ping and all before it. An unsolicited pong is ignored."""
         if payload in self._pings:
             for earlier in list(self._pings):
                 del self._pings[earlier]

@@ -1,6 +1,6 @@
-"""Control messages of the market streams: what clients may ask and how the exchange answers. No I/O.
+"""Control messages of the market streams: parses requests, encodes replies. No I/O.
 
-Everything follows web-socket-streams.md, Live Subscribing/Unsubscribing to streams.
+Source: web-socket-streams.md, Live Subscribing/Unsubscribing to streams.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from livemarkets.simulator.market.streams import is_well_formed
 __all__ = ["ErrorShape", "Request", "RequestError", "encode_error", "encode_result", "parse_request"]
 
 ErrorShape = Literal["flat", "nested"]
-"""Binance documents `{"code":…,"msg":…,"id":…}` and has been seen to send `{"error":{…},"id":…}`."""
+"""`flat`: `{"code":…,"msg":…,"id":…}`, as documented. `nested`: `{"error":{…},"id":…}`, as observed."""
 
 RequestId = int | str | None
 
@@ -24,13 +24,13 @@ _ID_MAX_LENGTH = 36
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A control message that makes sense.
+    """A valid control message.
 
     Args:
-        method: one of the five.
-        id: echoed in the reply.
-        streams: of SUBSCRIBE and UNSUBSCRIBE.
-        combined: the wanted value of SET_PROPERTY.
+        method: one of the five methods.
+        id: repeated in the reply.
+        streams: the streams of SUBSCRIBE and UNSUBSCRIBE.
+        combined: the value of SET_PROPERTY.
 
     """
 
@@ -41,12 +41,12 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class RequestError(Exception):
-    """A control message that gets an error reply.
+    """A control message is invalid and gets an error reply.
 
     Args:
-        code: Binance's number.
+        code: Binance's error code.
         message: Binance's text.
-        request_id: the id to echo, `None` also when none could be read.
+        request_id: the id for the reply; `None` also when none could be read.
 
     """
 
@@ -58,10 +58,10 @@ class RequestError(Exception):
 
 
 def parse_request(text: str | bytes) -> Request:
-    """Read one control message.
+    """Parse one control message.
 
     Raises:
-        RequestError: with the documented reply.
+        RequestError: the message is invalid. It has the code and text of the documented reply.
 
     """
     message = _decode(text)
@@ -85,12 +85,12 @@ def parse_request(text: str | bytes) -> Request:
 
 
 def encode_result(result: Any, request_id: RequestId) -> bytes:
-    """Encode a reply to a request that worked."""
+    """Encode the reply to a successful request."""
     return msgspec.json.encode({"result": result, "id": request_id})
 
 
 def encode_error(error: RequestError, shape: ErrorShape) -> bytes:
-    """Encode an error reply; the flat shape leaves out an id that is not known."""
+    """Encode an error reply. In the flat shape, an unknown id is left out."""
     inner: dict[str, Any] = {"code": error.code, "msg": error.message}
     if shape == "nested":
         return msgspec.json.encode({"error": inner, "id": error.request_id})

@@ -1,4 +1,4 @@
-"""The exchange's own limits, with its documented values, and the counters that watch them."""
+"""The exchange's limits with Binance's documented values, and the counters that enforce them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ __all__ = ["ExchangeLimits", "SlidingWindow", "WeightMeter"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeLimits:
-    """What a client may do; every default is Binance's.
+    """Limits of a client. Every default is Binance's value.
 
     Sources: web-socket-streams.md (General WSS information, WebSocket Limits) and rest-api.md (IP Limits).
 
     Args:
-        messages_per_second: incoming frames a connection may send in any second; pings and pongs count.
-        streams_per_connection: subscriptions a connection may hold.
+        messages_per_second: incoming frames per connection in any second, including pings and pongs.
+        streams_per_connection: subscriptions per connection.
         connects_per_window: connection attempts per address in `connect_window_seconds`.
         connect_window_seconds: length of that window.
-        ping_interval_seconds: how often the exchange pings.
-        ping_timeout_seconds: a ping unanswered for so long ends the connection.
-        max_age_seconds: every connection ends at this age.
+        ping_interval_seconds: interval of the exchange's pings.
+        ping_timeout_seconds: time limit for the answer to a ping.
+        max_age_seconds: age at which a connection is closed.
         rest_weight_per_minute: request weight per address.
-        send_buffer_bytes: a client that leaves more than this unread is closed.
+        send_buffer_bytes: a client with more unread bytes is disconnected.
 
     """
 
@@ -39,11 +39,11 @@ class ExchangeLimits:
 
 
 class SlidingWindow:
-    """Counts events in any span of a given length.
+    """Limits events in a sliding window.
 
     Args:
-        limit: how many are allowed in one span.
-        seconds: the length of the span.
+        limit: how many events are allowed in one window.
+        seconds: the length of the window.
 
     """
 
@@ -53,7 +53,7 @@ class SlidingWindow:
         self._times: deque[float] = deque()
 
     def admit(self, now_seconds: float) -> bool:
-        """Count one event and say whether it is within the limit; a refused one is not counted."""
+        """Count an event and return whether it is allowed. A refused event is not counted."""
         while self._times and self._times[0] <= now_seconds - self._seconds:
             self._times.popleft()
         if len(self._times) >= self._limit:
@@ -62,15 +62,15 @@ class SlidingWindow:
         return True
 
     def retry_after_seconds(self, now_seconds: float) -> float:
-        """Return how long it takes until there is room again."""
+        """Return the time until the next event is allowed, in seconds."""
         return max(self._times[0] + self._seconds - now_seconds, 0.0) if self._times else 0.0
 
 
 class WeightMeter:
-    """Request weight used by one address in the present minute of the clock.
+    """Request weight used by one address in the present minute.
 
     Args:
-        limit: weight allowed in a minute.
+        limit: allowed weight per minute.
 
     """
 
@@ -80,7 +80,7 @@ class WeightMeter:
         self.used = 0
 
     def use(self, weight: int, now_ms: float) -> bool:
-        """Count a request and say whether it is within the limit; refused ones count as well."""
+        """Count a request and return whether it is allowed. A refused request is counted too."""
         minute = int(now_ms // 60_000)
         if minute != self._minute:
             self._minute, self.used = minute, 0

@@ -1,4 +1,4 @@
-"""REST answers of the exchange (rest-api.md, Public API Endpoints): path and query in, answer out. No I/O."""
+"""REST answers of the exchange (rest-api.md, Public API Endpoints). No I/O."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SYMBOL = re.compile(r"(?:(?![a-z])[\w\-.]){1,50}")
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """An HTTP answer; `weight` is what the call costs of the minute's allowance."""
+    """An HTTP answer. `weight` is the request weight of the call."""
 
     status: int
     body: bytes
@@ -48,7 +48,7 @@ def error_answer(status: int, code: int, message: str, headers: tuple[tuple[str,
 
 
 class _Query:
-    """The parameters of one call; remembers which were read, because the others are an error."""
+    """The parameters of one call. A parameter that the call does not read is an error."""
 
     def __init__(self, text: str, weight: int) -> None:
         self.weight = weight
@@ -115,11 +115,11 @@ class RestApi:
 
     @property
     def paths(self) -> Collection[str]:
-        """The paths that are served."""
+        """The supported paths."""
         return self._calls.keys()
 
     def answer(self, target: str, now_ms: float) -> Answer:
-        """Answer a GET of `target`, path and query."""
+        """Return the answer to a GET request. `target` is path and query."""
         parts = urlsplit(target)
         call = self._calls.get(parts.path)
         if call is None:

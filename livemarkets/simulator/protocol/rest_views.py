@@ -1,4 +1,4 @@
-"""How trades, bars, day statistics and symbols look in REST answers (rest-api.md, Market Data endpoints)."""
+"""Trades, klines, day statistics and symbols as in REST answers (rest-api.md, Market Data endpoints)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DAY_AMOUNTS = (
 
 
 def trade_view(trade: Trade) -> dict[str, Any]:
-    """One item of `trades` and `historicalTrades`."""
+    """Return one item of `trades` and `historicalTrades`."""
     return {
         "id": trade.id,
         "price": from_units(trade.price),
@@ -41,7 +41,7 @@ def trade_view(trade: Trade) -> dict[str, Any]:
 
 
 def aggregate_view(item: Aggregate) -> dict[str, Any]:
-    """One item of `aggTrades`."""
+    """Return one item of `aggTrades`."""
     return {
         "a": item.id,
         "p": from_units(item.price),
@@ -55,7 +55,7 @@ def aggregate_view(item: Aggregate) -> dict[str, Any]:
 
 
 def symbol_view(rules: SymbolRules) -> dict[str, Any]:
-    """One symbol of `exchangeInfo`."""
+    """Return one symbol of `exchangeInfo`."""
     tick, lot = from_units(rules.tick), from_units(rules.lot)
     return {
         "symbol": rules.symbol,
@@ -89,7 +89,7 @@ def symbol_view(rules: SymbolRules) -> dict[str, Any]:
 
 
 def bar_view(bar: Bar) -> list[Any]:
-    """One item of `klines`."""
+    """Return one item of `klines`."""
     return [
         bar.open_ms,
         *map(from_units, (bar.open, bar.high, bar.low, bar.close, bar.volume)),
@@ -103,7 +103,7 @@ def bar_view(bar: Bar) -> list[Any]:
 
 
 def day_view(rules: SymbolRules, day: Summary, quote: Quote, close_ms: int) -> dict[str, Any]:
-    """Full answer of `ticker/24hr` for one symbol."""
+    """Return the answer of `ticker/24hr` for one symbol."""
     return {
         "symbol": rules.symbol,
         "priceChange": from_units(day.change),
@@ -130,7 +130,7 @@ def day_view(rules: SymbolRules, day: Summary, quote: Quote, close_ms: int) -> d
 
 
 def empty_day_view(rules: SymbolRules, close_ms: int) -> dict[str, Any]:
-    """Answer of `ticker/24hr` for a symbol that has not traded: zeros, ids of -1."""
+    """Return the answer of `ticker/24hr` for a symbol without trades: zeros, and ids of -1."""
     return {
         "symbol": rules.symbol,
         **dict.fromkeys(_DAY_AMOUNTS, from_units(0)),

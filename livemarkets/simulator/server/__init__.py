@@ -1,1 +1,1 @@
-"""The embedded exchange as a running server; imports the three other parts."""
+"""The server of the embedded exchange. Imports the other parts."""

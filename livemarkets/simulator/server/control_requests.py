@@ -1,4 +1,4 @@
-"""Carries out control messages: subscribe, unsubscribe, list, properties."""
+"""Carries out control messages: subscribe, unsubscribe, list subscriptions, properties."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _WRONG_ID = 4_294_967_295
 
 
 class ControlRequests:
-    """Answers the control messages of all connections.
+    """Carries out and answers the control messages of all connections.
 
     Args:
-        fanout: where subscriptions are kept.
-        limits: how many streams a connection may have.
-        faults: what is wrong with the answers.
-        error_shape: how errors look while no fault says otherwise.
-        violated: called with the kind of a broken limit.
-        changed: called after the subscriptions changed.
+        fanout: the subscriptions.
+        limits: limits of clients.
+        faults: the faults of replies.
+        error_shape: the shape of error replies, unless a fault changes it.
+        violated: called with the kind of an exceeded limit.
+        changed: called after a change of the subscriptions.
 
     """
 
@@ -60,7 +60,7 @@ class ControlRequests:
         self.messages += 1
         fault = self._faults.acks.take() or _NO_FAULT
         if fault.delay_seconds:
-            # Wait for the delay or for the end of the connection, whichever comes first.
+            # Wait until the delay is over or the connection has ended.
             await asyncio.wait({connection.connection_lost_waiter}, timeout=fault.delay_seconds)
         try:
             request = parse_request(text)

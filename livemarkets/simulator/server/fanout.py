@@ -1,4 +1,4 @@
-"""Who is subscribed to what, and the way of every event to all of them."""
+"""The subscriptions of the connections, and the delivery of events to them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Fanout:
     """The subscriptions of all connections.
 
     Args:
-        disturbances: what happens to events on their way.
+        disturbances: the faults of streams.
 
     """
 
@@ -32,18 +32,18 @@ class Fanout:
 
     @property
     def streams(self) -> set[str]:
-        """The union of what is subscribed."""
+        """The subscribed streams of all connections."""
         return set(self._listeners)
 
     def add(self, connection: ExchangeConnection, streams: Sequence[str]) -> None:
-        """Subscribe; again is no error, and cures a muted stream."""
+        """Subscribe streams. Idempotent. It ends the muting of a stream."""
         for stream in streams:
             connection.streams[stream] = None
             connection.muted.discard(stream)
             self._listeners.setdefault(stream, {})[connection] = None
 
     def remove(self, connection: ExchangeConnection, streams: Sequence[str]) -> None:
-        """Unsubscribe; what was not subscribed is no error."""
+        """Unsubscribe streams. Idempotent."""
         for stream in streams:
             connection.streams.pop(stream, None)
             listeners = self._listeners.get(stream)
@@ -52,10 +52,10 @@ class Fanout:
                 if not listeners:
                     del self._listeners[stream]
 
-    def deliver(self, emissions: Sequence[StreamEvent]) -> list[ExchangeConnection]:
-        """Put every event into the outbox of its subscribers, framed once, and return who got any."""
+    def deliver(self, events: Sequence[StreamEvent]) -> list[ExchangeConnection]:
+        """Put events into the outboxes of their subscribers. Return the connections with data to write."""
         touched: dict[ExchangeConnection, None] = {}
-        for stream, group in groupby(emissions, _BY_STREAM):
+        for stream, group in groupby(events, _BY_STREAM):
             listeners = self._listeners.get(stream)
             if listeners:
                 run = self._disturbances.apply(list(group))
@@ -64,7 +64,7 @@ class Fanout:
         return [connection for connection in touched if connection.outbox]
 
     def _spread(self, stream: str, run: list[StreamEvent], listeners: dict[ExchangeConnection, None]) -> None:
-        # One encoding for each of the two shapes, made when the first connection needs it.
+        # Each of the two shapes is encoded once, when the first connection needs it.
         shapes: dict[bool, bytes] = {}
         for connection in listeners:
             if connection.silent or connection.half_open or stream in connection.muted:
@@ -83,5 +83,5 @@ class Fanout:
 
 def _frames(run: Sequence[StreamEvent], combined: bool) -> bytes:
     if combined:
-        return b"".join([text_frame(emission.combined) for emission in run])
-    return b"".join([text_frame(emission.raw()) for emission in run])
+        return b"".join([text_frame(event.combined) for event in run])
+    return b"".join([text_frame(event.raw()) for event in run])

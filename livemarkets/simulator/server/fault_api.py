@@ -1,4 +1,4 @@
-"""The control API: a JSON request asks for a fault or for what the exchange knows."""
+"""The control API: JSON requests that inject faults or query the exchange."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ __all__ = ["Controlled", "answer_control"]
 
 
 class Controlled(Protocol):
-    """What the control API needs of the exchange."""
+    """The exchange, as the control API needs it."""
 
     faults: Faults
 
     @property
     def connections(self) -> Sequence[ExchangeConnection]:
-        """The live connections."""
+        """The open connections."""
 
     def subscriptions(self) -> set[str]:
-        """The union of what is subscribed."""
+        """Return the subscribed streams of all connections."""
 
     def stats(self) -> dict[str, Any]:
-        """The counters."""
+        """Return the counters."""
 
 
 def answer_control(message: str | bytes, exchange: Controlled) -> bytes:
     """Carry out one request and return the reply.
 
-    `{"fault":"lose","stream":"btcusdt@trade","count":5}` applies a verb of :class:`Faults`;
-    `{"query":"stats"}`, `"subscriptions"`, `"connections"` and `"faults"` ask. A reply has `"ok"`, and
-    either `"result"` or `"error"`.
+    `{"fault":"lose","stream":"btcusdt@trade","count":5}` calls a command of :class:`Faults`. Queries are
+    `{"query":"stats"}`, `"subscriptions"`, `"connections"` and `"faults"`. A reply has `"ok"`, and either
+    `"result"` or `"error"`.
     """
     try:
         result = _carry_out(message, exchange)

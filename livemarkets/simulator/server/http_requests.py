@@ -1,4 +1,4 @@
-"""The exchange's door: every HTTP request is a REST call, a handshake, or refused here."""
+"""Handles HTTP requests: REST calls, handshakes, and refusals."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ T = TypeVar("T")
 
 
 def streams_of_path(target: str) -> tuple[bool, list[str]] | None:
-    """Return (combined, streams) of a handshake's path, `None` when there is no such path.
+    """Return (combined, streams) of a handshake's path; `None` for an unknown path.
 
-    Raw streams are at `/ws` and `/ws/<stream>/<stream>`, combined ones at `/stream?streams=<stream>/<stream>`
-    (web-socket-streams.md, General WSS information).
+    Raw streams are at `/ws` and `/ws/<stream>/<stream>`, combined streams at
+    `/stream?streams=<stream>/<stream>` (web-socket-streams.md, General WSS information).
     """
     parts = urlsplit(target)
     if parts.path.rstrip("/") == "/stream":
@@ -44,14 +44,14 @@ def streams_of_path(target: str) -> tuple[bool, list[str]] | None:
 
 
 class HttpRequests:
-    """Decides on every request before it becomes a connection.
+    """Answers REST calls, and accepts or refuses handshakes.
 
     Args:
         api: answers REST calls.
-        limits: what an address may do.
-        faults: what goes wrong at the door.
-        control_secret: what the control API asks for; empty shuts it.
-        serves_browsers: whether a browser may read the market.
+        limits: limits per address.
+        faults: the faults of handshakes and REST.
+        control_secret: the secret of the control API; empty disables the control API.
+        serves_browsers: whether browsers may read the market.
 
     """
 
@@ -79,7 +79,7 @@ class HttpRequests:
         self.violations: Counter[str] = Counter()
 
     def rest(self, request: Request, address: str, now_ms: float) -> Response | None:
-        """Answer a REST call; `None` asks for the connection to be cut."""
+        """Return the answer to a REST call; `None` to drop the connection."""
         method, target = request.method, request.path
         if (refusal := self._refusal_of_browser(request)) is not None:
             return refusal
@@ -105,12 +105,12 @@ class HttpRequests:
     def handshake(
         self, connection: ExchangeConnection, request: Request, now_seconds: float
     ) -> Response | None:
-        """Refuse a handshake, or return `None` to accept it."""
+        """Return the refusal of a handshake; `None` to accept it."""
         target = request.path
         if target.partition("?")[0] == CONTROL_PATH:
             return self._refusal_of_control(connection, request)
         if (refusal := self._refusal_of_browser(request)) is not None:
-            return refusal  # and no attempt: pages shall not use up what an address may do
+            return refusal  # not counted, so that a web page cannot use up the limit of its address
         self.attempts += 1
         window = _of_address(
             self._connects,
@@ -180,7 +180,7 @@ def address_of(connection: ExchangeConnection) -> str:
 
 
 def _of_address(known: dict[str, T], address: str, make: Callable[[], T]) -> T:
-    """Return what is kept for an address; when there are too many, the oldest is forgotten."""
+    """Return the value of an address. Beyond the limit of addresses, the oldest is removed."""
     if address not in known:
         if len(known) >= _ADDRESSES_MAX:
             del known[next(iter(known))]

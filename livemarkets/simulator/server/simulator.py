@@ -1,4 +1,4 @@
-"""The embedded exchange: sockets, the pulse that moves its market, and what others may ask of it."""
+"""The embedded exchange: its server, the timer that advances its market, its faults and counters."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from livemarkets.simulator.server.http_requests import CONTROL_PATH, HttpRequest
 __all__ = ["Simulator"]
 
 _PULSE_MIN_SECONDS = 0.001
-"""Trades closer together than this go out in one write."""
+"""Least time between two updates. Trades within it are sent in one write."""
 _PULSE_MAX_SECONDS = 0.25
-"""The clock is looked at this often, should it move otherwise than this process's own."""
+"""Longest time between two updates, in case the injected clock runs differently from the event loop's."""
 _CLOSE_SECONDS = 1.0
-"""How long a client may take over its part of a closing handshake."""
+"""Time limit for a client's part of the closing handshake."""
 
 
 def _system_clock() -> float:
@@ -42,16 +42,16 @@ def _system_clock() -> float:
 
 
 class Simulator:
-    """An exchange that speaks a part of Binance spot's protocol, WebSocket and REST on one port.
+    """An exchange with a part of Binance spot's protocol, WebSocket and REST on one port.
 
     Args:
-        source: what makes its market: a :class:`SimulatedMarket` or a :class:`Replay`.
-        limits: what clients may do.
-        faults: what goes wrong; a new, faultless one unless given.
-        error_shape: how error replies look: `flat` as documented or `nested` as observed.
-        control_secret: what the control API asks for (:mod:`livemarkets.simulator.server.trust`); its
-            starter makes it. Empty shuts the control API: faults then come from `faults` alone.
-        serves_browsers: `False` refuses web pages, and host names that are none of loopback, at every door.
+        source: the market: a :class:`SimulatedMarket` or a :class:`Replay`.
+        limits: limits of clients; `None` for Binance's.
+        faults: the faults; `None` for an object without active faults.
+        error_shape: the shape of error replies: `flat` as documented or `nested` as observed.
+        control_secret: the secret of the control API (:mod:`livemarkets.simulator.server.trust`). Empty
+            disables the control API; faults are then injected only through `faults`.
+        serves_browsers: `False` refuses browsers, and host names that are not loopback.
         clock: ms since the epoch.
 
     """
@@ -75,18 +75,18 @@ class Simulator:
         self.port = 0
         self.now_ms = clock
         self._fanout = Fanout(self.faults.disturbances)
-        self._gate = HttpRequests(
+        self._http_requests = HttpRequests(
             RestApi(source),
             self.limits,
             self.faults,
             control_secret=control_secret,
             serves_browsers=serves_browsers,
         )
-        self._desk = ControlRequests(
+        self._control_requests = ControlRequests(
             self._fanout, self.limits, self.faults, error_shape, self._violated, self._changed
         )
         self._connections: dict[ExchangeConnection, None] = {}
-        self._violations: Counter[str] = self._gate.violations
+        self._violations: Counter[str] = self._http_requests.violations
         self._accepted = 0
         self._server: Server | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -104,27 +104,27 @@ class Simulator:
 
     @property
     def connections(self) -> Sequence[ExchangeConnection]:
-        """The live connections: `number`, `streams`, `age_seconds` of each are worth a look."""
+        """The open connections. Each has `number`, `streams` and `age_seconds`."""
         return [connection for connection in self._connections if connection.is_open]
 
     def subscriptions(self) -> set[str]:
-        """Return the union of the streams subscribed on all connections."""
+        """Return the subscribed streams of all connections."""
         return self._fanout.streams
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Begin to listen; started already, it stays as it is.
+        """Start listening. Idempotent.
 
         Args:
             host: address to listen on.
-            port: port to listen on; 0 takes a free one, see `port` afterwards.
+            port: port to listen on; 0 for any free port, which is then in :attr:`port`.
 
         Raises:
-            SimulatorError: the address cannot be had.
+            SimulatorError: the address cannot be bound.
 
         """
         if self._server is not None:
             return
-        # Its own logger: a refused handshake or a REST call is no news here.
+        # An own logger, because refused handshakes and REST calls need no log lines here.
         wire_log = logging.getLogger("websockets.simulator")
         wire_log.setLevel(logging.WARNING)
         try:
@@ -146,7 +146,7 @@ class Simulator:
         self._arm()
 
     async def aclose(self) -> None:
-        """Stop listening, close every connection and end every timer; again is no error."""
+        """Stop listening, close every connection and cancel every timer. Idempotent."""
         server, self._server = self._server, None
         self._disarm()
         self.faults.end()
@@ -162,42 +162,42 @@ class Simulator:
         await server.wait_closed()
 
     def stats(self) -> dict[str, Any]:
-        """Return counters since the beginning."""
+        """Return the counters since the start."""
         trades: Counter[str] = Counter()
         for stream, count in self._fanout.sent.items():
             symbol, kind = split_stream(stream)
             if kind == "trade":
                 trades[symbol] += count
         return {
-            "attempts": self._gate.attempts,
+            "attempts": self._http_requests.attempts,
             "connects": self._accepted,
-            "refused": self._gate.refused,
+            "refused": self._http_requests.refused,
             "open": len(self.connections),
-            "control_messages": self._desk.messages,
+            "control_messages": self._control_requests.messages,
             "violations": dict(self._violations),
             "frames_sent": sum(self._fanout.sent.values()),
             "trades_sent": dict(trades),
-            "rest_calls": dict(self._gate.rest_calls),
-            "rest_weight": self._gate.rest_weight,
-            "rest_weight_peak": self._gate.rest_weight_peak,
+            "rest_calls": dict(self._http_requests.rest_calls),
+            "rest_weight": self._http_requests.rest_weight,
+            "rest_weight_peak": self._http_requests.rest_weight_peak,
             "faults": dict(self.faults.injected),
         }
 
     def pulse(self) -> None:
-        """Deliver what has happened until now; runs by itself when something is due."""
+        """Deliver the events until now. A timer calls it when an event is due."""
         try:
-            emissions = self.source.advance(self.now_ms())
-            for connection in self._fanout.deliver(emissions):
+            events = self.source.advance(self.now_ms())
+            for connection in self._fanout.deliver(events):
                 if connection.flush() > self.limits.send_buffer_bytes:
                     self._violated("slow_reader")
                     connection.end(1008, "Too slow")
         except Exception:
-            # Nothing may stop the market for good; what went wrong is in the log, with its place.
+            # The market must continue after any error.
             logger.exception("simulator: an update of the market failed")
         self._arm()
 
     def announce_shutdown(self, connections: Collection[ExchangeConnection], notice_seconds: float) -> None:
-        """Send `serverShutdown` in the shape of each connection, and close after the notice."""
+        """Send `serverShutdown` in the shape of each connection, and close after the notice time."""
         event = b'{"e":"serverShutdown","E":%d}' % (int(self.now_ms()) + self.source.skew_ms)
         wrapped = b'{"stream":"!serverShutdown","data":%b}' % event
         loop = asyncio.get_running_loop()
@@ -208,12 +208,12 @@ class Simulator:
         self._closings = {closing for closing in self._closings if closing.when() > loop.time()}
 
     async def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Answer a REST call or a handshake that is refused."""
+        """Answer a REST call or refuse a handshake; return `None` to accept the handshake."""
         client = cast(ExchangeConnection, connection)
         if "Upgrade" in request.headers:
-            return self._gate.handshake(client, request, client.loop.time())
+            return self._http_requests.handshake(client, request, client.loop.time())
         self.pulse()
-        answer = self._gate.rest(request, address_of(client), self.now_ms())
+        answer = self._http_requests.rest(request, address_of(client), self.now_ms())
         if answer is None:
             client.drop()
             await client.wait_closed()
@@ -221,7 +221,7 @@ class Simulator:
         return answer
 
     async def _serve(self, connection: ServerConnection) -> None:
-        """Serve one accepted connection until it ends."""
+        """Serve an accepted connection until it ends."""
         client = cast(ExchangeConnection, connection)
         target = client.request.path if client.request is not None else ""
         try:
@@ -252,7 +252,7 @@ class Simulator:
                 self._changed()
             async for message in client:
                 self.pulse()
-                await self._desk.handle(client, message)
+                await self._control_requests.handle(client, message)
         finally:
             del self._connections[client]
             self._fanout.remove(client, list(client.streams))
@@ -263,12 +263,12 @@ class Simulator:
         logger.warning("simulator: a client exceeded a limit: {}", kind)
 
     def _changed(self) -> None:
-        """Tell the market what is subscribed now."""
+        """Pass the present subscriptions to the market."""
         self.source.want(self._fanout.streams, self.now_ms())
         self._arm()
 
     def _arm(self) -> None:
-        """Set the timer to the next thing that happens in the market."""
+        """Set the timer to the next event of the market."""
         self._disarm()
         if self._server is None:
             return

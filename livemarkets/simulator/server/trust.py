@@ -1,4 +1,4 @@
-"""Who may ask what of the exchange, judged by the headers of a request. Pure."""
+"""Access checks of the exchange, based on the headers of a request. No I/O."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["comes_from_a_browser", "is_from_a_page", "knows_the_secret"]
 
 
 def knows_the_secret(headers: Headers, secret: str) -> bool:
-    """Tell whether a request bears `Authorization: Bearer` with the secret, once; no page can send that.
+    """Return whether a request has exactly one Authorization header, with the secret as its bearer token.
 
-    Digests are compared, in constant time: neither length nor beginning of the secret shows.
+    Digests are compared in constant time, so that neither length nor prefix of the secret can be measured.
     """
     given = headers.get_all("Authorization")
     if len(given) != 1 or not secret:
@@ -24,15 +24,15 @@ def knows_the_secret(headers: Headers, secret: str) -> bool:
 
 
 def is_from_a_page(headers: Headers) -> bool:
-    """Tell whether a web page made a request: browsers name its origin with every WebSocket handshake."""
+    """Return whether a web page made the request. Browsers send `Origin` with every WebSocket handshake."""
     return "Origin" in headers
 
 
 def comes_from_a_browser(headers: Headers) -> bool:
-    """Tell whether a browser made a request, for a page or by its address, as far as headers show.
+    """Return whether a browser made the request, as far as headers show.
 
-    `Sec-Fetch-Site` comes with what has no `Origin`: images, scripts, links. Neither comes with the GET of a
-    page whose own host name was made to point here (DNS rebinding), but then `Host` is that name.
+    Requests without `Origin`, such as images, scripts and links, have `Sec-Fetch-Site`. With DNS rebinding a
+    GET request may have neither, but then `Host` is not a loopback name.
     """
     return is_from_a_page(headers) or "Sec-Fetch-Site" in headers or not _is_loopback(headers.get_all("Host"))
 

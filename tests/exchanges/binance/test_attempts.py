@@ -28,19 +28,20 @@ def test_the_exchange_may_ask_for_a_longer_delay(attempts: Attempts) -> None:
 
 
 def test_only_an_endpoint_that_could_not_be_opened_is_left(attempts: Attempts) -> None:
-    attempts.note_failure(TIMEOUT, 0.0, was_open=True)
-    assert attempts.endpoint == 0
-    attempts.note_failure(TIMEOUT, 0.0, was_open=False)
-    assert attempts.endpoint == 1
+    endpoints = []
+    for was_open in (True, False, True):
+        attempts.note_failure(TIMEOUT, 0.0, was_open=was_open)
+        endpoints.append(attempts.endpoint)
+    assert endpoints == [0, 1, 1]
 
 
 def test_the_first_loss_of_an_open_connection_is_not_down(attempts: Attempts) -> None:
-    attempts.note_failure(TIMEOUT, 0.0, was_open=True)
-    assert not attempts.is_down
-    attempts.note_failure(TIMEOUT, 0.0, was_open=True)
-    assert attempts.is_down
+    states = []
+    for _ in range(2):
+        attempts.note_failure(TIMEOUT, 0.0, was_open=True)
+        states.append(attempts.is_down)
     attempts.note_acknowledged()
-    assert not attempts.is_down
+    assert [*states, attempts.is_down] == [False, True, False]
 
 
 def test_nothing_wanted_means_nothing_to_retry(attempts: Attempts) -> None:

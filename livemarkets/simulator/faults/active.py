@@ -59,7 +59,7 @@ class ActiveFault(Generic[F]):
         self._until: float | None = None
 
     def set(self, fault: F, count: int | None, seconds: float | None) -> None:
-        """Activate a fault, limited to `count` occurrences or `seconds`; without both, until it is cleared."""
+        """Activate a fault, for `count` occurrences or `seconds`; without both, until it is cleared."""
         self._fault = fault
         self._left = count
         self._until = None if seconds is None else self._clock() + seconds

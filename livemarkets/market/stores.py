@@ -57,7 +57,7 @@ class LatestPriceStore:
         return [entry.tick for entry in entries if entry is not None and entry.version > version]
 
     def discard(self, key: StreamKey) -> None:
-        """Forget a stream that nobody wants any more."""
+        """Remove a stream that is no longer wanted."""
         self._entries.pop(key, None)
 
     def __len__(self) -> int:
@@ -137,7 +137,7 @@ class RecentTrades:
         return False
 
     def discard(self, key: StreamKey) -> None:
-        """Forget a stream that nobody wants any more."""
+        """Remove a stream that is no longer wanted."""
         self._feeds.pop(key, None)
         self._gaps.pop(key, None)
 

@@ -261,7 +261,7 @@ def _refusal(shown: str, message: str, suggestions: Sequence[str] = ()) -> Symbo
 
 
 def _why_unknown(feed: ExchangeFeed, symbol: str) -> str:
-    # Control and bidirectional characters could disturb the terminal or the line of whoever reads this.
+    # Control and bidirectional characters could disturb the terminal or the line of the reader.
     shown = "".join(letter if letter.isprintable() else "�" for letter in symbol)
     if feed.directory.is_loaded:
         return f"{feed.exchange} does not list {shown}"

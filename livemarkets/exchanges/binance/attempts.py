@@ -60,7 +60,7 @@ class Attempts:
         return delay
 
     def note_good_data(self) -> None:
-        """Start the backoff anew. A handshake alone is no reason: the exchange may accept and then close."""
+        """Restart the backoff. A handshake alone is no reason: the exchange may accept and then close."""
         self.failures, self._delays, self.reason = 0, None, None
 
     def note_acknowledged(self) -> None:

@@ -126,11 +126,9 @@ class Shard:
 
     def is_acknowledged(self, key: StreamKey) -> bool:
         """Return whether the exchange confirmed this stream on the active connection."""
-        return (
-            self.active is not None
-            and self.active.is_open
-            and self.streams.get(key) in self.active.session.acknowledged
-        )
+        if self.active is None or not self.active.is_open:
+            return False
+        return self.streams.get(key) in self.active.session.acknowledged
 
     def rejection(self, key: StreamKey) -> str | None:
         """Return the exchange's error text if it refused this stream, else `None`."""

@@ -23,27 +23,27 @@ DOCUMENTS = sorted([*PROJECT_ROOT.glob("*.md"), *(PROJECT_ROOT / "docs").rglob("
 
 # What each has become stands behind it.
 CLASSES = {
-    "TokenAuth": "TokenAuth",
+    "Access": "TokenAuth",
     "Core": "a port",
-    "ControlRequests": "ControlRequests",
-    "SecurityMiddleware": "SecurityMiddleware",
-    "StreamEvent": "StreamEvent",
-    "RecentTrades": "RecentTrades",
-    "HttpRequests": "HttpRequests",
-    "LatestTrade": "LatestTrade",
-    "Conflator": "Conflator",
-    "StatusBanner": "StatusBanner",
-    "Watchlist": "Watchlist",
-    "RecordedFrame": "RecordedFrame",
-    "RawFrameProtocol": "RawFrameProtocol",
-    "SilenceDetector": "SilenceDetector",
-    "ActiveFault": "ActiveFault",
-    "BoundedHttpProtocol": "BoundedHttpProtocol",
-    "Banner": "Banner",
-    "TokenCheck": "TokenCheck",
-    "WatchlistUrl": "WatchlistUrl",
-    "StalenessLimits": "StalenessLimits",
-    "StalenessMonitor": "StalenessMonitor",
+    "Desk": "ControlRequests",
+    "Door": "SecurityMiddleware",
+    "Emission": "StreamEvent",
+    "FeedStore": "RecentTrades",
+    "Gate": "HttpRequests",
+    "Head": "LatestTrade",
+    "Lane": "Conflator",
+    "MarketStrip": "StatusBanner",
+    "MarketWatch": "Watchlist",
+    "Played": "RecordedFrame",
+    "PreframedProtocol": "RawFrameProtocol",
+    "Rhythm": "SilenceDetector",
+    "Standing": "ActiveFault",
+    "StrictHttpProtocol": "BoundedHttpProtocol",
+    "Strip": "Banner",
+    "Verdict": "TokenCheck",
+    "View": "WatchlistUrl",
+    "WatchLimits": "StalenessLimits",
+    "Watcher": "StalenessMonitor",
 }
 FUNCTIONS = {
     "LogLimiter.allow": "suppressed_since_last",
@@ -102,7 +102,7 @@ def definitions(node: ast.AST, owner: str = "") -> Iterator[tuple[str, str, int]
 def better_name(owner: str, name: str) -> str | None:
     """The name to use in place of one that is not to come back."""
     bare = name.lstrip("_")
-    if bare.startswith("Exchange"):
+    if bare.startswith("Venue"):
         return "Exchange…"
     return CLASSES.get(bare) or FUNCTIONS.get(name) or FUNCTIONS.get(owner + name)
 

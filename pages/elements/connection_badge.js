@@ -6,7 +6,7 @@ export default {
   template: `
     <div class="connection-badge" @keydown.escape="close" @focusout="onFocusOut">
       <button type="button" class="badge-button" ref="button" :aria-expanded="String(isOpen)" aria-haspopup="dialog"
-        :data-state="shownState" @click="isOpen = !isOpen">
+        :data-state="shownState" @click="toggle">
         <span class="dot" aria-hidden="true"></span>
         <span class="badge-name">{{ shownLabel }}</span><span class="badge-word">{{ shownWord }}</span>
         <span v-if="tag" class="tag">{{ tag }}</span>
@@ -22,8 +22,8 @@ export default {
           <h2><span class="dot" :data-state="item.state" aria-hidden="true"></span>{{ item.label }} {{ item.word }}</h2>
           <dl>
             <template v-if="item.reason"><dt>Reason</dt><dd>{{ item.reason }}</dd></template>
-            <dt>Since</dt><dd>{{ since(item.since) }}</dd>
-            <template v-if="item.retry_ts"><dt>Next try</dt><dd>{{ retry(item.retry_ts) }}</dd></template>
+            <dt>Since</dt><dd>{{ since(item.since, panelMs) }}</dd>
+            <template v-if="item.retry_ts"><dt>Next try</dt><dd>{{ retry(item.retry_ts, panelMs) }}</dd></template>
             <template v-if="item.exchange === shown"><dt>Last trade</dt><dd>{{ age ? age + ' ago' : 'none on this page' }}</dd></template>
           </dl>
         </section>
@@ -38,7 +38,7 @@ export default {
     now: { type: Number, default: 0 },
   },
   data() {
-    return { isOpen: false, age: "", second: 0, isLost: false };
+    return { isOpen: false, age: "", panelMs: 0, isLost: false };
   },
   computed: {
     item() {
@@ -74,13 +74,17 @@ export default {
     refresh() {
       this.isLost = link.isLost;
       this.age = kit.lastTrade.ms === null ? "" : kit.ageText(kit.clock.now() - kit.lastTrade.ms);
-      if (this.isOpen) this.second = Math.floor(Date.now() / 1000); // has the panel's ages told anew
+      if (this.isOpen) this.panelMs = kit.clock.now();
     },
-    since(ms) {
-      return this.second >= 0 ? `${kit.timeText(ms)}, ${kit.ageText(kit.clock.now() - ms)} ago` : "";
+    since(ms, nowMs) {
+      return `${kit.timeText(ms)}, ${kit.ageText(nowMs - ms)} ago`;
     },
-    retry(ms) {
-      return this.second >= 0 ? kit.countdownText(ms) : "";
+    retry(ms, nowMs) {
+      return kit.countdownText(ms, nowMs);
+    },
+    toggle() {
+      this.isOpen = !this.isOpen;
+      this.refresh();
     },
     close() {
       if (!this.isOpen) return;

@@ -56,10 +56,10 @@ export function ageText(ms) {
   return `${Math.round(seconds / 86400)} d`;
 }
 
-/** Whole seconds until `ms` on the server's clock, as words; empty when there is nothing to wait for. */
-export function countdownText(ms) {
+/** Whole seconds from `nowMs` until `ms`, as words; empty when there is nothing to wait for. */
+export function countdownText(ms, nowMs) {
   if (ms === null || ms === undefined) return "";
-  const seconds = Math.ceil((ms - clock.now()) / 1000);
+  const seconds = Math.ceil((ms - nowMs) / 1000);
   return seconds > 0 ? `Trying again in ${seconds} s.` : "Trying again now …";
 }
 

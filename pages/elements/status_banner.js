@@ -59,7 +59,7 @@ export default {
         return;
       }
       const isWaiting = this.tone !== "live" && this.retryTs !== null;
-      this.retry = isWaiting ? kit.countdownText(this.retryTs) : "";
+      this.retry = isWaiting ? kit.countdownText(this.retryTs, kit.clock.now()) : "";
     },
   },
 };

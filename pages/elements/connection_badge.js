@@ -1,6 +1,7 @@
 // The connection badge of the header, and the panel behind it.
-import * as kit from "market_kit";
-import { link } from "page_link";
+import { lastTrade, link } from "page_link";
+import { clock, onTick } from "server_clock";
+import { ageText, countdownText, timeText } from "time_format";
 
 export default {
   template: `
@@ -55,8 +56,8 @@ export default {
     },
   },
   mounted() {
-    kit.clock.sync(this.now);
-    this.stopTicking = kit.onTick(() => this.refresh());
+    clock.sync(this.now);
+    this.stopTicking = onTick(() => this.refresh());
     this.onPress = (event) => {
       if (!this.$el.contains(event.target)) this.isOpen = false;
     };
@@ -69,18 +70,18 @@ export default {
   methods: {
     /** A sign of life of the server, with its time. That it came is what counts. */
     beat(now) {
-      kit.clock.sync(now);
+      clock.sync(now);
     },
     refresh() {
       this.isLost = link.isLost;
-      this.age = kit.lastTrade.ms === null ? "" : kit.ageText(kit.clock.now() - kit.lastTrade.ms);
-      if (this.isOpen) this.panelMs = kit.clock.now();
+      this.age = lastTrade.ms === null ? "" : ageText(clock.now() - lastTrade.ms);
+      if (this.isOpen) this.panelMs = clock.now();
     },
     since(ms, nowMs) {
-      return `${kit.timeText(ms)}, ${kit.ageText(nowMs - ms)} ago`;
+      return `${timeText(ms)}, ${ageText(nowMs - ms)} ago`;
     },
     retry(ms, nowMs) {
-      return kit.countdownText(ms, nowMs);
+      return countdownText(ms, nowMs);
     },
     toggle() {
       this.isOpen = !this.isOpen;

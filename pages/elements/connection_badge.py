@@ -12,11 +12,13 @@ from pages.wording import STATE_WORDS, label
 __all__ = ["BEAT_MS", "ConnectionBadge"]
 
 BEAT_MS = 1_000
-"""How often a page is told something even when nothing happens; `page_link.js` depends on it."""
+"""How often a page is told something even when nothing happens; `shared/page_link.js` depends on it."""
 
 
 class ConnectionBadge(
-    ui.element, component="connection_badge.js", dependencies=["market_kit.js", "page_link.js"]
+    ui.element,
+    component="connection_badge.js",
+    dependencies=["shared/page_link.js", "shared/server_clock.js", "shared/time_format.js"],
 ):
     """The state of the exchange in the header; pressing it opens what is behind it.
 

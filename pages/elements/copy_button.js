@@ -1,7 +1,22 @@
 // A button that copies a text, or the address of the page, and says that it did.
-import { copy } from "market_kit";
+import { make } from "dom";
 
 const SAID_MS = 1600;
+
+/** Copy `text`. Works also where the clipboard interface is missing, as on plain HTTP in a local network. */
+async function copy(text) {
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(text);
+    return;
+  }
+  const box = make("textarea", "", "", { readonly: "", style: "position:fixed;opacity:0" });
+  box.value = text;
+  document.body.append(box);
+  box.select();
+  const isCopied = document.execCommand("copy");
+  box.remove();
+  if (!isCopied) throw new Error("copying is not allowed here");
+}
 
 export default {
   template: `

@@ -7,7 +7,7 @@ from nicegui import ui
 __all__ = ["CopyButton"]
 
 
-class CopyButton(ui.element, component="copy_button.js", dependencies=["market_kit.js"]):
+class CopyButton(ui.element, component="copy_button.js", dependencies=["shared/dom.js"]):
     """A button that copies `text`, or the address of the page when that is empty."""
 
     def __init__(self, label: str, text: str = "") -> None:

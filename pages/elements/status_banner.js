@@ -1,6 +1,7 @@
 // The strip under the header: whether the prices below can be trusted, in words that cannot be overlooked.
-import * as kit from "market_kit";
 import { link } from "page_link";
+import { clock, onTick } from "server_clock";
+import { countdownText } from "time_format";
 
 export default {
   template: `
@@ -44,9 +45,9 @@ export default {
     },
   },
   mounted() {
-    kit.clock.sync(this.now);
+    clock.sync(this.now);
     this.refresh();
-    this.stopTicking = kit.onTick(() => this.refresh());
+    this.stopTicking = onTick(() => this.refresh());
   },
   unmounted() {
     this.stopTicking();
@@ -59,7 +60,7 @@ export default {
         return;
       }
       const isWaiting = this.tone !== "live" && this.retryTs !== null;
-      this.retry = isWaiting ? kit.countdownText(this.retryTs, kit.clock.now()) : "";
+      this.retry = isWaiting ? countdownText(this.retryTs, clock.now()) : "";
     },
   },
 };

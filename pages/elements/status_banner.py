@@ -9,7 +9,11 @@ from pages.wording import Banner
 __all__ = ["StatusBanner"]
 
 
-class StatusBanner(ui.element, component="status_banner.js", dependencies=["market_kit.js", "page_link.js"]):
+class StatusBanner(
+    ui.element,
+    component="status_banner.js",
+    dependencies=["shared/page_link.js", "shared/server_clock.js", "shared/time_format.js"],
+):
     """The strip under the header: whether the prices on the page can be trusted, and why not."""
 
     def __init__(self) -> None:

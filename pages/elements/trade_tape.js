@@ -1,6 +1,9 @@
 // The tape: the trades of one symbol as they came, newest on top. Lines live outside Vue and are bounded.
-import * as kit from "market_kit";
+import { make } from "dom";
+import { grouped } from "number_format";
 import { link } from "page_link";
+import { onTick } from "server_clock";
+import { preciseTimeText } from "time_format";
 
 const MAX_LINES = 200;
 const TYPING_MS = 300;
@@ -43,7 +46,7 @@ export default {
   },
   mounted() {
     this.$refs.minimum.value = this.minimum; // bound, it would be written over while a person types
-    this.stopTicking = kit.onTick(() => (this.lost = link.isLost ? `Not connected. ${link.ageText()}` : ""));
+    this.stopTicking = onTick(() => (this.lost = link.isLost ? `Not connected. ${link.ageText()}` : ""));
   },
   unmounted() {
     this.stopTicking();
@@ -79,15 +82,15 @@ export default {
       return this.remark(`… ${trade[0].toLocaleString("en-US")} lost on the way from the exchange`);
     },
     remark(text) {
-      return kit.make("div", "tape-left-out", text);
+      return make("div", "tape-left-out", text);
     },
     line([tradeMs, price, size, side]) {
-      const line = kit.make("div", "tape-line", "", { "data-side": SIDES[side] });
+      const line = make("div", "tape-line", "", { "data-side": SIDES[side] });
       line.append(
-        kit.make("span", "tape-time", kit.preciseTimeText(tradeMs)),
-        kit.make("span", "tape-price", kit.grouped(price)),
-        kit.make("span", "tape-size", kit.grouped(size)),
-        kit.make("span", "tape-side", SIDES[side]),
+        make("span", "tape-time", preciseTimeText(tradeMs)),
+        make("span", "tape-price", grouped(price)),
+        make("span", "tape-size", grouped(size)),
+        make("span", "tape-side", SIDES[side]),
       );
       return line;
     },

@@ -21,7 +21,17 @@ MAX_PER_FLUSH = 100
 """Trades that one flush sends at most: four flushes a second are beyond reading anyway."""
 
 
-class TradeTape(ui.element, component="trade_tape.js", dependencies=["market_kit.js", "page_link.js"]):
+class TradeTape(
+    ui.element,
+    component="trade_tape.js",
+    dependencies=[
+        "shared/dom.js",
+        "shared/number_format.js",
+        "shared/page_link.js",
+        "shared/server_clock.js",
+        "shared/time_format.js",
+    ],
+):
     """The trades of one stream as they came.
 
     Args:

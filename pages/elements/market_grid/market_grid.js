@@ -1,7 +1,9 @@
 // The live grid. Rows live outside Vue: each value has one text node, and only what changed is written.
-import * as kit from "market_kit";
+import { make } from "dom";
 import { MarketRow } from "market_row";
-import { link } from "page_link";
+import { lastTrade, link } from "page_link";
+import { clock, onTick } from "server_clock";
+import { zone } from "time_format";
 
 const COLUMNS = [
   ["symbol", "Symbol"],
@@ -9,7 +11,7 @@ const COLUMNS = [
   ["trace", "Recent"],
   ["size", "Size"],
   ["side", "Side"],
-  ["time", `Time (${kit.zone})`],
+  ["time", `Time (${zone})`],
   ["age", "Age"],
   ["remove", ""],
 ];
@@ -43,7 +45,7 @@ export default {
   mounted() {
     this.buildTable();
     this.layOut();
-    this.stopTicking = kit.onTick(() => this.refreshAges());
+    this.stopTicking = onTick(() => this.refreshAges());
     this.onVisibility = () => this.$emit("visibility", !document.hidden);
     document.addEventListener("visibilitychange", this.onVisibility);
     if (document.hidden) this.onVisibility();
@@ -56,11 +58,11 @@ export default {
   methods: {
     /** Take over new values: `{now, full, rows, traces}`. With `full`, what is not named has no value. */
     apply(payload) {
-      kit.clock.sync(payload.now, payload.full);
+      clock.sync(payload.now, payload.full);
       if (payload.full) {
         this.pending.clear();
         this.rows.forEach((row) => row.clear());
-        kit.lastTrade.forget();
+        lastTrade.forget();
       }
       for (const [symbol, prices] of Object.entries(payload.traces ?? {})) this.rows.get(symbol)?.seed(prices);
       for (const values of payload.rows) this.pending.set(values[0], values);
@@ -70,20 +72,20 @@ export default {
       this.frame = null;
       for (const [symbol, values] of this.pending) {
         this.rows.get(symbol)?.show(values, !isFull);
-        kit.lastTrade.note(values[6]);
+        lastTrade.note(values[6]);
       }
       this.pending.clear();
       this.alignDecimals();
       this.refreshAges();
     },
     buildTable() {
-      const table = kit.make("table", "", "", { role: "grid", "aria-label": "Last trades" });
+      const table = make("table", "", "", { role: "grid", "aria-label": "Last trades" });
       const head = table.createTHead().insertRow();
       head.setAttribute("role", "row");
       for (const [name, title] of COLUMNS) {
         const attributes = { scope: "col", role: "columnheader" };
-        const cell = kit.make("th", `col-${name}`, title, attributes);
-        if (!title) cell.append(kit.make("span", "visually-hidden", "Remove"));
+        const cell = make("th", `col-${name}`, title, attributes);
+        if (!title) cell.append(make("span", "visually-hidden", "Remove"));
         head.append(cell);
       }
       this.body = table.createTBody();
@@ -120,7 +122,7 @@ export default {
       }
     },
     refreshAges() {
-      const now = kit.clock.now();
+      const now = clock.now();
       const isLost = link.isLost;
       this.$el.dataset.link = isLost ? "lost" : "open";
       this.rows.forEach((row) => {

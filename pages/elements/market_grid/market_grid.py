@@ -56,7 +56,17 @@ class GridRow:
 class MarketGrid(
     ui.element,
     component="market_grid.js",
-    dependencies=["../market_kit.js", "../page_link.js", "price_spark.js", "market_row.js"],
+    dependencies=[
+        "market_row.js",
+        "price_spark.js",
+        "../shared/canvas.js",
+        "../shared/dom.js",
+        "../shared/number_format.js",
+        "../shared/page_link.js",
+        "../shared/price_flash.js",
+        "../shared/server_clock.js",
+        "../shared/time_format.js",
+    ],
 ):
     """A table with one row per symbol, in the person's order: a row never moves by itself.
 

@@ -1,13 +1,16 @@
 // One row of the live grid: its cells, and how a value gets into them.
-import * as kit from "market_kit";
+import { make, setText } from "dom";
+import { decimalsOf, grouped, splitUnchanged } from "number_format";
+import { flash } from "price_flash";
 import { PriceSpark } from "price_spark";
+import { ageText, timeText } from "time_format";
 
 const QUIET_AFTER_MS = 60_000;
 const SIDES = ["buy", "sell"];
 
 export class MarketRow {
   constructor(symbol) {
-    this.element = kit.make("tr", "", "", { role: "row", "data-symbol": symbol, tabindex: "-1" });
+    this.element = make("tr", "", "", { role: "row", "data-symbol": symbol, tabindex: "-1" });
     this.symbol = this.cell("th", "symbol", { scope: "row", role: "rowheader" });
     this.last = this.cell("td", "last");
     this.trace = this.cell("td", "trace");
@@ -18,37 +21,37 @@ export class MarketRow {
     this.buildPrice();
     this.spark = new PriceSpark();
     this.trace.append(this.spark.element);
-    this.button = kit.make("button", "remove", "×", { type: "button", tabindex: "-1" });
+    this.button = make("button", "remove", "×", { type: "button", tabindex: "-1" });
     this.cell("td", "remove-cell").append(this.button);
     this.clear();
   }
 
   cell(tag, name, attributes = {}) {
-    const cell = kit.make(tag, `col-${name}`, "", { role: "gridcell", ...attributes });
+    const cell = make(tag, `col-${name}`, "", { role: "gridcell", ...attributes });
     this.element.append(cell);
     return cell;
   }
 
   buildPrice() {
-    this.price = kit.make("span", "price");
-    this.changed = kit.make("span");
-    this.unchanged = kit.make("span", "unchanged");
+    this.price = make("span", "price");
+    this.changed = make("span");
+    this.unchanged = make("span", "unchanged");
     this.price.append(this.changed, this.unchanged);
-    this.arrow = kit.make("span", "arrow", "", { "aria-hidden": "true" });
-    this.arrowWord = kit.make("span", "visually-hidden");
-    this.note = kit.make("span", "note");
-    this.veil = kit.make("span", "veil", "", { "aria-hidden": "true" });
+    this.arrow = make("span", "arrow", "", { "aria-hidden": "true" });
+    this.arrowWord = make("span", "visually-hidden");
+    this.note = make("span", "note");
+    this.veil = make("span", "veil", "", { "aria-hidden": "true" });
     this.last.append(this.veil, this.note, this.price, this.arrow, this.arrowWord);
-    this.sizeText = kit.make("span", "number");
+    this.sizeText = make("span", "number");
     this.size.append(this.sizeText);
   }
 
   /** Take over what does not move: names, and a note where there is no price. */
   describe(line) {
-    const name = kit.make("span", "pair");
-    if (line.base) name.append(line.base, kit.make("span", "quote", `/${line.quote}`));
+    const name = make("span", "pair");
+    if (line.base) name.append(line.base, make("span", "quote", `/${line.quote}`));
     else name.append(line.symbol);
-    this.tag = kit.make("span", "tag");
+    this.tag = make("span", "tag");
     this.symbol.replaceChildren(name);
     this.tagText = line.tag;
     this.showTag();
@@ -61,7 +64,7 @@ export class MarketRow {
   /** What qualifies every value of the row. */
   showTag() {
     const words = [this.tagText, this.isLost ? "not connected" : ""].filter(Boolean).join(" · ");
-    kit.setText(this.tag, words);
+    setText(this.tag, words);
     if (!words) this.tag.remove();
     else if (!this.tag.parentNode) this.symbol.append(" ", this.tag);
   }
@@ -73,7 +76,7 @@ export class MarketRow {
   }
 
   showNote() {
-    kit.setText(this.note, this.id === null ? (this.noteText ?? "") : "");
+    setText(this.note, this.id === null ? (this.noteText ?? "") : "");
   }
 
   clear() {
@@ -99,20 +102,20 @@ export class MarketRow {
     const isFirst = this.id === null;
     this.id = id;
     this.recvMs = recvMs;
-    const text = kit.grouped(price);
+    const text = grouped(price);
     if (text !== this.text) {
-      const [changed, unchanged] = kit.splitUnchanged(text, this.text);
-      kit.setText(this.changed, changed);
-      kit.setText(this.unchanged, unchanged);
+      const [changed, unchanged] = splitUnchanged(text, this.text);
+      setText(this.changed, changed);
+      setText(this.unchanged, unchanged);
       this.text = text;
-      if (mayFlash && !isFirst && direction) kit.flash(this.veil, direction);
+      if (mayFlash && !isFirst && direction) flash(this.veil, direction);
     }
     this.showDirection(direction);
     this.sizeValue = size;
-    kit.setText(this.sizeText, kit.grouped(size));
-    kit.setText(this.side, SIDES[side]);
+    setText(this.sizeText, grouped(size));
+    setText(this.side, SIDES[side]);
     this.side.dataset.side = SIDES[side];
-    kit.setText(this.time, kit.timeText(tradeMs));
+    setText(this.time, timeText(tradeMs));
     this.time.title = new Date(tradeMs).toISOString();
     this.spark.push(price);
     if (isFirst) this.showNote();
@@ -120,13 +123,13 @@ export class MarketRow {
 
   showDirection(direction) {
     const name = direction > 0 ? "up" : direction < 0 ? "down" : "";
-    kit.setText(this.arrow, { up: "▲", down: "▼" }[name] ?? "");
-    kit.setText(this.arrowWord, name);
+    setText(this.arrow, { up: "▲", down: "▼" }[name] ?? "");
+    setText(this.arrowWord, name);
     this.last.dataset.direction = name;
   }
 
   decimals(column) {
-    return kit.decimalsOf(column === "last" ? this.text : this.sizeText.textContent);
+    return decimalsOf(column === "last" ? this.text : this.sizeText.textContent);
   }
 
   /** Keep the decimal points of a column under each other: room for the digits that this row has not. */
@@ -142,6 +145,6 @@ export class MarketRow {
     if (this.recvMs === null) return;
     const age = now - this.recvMs;
     const isQuiet = tone === "live" && age > QUIET_AFTER_MS;
-    kit.setText(this.age, isQuiet ? `quiet · ${kit.ageText(age)}` : kit.ageText(age));
+    setText(this.age, isQuiet ? `quiet · ${ageText(age)}` : ageText(age));
   }
 }

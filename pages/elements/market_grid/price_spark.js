@@ -1,5 +1,5 @@
 // A small line of the last prices of one row. It shows shape only, so here a price may become a float.
-import { clearCanvas } from "market_kit";
+import { clearCanvas } from "canvas";
 
 const POINTS = 120;
 const FEW = 40; // with fewer points the line starts further right

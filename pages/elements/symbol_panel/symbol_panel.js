@@ -1,7 +1,10 @@
 // The selected symbol: last price, the course of its trades, and their figures. All of it is of the same trades:
 // one message brings it, and the course begins where the figures do.
-import * as kit from "market_kit";
+import { clearCanvas } from "canvas";
+import { decimalsOf, grouped } from "number_format";
 import { link } from "page_link";
+import { onTick } from "server_clock";
+import { ageText, timeText } from "time_format";
 
 const INSET = { top: 10, right: 88, bottom: 20, left: 2 };
 const FIGURES = ["Of the last", "High", "Low", "Trades a second", "Bought by takers", "Largest trade"];
@@ -32,7 +35,7 @@ export default {
   mounted() {
     this.observer = new ResizeObserver(() => this.draw());
     this.observer.observe(this.$refs.canvas);
-    this.stopTicking = kit.onTick(() => (this.isLost = link.isLost));
+    this.stopTicking = onTick(() => (this.isLost = link.isLost));
     this.onTheme = () => this.draw();
     window.addEventListener("live-markets-theme", this.onTheme);
   },
@@ -61,15 +64,15 @@ export default {
       this.draw();
     },
     summarise(told) {
-      this.last = kit.grouped(told.last);
-      const span = told.span_ms >= 1000 ? ` in ${kit.ageText(told.span_ms)}` : "";
+      this.last = grouped(told.last);
+      const span = told.span_ms >= 1000 ? ` in ${ageText(told.span_ms)}` : "";
       this.figures = [
         `${told.trades.toLocaleString("en-US")} trades${span}`,
-        kit.grouped(told.high),
-        kit.grouped(told.low),
+        grouped(told.high),
+        grouped(told.low),
         told.per_second ? told.per_second.toFixed(1) : NONE,
         told.bought === null ? NONE : `${told.bought} %`,
-        `${kit.grouped(told.largest)} ${this.base}`,
+        `${grouped(told.largest)} ${this.base}`,
       ];
     },
     /** Drop what the figures no longer cover. */
@@ -81,7 +84,7 @@ export default {
       const canvas = this.$refs.canvas;
       const { clientWidth: width, clientHeight: height } = canvas;
       if (!width || !height) return;
-      const context = kit.clearCanvas(canvas, width, height);
+      const context = clearCanvas(canvas, width, height);
       const { points } = this;
       if (points.length < 2) return;
       const style = getComputedStyle(canvas);
@@ -112,7 +115,7 @@ export default {
     },
     drawLevels(context, plot, colour) {
       const last = plot.points[plot.points.length - 1][1];
-      const decimals = kit.decimalsOf(this.last);
+      const decimals = decimalsOf(this.last);
       context.textBaseline = "middle";
       for (const [price, ink] of [
         [plot.high, "muted"],
@@ -129,7 +132,7 @@ export default {
         context.stroke();
         context.fillStyle = colour(ink);
         if (!isCrowded)
-          context.fillText(kit.grouped(price.toFixed(decimals)), plot.right + 8, plot.y(price), INSET.right - 8);
+          context.fillText(grouped(price.toFixed(decimals)), plot.right + 8, plot.y(price), INSET.right - 8);
       }
       context.setLineDash([]);
     },
@@ -151,9 +154,9 @@ export default {
       context.fillStyle = colour("muted");
       context.textBaseline = "alphabetic";
       context.textAlign = "left";
-      context.fillText(kit.timeText(plot.first), INSET.left, height - 4);
+      context.fillText(timeText(plot.first), INSET.left, height - 4);
       context.textAlign = "right";
-      context.fillText(kit.timeText(plot.newest), plot.right, height - 4);
+      context.fillText(timeText(plot.newest), plot.right, height - 4);
       context.textAlign = "left";
     },
   },

@@ -24,7 +24,15 @@ MAX_FINE_TRADES = 500
 
 
 class SymbolPanel(
-    ui.element, component="symbol_panel.js", dependencies=["../market_kit.js", "../page_link.js"]
+    ui.element,
+    component="symbol_panel.js",
+    dependencies=[
+        "../shared/canvas.js",
+        "../shared/number_format.js",
+        "../shared/page_link.js",
+        "../shared/server_clock.js",
+        "../shared/time_format.js",
+    ],
 ):
     """One symbol in more detail. Whatever it shows at one moment is of the same trades."""
 

@@ -1,5 +1,18 @@
-// Whether this page still hears its server. Judged in the browser: a page that is cut off can be told nothing.
-import { ageText, clock, lastTrade, onTick } from "market_kit";
+// What this page hears of its server, and whether it still does. The browser judges it: nothing reaches a page that is
+// cut off.
+import { clock, onTick } from "server_clock";
+import { ageText } from "time_format";
+
+/** When the page last heard a trade, on the server's clock; null while it has heard none. */
+export const lastTrade = {
+  ms: null,
+  note(ms) {
+    if (this.ms === null || ms > this.ms) this.ms = ms;
+  },
+  forget() {
+    this.ms = null;
+  },
+};
 
 /** So many ticks of silence, 2.5 s, mean a lost link: the server speaks at least every 1.25 s, see
  * `ConnectionBadge`. Ticks are counted, not time: a browser that stood still itself cannot blame the link. */

@@ -5,9 +5,7 @@ import { link } from "page_link";
 import { onTick } from "server_clock";
 import { preciseTimeText } from "time_format";
 
-const MAX_LINES = 200;
 const TYPING_MS = 300;
-const SIDES = ["buy", "sell"];
 
 export default {
   template: `
@@ -32,6 +30,8 @@ export default {
     minimum: { type: String, default: "" },
     invalid: { type: Boolean, default: false },
     hint: { type: String, default: "" },
+    maxLines: { type: Number, required: true },
+    sides: { type: Array, required: true }, // a trade names a side by its place here
   },
   emits: ["pause", "minimum"],
   data() {
@@ -62,12 +62,12 @@ export default {
         this.waiting = 0;
       }
       const fresh = payload.trades
-        .slice(-MAX_LINES)
+        .slice(-this.maxLines)
         .reverse()
         .map((trade) => this.draw(trade));
       if (payload.left_out > 0) fresh.push(this.remark(`… ${payload.left_out.toLocaleString("en-US")} more`));
       lines.prepend(...fresh);
-      while (lines.childElementCount > MAX_LINES) lines.lastElementChild.remove();
+      while (lines.childElementCount > this.maxLines) lines.lastElementChild.remove();
     },
     /** Say how many trades wait behind a paused tape. */
     count(waiting) {
@@ -84,13 +84,14 @@ export default {
     remark(text) {
       return make("div", "tape-left-out", text);
     },
-    line([tradeMs, price, size, side]) {
-      const line = make("div", "tape-line", "", { "data-side": SIDES[side] });
+    line([tradeMs, price, size, sideIndex]) {
+      const side = this.sides[sideIndex];
+      const line = make("div", "tape-line", "", { "data-side": side });
       line.append(
         make("span", "tape-time", preciseTimeText(tradeMs)),
         make("span", "tape-price", grouped(price)),
         make("span", "tape-size", grouped(size)),
-        make("span", "tape-side", SIDES[side]),
+        make("span", "tape-side", side),
       );
       return line;
     },

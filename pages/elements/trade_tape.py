@@ -10,7 +10,7 @@ from nicegui import ui
 
 from livemarkets.market.models import Gap, StreamKey, SymbolInfo, TradeTick
 from livemarkets.market.stores import RecentTrades
-from pages.elements.market_grid.market_grid import side_index, symbol_argument
+from pages.elements.market_grid.market_grid import SIDES, side_index, symbol_argument
 from pages.number_format import decimals_of, significant_decimals, trimmed
 
 __all__ = ["MAX_LINES", "MAX_PER_FLUSH", "TradeTape"]
@@ -41,6 +41,8 @@ class TradeTape(
 
     def __init__(self, *, on_change: Callable[[], None]) -> None:
         super().__init__()
+        self._props["maxLines"] = MAX_LINES
+        self._props["sides"] = list(SIDES)
         self.key: StreamKey | None = None
         self.shown: deque[TradeTick] = deque(maxlen=MAX_LINES)
         """What the browser was told, oldest first."""

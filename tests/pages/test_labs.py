@@ -4,6 +4,7 @@ import asyncio
 import gc
 import weakref
 from functools import partial
+from typing import Any
 
 import pytest
 from nicegui import Client
@@ -231,3 +232,27 @@ async def test_nothing_keeps_a_deleted_page_alive(visitor: User, services: Local
         return grid() is None
 
     await eventually(is_gone)
+
+
+async def test_a_row_is_sent_in_the_order_that_the_browser_was_told(
+    visitor: User, services: LocalServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = await opened(visitor, services)
+    payloads: list[dict[str, Any]] = []
+    monkeypatch.setattr(grid, "run_method", lambda _, payload: payloads.append(payload))
+
+    tick = services.put("BTCUSDT", "61837.63", "0.02", side="sell")
+    await eventually(lambda: payloads)
+
+    [values] = payloads[0]["rows"]
+    row = dict(zip(grid.props["fields"], values, strict=True))
+    assert grid.props["sides"][row.pop("side")] == "sell"
+    assert row == {
+        "symbol": "BTCUSDT",
+        "price": "61837.63",
+        "direction": 0,
+        "size": "0.02000",
+        "ts": tick.ts,
+        "recv_ts": tick.recv_ts,
+        "id": tick.id,
+    }

@@ -23,6 +23,8 @@ export default {
     selected: { type: String, default: "" },
     tone: { type: String, default: "quiet" },
     simulated: { type: Boolean, default: false },
+    fields: { type: Array, required: true }, // the names of a row's values, in the order they come in
+    sides: { type: Array, required: true }, // a row names a side by its place here
   },
   emits: ["select", "remove", "visibility"],
   watch: {
@@ -65,14 +67,22 @@ export default {
         lastTrade.forget();
       }
       for (const [symbol, prices] of Object.entries(payload.traces ?? {})) this.rows.get(symbol)?.seed(prices);
-      for (const values of payload.rows) this.pending.set(values[0], values);
+      for (const values of payload.rows) {
+        const trade = this.unpack(values);
+        this.pending.set(trade.symbol, trade);
+      }
       this.frame ??= requestAnimationFrame(() => this.paint(payload.full));
+    },
+    unpack(values) {
+      const trade = Object.fromEntries(this.fields.map((name, at) => [name, values[at]]));
+      trade.side = this.sides[trade.side];
+      return trade;
     },
     paint(isFull) {
       this.frame = null;
-      for (const [symbol, values] of this.pending) {
-        this.rows.get(symbol)?.show(values, !isFull);
-        lastTrade.note(values[6]);
+      for (const [symbol, trade] of this.pending) {
+        this.rows.get(symbol)?.show(trade, !isFull);
+        lastTrade.note(trade.recv_ts);
       }
       this.pending.clear();
       this.alignDecimals();

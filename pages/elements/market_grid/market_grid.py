@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from nicegui import ui
@@ -12,10 +12,11 @@ from nicegui.events import GenericEventArguments
 from livemarkets.market.models import Side, SymbolInfo, TradeTick
 from pages.number_format import decimals_of, significant_decimals, trimmed
 
-__all__ = ["GridLine", "GridRow", "MarketGrid", "side_index", "symbol_argument"]
+__all__ = ["SIDES", "GridLine", "GridRow", "MarketGrid", "side_index", "symbol_argument"]
 
 Direction = Literal[-1, 0, 1]
 SIDES: tuple[Side, ...] = ("buy", "sell")
+"""Rows and lines of the tape tell a side by its place here; the browser is told once which it is."""
 _MAX_ARGUMENT_LENGTH = 200
 
 
@@ -48,9 +49,12 @@ class GridRow:
     id: int
 
     def packed(self) -> list[str | int]:
-        """Return the values in the order in which the script reads them."""
-        values = (self.symbol, self.price, self.direction, self.size)
-        return [*values, side_index(self.side), self.ts, self.recv_ts, self.id]
+        """Return the values in the order of `ROW_FIELDS`: named in each row, they would double a message."""
+        return [side_index(self.side) if name == "side" else getattr(self, name) for name in ROW_FIELDS]
+
+
+ROW_FIELDS = tuple(field.name for field in fields(GridRow))
+"""What the values of a packed row are. The browser is told once, and reads rows by it."""
 
 
 class MarketGrid(
@@ -84,6 +88,8 @@ class MarketGrid(
         on_visibility: Callable[[bool], None],
     ) -> None:
         super().__init__()
+        self._props["fields"] = list(ROW_FIELDS)
+        self._props["sides"] = list(SIDES)
         self.lines: tuple[GridLine, ...] = ()
         self.rows: dict[str, GridRow] = {}
         self._ticks: dict[str, TradeTick] = {}
@@ -164,7 +170,7 @@ class MarketGrid(
 
 
 def side_index(side: Side) -> int:
-    """Return the number under which the scripts know `side`."""
+    """Return the place of `side` in `SIDES`."""
     return SIDES.index(side)
 
 

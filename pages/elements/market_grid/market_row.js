@@ -6,7 +6,6 @@ import { PriceSpark } from "price_spark";
 import { ageText, timeText } from "time_format";
 
 const QUIET_AFTER_MS = 60_000;
-const SIDES = ["buy", "sell"];
 
 export class MarketRow {
   constructor(symbol) {
@@ -96,12 +95,12 @@ export class MarketRow {
     this.spark.seed(prices);
   }
 
-  /** Show `[symbol, price, direction, size, side, ts, recv_ts, id]`. Showing the same trade again is no change. */
-  show([, price, direction, size, side, tradeMs, recvMs, id], mayFlash) {
+  /** Show a trade, a `GridRow` of Python. Showing the same trade again is no change. */
+  show({ price, direction, size, side, ts, recv_ts, id }, mayFlash) {
     if (id === this.id) return;
     const isFirst = this.id === null;
     this.id = id;
-    this.recvMs = recvMs;
+    this.recvMs = recv_ts;
     const text = grouped(price);
     if (text !== this.text) {
       const [changed, unchanged] = splitUnchanged(text, this.text);
@@ -113,10 +112,10 @@ export class MarketRow {
     this.showDirection(direction);
     this.sizeValue = size;
     setText(this.sizeText, grouped(size));
-    setText(this.side, SIDES[side]);
-    this.side.dataset.side = SIDES[side];
-    setText(this.time, timeText(tradeMs));
-    this.time.title = new Date(tradeMs).toISOString();
+    setText(this.side, side);
+    this.side.dataset.side = side;
+    setText(this.time, timeText(ts));
+    this.time.title = new Date(ts).toISOString();
     this.spark.push(price);
     if (isFirst) this.showNote();
   }

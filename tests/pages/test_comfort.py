@@ -1,9 +1,29 @@
 """What makes the pages pleasant for everybody, in a real Chromium: themes, motion, phones, the keyboard."""
 
+from functools import partial
+
 import pytest
 from playwright.async_api import Browser
 
-from tests.pages.browser import PHONE, has_price, tab
+from tests.pages.browser import PHONE, has_price, soon, tab
+
+# Notes with which inks canvases are drawn, and how often styles are computed for that.
+WATCH_DRAWING = """
+window.inks = new Set();
+window.computations = 0;
+const { stroke } = CanvasRenderingContext2D.prototype;
+CanvasRenderingContext2D.prototype.stroke = function () {
+    window.inks.add(this.strokeStyle);
+    stroke.call(this);
+};
+const { getComputedStyle } = window;
+window.getComputedStyle = (node, ...rest) => {
+    window.computations += node === document.documentElement || node.tagName === 'CANVAS';
+    return getComputedStyle(node, ...rest);
+};
+"""
+DARK_INKS, LIGHT_INKS = {"#e6eaf0", "#94a0b0"}, {"#10151c", "#5a6675"}
+"""The lines of the panel and of a row."""
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -26,6 +46,26 @@ async def test_the_theme_begins_with_the_system_and_is_kept_in_the_browser(
         await toggle.click()
         await toggle.click()
         assert await shown.run("localStorage.length") == 0, "as the system has it needs nothing kept"
+
+
+async def test_drawings_follow_the_theme_and_compute_its_colours_once(
+    module_chrome: Browser, local_address: str
+) -> None:
+    async with tab(module_chrome, local_address) as shown:
+        await shown.page.add_init_script(WATCH_DRAWING)
+        await shown.goto("/labs?symbols=BTCUSDT")
+
+        async def is_drawn_in(inks: set[str]) -> bool:
+            return inks <= set(await shown.run("[...window.inks]"))
+
+        await soon(partial(is_drawn_in, DARK_INKS))
+        await shown.run("window.inks.clear(); window.computations = 0")
+        await soon(partial(is_drawn_in, DARK_INKS), because="both are drawn again")
+        assert await shown.run("window.computations") == 0
+
+        await shown.run("window.inks.clear(); window.liveMarketsTheme.choose('light')")
+        await soon(partial(is_drawn_in, LIGHT_INKS))
+        assert not DARK_INKS & set(await shown.run("[...window.inks]"))
 
 
 async def test_reduced_motion_gets_a_still_mark(module_chrome: Browser, local_address: str) -> None:

@@ -1,5 +1,5 @@
 // A small line of the last prices of one row. It shows shape only, so here a price may become a float.
-import { clearCanvas } from "canvas";
+import { clearCanvas, themeColour } from "canvas";
 
 const POINTS = 120;
 const FEW = 40; // with fewer points the line starts further right
@@ -43,14 +43,13 @@ export class PriceSpark {
     const y = (price) => HEIGHT - INSET - ((price - low) / span) * (HEIGHT - 2 * INSET);
     context.beginPath();
     this.prices.forEach((price, index) => context.lineTo(start + index * step, y(price)));
-    const style = getComputedStyle(document.documentElement);
-    context.strokeStyle = style.getPropertyValue("--muted");
+    context.strokeStyle = themeColour("muted");
     context.lineWidth = 1.25;
     context.lineJoin = "round";
     context.stroke();
     context.beginPath();
     context.arc(WIDTH - INSET, y(this.prices[this.prices.length - 1]), 1.75, 0, 2 * Math.PI);
-    context.fillStyle = style.getPropertyValue("--text");
+    context.fillStyle = themeColour("text");
     context.fill();
   }
 }

@@ -1,6 +1,6 @@
 // The selected symbol: last price, the course of its trades, and their figures. All of it is of the same trades:
 // one message brings it, and the course begins where the figures do.
-import { clearCanvas } from "canvas";
+import { clearCanvas, themeColour } from "canvas";
 import { decimalsOf, grouped } from "number_format";
 import { link } from "page_link";
 import { onTick } from "server_clock";
@@ -33,6 +33,7 @@ export default {
     this.told = {};
   },
   mounted() {
+    this.fontFamily = getComputedStyle(this.$refs.canvas).fontFamily;
     this.observer = new ResizeObserver(() => this.draw());
     this.observer.observe(this.$refs.canvas);
     this.stopTicking = onTick(() => (this.isLost = link.isLost));
@@ -87,13 +88,11 @@ export default {
       const context = clearCanvas(canvas, width, height);
       const { points } = this;
       if (points.length < 2) return;
-      const style = getComputedStyle(canvas);
-      const colour = (name) => style.getPropertyValue(`--${name}`);
       const plot = this.scales(points, width, height);
-      context.font = `12px ${style.fontFamily}`;
-      this.drawLevels(context, plot, colour);
-      this.drawCourse(context, plot, colour);
-      this.drawTimes(context, plot, height, colour);
+      context.font = `12px ${this.fontFamily}`;
+      this.drawLevels(context, plot);
+      this.drawCourse(context, plot);
+      this.drawTimes(context, plot, height);
     },
     scales(points, width, height) {
       const prices = points.map((point) => point[1]);
@@ -113,7 +112,7 @@ export default {
           high === low ? (INSET.top + bottom) / 2 : bottom - ((price - low) / (high - low)) * (bottom - INSET.top),
       };
     },
-    drawLevels(context, plot, colour) {
+    drawLevels(context, plot) {
       const last = plot.points[plot.points.length - 1][1];
       const decimals = decimalsOf(this.last);
       context.textBaseline = "middle";
@@ -123,20 +122,20 @@ export default {
         [last, "text"],
       ]) {
         const isCrowded = price !== last && Math.abs(plot.y(price) - plot.y(last)) < 14;
-        context.strokeStyle = colour(price === last ? "accent" : "line");
+        context.strokeStyle = themeColour(price === last ? "accent" : "line");
         context.lineWidth = 1;
         context.setLineDash(price === last ? [3, 3] : []);
         context.beginPath();
         context.moveTo(INSET.left, Math.round(plot.y(price)) + 0.5);
         context.lineTo(plot.right, Math.round(plot.y(price)) + 0.5);
         context.stroke();
-        context.fillStyle = colour(ink);
+        context.fillStyle = themeColour(ink);
         if (!isCrowded)
           context.fillText(grouped(price.toFixed(decimals)), plot.right + 8, plot.y(price), INSET.right - 8);
       }
       context.setLineDash([]);
     },
-    drawCourse(context, plot, colour) {
+    drawCourse(context, plot) {
       context.beginPath();
       let before = null;
       for (const [ms, price] of plot.points) {
@@ -145,13 +144,13 @@ export default {
         context.lineTo(plot.x(ms), plot.y(price));
         before = price;
       }
-      context.strokeStyle = colour("text");
+      context.strokeStyle = themeColour("text");
       context.lineWidth = 1.25;
       context.lineJoin = "round";
       context.stroke();
     },
-    drawTimes(context, plot, height, colour) {
-      context.fillStyle = colour("muted");
+    drawTimes(context, plot, height) {
+      context.fillStyle = themeColour("muted");
       context.textBaseline = "alphabetic";
       context.textAlign = "left";
       context.fillText(timeText(plot.first), INSET.left, height - 4);

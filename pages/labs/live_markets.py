@@ -11,6 +11,7 @@ from pages.elements.market_grid.market_grid import MarketGrid, symbol_argument
 from pages.elements.symbol_panel.symbol_panel import SymbolPanel
 from pages.elements.symbol_picker import SymbolPicker
 from pages.elements.trade_tape import TradeTape
+from pages.labs.picker_answers import PickerAnswers
 from pages.labs.url import Notice, WatchlistUrl, read_view
 from pages.labs.watchlist import PageSubscriber, Watchlist
 from pages.ports import PageServices
@@ -58,13 +59,14 @@ class LabsPage:
         self._services = services
         self._frame = frame
         self.watch = Watchlist(services, view, PageSubscriber(client_id))
+        self._answers = PickerAnswers(services, self.watch)
         self._version = 0
         self._is_visible = True
         self._url = ""
         with ui.element("div").classes("labs") as self._root:
             self._build_head()
             with ui.element("div").classes("labs-picker"):
-                self.picker = SymbolPicker(search=self.watch.search, on_pick=self.add)
+                self.picker = SymbolPicker(search=self._answers.search, on_pick=self.add)
                 self._notices = ui.element("div").classes("labs-notices").props('role="alert"')
             with ui.element("div").classes("labs-grid"):
                 self._build_grid()
@@ -172,11 +174,11 @@ class LabsPage:
         self._empty.set_visibility(not lines)
         self._popular.clear()
         with self._popular:
-            if popular := watch.popular():
+            if popular := self._answers.popular():
                 text("span", "Popular" if lines else "")
                 for symbol in popular:
                     self._build_chip(symbol)
-        self.picker.set_placeholder(watch.search_hint())
+        self.picker.set_placeholder(self._answers.hint())
         self._show_states()
         self._send_all()
         if watch.view.url != self._url:

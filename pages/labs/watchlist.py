@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from livemarkets.market.models import ExchangeName, ExchangeStatus, StreamKey, SymbolInfo
-from livemarkets.market.symbols import SYMBOL_SHAPE, query_fault
+from livemarkets.market.symbols import SYMBOL_SHAPE
 from pages.elements.market_grid.market_grid import GridLine
-from pages.elements.symbol_picker import MAX_HITS, Hit
 from pages.labs.fallback import Fallback
 from pages.labs.url import Notice, WatchlistUrl, clip, read_symbols
 from pages.ports import PageServices
-from pages.wording import POPULAR_SYMBOLS, Banner, banner_for, label
+from pages.wording import Banner, banner_for, label
 
 __all__ = ["PageSubscriber", "Watchlist"]
 
@@ -203,38 +202,6 @@ class Watchlist:
         info = self.info(symbol)
         return f"{info.base_asset}/{info.quote_asset}" if info else symbol
 
-    def popular(self) -> list[str]:
-        """Return popular symbols that the exchange lists and the page does not show."""
-        directory = self._services.symbols(self.shown)
-        return [
-            symbol for symbol in POPULAR_SYMBOLS if symbol not in self._symbols and directory.accepts(symbol)
-        ]
-
-    def search(self, query: str) -> tuple[list[Hit], str]:
-        """Return the symbols that fit `query`, and a message where there are none."""
-        directory = self._services.symbols(self._asked)
-        if not directory.is_loaded and not self._services.symbols(self.shown).is_loaded:
-            name = label(self._asked)
-            hint = "Type a whole one, such as BTCUSDT, and press Enter."
-            return [], f"The symbols of {name} are not known yet. {hint}"
-        if not directory.is_loaded:
-            directory = self._services.symbols(self.shown)
-        if fault := query_fault(query):
-            return [], f"{fault.capitalize()}. Enter adds a whole list."
-        if not query:
-            infos = [info for symbol in self.popular() if (info := directory.get(symbol))]
-            return [self._hit(info) for info in infos], ""
-        hits = [self._hit(info) for info in directory.search(query, MAX_HITS)]
-        return hits, "" if hits else f"Nothing fits {clip(query)}."
-
-    def search_hint(self) -> str:
-        """Return what stands in the empty search box."""
-        directory = self._services.symbols(self._asked)
-        if not directory.is_loaded:
-            directory = self._services.symbols(self.shown)
-        count = f"{len(directory):,} symbols" if directory.is_loaded else "symbols"
-        return f"Search {count}: btc, eth usdt, …"
-
     # Inside
 
     def _line(self, symbol: str) -> GridLine:
@@ -244,16 +211,6 @@ class Watchlist:
         note = "not trading" if info is not None and not info.is_trading else "no trade yet"
         tag = "simulated" if self.is_simulated else ""
         return GridLine(symbol=symbol, note=note, tag=tag, **_names(info))
-
-    def _hit(self, info: SymbolInfo) -> Hit:
-        is_shown = info.symbol in self._symbols
-        return Hit(
-            symbol=info.symbol,
-            base=info.base_asset,
-            quote=info.quote_asset,
-            trading=info.is_trading,
-            shown=is_shown,
-        )
 
     def _is_listed(self, symbol: str) -> bool:
         return self._services.symbols(self._asked).accepts(symbol)

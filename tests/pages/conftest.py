@@ -22,6 +22,14 @@ def services() -> LocalServices:
 
 
 @pytest.fixture
+def listed_services(services: LocalServices) -> LocalServices:
+    """The same, where the symbols of both exchanges are known."""
+    for exchange in services.exchanges():
+        services.load(exchange)
+    return services
+
+
+@pytest.fixture
 def visitor(user: User, services: LocalServices) -> Iterator[User]:
     """A simulated user of the pages. NiceGUI forgets its pages between tests, so they are registered here.
 

@@ -9,39 +9,17 @@ from livemarkets.market.models import TRADES, ExchangeState, StreamKey
 from livemarkets.market.subscriptions import SubscriptionManager
 from pages.labs.fallback import FALLBACK_AFTER_MS
 from pages.labs.url import WatchlistUrl
-from pages.labs.watchlist import LOAD_AGAIN_AFTER_MS, PageSubscriber, Watchlist
+from pages.labs.watchlist import LOAD_AGAIN_AFTER_MS, Watchlist
 from tests.pages.local import NOT_TRADING, PRICES, LocalServices
+from tests.pages.visiting import SUBSCRIBER, fall_back, watch_of
 
-SUBSCRIBER = PageSubscriber("page 1")
-
-
-def watch_of(services: LocalServices, *symbols: str, exchange: str = "binance") -> Watchlist:
-    view = WatchlistUrl(exchange=exchange, symbols=symbols)
-    watch = Watchlist(services, view, SUBSCRIBER)
-    watch.open()
-    return watch
+pytestmark = pytest.mark.usefixtures("listed_services")
 
 
 def wanted(services: LocalServices) -> set[str]:
     keys = [key for exchange in services.exchanges() for key in services.manager.wanted(exchange)]
     assert all(key.channel == TRADES for key in keys)
     return {f"{key.exchange}:{key.symbol}" for key in keys}
-
-
-@pytest.fixture
-def services() -> LocalServices:
-    services = LocalServices()
-    for exchange in services.exchanges():
-        services.load(exchange)
-    return services
-
-
-def fall_back(services: LocalServices, watch: Watchlist) -> None:
-    services.set_status("binance", ExchangeState.DOWN, "name lookup failed", retry_ms=8_000)
-    watch.follow()
-    services.clock_ms += FALLBACK_AFTER_MS
-    watch.follow()
-    assert watch.shown == "simulator"
 
 
 def test_nothing_is_wanted_before_a_browser_connects(services: LocalServices) -> None:
@@ -89,7 +67,6 @@ def test_removing_the_last_symbol_leaves_an_empty_page(services: LocalServices) 
     watch.remove("BTCUSDT")
 
     assert (watch.lines(), watch.selected, watch.selected_key()) == ([], "", None)
-    assert watch.popular()[:2] == ["BTCUSDT", "ETHUSDT"]
 
 
 def test_adding_a_symbol_that_is_shown_selects_it(services: LocalServices) -> None:
@@ -240,26 +217,6 @@ def test_choosing_the_simulator_moves_the_wishes(services: LocalServices) -> Non
     assert wanted(services) == {"simulator:BTCUSDT"}
 
 
-def test_a_search_marks_what_is_shown_and_what_does_not_trade(services: LocalServices) -> None:
-    watch = watch_of(services, "BTCUSDT")
-
-    hits, message = watch.search("usdt")
-
-    by_symbol = {hit.symbol: hit for hit in hits}
-    assert by_symbol["BTCUSDT"].shown
-    assert not by_symbol[NOT_TRADING].trading
-    assert message == ""
-    assert watch.search("zzz") == ([], "Nothing fits “zzz”.")
-    assert [hit.symbol for hit in watch.search("")[0]][:1] == ["ETHUSDT"], "popular ones, for a start"
-
-
-def test_a_search_beyond_all_reason_is_not_made(services: LocalServices) -> None:
-    hits, message = watch_of(services).search("u " * 90)
-
-    assert hits == []
-    assert message == "A search has at most 64 characters and 5 words. Enter adds a whole list."
-
-
 def test_of_many_unlisted_symbols_the_first_three_get_suggestions(services: LocalServices) -> None:
     services.load("binance")
     watch = watch_of(services, "BTCUSDT")
@@ -293,13 +250,6 @@ def test_an_address_full_of_unlisted_symbols_is_brought_into_line_once(services:
     assert len(notices) == 4
     assert wanted(services) == {"binance:BTCUSDT"}
     assert manager.asked == 1, "not once for every symbol that is left out"
-
-
-def test_a_search_without_a_list_says_what_to_do() -> None:
-    hits, message = watch_of(LocalServices()).search("btc")
-
-    assert hits == []
-    assert "Type a whole one" in message
 
 
 actions = st.one_of(

@@ -1,4 +1,4 @@
-"""What the tests with NiceGUI's simulated user share."""
+"""What the tests of the Labs page share: its state, and NiceGUI's simulated user on it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,33 @@ from typing import TypeVar
 from nicegui import ui
 from nicegui.testing import User
 
+from livemarkets.market.models import ExchangeState
 from pages.elements.market_grid.market_grid import MarketGrid
+from pages.labs.fallback import FALLBACK_AFTER_MS
+from pages.labs.url import WatchlistUrl
+from pages.labs.watchlist import PageSubscriber, Watchlist
 from tests.pages.local import LocalServices
 from tests.support.helpers import eventually
 
 E = TypeVar("E", bound=ui.element)
+
+SUBSCRIBER = PageSubscriber("page 1")
+
+
+def watch_of(services: LocalServices, *symbols: str) -> Watchlist:
+    """The state of a page of Binance that a browser has opened."""
+    watch = Watchlist(services, WatchlistUrl(exchange="binance", symbols=symbols), SUBSCRIBER)
+    watch.open()
+    return watch
+
+
+def fall_back(services: LocalServices, watch: Watchlist) -> None:
+    """Have Binance away for so long that the simulator is shown in its place."""
+    services.set_status("binance", ExchangeState.DOWN, "name lookup failed", retry_ms=8_000)
+    watch.follow()
+    services.clock_ms += FALLBACK_AFTER_MS
+    watch.follow()
+    assert watch.shown == "simulator"
 
 
 def only(user: User, kind: type[E]) -> E:

@@ -1,4 +1,7 @@
-"""A real Chromium for the pages; every tab must stay free of errors and of requests to elsewhere."""
+"""A real Chromium for the pages, and the small application in a process of its own.
+
+Every tab must stay free of errors and of requests to elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
-from tests.support.helpers import CHROMIUM_ARGUMENTS, eventually
+from tests.support.app import Process, running_process
+from tests.support.helpers import CHROMIUM_ARGUMENTS, eventually, free_port
 
 DESKTOP = {"width": 1400, "height": 800}
 PHONE = {"width": 390, "height": 844}
@@ -73,6 +77,18 @@ async def soon(
 async def has_price(shown: Tab, symbol: str) -> str:
     """Wait for a price of the row, and return it."""
     return str(await soon(lambda: shown.price(symbol), because=f"{symbol} has a price"))
+
+
+@contextlib.asynccontextmanager
+async def local_pages(
+    *options: str, environment: dict[str, str] | None = None
+) -> AsyncIterator[tuple[Process, str]]:
+    """`tests.pages.local` in a process of its own, and its address."""
+    port = free_port()
+    arguments = ("-m", "tests.pages.local", "--port", str(port), *options)
+    async with running_process(*arguments, environment=environment) as process:
+        await process.says("serving")
+        yield process, f"http://127.0.0.1:{port}"
 
 
 @contextlib.asynccontextmanager

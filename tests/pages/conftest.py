@@ -9,10 +9,8 @@ from nicegui.testing import User
 from playwright.async_api import Browser
 
 import pages
-from tests.pages.browser import browser
+from tests.pages.browser import browser, local_pages
 from tests.pages.local import LocalServices
-from tests.support.app import running_process
-from tests.support.helpers import free_port
 
 
 @pytest.fixture
@@ -42,17 +40,21 @@ def visitor(user: User, services: LocalServices) -> Iterator[User]:
     assert services.manager.counts() == (0, 0, 0)
 
 
+@pytest.fixture
+async def chrome(chromium: str) -> AsyncIterator[Browser]:
+    """A Chromium for one test."""
+    async with browser(chromium) as opened:
+        yield opened
+
+
 # One server and one browser for a whole file: to start either takes longer than most of the tests.
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def local_address() -> AsyncIterator[str]:
     """The address of the small application, served by a process of its own."""
-    port = free_port()
-    arguments = ("-m", "tests.pages.local", "--port", str(port), "--trades-per-second", "100")
-    async with running_process(*arguments) as process:
-        await process.says("serving")
-        yield f"http://127.0.0.1:{port}"
+    async with local_pages("--trades-per-second", "100") as (_, address):
+        yield address
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
-import pytest
 from playwright.async_api import Browser
 
 from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
 from livemarkets.simulator.market.symbols import SymbolRules, to_units
-from tests.pages.browser import Tab, browser, soon, tab
+from tests.pages.browser import Tab, soon, tab
 from tests.support.app import running_exchange, running_main, running_process
 from tests.support.helpers import eventually, free_port
-
-
-@pytest.fixture
-async def chrome(chromium: str) -> AsyncIterator[Browser]:
-    async with browser(chromium) as opened:
-        yield opened
 
 
 def last_prices(recording: Path) -> dict[str, str]:

@@ -12,10 +12,8 @@ from functools import partial
 import pytest
 from playwright.async_api import Browser
 
-from tests.pages.browser import Tab, has_price, soon, tab
+from tests.pages.browser import Tab, has_price, local_pages, soon, tab
 from tests.pages.weak_link import WeakLink, weak_link
-from tests.support.app import running_process
-from tests.support.helpers import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -91,15 +89,12 @@ async def test_a_page_without_its_server_says_so_until_it_is_back(
 
 
 async def test_a_server_that_stands_still_is_told_of(module_chrome: Browser) -> None:
-    port = free_port()
-    async with running_process("-m", "tests.pages.local", "--port", str(port)) as process:
-        await process.says("serving")
-        async with tab(module_chrome, f"http://127.0.0.1:{port}") as shown:
-            await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT")
-            with contextlib.ExitStack() as stack:
-                stack.callback(process.signal, signal.SIGCONT)
-                stop, go_on = (partial(process.signal, number) for number in (signal.SIGSTOP, signal.SIGCONT))
-                await lasts_and_heals(shown, stop, go_on, outage_seconds=4)
+    async with local_pages() as (process, address), tab(module_chrome, address) as shown:
+        await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT")
+        with contextlib.ExitStack() as stack:
+            stack.callback(process.signal, signal.SIGCONT)
+            stop, go_on = (partial(process.signal, number) for number in (signal.SIGSTOP, signal.SIGCONT))
+            await lasts_and_heals(shown, stop, go_on, outage_seconds=4)
 
 
 async def test_home_says_so_too(module_chrome: Browser, local_address: str) -> None:

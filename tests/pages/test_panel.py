@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser
 
-from tests.pages.browser import has_price, tab
-from tests.support.app import running_process
-from tests.support.helpers import free_port
+from tests.pages.browser import has_price, local_pages, tab
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -38,17 +36,17 @@ SAMPLE = """(seconds) => new Promise((done) => {
 
 async def test_last_high_low_and_chart_agree_at_every_moment(module_chrome: Browser) -> None:
     """In a market that is fast, with a feed that keeps a second of it."""
-    port = free_port()
-    arguments = ("-m", "tests.pages.local", "--port", str(port), "--trades-per-second", "200")
-    async with running_process(*arguments, environment={"LIVE_FEED_LENGTH": "200"}) as process:
-        await process.says("serving")
-        async with tab(module_chrome, f"http://127.0.0.1:{port}") as shown:
-            await shown.goto("/labs?symbols=BTCUSDT")
-            await has_price(shown, "BTCUSDT")
-            samples: list[dict[str, Any]] = await shown.page.evaluate(SAMPLE, 4)
-            lasts = {sample["last"] for sample in samples}
-            assert len(lasts) > 8, "the market moves"
-            wrong = [sample for sample in samples if not sample["low"] <= sample["last"] <= sample["high"]]
-            assert wrong == []
-            apart = [one for one in samples if one["drawn"] != [one["low"], one["high"], one["last"]]]
-            assert apart == []
+    fast, short = ("--trades-per-second", "200"), {"LIVE_FEED_LENGTH": "200"}
+    async with (
+        local_pages(*fast, environment=short) as (_, address),
+        tab(module_chrome, address) as shown,
+    ):
+        await shown.goto("/labs?symbols=BTCUSDT")
+        await has_price(shown, "BTCUSDT")
+        samples: list[dict[str, Any]] = await shown.page.evaluate(SAMPLE, 4)
+        lasts = {sample["last"] for sample in samples}
+        assert len(lasts) > 8, "the market moves"
+        wrong = [sample for sample in samples if not sample["low"] <= sample["last"] <= sample["high"]]
+        assert wrong == []
+        apart = [one for one in samples if one["drawn"] != [one["low"], one["high"], one["last"]]]
+        assert apart == []

@@ -9,9 +9,7 @@ from functools import partial
 import pytest
 from playwright.async_api import Browser
 
-from tests.pages.browser import Tab, has_price, soon, tab
-from tests.support.app import running_process
-from tests.support.helpers import free_port
+from tests.pages.browser import Tab, has_price, local_pages, soon, tab
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -119,24 +117,21 @@ async def test_enter_in_an_empty_box_adds_nothing(module_chrome: Browser, local_
 
 
 async def test_enter_waits_for_a_server_that_takes_its_time(module_chrome: Browser) -> None:
-    port = free_port()
-    async with running_process("-m", "tests.pages.local", "--port", str(port)) as process:
-        await process.says("serving")
+    async with local_pages() as (process, address), tab(module_chrome, address) as shown:
         go_on = partial(process.signal, signal.SIGCONT)
-        async with tab(module_chrome, f"http://127.0.0.1:{port}") as shown:
-            await opened(shown)
-            hits = await hits_for(shown, "eth")
-            with contextlib.ExitStack() as stack:
-                stack.callback(go_on)
-                process.signal(signal.SIGSTOP)
-                await shown.page.locator("[role=combobox]").blur()
-                await shown.page.locator("[role=combobox]").focus()
-                await shown.page.keyboard.type("eth", delay=150)  # searched before Enter comes
-                await shown.page.keyboard.press("ArrowDown")
-                await shown.page.keyboard.press("Enter")
-                await shown.page.get_by_text("Looking for “").wait_for()
-                assert await shown.symbols() == ["BNBUSDT"]
-                go_on()
-            await has_rows(shown, ["BNBUSDT", hits[1]])
-            await shown.page.get_by_text("Looking for “").wait_for(state="hidden")
-            assert await shown.page.locator(".picker-list").is_hidden(), "no late answer opens the list"
+        await opened(shown)
+        hits = await hits_for(shown, "eth")
+        with contextlib.ExitStack() as stack:
+            stack.callback(go_on)
+            process.signal(signal.SIGSTOP)
+            await shown.page.locator("[role=combobox]").blur()
+            await shown.page.locator("[role=combobox]").focus()
+            await shown.page.keyboard.type("eth", delay=150)  # searched before Enter comes
+            await shown.page.keyboard.press("ArrowDown")
+            await shown.page.keyboard.press("Enter")
+            await shown.page.get_by_text("Looking for “").wait_for()
+            assert await shown.symbols() == ["BNBUSDT"]
+            go_on()
+        await has_rows(shown, ["BNBUSDT", hits[1]])
+        await shown.page.get_by_text("Looking for “").wait_for(state="hidden")
+        assert await shown.page.locator(".picker-list").is_hidden(), "no late answer opens the list"

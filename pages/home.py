@@ -18,9 +18,9 @@ __all__ = ["register"]
 REFRESH_SECONDS = 1.0
 
 INTERFACES = (
-    ("/api/symbols", "/api/symbols?q=btc", "what an exchange lists"),
+    ("/api/symbols", "/api/symbols?q=btc", "the symbols that an exchange lists"),
     ("/api/latest", "/api/latest?exchange=binance&symbols=BTCUSDT", "the last trade of a symbol"),
-    ("/api/trades", "/api/trades?exchange=binance&symbol=BTCUSDT", "its recent trades"),
+    ("/api/trades", "/api/trades?exchange=binance&symbol=BTCUSDT", "the recent trades of a symbol"),
     ("/metrics", "/metrics", "counters for Prometheus"),
     ("/healthz", "/healthz", "whether the process is alive"),
     ("/readyz", "/readyz", "whether all streams are live"),
@@ -46,12 +46,12 @@ def register(services: PageServices) -> None:
 
 def _build_lead(is_on: bool) -> None:
     with ui.element("div"):
-        text("h1", "Live trades, on a screen and on a socket")
+        text("h1", "Live trades in a browser and over a WebSocket")
         text(
             "p",
             "Live Markets keeps one connection to the exchange, subscribed to exactly the symbols that"
-            " somebody wants right now, and shares it: with people on a page, and with programs on one"
-            " WebSocket. Everything is held in memory, with the exchange's own digits.",
+            " somebody reads now. People share it in a browser, programs over one WebSocket. All data is held"
+            " in memory, with the exchange's own digits.",
             "home-lead",
         )
         if is_on:
@@ -64,8 +64,8 @@ def _build_switch() -> None:
         text("h2", "Streaming is switched off")
         text(
             "p",
-            "No connection to an exchange is kept, and there are no live pages. To switch it on, put this"
-            " line into .env.local beside main.py, or set it in the environment, and start again:",
+            "No exchange is connected, and there are no live pages. To switch streaming on, put this line"
+            " into .env.local beside main.py, or set it in the environment, and restart:",
         )
         with ui.element("div").classes("card-head"):
             text("pre", "LIVE_STREAM_ENABLED=true")
@@ -97,7 +97,7 @@ class _ExchangeCard:
                 self._dot = ui.element("span").classes("dot").props('aria-hidden="true"')
                 self._title = text("span", "", "while-linked")
                 # The browser shows this instead while it has lost the server, which alone knows better.
-                unknown = f"{label(exchange)}: not known, this page is not connected to its server"
+                unknown = f"{label(exchange)}: unknown, this page is not connected to its server"
                 text("span", unknown, "while-lost")
             self._meaning = text("p", "", "while-linked")
         self._what = _WHAT_IT_IS.get(
@@ -112,8 +112,8 @@ class _ExchangeCard:
 
 
 _WHAT_IT_IS = {
-    "binance": "Spot trades from Binance. Connects when somebody wants a symbol.",
-    "simulator": "Built in: it speaks Binance's protocol and never sleeps; its prices are invented.",
+    "binance": "Spot trades from Binance. Connects when a symbol is subscribed.",
+    "simulator": "Built in. Speaks Binance's protocol and trades around the clock, at simulated prices.",
 }
 
 

@@ -22,7 +22,7 @@ _WRONG = {
     TokenCheck.WRONG: (401, "This is not the token."),
     TokenCheck.TOO_MANY: (
         429,
-        "Too many wrong tokens came from your address. Wait a minute, then try again.",
+        "Too many wrong tokens from your address. Wait a minute, then try again.",
     ),
 }
 

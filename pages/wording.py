@@ -73,10 +73,10 @@ def banner_for(asked: ExchangeStatus, *, shown: str, symbol_count: int) -> Banne
         case ExchangeState.LIVE:
             return Banner(tone="live", head=f"{name} is live.", text=_count_text(symbol_count))
         case ExchangeState.STALE:
-            text = f"Connected, but nothing arrives{reason}. The prices below are the last ones known."
+            text = f"Connected, but no data arrives{reason}. The prices below are the last received."
             return Banner(tone="stale", head=f"{name} is silent.", text=text, retry_ts=asked.retry_ts)
         case ExchangeState.DOWN:
-            text = "Prices below, where there are any, are the last ones known."
+            text = "The prices below are the last received."
             head = f"{name} cannot be reached{reason}."
             return Banner(tone="down", head=head, text=text, retry_ts=asked.retry_ts)
         case _ if symbol_count == 0:
@@ -88,11 +88,11 @@ def banner_for(asked: ExchangeStatus, *, shown: str, symbol_count: int) -> Banne
 def _count_text(count: int) -> str:
     if count == 0:
         return "Choose a symbol to see its trades."
-    return f"Watching {count} symbol{'' if count == 1 else 's'}."
+    return f"Showing {count} symbol{'' if count == 1 else 's'}."
 
 
 def _simulator_text(status: ExchangeStatus) -> str:
     text = "They come from the built-in simulator, not from a market."
     if status.state is ExchangeState.DOWN:
-        return f"{text} It is down ({status.reason or 'no reason given'})."
+        return f"{text} The simulator is down ({status.reason or 'no reason given'})."
     return text

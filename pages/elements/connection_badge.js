@@ -16,7 +16,7 @@ export default {
       <div v-if="isOpen" class="badge-panel" role="dialog" aria-label="Connections">
         <section v-if="isLost">
           <h2><span class="dot" data-state="lost" aria-hidden="true"></span>Not connected</h2>
-          <p>This page has lost its server, and tries to reach it again by itself.</p>
+          <p>This page has lost the connection to its server. It reconnects automatically.</p>
           <dl v-if="hasAge"><dt>Last data</dt><dd>{{ age ? age + ' ago' : 'none on this page' }}</dd></dl>
         </section>
         <section v-else v-for="item in exchanges" :key="item.exchange">
@@ -24,7 +24,7 @@ export default {
           <dl>
             <template v-if="item.reason"><dt>Reason</dt><dd>{{ item.reason }}</dd></template>
             <dt>Since</dt><dd>{{ since(item.since, panelMs) }}</dd>
-            <template v-if="item.retry_ts"><dt>Next try</dt><dd>{{ retry(item.retry_ts, panelMs) }}</dd></template>
+            <template v-if="item.retry_ts"><dt>Next attempt</dt><dd>{{ retry(item.retry_ts, panelMs) }}</dd></template>
             <template v-if="item.exchange === shown"><dt>Last trade</dt><dd>{{ age ? age + ' ago' : 'none on this page' }}</dd></template>
           </dl>
         </section>

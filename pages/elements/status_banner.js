@@ -33,7 +33,9 @@ export default {
       return this.tone === "simulated" ? `Not connected. ${this.head}` : "Not connected.";
     },
     shownText() {
-      return this.isLost ? "This page has lost its server. It shows the last that it heard." : this.text;
+      return this.isLost
+        ? "This page has lost the connection to its server. Its values are the last received."
+        : this.text;
     },
   },
   watch: {

@@ -25,7 +25,7 @@ export default {
             @mousemove="position = index">
             <span class="pair">{{ hit.base }}<span class="quote">/{{ hit.quote }}</span></span>
             <span class="picker-symbol">{{ hit.symbol }}</span>
-            <span class="picker-state">{{ hit.shown ? 'on the page' : hit.trading ? '' : 'not trading' }}</span>
+            <span class="picker-state">{{ hit.shown ? 'on this page' : hit.trading ? '' : 'not trading' }}</span>
           </li>
         </ul>
         <p class="picker-message" v-if="isOpen && message">{{ message }}</p>

@@ -1,7 +1,5 @@
 // Light, dark, or as the system has it. The choice is kept by the script in the page's head; see style/theme.js.
 
-const NAMES = { system: "as the system has it", light: "light", dark: "dark" };
-
 export default {
   template: `
     <button type="button" class="icon-button theme-toggle" :aria-label="label" :title="label" @click="next">
@@ -17,7 +15,7 @@ export default {
   },
   computed: {
     label() {
-      return `Colours: ${NAMES[this.choice]}. Press to change`;
+      return `Theme: ${this.choice}. Press to change`;
     },
   },
   mounted() {

@@ -12,12 +12,12 @@ export default {
     <section class="trade-tape" aria-label="Trade tape" :data-tone="lost ? 'lost' : tone">
       <header class="tape-bar">
         <h2>{{ title || 'Tape' }}</h2>
-        <label class="tape-minimum">min size
+        <label class="tape-minimum">Min size
           <input ref="minimum" type="text" inputmode="decimal" autocomplete="off" maxlength="24" placeholder="0"
             :aria-invalid="invalid" @input="onMinimum" :disabled="!title">
         </label>
         <button type="button" class="button tape-pause" :aria-pressed="String(paused)" :disabled="!title"
-          @click="$emit('pause', !paused)">{{ paused ? '▶ resume' : '❚❚ pause' }}</button>
+          @click="$emit('pause', !paused)">{{ paused ? '▶ Resume' : '❚❚ Pause' }}</button>
       </header>
       <p class="tape-note"><span v-if="tag" class="tag">{{ tag }}</span>{{ lost || stateText }}<span class="tape-filter">{{ filter }}</span></p>
       <div class="tape-lines" ref="lines" role="log" aria-live="off" aria-label="Trades, newest first" tabindex="0"></div>
@@ -39,7 +39,7 @@ export default {
   },
   computed: {
     stateText() {
-      if (this.invalid) return "That is not a size. Try 0.5.";
+      if (this.invalid) return "This is not a size. Example: 0.5";
       if (this.paused) return `Paused · +${this.waiting.toLocaleString("en-US")} new`;
       return this.hint;
     },

@@ -79,7 +79,7 @@ class LabsPage:
 
     def _build_head(self) -> None:
         with ui.element("div").classes("labs-head"):
-            text("span", "LAB", "lab-label").props('title="An experiment: it may change, or go"')
+            text("span", "LAB", "lab-label").props('title="Experimental: it may change or be removed"')
             text("h1", "Live markets")
             with ui.element("div").classes("labs-tools"):
                 with ui.element("label"):
@@ -104,7 +104,7 @@ class LabsPage:
         self.grid = MarketGrid(on_select=self.select, on_remove=self.remove, on_visibility=self.set_visible)
         with ui.element("div").classes("grid-empty") as self._empty:
             text("h2", "No symbol chosen")
-            text("p", "Search above, or begin with one of these:")
+            text("p", "Search above, or start with one of these:")
         self._popular = ui.element("div").classes("popular")
 
     # What the person does
@@ -210,7 +210,7 @@ class LabsPage:
         if not self.watch.selected:
             return "Choose a symbol to see its trades."
         if tone in ("stale", "down"):
-            return "These are the last trades known."
+            return "These are the last trades received."
         if self.tape.has_filter:
             return ""  # what is shown then, the tape says itself
         return "Every trade, newest on top." if self.tape.shown else "No trade yet."

@@ -30,15 +30,15 @@ class PickerAnswers:
         directory = self._directory()
         if not directory.is_loaded:
             name = label(self._watch.view.exchange)
-            hint = "Type a whole one, such as BTCUSDT, and press Enter."
-            return [], f"The symbols of {name} are not known yet. {hint}"
+            hint = "Type a whole symbol, such as BTCUSDT, and press Enter."
+            return [], f"The symbols of {name} are not loaded yet. {hint}"
         if fault := query_fault(query):
-            return [], f"{fault.capitalize()}. Enter adds a whole list."
+            return [], f"{fault.capitalize()}. Press Enter to add a list of symbols."
         if not query:
             infos = [info for symbol in self.popular() if (info := directory.get(symbol))]
             return [self._hit(info) for info in infos], ""
         hits = [self._hit(info) for info in directory.search(query, MAX_HITS)]
-        return hits, "" if hits else f"Nothing fits {clip(query)}."
+        return hits, "" if hits else f"No symbol matches {clip(query)}."
 
     def hint(self) -> str:
         """Return what stands in the empty search box."""

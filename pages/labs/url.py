@@ -65,7 +65,7 @@ def read_view(
     chosen = exchange.strip().lower() or DEFAULT_EXCHANGE
     if chosen not in exchanges:
         offered = " and ".join(exchanges)
-        text = f"There is no exchange {clip(exchange)} here, but {offered}. Showing {DEFAULT_EXCHANGE}."
+        text = f"There is no exchange {clip(exchange)}. Available: {offered}. Showing {DEFAULT_EXCHANGE}."
         notices.append(Notice(text))
         chosen = DEFAULT_EXCHANGE
     if symbols is None:

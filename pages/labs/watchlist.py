@@ -96,7 +96,7 @@ class Watchlist:
         """Add one or more symbols. Return what the person should read about it."""
         wanted, malformed = read_symbols(text)
         notices = [
-            Notice(f"{clip(word)} cannot be a symbol: those are {SYMBOL_SHAPE}, such as BTCUSDT.")
+            Notice(f"{clip(word)} cannot be a symbol. A symbol is {SYMBOL_SHAPE}, such as BTCUSDT.")
             for word in malformed[:1]
         ]
         limit = self._services.settings.max_symbols_per_client
@@ -217,7 +217,7 @@ class Watchlist:
 
     def _unknown(self, symbol: str) -> Notice:
         suggestions = tuple(self._services.symbols(self._asked).suggest(symbol))
-        question = " Did you mean" if suggestions else " Search above for what it does list."
+        question = " Did you mean" if suggestions else " Search above for listed symbols."
         return Notice(f"{label(self._asked)} does not list {clip(symbol)}.{question}", suggestions)
 
     def _check_listed(self) -> list[Notice]:

@@ -219,7 +219,7 @@ async def test_the_tape_is_bounded_can_be_held_and_filtered(
         assert await lines.count() == 0
         assert "No trade yet" not in await shown.text(".trade-tape")
         await shown.page.get_by_label("min size").fill("much")
-        await shown.page.get_by_text("That is not a size").wait_for()
+        await shown.page.get_by_text("This is not a size").wait_for()
 
 
 async def test_every_state_says_what_is_why_and_what_comes(

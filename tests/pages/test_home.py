@@ -15,7 +15,7 @@ async def test_home_says_what_this_is_and_how_the_exchanges_are(
 
     await visitor.open("/")
 
-    await visitor.should_see("Live trades, on a screen and on a socket")
+    await visitor.should_see("Live trades in a browser and over a WebSocket")
     await visitor.should_see("Binance down")
     await visitor.should_see("Name lookup failed.")
     await visitor.should_see("Simulator live")

@@ -106,7 +106,7 @@ async def test_home_says_so_too(module_chrome: Browser, local_address: str) -> N
         card = shown.page.locator("section[aria-label=Exchanges] .card").first
         await card.get_by_text("Binance live").wait_for()
         await badge.get_by_text("not connected").wait_for(timeout=NOTICED_WITHIN_SECONDS * 1000)
-        assert await card.inner_text() == "Binance: not known, this page is not connected to its server"
+        assert await card.inner_text() == "Binance: unknown, this page is not connected to its server"
         link.mend()
         await badge.get_by_text("live").wait_for()
         await card.get_by_text("Binance live").wait_for()

@@ -16,7 +16,7 @@ def test_a_search_marks_what_is_shown_and_what_does_not_trade(listed_services: L
     assert by_symbol["BTCUSDT"].shown
     assert not by_symbol[NOT_TRADING].trading
     assert message == ""
-    assert answers.search("zzz") == ([], "Nothing fits “zzz”.")
+    assert answers.search("zzz") == ([], "No symbol matches “zzz”.")
 
 
 def test_popular_symbols_are_offered_that_the_page_does_not_show(listed_services: LocalServices) -> None:
@@ -30,7 +30,7 @@ def test_a_search_beyond_all_reason_is_not_made(listed_services: LocalServices) 
     hits, message = answers_of(listed_services).search("u " * 90)
 
     assert hits == []
-    assert message == "A search has at most 64 characters and 5 words. Enter adds a whole list."
+    assert message == "A search has at most 64 characters and 5 words. Press Enter to add a list of symbols."
 
 
 def test_a_search_without_a_list_says_what_to_do(services: LocalServices) -> None:
@@ -39,7 +39,7 @@ def test_a_search_without_a_list_says_what_to_do(services: LocalServices) -> Non
     hits, message = answers.search("btc")
 
     assert hits == []
-    assert "Type a whole one" in message
+    assert "Type a whole symbol" in message
     assert answers.hint() == "Search symbols: btc, eth usdt, …"
 
 

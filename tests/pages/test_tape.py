@@ -117,7 +117,7 @@ async def test_a_filter_is_told_of_also_where_trades_are_old(visitor: User, serv
 
     services.set_status("binance", ExchangeState.DOWN, "name lookup failed")
 
-    await eventually(lambda: tape.props["hint"] == "These are the last trades known.")
+    await eventually(lambda: tape.props["hint"] == "These are the last trades received.")
     assert tape.filter_words == "Size from 0.5 BTC: hides 1 of the last 2 trades."
 
 

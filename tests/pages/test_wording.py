@@ -42,12 +42,12 @@ def test_the_simulator_is_simulated_in_every_state(state: ExchangeState) -> None
 @pytest.mark.parametrize(
     ("state", "reason", "count", "tone", "words"),
     [
-        (ExchangeState.LIVE, None, 1, "live", "Watching 1 symbol."),
-        (ExchangeState.LIVE, None, 2, "live", "Watching 2 symbols."),
+        (ExchangeState.LIVE, None, 1, "live", "Showing 1 symbol."),
+        (ExchangeState.LIVE, None, 2, "live", "Showing 2 symbols."),
         (ExchangeState.LIVE, None, 0, "live", "Choose a symbol"),
         (ExchangeState.IDLE, None, 0, "quiet", "Choose a symbol to connect to Binance."),
         (ExchangeState.CONNECTING, None, 2, "quiet", "Connecting to Binance …"),
-        (ExchangeState.STALE, "mute for 30 s", 2, "stale", "nothing arrives (mute for 30 s)"),
+        (ExchangeState.STALE, "mute for 30 s", 2, "stale", "no data arrives (mute for 30 s)"),
         (ExchangeState.DOWN, "HTTP 451", 2, "down", "Binance cannot be reached (HTTP 451)."),
     ],
 )

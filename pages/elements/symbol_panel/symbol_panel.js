@@ -7,7 +7,7 @@ import { onTick } from "server_clock";
 import { ageText, timeText } from "time_format";
 
 const INSET = { top: 10, right: 88, bottom: 20, left: 2 };
-const FIGURES = ["Of the last", "High", "Low", "Trades a second", "Bought by takers", "Largest trade"];
+const FIGURES = ["Window", "High", "Low", "Trades/s", "Buy volume", "Largest trade"];
 const NONE = "–";
 
 export default {

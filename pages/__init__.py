@@ -1,21 +1,22 @@
-"""What a person sees: server-driven pages that sample the stores and state wishes.
+"""The web UI: server-driven pages that subscribe to symbols and sample the stores.
 
-    shell       header, navigation, badge, theme, strip
-    home        what this is, whether it runs, how to begin
-    examples    the programs on the home page
-    plain       pages without the framework: what does not exist, and the frame of the login
-    login       the form that asks for the access token
-    labs        the live page: builds elements, flushes what changed four times a second
-    watch       what one Labs page wants and shows, without any element
-    view        a page's address, read and written
-    fallback    when the simulator stands in for an exchange that cannot be reached
-    words       the words for every state
-    digits      numbers as text
-    summary     what the trades of a symbol's last minutes amount to
-    course      the course of a price, thinned out for drawing
-    elements/   the pages' own elements, a Python class and a script each
-    style/      tokens, style sheets, the theme script
-    services    what the pages need of the application
+    home             the home page: what this is, whether it runs, how to start
+    labs/            the Labs pages
+      live_markets     builds the elements, and sends what changed four times a second
+      watchlist        state of one page: exchange, symbols, subscriptions
+      picker_answers   what the symbol picker offers
+      fallback         when the simulator replaces an exchange that cannot be reached
+      url              a page's address, read and written
+    login            the form that asks for the access token
+    static_page      pages without the framework: not found, and the frame of the login
+    shell            frame of every page: header, navigation, badge, theme, banner
+    examples         the programs on the home page
+    elements/        the pages' own elements, a Python class and a script each
+      shared/          what the scripts have in common
+    wording          the words for every state
+    number_format    numbers as text
+    style/           tokens, style sheets, the theme script
+    ports            what the pages need of the application
 
 Pages know the services and the models, never an exchange.
 """
@@ -40,19 +41,19 @@ __all__ = ["InstalledServices", "PageServices", "install", "login_router", "regi
 
 
 class InstalledServices(PageServices, Protocol):
-    """What the pages need to be put into a web app."""
+    """What the pages need to be added to a web app."""
 
     access: TokenAuth
 
 
 RECONNECT_TIMEOUT_SECONDS = 6.0
-"""How long a page whose network is gone is kept, with its subscriptions."""
+"""How long the server keeps a disconnected page and its subscriptions."""
 MESSAGE_HISTORY_LENGTH = 200
-"""Messages replayed to a page that comes back. More are not needed: every connect sends the full state."""
+"""Messages replayed to a page that reconnects. Few are enough: every connect sends the full state."""
 
 
 def install(web: FastAPI, services: InstalledServices) -> None:
-    """Put the pages into the web app: the login where a token is asked for, home, and Labs while it is on."""
+    """Add the pages to the web app: the login if there is an access token, home, Labs if streaming is on."""
     if services.access.is_on:
         web.include_router(login_router(services.access))
     register(services)

@@ -1,6 +1,6 @@
-"""The programs of the manual and of the home page: they run as they are copied.
+"""The example programs of the manual and of the home page. They run as copied.
 
-The access token is asked for, never shown.
+They read the access token from the environment or a prompt; the page never shows it.
 """
 
 from __future__ import annotations
@@ -127,11 +127,11 @@ const headers = { Authorization: `Bearer ${token}` }, protocols = ["livemarkets.
 
 
 def examples(url: str, *, has_token: bool) -> dict[str, str]:
-    """Return a program for each language that reads Binance.
+    """Return one program per language that reads trades of Binance.
 
     Args:
         url: of `/ws/markets`.
-        has_token: whether an access token is asked for there.
+        has_token: whether the server requires an access token.
 
     """
     python, javascript = PYTHON, JAVASCRIPT
@@ -146,5 +146,5 @@ def examples(url: str, *, has_token: bool) -> dict[str, str]:
 
 
 def _with_line(program: str, beginning: str, new: str) -> str:
-    """Put other lines in the place of the one that begins so."""
+    """Replace the line that starts with `beginning`."""
     return "".join(new if line.startswith(beginning) else line for line in program.splitlines(keepends=True))

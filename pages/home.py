@@ -1,4 +1,4 @@
-"""Home: what this is, whether it runs, and how to begin."""
+"""The home page: what this is, whether it runs, and how to start."""
 
 from __future__ import annotations
 
@@ -89,14 +89,14 @@ def _build_exchanges(services: PageServices, badge: ConnectionBadge) -> None:
 
 
 class _ExchangeCard:
-    """One exchange: its state in a word, and what that means."""
+    """One exchange: its state, and what it is."""
 
     def __init__(self, exchange: str) -> None:
         with ui.element("div").classes("card"):
             with ui.element("h2"):
                 self._dot = ui.element("span").classes("dot").props('aria-hidden="true"')
                 self._title = text("span", "", "while-linked")
-                # The browser shows this instead while it has lost the server, which alone knows better.
+                # The browser shows this instead while it has no connection to the server.
                 unknown = f"{label(exchange)}: unknown, this page is not connected to its server"
                 text("span", unknown, "while-lost")
             self._meaning = text("p", "", "while-linked")
@@ -138,7 +138,7 @@ def _build_interfaces() -> None:
 
 
 def _markets_url(client: Client) -> str:
-    """Return the address of `/ws/markets` under which the page was opened."""
+    """Return the address of `/ws/markets` on the host that the page was requested from."""
     url = client.request.url
     scheme = "wss" if url.scheme == "https" else "ws"
     return f"{scheme}://{url.netloc}/ws/markets"

@@ -1,4 +1,4 @@
-"""The form that asks for the access token, and the end of a session. Plain HTML, no framework."""
+"""The login form for the access token, and the logout. Plain HTML without the framework."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ _WRONG = {
 
 
 def login_router(access: TokenAuth) -> APIRouter:
-    """Return `/login` and `/logout`, for an app that has an access token."""
+    """Return the routes `/login` and `/logout` of an app with an access token."""
     router = APIRouter()
 
     async def form(request: Request) -> Response:
-        """Ask for the token, unless there is a session."""
+        """Show the form, or redirect if there is a session already."""
         target = local_path(request.query_params.get("next", "/"))
         if access.is_session(request.cookies.get(SESSION_COOKIE, "")):
             return RedirectResponse(target, 303)
         return HTMLResponse(_page(target))
 
     async def login(request: Request) -> Response:
-        """Begin a session if the token is right."""
+        """Start a session if the token is right."""
         fields = await _fields(request)
         target = local_path(fields.get("next", "/"))
         verdict = access.judge(fields.get("token", "").strip(), client_address(request))
@@ -70,7 +70,7 @@ def login_router(access: TokenAuth) -> APIRouter:
 
 
 async def _fields(request: Request) -> dict[str, str]:
-    """Read the form; one that is too large, too slow or no form at all has no fields."""
+    """Read the form. A body that is too large, too slow or not a form gives no fields."""
     body = b""
     try:
         async with asyncio.timeout(_FORM_SECONDS):

@@ -1,6 +1,6 @@
-"""What the pages need of the application: the seam between them and `livemarkets.app`.
+"""What the pages need of the application.
 
-`livemarkets.app.Services` satisfies it; so does any smaller object graph, which is how the pages are tested.
+`livemarkets.app.Services` satisfies it. The tests of the pages use a smaller object graph.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class PageSettings(Protocol):
 
     @property
     def simulator_enabled(self) -> bool:
-        """Whether the simulator may stand in for an exchange that cannot be reached."""
+        """Whether the simulator may replace an exchange that cannot be reached."""
 
     @property
     def default_symbols(self) -> tuple[str, ...]:
@@ -36,21 +36,21 @@ class PageSettings(Protocol):
 
     @property
     def access_token(self) -> Sized:
-        """Empty when everybody may come in."""
+        """Empty when no token is required."""
 
 
 class Subscriptions(Protocol):
-    """The part of `SubscriptionManager` that a page uses. The subscriber is a token of the page."""
+    """The part of `SubscriptionManager` that a page uses. A subscriber is the `PageSubscriber` of a page."""
 
     def subscribe_all(self, subscriber: Hashable, keys: Iterable[StreamKey]) -> None:
-        """Make the wishes of `subscriber` exactly `keys`."""
+        """Replace the subscriptions of `subscriber` by `keys`."""
 
     def release(self, subscriber: Hashable) -> list[StreamKey]:
-        """Drop everything that `subscriber` wants. Idempotent."""
+        """End all subscriptions of `subscriber`. Idempotent."""
 
 
 class PageServices(Protocol):
-    """The application as the pages see it. They read stores and state wishes; no more."""
+    """The application as the pages see it. They read stores and subscribe, nothing else."""
 
     @property
     def settings(self) -> PageSettings:
@@ -58,7 +58,7 @@ class PageServices(Protocol):
 
     @property
     def manager(self) -> Subscriptions:
-        """Who wants what."""
+        """The subscriptions."""
 
     @property
     def latest(self) -> LatestPriceStore:
@@ -66,7 +66,7 @@ class PageServices(Protocol):
 
     @property
     def trades(self) -> RecentTrades:
-        """The last ticks of every stream."""
+        """The recent ticks of every stream."""
 
     def exchanges(self) -> tuple[str, ...]:
         """Return the names of the exchanges on offer."""
@@ -78,7 +78,7 @@ class PageServices(Protocol):
         """Return what `exchange` lists; empty until it is known."""
 
     async def ensure_symbols(self, exchange: str) -> None:
-        """Load the directory of `exchange` unless it is loaded. A failure shows in the exchange's status."""
+        """Load the symbols of `exchange` unless they are loaded. A failure shows in the exchange's status."""
 
     def now_ms(self) -> int:
         """Return the current time, ms since the epoch."""

@@ -1,4 +1,4 @@
-"""What every page has: header, navigation, badge, theme, strip."""
+"""The frame of every page: header, navigation, badge, theme, banner."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pages.style import head_html
 
 __all__ = ["Shell", "shell", "text"]
 
-# The session of an open page ends unnoticed: only when its socket connects anew is it refused, for ever.
-# Asked for again, the page leads to the login. This arrives by that socket, so there is one that was let in.
+# A page does not notice that its session has expired until its socket reconnects: each attempt then fails
+# with 401. A reload leads to the login. This script arrives over the socket, so one connect has succeeded.
 _TO_THE_LOGIN = """
 window.socket.on("connect_error", (error) => {
   if (error.description === 401) location.reload();
@@ -35,12 +35,12 @@ class Shell:
 
 @contextmanager
 def shell(services: PageServices, *, path: str, has_strip: bool = False) -> Iterator[Shell]:
-    """Build the frame; what is built inside the context is the page's main part.
+    """Build the frame. Elements built inside the context become the main part of the page.
 
     Args:
         services: the application.
-        path: the page's own, to mark it in the navigation.
-        has_strip: whether the page shows prices, so that it has to say how far they can be trusted.
+        path: of this page, to mark it in the navigation.
+        has_strip: whether the page shows prices, and so needs the banner that says if they are live.
     """
     ui.add_head_html(head_html())
     is_on = services.settings.stream_enabled
@@ -64,7 +64,7 @@ def shell(services: PageServices, *, path: str, has_strip: bool = False) -> Iter
 
 
 def text(tag: str, content: str, classes: str = "") -> ui.label:
-    """Add an element that holds `content` as plain text: whatever it contains, it is no markup."""
+    """Add an element with `content` as plain text. Markup in it is escaped."""
     element = ui.label(content).classes(classes)
     element.tag = tag
     return element

@@ -1,4 +1,4 @@
-"""Pages that stand alone: plain HTML in the app's look, without the framework, which cost nothing to send."""
+"""Static pages: plain HTML in the style of the app, without the framework."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["not_found", "plain_page"]
 
 
 def plain_page(title: str, content: str) -> str:
-    """Return a page around `content`, which is markup."""
+    """Return a page with `content`, which is HTML."""
     return f"""<!doctype html>
 <html lang="en-US">
 <head>
@@ -33,10 +33,10 @@ def plain_page(title: str, content: str) -> str:
 
 
 async def not_found(request: Request, _: Exception) -> Response:
-    """Answer what does not exist: a person with a page, a program with a line.
+    """Answer 404: a page for browsers, one line of text for programs.
 
     The framework would build a live page for each wrong address, keep it for a minute, and log the address
-    with whatever stands in its query.
+    with its query.
     """
     if "text/html" not in request.headers.get("accept", ""):
         return PlainTextResponse("not found\n", 404)

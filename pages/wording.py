@@ -1,4 +1,4 @@
-"""The words for every state: what is, why, and what to do. Pure."""
+"""The words for every state: what it is, why, and what to do. Pure."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ POPULAR_SYMBOLS = (
     "LTCUSDT",
     "ETHBTC",
 )
-"""Offered where a person has not chosen yet; only those that the exchange lists are shown."""
+"""Symbols offered on an empty page. Only those that the exchange lists are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Banner:
-    """The strip under the header: the one place that says whether the prices below can be trusted."""
+    """The line under the header that says whether the prices below are live."""
 
     tone: Tone
     head: str = ""
     text: str
     retry_ts: int | None = None
-    """When the next attempt is due, ms since the epoch: the browser counts down to it."""
+    """When the next attempt is due, ms since the epoch. The browser counts down to it."""
 
 
 def label(exchange: str) -> str:
@@ -55,11 +55,11 @@ def label(exchange: str) -> str:
 
 
 def banner_for(asked: ExchangeStatus, *, shown: str, symbol_count: int) -> Banner:
-    """Return what the strip says.
+    """Return what the banner says.
 
     Args:
         asked: the state of the exchange that the person chose.
-        shown: the exchange whose prices are on the page, which differs during a fallback.
+        shown: the exchange whose prices the page shows; another than `asked` during a fallback.
         symbol_count: how many symbols the page shows.
     """
     name = label(asked.exchange)

@@ -1,5 +1,5 @@
-"""The pages' own elements: each a Python class that says what to show, and a script that draws it.
+"""The pages' own elements. Each has a Python class that says what to show, and a script that draws it.
 
-`shared/` holds the scripts that they have in common. An element names every script that its own one leads to.
-The stem of every script is unique among all of NiceGUI's components: the framework wants it so.
+`shared/` holds the scripts that several elements import. The dependencies of an element are all scripts that
+its own script imports, directly or through others. NiceGUI requires that the stem of every script is unique.
 """

@@ -1,4 +1,4 @@
-// The connection badge of the header, and the panel behind it.
+// The connection badge of the header, and its panel.
 import { lastTrade, link } from "page_link";
 import { clock, onTick } from "server_clock";
 import { ageText, countdownText, timeText } from "time_format";
@@ -49,7 +49,7 @@ export default {
       return this.isLost ? "lost" : this.item.state;
     },
     shownLabel() {
-      return this.isLost ? "" : this.item.label; // of the exchange nothing is known now
+      return this.isLost ? "" : this.item.label; // the state of the exchange is unknown now
     },
     shownWord() {
       return this.isLost ? "not connected" : this.item.word;
@@ -68,7 +68,7 @@ export default {
     document.removeEventListener("pointerdown", this.onPress);
   },
   methods: {
-    /** A sign of life of the server, with its time. That it came is what counts. */
+    /** The heartbeat of the server, with its time. Any message resets the silence that `page_link.js` counts. */
     beat(now) {
       clock.sync(now);
     },

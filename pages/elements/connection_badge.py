@@ -12,7 +12,7 @@ from pages.wording import STATE_WORDS, label
 __all__ = ["BEAT_MS", "ConnectionBadge"]
 
 BEAT_MS = 1_000
-"""How often a page is told something even when nothing happens; `shared/page_link.js` depends on it."""
+"""Interval of the heartbeat to a page. `shared/page_link.js` depends on it."""
 
 
 class ConnectionBadge(
@@ -20,12 +20,12 @@ class ConnectionBadge(
     component="connection_badge.js",
     dependencies=["shared/page_link.js", "shared/server_clock.js", "shared/time_format.js"],
 ):
-    """The state of the exchange in the header; pressing it opens what is behind it.
+    """The state of the exchange in the header. Pressing it opens a panel with all exchanges.
 
-    It also keeps the page's link warm: a page that hears nothing for 2.5 s says that it is not connected.
+    It also sends the page's heartbeat: a page that receives nothing for 2.5 s says that it is not connected.
 
     Args:
-        has_age: whether the page shows trades, so that there is an age of the last one.
+        has_age: whether the page shows trades; the badge then shows the age of the last one.
     """
 
     def __init__(self, *, has_age: bool) -> None:
@@ -37,12 +37,12 @@ class ConnectionBadge(
         self._beat_ms = 0
 
     def show(self, statuses: Sequence[ExchangeStatus], *, asked: str, shown: str, now_ms: int) -> None:
-        """Show the state of `asked`; but for a beat once a second, nothing is sent when all is shown already.
+        """Show the state of `asked`. Without a change, only the heartbeat is sent, once a second.
 
-        Pages call it at least once a second while they are seen.
+        Pages call it at least once a second while they are visible.
 
         Args:
-            statuses: of every exchange on offer, for the panel.
+            statuses: of every exchange, for the panel.
             asked: the exchange that the person chose.
             shown: the exchange whose prices the page shows.
         """

@@ -1,9 +1,9 @@
-// A button that copies a text, or the address of the page, and says that it did.
+// A button that copies a text, or the address of the page, and confirms it.
 import { make } from "dom";
 
 const SAID_MS = 1600;
 
-/** Copy `text`. Works also where the clipboard interface is missing, as on plain HTTP in a local network. */
+/** Copy `text`. Works also without the clipboard API, which plain HTTP in a local network does not have. */
 async function copy(text) {
   if (navigator.clipboard) {
     await navigator.clipboard.writeText(text);

@@ -1,4 +1,4 @@
-// The strip under the header: whether the prices below can be trusted, in words that cannot be overlooked.
+// The banner under the header: whether the prices below are live, and if not, why.
 import { link } from "page_link";
 import { clock, onTick } from "server_clock";
 import { countdownText } from "time_format";
@@ -24,7 +24,7 @@ export default {
     mark() {
       return { simulated: "⚠", stale: "⚠", down: "⚠", lost: "⚠" }[this.shownTone] ?? "";
     },
-    /** Simulated prices stay marked as such, whatever else is wrong. */
+    /** Simulated prices stay marked as simulated while the page is not connected. */
     shownTone() {
       return this.isLost && this.tone !== "simulated" ? "lost" : this.tone;
     },

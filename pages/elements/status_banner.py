@@ -1,4 +1,4 @@
-"""The banner under the header: whether the prices on the page can be trusted, and why not."""
+"""The banner under the header."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class StatusBanner(
     component="status_banner.js",
     dependencies=["shared/page_link.js", "shared/server_clock.js", "shared/time_format.js"],
 ):
-    """The strip under the header: whether the prices on the page can be trusted, and why not."""
+    """The banner under the header: whether the prices on the page are live, and if not, why."""
 
     def __init__(self) -> None:
         super().__init__()
         self.strip: Banner | None = None
 
     def show(self, strip: Banner, *, now_ms: int) -> None:
-        """Show `strip`; nothing is sent when it is shown already."""
+        """Show `strip`. Nothing is sent without a change."""
         if strip == self.strip:
             return
         self.strip = strip

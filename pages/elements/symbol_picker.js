@@ -1,11 +1,11 @@
-// The symbol picker: a combobox over the exchange's symbols. Python searches; this draws and takes the keys.
+// The symbol picker: a combobox over the exchange's symbols. Python searches; this script draws and handles keys.
 //
-// What Enter takes depends on the keys alone, not on what has been answered when it comes. So the choice is a
-// position among the hits of the text that was typed, whether they are known here yet or not: where they are
-// not, Python is told both, and finds the symbol.
+// What Enter picks depends on the keys alone, not on whether the search has been answered by then. So the choice is
+// a position among the hits for the typed text. If these hits are not here yet, text and position go to Python, which
+// finds the symbol.
 
 const TYPING_MS = 80;
-const SLOW_MS = 250; // an answer that takes longer is told to be on its way
+const SLOW_MS = 250; // after this time without an answer, the list says that it is waiting
 let count = 0;
 
 export default {
@@ -37,7 +37,7 @@ export default {
     return { hits: [], message: "", position: null, isOpen: false, waiting: [], isSlow: false };
   },
   computed: {
-    /** The hit that is marked, -1 while none is. Beyond either end the list begins anew. */
+    /** The index of the marked hit, -1 while there is none. Positions wrap around at both ends. */
     active() {
       const count = this.hits.length;
       return this.position === null || count === 0 ? -1 : ((this.position % count) + count) % count;
@@ -53,7 +53,7 @@ export default {
     count += 1;
     this.inputId = `symbol-picker-${count}`;
     this.listId = `symbol-picker-list-${count}`;
-    this.asked = null; // the text that was searched last, null once something was taken
+    this.asked = null; // the text searched last, null once something was picked
     this.answered = null; // the text that the hits belong to
   },
   mounted() {
@@ -74,7 +74,7 @@ export default {
     typed() {
       return this.$refs.input.value.trim();
     },
-    /** Show the answer to a search, unless the person has typed on or taken something meanwhile. */
+    /** Show the answer to a search, unless the person has typed on or picked something since. */
     show({ query, hits, message }) {
       if (query !== this.typed() || query !== this.asked) return;
       this.answered = query;
@@ -91,7 +91,7 @@ export default {
       this.begin();
       this.typing = setTimeout(() => this.search(), TYPING_MS);
     },
-    /** Mark the best hit of a text; of those that are offered without one, none. */
+    /** Mark the best hit for a text; without a text, none of the symbols offered. */
     begin() {
       this.position = this.typed() ? 0 : null;
     },
@@ -140,7 +140,7 @@ export default {
       this.slow ??= setTimeout(() => (this.isSlow = true), SLOW_MS);
       this.clear();
     },
-    /** What was taken is answered, and whatever was before it; without a text, all is. */
+    /** Python has handled `text` and everything picked before it; without a text, everything. */
     settle(text) {
       this.waiting.splice(0, this.waiting.indexOf(text) + 1 || this.waiting.length);
       if (this.waiting.length) return;

@@ -1,4 +1,4 @@
-"""The symbol picker: search as a person types, with the keyboard alone or with a finger."""
+"""The symbol picker: a search box that works with keyboard, mouse and touch."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pages.elements.market_grid.market_grid import symbol_argument
 __all__ = ["MAX_HITS", "Hit", "SymbolPicker"]
 
 MAX_HITS = 20
-"""Hits that the list shows: more are not read, but narrowed down by typing on."""
+"""Hits in the list. A person who sees more types on rather than read them."""
 
 MAX_TEXT_LENGTH = 200
-"""Characters that the box takes."""
+"""Characters that the box accepts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """One symbol that fits what was typed."""
+    """One symbol that matches the query."""
 
     symbol: str
     base: str
@@ -36,8 +36,8 @@ class SymbolPicker(ui.element, component="symbol_picker.js"):
     """A search box with a list below it.
 
     Args:
-        search: gives the hits for a query, and a message where there are none.
-        on_pick: called with the symbol that was chosen, or with the text that was entered.
+        search: returns the hits for a query, and a message if there are none.
+        on_pick: called with the chosen symbol, or with the entered text.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class SymbolPicker(ui.element, component="symbol_picker.js"):
 
     @property
     def placeholder(self) -> str:
-        """What stands in the empty box."""
+        """The text in the empty box."""
         return str(self._props.get("placeholder", ""))
 
     def set_placeholder(self, text: str) -> None:
-        """Say what can be searched."""
+        """Set the text in the empty box."""
         if self.placeholder != text:
             self._props["placeholder"] = text
 
@@ -67,9 +67,9 @@ class SymbolPicker(ui.element, component="symbol_picker.js"):
         self.run_method("settle", symbol)
 
     def _enter(self, argument: Any) -> None:
-        """Take what was typed: a list as it stands, else the hit that the person moved to before its answer.
+        """Pick what was entered: a list as a whole, else the hit at the position that the person moved to.
 
-        Text that fits nothing is handed on as well, so that whoever takes it can say so.
+        Text without a hit is passed on too, so that `on_pick` can explain it.
         """
         if not isinstance(argument, dict):
             return

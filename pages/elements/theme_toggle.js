@@ -1,4 +1,4 @@
-// Light, dark, or as the system has it. The choice is kept by the script in the page's head; see style/theme.js.
+// The theme button. The script in the head of the page stores the choice: style/theme.js.
 
 export default {
   template: `

@@ -1,4 +1,4 @@
-"""Light, dark, or as the system has it."""
+"""The theme button: light, dark, or that of the system."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ __all__ = ["ThemeToggle"]
 
 
 class ThemeToggle(ui.element, component="theme_toggle.js"):
-    """Light, dark, or as the system has it; kept in the browser."""
+    """Switches between light, dark and the theme of the system. The browser stores the choice."""

@@ -1,4 +1,4 @@
-// The tape: the trades of one symbol as they came, newest on top. Lines live outside Vue and are bounded.
+// The tape: the trades of one symbol, newest on top. Vue does not know the lines; their number is bounded.
 import { make } from "dom";
 import { grouped } from "number_format";
 import { link } from "page_link";
@@ -31,7 +31,7 @@ export default {
     invalid: { type: Boolean, default: false },
     hint: { type: String, default: "" },
     maxLines: { type: Number, required: true },
-    sides: { type: Array, required: true }, // a trade names a side by its place here
+    sides: { type: Array, required: true }, // a trade holds an index into this
   },
   emits: ["pause", "minimum"],
   data() {
@@ -45,7 +45,7 @@ export default {
     },
   },
   mounted() {
-    this.$refs.minimum.value = this.minimum; // bound, it would be written over while a person types
+    this.$refs.minimum.value = this.minimum; // a binding would overwrite it while a person types
     this.stopTicking = onTick(() => (this.lost = link.isLost ? `Not connected. ${link.ageText()}` : ""));
   },
   unmounted() {
@@ -69,12 +69,12 @@ export default {
       lines.prepend(...fresh);
       while (lines.childElementCount > this.maxLines) lines.lastElementChild.remove();
     },
-    /** Say how many trades wait behind a paused tape. */
+    /** Show how many trades have arrived since the tape was paused. */
     count(waiting) {
       this.waiting = waiting;
     },
-    /** Say what the filter does; nothing without one. */
-    tell(filter) {
+    /** Show what the filter hides; empty text without a filter. */
+    showFilter(filter) {
       this.filter = filter;
     },
     draw(trade) {

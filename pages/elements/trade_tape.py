@@ -1,4 +1,4 @@
-"""The tape of one symbol: every new trade, newest on top; what is left out or lost is counted and said."""
+"""The tape of one symbol: every new trade, newest on top. Omitted and lost trades are counted and shown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["MAX_LINES", "MAX_PER_FLUSH", "TradeTape"]
 MAX_LINES = 200
 """Lines that a tape shows."""
 MAX_PER_FLUSH = 100
-"""Trades that one flush sends at most: four flushes a second are beyond reading anyway."""
+"""Trades that one flush sends at most. Nobody can read more at four flushes a second."""
 
 
 class TradeTape(
@@ -32,11 +32,11 @@ class TradeTape(
         "shared/time_format.js",
     ],
 ):
-    """The trades of one stream as they came.
+    """The trades of one stream in the order of their arrival.
 
     Args:
-        on_change: called when the person paused, went on, or changed the smallest size, and the tape has
-            to be filled anew.
+        on_change: called when the tape has to be filled again: the person resumed it or changed the smallest
+            size, or the exchange restarted its trade ids.
     """
 
     def __init__(self, *, on_change: Callable[[], None]) -> None:
@@ -45,15 +45,15 @@ class TradeTape(
         self._props["sides"] = list(SIDES)
         self.key: StreamKey | None = None
         self.shown: deque[TradeTick] = deque(maxlen=MAX_LINES)
-        """What the browser was told, oldest first."""
+        """The trades sent to the browser, oldest first."""
         self.left_out = 0
-        """Trades that no line was sent for since the tape was last filled."""
+        """Trades without a line since the tape was last filled."""
         self.missing = 0
         """Trades that the feed declared lost since the tape was last filled."""
         self.waiting = 0
-        """Trades that came while the tape is paused."""
+        """Trades that arrived since the tape was paused."""
         self.filter_words = ""
-        """What the filter does to the trades, as the browser was told; empty without one."""
+        """What the filter hides, as last sent to the browser; empty without a filter."""
         self._on_change = on_change
         self._base = ""
         self._seen = 0
@@ -66,7 +66,7 @@ class TradeTape(
 
     @property
     def is_paused(self) -> bool:
-        """Whether the view is held."""
+        """Whether the tape is paused."""
         return bool(self._props.get("paused", False))
 
     @property
@@ -75,7 +75,7 @@ class TradeTape(
         return self._minimum > 0
 
     def set_paused(self, is_paused: bool) -> None:
-        """Hold the view, or go on with the newest trades."""
+        """Pause the tape, or resume it with the newest trades."""
         if is_paused == self.is_paused:
             return
         self._props["paused"] = is_paused
@@ -86,7 +86,7 @@ class TradeTape(
             self._on_change()
 
     def set_minimum(self, text: str) -> None:
-        """Show only trades of at least this size. Text that is no size changes nothing but is marked."""
+        """Show only trades of at least this size. Text that is not a size is marked and changes nothing."""
         minimum = _size(text)
         self._props["invalid"] = minimum is None
         if minimum is None:
@@ -97,7 +97,7 @@ class TradeTape(
         self._on_change()
 
     def set_state(self, *, tag: str, tone: str, hint: str) -> None:
-        """Say how far the trades can be trusted, and what to know where there are none."""
+        """Set the mark, the tone and the caption of the trades."""
         for name, value in (("tag", tag), ("tone", tone), ("hint", hint)):
             if self._props.get(name) != value:
                 self._props[name] = value
@@ -105,7 +105,7 @@ class TradeTape(
     def fill(
         self, key: StreamKey | None, *, title: str, info: SymbolInfo | None, trades: RecentTrades
     ) -> None:
-        """Show the trades of `key` from the beginning; of nothing when it is `None`."""
+        """Replace the lines by the recent trades of `key`; by none when it is `None`."""
         if key != self.key:
             self._props["paused"] = False
         self.key = key
@@ -118,35 +118,35 @@ class TradeTape(
         gaps = [gap for gap in trades.gaps(key) if recent and gap.from_id > recent[0].id] if key else []
         self._last_id = recent[-1].id if recent else 0
         self._send(self._lines(recent, gaps)[-MAX_LINES:], 0, is_reset=True)
-        self._tell_filter()
+        self._send_filter_words()
 
     def flush(self, trades: RecentTrades) -> None:
-        """Send what came since the last flush. Without any trade, nothing is sent."""
+        """Send the trades since the last flush. Without any, nothing is sent."""
         if self.key is None:
             return
         newest = trades.recent(self.key, 1)
         if newest and newest[0].id < self._last_id:
-            self._on_change()  # the exchange numbers anew: no id of before means anything
+            self._on_change()  # the exchange restarted its ids: earlier ones mean nothing now
             return
         fresh = trades.after(self.key, self._last_id)
         if not fresh:
             return
         gaps = [gap for gap in trades.gaps(self.key) if gap.from_id > self._last_id]
-        # Ids are consecutive: what they jump over was lost, or fell out of the feed before anybody looked.
+        # Ids are consecutive. Trades between two ids were lost, or left the feed before this flush.
         jumped = fresh[0].id - self._last_id - 1 if self._last_id else 0
         unseen = max(0, jumped - sum(_length(gap) for gap in gaps if gap.to_id < fresh[0].id))
         self._last_id = fresh[-1].id
         lines = self._lines(fresh, gaps)
-        self._tell_filter()
+        self._send_filter_words()
         if self.is_paused:
-            # Of trades that nobody saw the size is not known: without a filter alone they count.
+            # The size of an unseen trade is unknown, so it counts only without a filter.
             self.waiting += (0 if self._minimum else unseen) + sum(isinstance(x, TradeTick) for x in lines)
             self.run_method("count", self.waiting)
             return
         self._send(lines[-MAX_PER_FLUSH:], unseen + max(0, len(lines) - MAX_PER_FLUSH), is_reset=False)
 
     def _lines(self, ticks: Sequence[TradeTick], gaps: Sequence[Gap]) -> list[TradeTick | Gap]:
-        """Return the trades that are large enough and the holes between them, oldest first."""
+        """Return the trades that are large enough and the gaps between them, oldest first."""
         if not ticks:
             return []
         lost = [gap for gap in gaps if gap.cause != "venue" and gap.to_id < ticks[-1].id]
@@ -158,11 +158,11 @@ class TradeTape(
             lines.sort(key=lambda line: line.from_id if isinstance(line, Gap) else line.id)
         return lines
 
-    def _tell_filter(self) -> None:
+    def _send_filter_words(self) -> None:
         words = filter_words(self._minimum, self._base, seen=self._seen, hidden=self._hidden)
         if words != self.filter_words:
             self.filter_words = words
-            self.run_method("tell", words)
+            self.run_method("showFilter", words)
 
     def _send(self, lines: Sequence[TradeTick | Gap], left_out: int, *, is_reset: bool) -> None:
         if not lines and not left_out and not is_reset:
@@ -183,7 +183,7 @@ class TradeTape(
 
 
 def filter_words(minimum: Decimal, base: str, *, seen: int, hidden: int) -> str:
-    """Return what a smallest size does to `seen` trades; nothing when it is 0."""
+    """Return what a smallest size hides of `seen` trades, in words; empty text when it is 0."""
     if not minimum:
         return ""
     size = f"size from {minimum.normalize():,f} {base}".rstrip()
@@ -200,7 +200,7 @@ def _length(gap: Gap) -> int:
 
 
 def _size(text: str) -> Decimal | None:
-    """Read a smallest size; empty text is none. `None` when it is no size."""
+    """Read a smallest size; empty text is 0. `None` when it is not a size."""
     try:
         size = Decimal(text.strip().replace(",", ".") or "0")
     except InvalidOperation:

@@ -1,1 +1,1 @@
-"""The Labs pages; they know the services and the models, never an exchange."""
+"""The Labs pages. They know the services and the models, never an exchange."""

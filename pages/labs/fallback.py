@@ -1,4 +1,4 @@
-"""When the simulator stands in for an exchange that cannot be reached. Pure; the clock is passed in."""
+"""When the simulator replaces an exchange that cannot be reached. Pure; the clock is passed in."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from livemarkets.market.models import ExchangeState
 __all__ = ["FALLBACK_AFTER_MS", "Fallback"]
 
 FALLBACK_AFTER_MS = 4_000
-"""How long an exchange is given before the simulator is shown instead, ms: longer than a usual connect with
-one retry, shorter than a person's patience with an empty screen."""
+"""How long an exchange may be unreachable before the simulator replaces it, ms: longer than a usual connect
+with one retry, shorter than a person waits at an empty screen."""
 
 
 class Fallback:
     """Decides whether simulated prices are shown instead of those of the exchange a page asked for.
 
-    A `stale` exchange is connected, so it is never replaced: its last prices are real, and shown as stale.
+    A `stale` exchange is connected and is never replaced: its last prices are real, and shown as stale.
 
     Args:
-        is_available: whether there is a simulator to fall back to.
+        is_available: whether there is a simulator.
         now_ms: when the page was opened.
     """
 

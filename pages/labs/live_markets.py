@@ -1,4 +1,4 @@
-"""Labs › Live markets: a person picks symbols and watches them move."""
+"""Labs › Live markets: the page on which a person picks symbols and watches their trades."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from pages.wording import label
 __all__ = ["FLUSH_SECONDS", "LabsPage", "register"]
 
 FLUSH_SECONDS = 0.25
-"""How often a page looks at the stores, and sends what changed: four times a second is what eyes can use."""
+"""How often a page reads the stores and sends what changed. People cannot read faster than that."""
 TRACE_LENGTH = 120
-"""Trades behind the small line of a row when it is first drawn."""
+"""Trades in the sparkline of a row when it is first drawn."""
 
 
 def register(services: PageServices) -> None:
@@ -46,13 +46,13 @@ def register(services: PageServices) -> None:
 
 
 class LabsPage:
-    """The elements of one open page, and the flush that keeps them up to date.
+    """The elements of one open page, and the timer that keeps them up to date.
 
     Args:
         services: the application.
-        view: what the page was asked to show.
-        frame: the shell around it.
-        client_id: NiceGUI's name for the page, which names the subscriber.
+        view: exchange and symbols from the address.
+        frame: the shell around the page.
+        client_id: NiceGUI's id of the page, which becomes the id of the subscriber.
     """
 
     def __init__(self, services: PageServices, view: WatchlistUrl, frame: Shell, client_id: str) -> None:
@@ -110,12 +110,12 @@ class LabsPage:
     # What the person does
 
     def add(self, symbols: str) -> None:
-        """Add what was picked or typed."""
+        """Add the symbols that were picked or typed."""
         self.note(self.watch.add(symbols))
         self._lay_out()
 
     def remove(self, symbol: str) -> None:
-        """Take a row away."""
+        """Remove a row."""
         self.watch.remove(symbol)
         self._lay_out()
 
@@ -130,20 +130,20 @@ class LabsPage:
         self._lay_out()
 
     def set_visible(self, is_visible: bool) -> None:
-        """Stop sending to a page that nobody sees; send everything when it is seen again."""
+        """Stop sending to a hidden page. Send everything when it is visible again."""
         self._is_visible = is_visible
         if is_visible:
             self._send_all()
 
     def on_connect(self) -> None:
-        """Subscribe, and send everything: the page is new, or its network came back."""
+        """Subscribe and send everything: the page is new, or has reconnected."""
         self.watch.open()
         self._lay_out()
 
     # What is shown
 
     def note(self, notices: Iterable[Notice], *, is_more: bool = False) -> None:
-        """Show messages, in place of the earlier ones unless these are more of them."""
+        """Show messages. They replace the earlier ones unless `is_more`."""
         if not is_more:
             self._notices.clear()
         with self._notices:
@@ -165,7 +165,7 @@ class LabsPage:
         chip.on("click", lambda: self.add(symbol))
 
     def _lay_out(self) -> None:
-        """Bring everything that does not move by itself into line with the watch, then send all values."""
+        """Update everything but the values from the watchlist, then send all values."""
         watch = self.watch
         lines = watch.lines()
         infos = {line.symbol: info for line in lines if (info := watch.info(line.symbol)) is not None}
@@ -183,7 +183,7 @@ class LabsPage:
         self._send_all()
         if watch.view.url != self._url:
             self._url = watch.view.url
-            with self._root:  # a suggestion that was pressed is gone by now, and its context with it
+            with self._root:  # the slot of a pressed suggestion is deleted by now
                 ui.navigate.history.replace(self._url)
 
     def _show_states(self) -> None:
@@ -197,12 +197,12 @@ class LabsPage:
         self.grid.set_state(selected=watch.selected, tone=self._tone(), is_simulated=watch.is_simulated)
 
     def _tone(self) -> str:
-        """Tell how old the prices are. Simulated ones are marked everywhere; that does not make them old."""
+        """Return the tone of the values: how old they are. Simulated prices are marked elsewhere."""
         tone = self.watch.strip.tone
         return "live" if tone == "simulated" else tone
 
     def _show_tape_state(self) -> None:
-        """Say what the tape shows, after it was changed: words and lines are of the same moment."""
+        """Update the caption of the tape. Call it after the lines changed, so that both fit."""
         tag, tone = "simulated" if self.watch.is_simulated else "", self._tone()
         self.tape.set_state(tag=tag, tone=tone, hint=self._tape_hint(tone))
 
@@ -212,7 +212,7 @@ class LabsPage:
         if tone in ("stale", "down"):
             return "These are the last trades received."
         if self.tape.has_filter:
-            return ""  # what is shown then, the tape says itself
+            return ""  # the tape itself says what its filter shows
         return "Every trade, newest on top." if self.tape.shown else "No trade yet."
 
     def _send_all(self) -> None:
@@ -256,6 +256,6 @@ class LabsPage:
         async def load() -> None:
             await self._services.ensure_symbols(exchange)
 
-        # A timer of the page ends with the page, and so does its wait for the exchange's answer.
+        # The timer is cancelled when the page is deleted, and with it the wait for the exchange.
         with self._root:
             ui.timer(0, load, once=True)

@@ -1,4 +1,4 @@
-"""The view of the Labs page: an exchange and its symbols, read from the address and written back to it."""
+"""The address of a Labs page: exchange and symbols, read from its parameters and written back to them."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ DEFAULT_EXCHANGE: ExchangeName = "binance"
 _SEPARATORS = re.compile(r"[\s,;]+")
 _INSIDE_A_SYMBOL = re.compile(r"[/_-]")
 _MAX_TEXT_LENGTH = 16_384
-"""Characters of the `symbols` parameter that are looked at: more than any limit of symbols can need."""
+"""Characters of the `symbols` parameter that are read: more than the largest allowed list needs."""
 _MAX_QUOTED_LENGTH = 24
 _MAX_QUOTED_WORDS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchlistUrl:
-    """What a Labs page was asked to show."""
+    """Exchange and symbols of a Labs page."""
 
     exchange: ExchangeName
     symbols: tuple[str, ...]
-    """In the person's order, without repeats."""
+    """In the order of the person, without duplicates."""
 
     @property
     def url(self) -> str:
-        """The address that opens this view again."""
+        """The address of a page with this view."""
         query = {"exchange": self.exchange, "symbols": ",".join(self.symbols)}
         return "/labs?" + urlencode(query, safe=",")
 
@@ -43,22 +43,22 @@ class WatchlistUrl:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that a person should read: what is wrong, and what to do about it."""
+    """A message for the person: what is wrong, and what to do about it."""
 
     text: str
     suggestions: tuple[str, ...] = ()
-    """Symbols which may have been meant."""
+    """Symbols that the person may have meant."""
 
 
 def read_view(
     exchange: str, symbols: str | None, *, exchanges: Sequence[str], defaults: Iterable[str], limit: int
 ) -> tuple[WatchlistUrl, list[Notice]]:
-    """Read the parameters of an address. Whatever they hold, there is a view; what was wrong is noted.
+    """Read the parameters of an address. Any parameters give a view; each fault in them gives a notice.
 
     Args:
         exchange: the parameter, empty when absent.
-        symbols: the parameter, `None` when absent: then `defaults` are shown.
-        exchanges: those on offer.
+        symbols: the parameter, `None` when absent: the page then shows `defaults`.
+        exchanges: the available ones.
         limit: how many symbols one page may show.
     """
     notices: list[Notice] = []
@@ -85,9 +85,9 @@ def read_view(
 
 
 def read_symbols(text: str) -> tuple[list[str], list[str]]:
-    """Split `text` into symbols in the exchange's spelling and words that cannot be symbols, without repeats.
+    """Split `text` into symbols, as the exchange writes them, and words that cannot be symbols.
 
-    `BTC/USDT` and `btc-usdt` are read as `BTCUSDT`.
+    `BTC/USDT` and `btc-usdt` are read as `BTCUSDT`. Neither list has duplicates.
     """
     words = [word for word in _SEPARATORS.split(text[:_MAX_TEXT_LENGTH]) if word]
     symbols: dict[str, None] = {}
@@ -102,7 +102,7 @@ def read_symbols(text: str) -> tuple[list[str], list[str]]:
 
 
 def clip(text: str) -> str:
-    """Quote what a person typed, shortened and on one line, so that a message stays a message."""
+    """Quote what a person typed: printable, on one line, and no longer than `_MAX_QUOTED_LENGTH`."""
     line = " ".join(text.split())
     printable = "".join(character if character.isprintable() else "�" for character in line)
     if len(printable) > _MAX_QUOTED_LENGTH:

@@ -1,4 +1,4 @@
-"""What one Labs page wants and shows, without any element: the wishes, the fallback, the words for them."""
+"""The state of one Labs page, without its elements: symbols, subscriptions, fallback, notices."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from pages.wording import Banner, banner_for, label
 __all__ = ["PageSubscriber", "Watchlist"]
 
 LOAD_AGAIN_AFTER_MS = 15_000
-"""How long a page waits, ms, before it asks again for a list of symbols that could not be had."""
+"""How long a page waits, ms, before it asks again for a list of symbols that failed to load."""
 
 MAX_UNKNOWN_NAMED = 3
-"""Unlisted symbols of an address that get a message of their own."""
+"""Unlisted symbols that get a notice of their own; the rest are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageSubscriber:
-    """The token under which one open page subscribes. It refers to nothing, so it keeps nothing alive."""
+    """Identifies one open page as a subscriber. It does not refer to the page, so the page can be freed."""
 
     client_id: str
 
@@ -33,8 +33,8 @@ class Watchlist:
 
     Args:
         services: the application.
-        view: what the page was asked to show.
-        subscriber: the token of the page.
+        view: exchange and symbols from the address.
+        subscriber: identifies the page.
     """
 
     def __init__(self, services: PageServices, view: WatchlistUrl, subscriber: PageSubscriber) -> None:
@@ -50,7 +50,7 @@ class Watchlist:
 
     @property
     def view(self) -> WatchlistUrl:
-        """What the address of the page should say."""
+        """What the address of the page says."""
         return WatchlistUrl(exchange=self._asked, symbols=tuple(self._symbols))
 
     @property
@@ -75,25 +75,25 @@ class Watchlist:
 
     @property
     def strip(self) -> Banner:
-        """What the strip under the header says."""
+        """What the banner under the header says."""
         return banner_for(self.status, shown=self.shown, symbol_count=len(self._symbols))
 
     # Opening and closing
 
     def open(self) -> None:
-        """Subscribe what the page shows. Idempotent: a page comes back after its network was gone."""
+        """Subscribe to what the page shows. Idempotent: a page that reconnects calls it again."""
         self._is_open = True
         self._subscribe()
 
     def close(self) -> None:
-        """Release everything, for good."""
+        """End all subscriptions of the page, finally."""
         self._is_open = False
         self._services.manager.release(self._subscriber)
 
     # What the person does
 
     def add(self, text: str) -> list[Notice]:
-        """Add one or more symbols. Return what the person should read about it."""
+        """Add one or more symbols. Return notices about those that were not added."""
         wanted, malformed = read_symbols(text)
         notices = [
             Notice(f"{clip(word)} cannot be a symbol. A symbol is {SYMBOL_SHAPE}, such as BTCUSDT.")
@@ -118,7 +118,7 @@ class Watchlist:
         return notices + self._unlisted(unlisted)
 
     def remove(self, symbol: str) -> None:
-        """Take a symbol off the page. Its neighbour is selected when it was."""
+        """Remove a symbol from the page. If it was selected, its neighbour is selected."""
         if symbol in self._symbols:
             self._take_off(symbol)
             self._subscribe()
@@ -144,10 +144,10 @@ class Watchlist:
             self._start_over()
             self._subscribe()
 
-    # What the world does
+    # What the exchanges do
 
     def follow(self) -> list[Notice] | None:
-        """Look at the exchanges. Return what to read about it when what is shown changed, else `None`."""
+        """Check the exchanges. Return notices, perhaps none, if what the page shows changed, else `None`."""
         has_changed = False
         if self._symbols and self._fallback.update(self.status.state, self._services.now_ms()):
             has_changed = True
@@ -163,7 +163,7 @@ class Watchlist:
         return notices
 
     def take_due_directories(self) -> list[str]:
-        """Return the exchanges whose list of symbols should be loaded now, and note that they are."""
+        """Return the exchanges whose symbols should be loaded now, and note that they are being loaded."""
         now_ms = self._services.now_ms()
         due: list[str] = [
             exchange
@@ -177,7 +177,7 @@ class Watchlist:
     # What is shown
 
     def shown_keys(self) -> list[StreamKey]:
-        """Return the streams behind the rows, in their order; rows that have none are left out."""
+        """Return the streams of the rows, in their order. Rows without a stream are left out."""
         return [
             StreamKey.trades(self.shown, symbol)
             for symbol in self._symbols
@@ -189,12 +189,12 @@ class Watchlist:
         return StreamKey.trades(self.shown, self._selected) if self._selected else None
 
     def info(self, symbol: str) -> SymbolInfo | None:
-        """Return what is known of a symbol, first from the exchange shown."""
+        """Return what is known of a symbol: from the exchange shown, else from the one asked for."""
         shown, asked = (self._services.symbols(exchange) for exchange in (self.shown, self._asked))
         return shown.get(symbol) or asked.get(symbol)
 
     def lines(self) -> list[GridLine]:
-        """Return the rows, in the person's order."""
+        """Return the rows, in the order of the person."""
         return [self._line(symbol) for symbol in self._symbols]
 
     def title(self, symbol: str) -> str:
@@ -221,23 +221,23 @@ class Watchlist:
         return Notice(f"{label(self._asked)} does not list {clip(symbol)}.{question}", suggestions)
 
     def _check_listed(self) -> list[Notice]:
-        """Drop what the exchange does not list, now that its list is known. The caller subscribes."""
+        """Drop symbols that the exchange does not list, once its list is loaded. The caller subscribes."""
         unlisted = [symbol for symbol in self._symbols if not self._is_listed(symbol)]
         for symbol in unlisted:
             self._take_off(symbol)
         return self._unlisted(unlisted)
 
     def _unlisted(self, unlisted: list[str]) -> list[Notice]:
-        """Name the first few with suggestions and count the rest, so that many cost no more than few."""
+        """Name the first few with suggestions and count the rest: each search for suggestions costs time."""
         notices = [self._unknown(symbol) for symbol in unlisted[:MAX_UNKNOWN_NAMED]]
         if len(unlisted) > MAX_UNKNOWN_NAMED:
             notices.append(Notice(f"{len(unlisted) - MAX_UNKNOWN_NAMED} more symbols are not listed either."))
         return notices
 
     def _subscribe(self) -> None:
-        """Bring the books into line with what the page shows.
+        """Make the subscriptions of the page those of what it shows.
 
-        During a fallback the wishes at the exchange asked for stay, so that its client keeps trying.
+        During a fallback those of the exchange asked for stay, so that its client keeps trying to connect.
         """
         if not self._is_open:
             return

@@ -1,4 +1,4 @@
-"""The look: style sheets and the theme script, put into the head of every page."""
+"""Style sheets and the theme script, inserted into the head of every page."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ FAVICON = (
     '<path d="M5 20l6-7 5 5 5-9 6 5" fill="none" stroke="#5b9dff" stroke-width="3" stroke-linecap="round"'
     ' stroke-linejoin="round"/><circle cx="21" cy="9" r="3" fill="#e6eaf0"/></svg>'
 )
-"""The mark, as the icon of the browser's tab."""
+"""The logo, as the icon of the browser's tab."""
 
 
 def favicon_url() -> str:
-    """Return the mark as an address that needs no request."""
+    """Return the logo as a `data:` URL, which needs no request."""
     return f"data:image/svg+xml,{quote(FAVICON)}"
 
 
 @cache
 def head_html() -> str:
-    """Return what goes into the head: the sheets, and the script that sets the theme before the first paint.
+    """Return the style sheets and the theme script as HTML for the head.
 
-    Both stand in the page itself, so that nothing flashes unstyled and no second request is made.
+    Both are inline, so that the first paint has its styles and its theme without a second request.
     """
     sheets = "\n".join((_FOLDER / f"{name}.css").read_text(encoding="utf-8") for name in _SHEETS)
     script = (_FOLDER / "theme.js").read_text(encoding="utf-8")

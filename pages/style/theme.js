@@ -1,4 +1,4 @@
-// The theme: light, dark, or as the system has it. Runs before the first paint; the choice stays in this browser.
+// The theme: light, dark, or that of the system. Runs before the first paint; the choice is stored in this browser.
 (() => {
   const KEY = "live-markets-theme";
   const system = matchMedia("(prefers-color-scheme: dark)");
@@ -8,7 +8,7 @@
       const kept = localStorage.getItem(KEY);
       return kept === "light" || kept === "dark" ? kept : "system";
     } catch {
-      return "system"; // storage may be forbidden
+      return "system"; // the browser may forbid storage
     }
   }
 
@@ -24,7 +24,7 @@
       if (next === "system") localStorage.removeItem(KEY);
       else localStorage.setItem(KEY, next);
     } catch {
-      // not kept, then
+      // without storage the theme stays that of the system
     }
     apply();
   }

@@ -100,7 +100,7 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
 
 @contextlib.asynccontextmanager
 async def tab(browser: Browser, base: str, **options: Any) -> AsyncIterator[Tab]:
-    """A tab of a fresh person: its own storage, dark by the system's wish."""
+    """A tab with its own storage, on a system with a dark theme."""
     defaults: dict[str, Any] = {"viewport": DESKTOP, "color_scheme": "dark", "timezone_id": "Europe/Berlin"}
     context = await browser.new_context(**(defaults | options))
     context.set_default_timeout(10_000)

@@ -164,7 +164,7 @@ class LocalServices:
         self._ids[key] = first + count - 1
         self.trades.note_gap(Gap(key, first, self._ids[key], "upstream"))
 
-    def number_anew(self, symbol: str) -> None:
+    def restart_ids(self, symbol: str) -> None:
         """Have the exchange begin again with id 1."""
         key = StreamKey("binance", TRADES, symbol)
         self.trades.note_gap(Gap(key, self._ids.pop(key) + 1, 0, "venue"))

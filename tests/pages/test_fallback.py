@@ -26,7 +26,7 @@ def test_it_returns_as_soon_as_the_exchange_is_live() -> None:
     assert not fallback.is_active
 
 
-def test_the_wait_begins_anew_with_every_loss() -> None:
+def test_the_wait_starts_again_with_every_loss() -> None:
     fallback = Fallback(is_available=True, now_ms=START_MS)
     fallback.update(ExchangeState.LIVE, START_MS + 60_000)
     fallback.update(ExchangeState.DOWN, START_MS + 70_000)

@@ -148,16 +148,16 @@ async def test_a_hole_in_the_trades_is_said_where_it_is(visitor: User, services:
 
     assert (tape.missing, tape.left_out) == (32, 0)
     visitor.find(kind=MarketGrid).trigger("select", "BTCUSDT")
-    assert (tape.missing, len(tape.shown)) == (32, 5), "also when the tape is filled anew"
+    assert (tape.missing, len(tape.shown)) == (32, 5), "also when the tape is filled again"
 
 
-async def test_an_exchange_that_numbers_anew_is_followed(visitor: User, services: LocalServices) -> None:
+async def test_an_exchange_that_restarts_its_ids_is_followed(visitor: User, services: LocalServices) -> None:
     await opened(visitor, services)
     tape, panel = only(visitor, TradeTape), only(visitor, SymbolPanel)
     services.put_many("BTCUSDT", ["1"] * 50)
     await eventually(lambda: len(tape.shown) == 50)
 
-    services.number_anew("BTCUSDT")
+    services.restart_ids("BTCUSDT")
     services.put_many("BTCUSDT", ["2"] * 3)
 
     await eventually(lambda: [tick.id for tick in tape.shown] == [1, 2, 3])

@@ -50,7 +50,7 @@ def test_a_closed_page_wants_nothing_whatever_comes_late(services: LocalServices
     assert services.manager.counts() == (0, 0, 0)
 
 
-def test_adding_and_removing_changes_the_wishes(services: LocalServices) -> None:
+def test_adding_and_removing_changes_the_subscriptions(services: LocalServices) -> None:
     watch = watch_of(services, "BTCUSDT")
 
     assert watch.add("eth/usdt") == []
@@ -206,7 +206,7 @@ def test_without_a_simulator_the_page_says_what_is() -> None:
     assert (watch.shown, watch.strip.tone) == ("binance", "down")
 
 
-def test_choosing_the_simulator_moves_the_wishes(services: LocalServices) -> None:
+def test_choosing_the_simulator_moves_the_subscriptions(services: LocalServices) -> None:
     watch = watch_of(services, "BTCUSDT")
 
     watch.choose("simulator")
@@ -263,7 +263,7 @@ actions = st.one_of(
 
 
 @given(st.lists(actions, max_size=30))
-def test_the_wishes_are_what_is_shown_and_nothing_else(sequence: list[tuple[str, str]]) -> None:
+def test_a_page_subscribes_to_what_it_shows_and_nothing_else(sequence: list[tuple[str, str]]) -> None:
     services = LocalServices()
     watch = watch_of(services, "BTCUSDT")
     for action, argument in sequence:

@@ -1,4 +1,4 @@
-// The live grid. Rows live outside Vue: each value has one text node, and only what changed is written.
+// The live grid. Vue does not know the rows: each value has one text node, and only changed values are written.
 import { make } from "dom";
 import { MarketRow } from "market_row";
 import { lastTrade, link } from "page_link";
@@ -23,8 +23,8 @@ export default {
     selected: { type: String, default: "" },
     tone: { type: String, default: "quiet" },
     simulated: { type: Boolean, default: false },
-    fields: { type: Array, required: true }, // the names of a row's values, in the order they come in
-    sides: { type: Array, required: true }, // a row names a side by its place here
+    fields: { type: Array, required: true }, // the names of the values of a packed row
+    sides: { type: Array, required: true }, // a packed row holds an index into this
   },
   emits: ["select", "remove", "visibility"],
   watch: {
@@ -33,7 +33,7 @@ export default {
     },
     selected() {
       this.markSelected();
-      this.rows.get(this.selected)?.element.scrollIntoView({ block: "nearest" }); // on a phone it has grown
+      this.rows.get(this.selected)?.element.scrollIntoView({ block: "nearest" }); // on a phone the selected row is taller
     },
     tone() {
       this.refreshAges();
@@ -58,7 +58,7 @@ export default {
     document.removeEventListener("visibilitychange", this.onVisibility);
   },
   methods: {
-    /** Take over new values: `{now, full, rows, traces}`. With `full`, what is not named has no value. */
+    /** Apply new values: `{now, full, rows, traces}`. With `full`, rows that are not named become empty. */
     apply(payload) {
       clock.sync(payload.now, payload.full);
       if (payload.full) {

@@ -1,4 +1,4 @@
-"""The live grid: Python owns which symbols, the selection and the values; the browser draws what changed."""
+"""The live grid. Python owns the rows, the selection and the values; the browser draws what changed."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ __all__ = ["SIDES", "GridLine", "GridRow", "MarketGrid", "side_index", "symbol_a
 
 Direction = Literal[-1, 0, 1]
 SIDES: tuple[Side, ...] = ("buy", "sell")
-"""Rows and lines of the tape tell a side by its place here; the browser is told once which it is."""
+"""Packed rows and lines of the tape hold an index into this; the browser gets it once, as a property."""
 _MAX_ARGUMENT_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GridLine:
-    """What of a row does not move."""
+    """The part of a row that does not change with trades."""
 
     symbol: str
     base: str = ""
-    """Base asset; empty while the exchange's list is not known."""
+    """Base asset; empty until the exchange's list is loaded."""
     quote: str = ""
     tag: str = ""
-    """A word that qualifies every value of the row: `simulated`."""
+    """A mark that holds for every value of the row: `simulated`."""
     note: str = ""
-    """Stands where the price will be, while there is none."""
+    """Text in place of the price, while there is no trade."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GridRow:
-    """The values of one row as the browser was last told."""
+    """The values of one row, as last sent to the browser."""
 
     symbol: str
     price: str
     direction: Direction
-    """Against the last price that differed."""
+    """Compared with the last different price."""
     size: str
     side: Side
     ts: int
@@ -49,12 +49,12 @@ class GridRow:
     id: int
 
     def packed(self) -> list[str | int]:
-        """Return the values in the order of `ROW_FIELDS`: named in each row, they would double a message."""
+        """Return the values in the order of `ROW_FIELDS`. Names in every row would double the message."""
         return [side_index(self.side) if name == "side" else getattr(self, name) for name in ROW_FIELDS]
 
 
 ROW_FIELDS = tuple(field.name for field in fields(GridRow))
-"""What the values of a packed row are. The browser is told once, and reads rows by it."""
+"""Names of the values of a packed row. The browser gets them once, as a property."""
 
 
 class MarketGrid(
@@ -72,12 +72,12 @@ class MarketGrid(
         "../shared/time_format.js",
     ],
 ):
-    """A table with one row per symbol, in the person's order: a row never moves by itself.
+    """A table with one row per symbol, in the order of the person. A row never moves by itself.
 
     Args:
-        on_select: called with the symbol of a row that was chosen.
-        on_remove: called with the symbol of a row that shall go.
-        on_visibility: called with whether the page can be seen.
+        on_select: called with the symbol of the selected row.
+        on_remove: called with the symbol of the row to remove.
+        on_visibility: called with whether the page is visible.
     """
 
     def __init__(
@@ -100,11 +100,11 @@ class MarketGrid(
 
     @property
     def selected(self) -> str:
-        """The symbol of the row that is marked; empty when none is."""
+        """The symbol of the selected row; empty without one."""
         return str(self._props.get("selected", ""))
 
     def set_lines(self, lines: Sequence[GridLine], infos: Mapping[str, SymbolInfo]) -> None:
-        """Say which rows there are, in which order; `infos` holds what is known of their symbols."""
+        """Set the rows and their order. `infos` holds what is known of their symbols."""
         self.lines = tuple(lines)
         for line in lines:
             info = infos.get(line.symbol)
@@ -117,13 +117,13 @@ class MarketGrid(
         self._props["lines"] = [asdict(line) for line in lines]
 
     def set_state(self, *, selected: str, tone: str, is_simulated: bool) -> None:
-        """Say which row is marked, and how far the values can be trusted."""
+        """Set the selected row, and the tone of the values."""
         for name, value in (("selected", selected), ("tone", tone), ("simulated", is_simulated)):
             if self._props.get(name) != value:
                 self._props[name] = value
 
     def put(self, ticks: Iterable[TradeTick], *, now_ms: int) -> None:
-        """Show the latest tick of those rows that changed. Without any, nothing is sent."""
+        """Show the latest ticks of the rows that changed. Without any, nothing is sent."""
         changed = [self._take(tick) for tick in ticks]
         if changed:
             self.run_method("apply", {"now": now_ms, "rows": [row.packed() for row in changed]})
@@ -131,7 +131,7 @@ class MarketGrid(
     def put_all(
         self, ticks: Iterable[TradeTick], *, traces: Mapping[str, Sequence[TradeTick]], now_ms: int
     ) -> None:
-        """Show exactly these ticks: a row without one has no value. `traces` are the trades before them."""
+        """Show exactly these ticks; a row without a tick is empty. `traces` are the trades before them."""
         rows = [self._take(tick) for tick in ticks]
         self.rows = {row.symbol: row for row in rows}
         self._ticks = {symbol: tick for symbol, tick in self._ticks.items() if symbol in self.rows}
@@ -144,7 +144,7 @@ class MarketGrid(
         direction = self._direction(tick)
         self._ticks[symbol] = tick
         decimals = self._decimals.setdefault(symbol, [2, 0])
-        # Where the exchange's steps are not known, a row keeps as many decimals as it ever needed.
+        # Without the exchange's steps, a row shows as many decimals as any of its values needed.
         decimals[0] = max(decimals[0], significant_decimals(tick.price))
         decimals[1] = max(decimals[1], significant_decimals(tick.size))
         row = GridRow(
@@ -170,11 +170,11 @@ class MarketGrid(
 
 
 def side_index(side: Side) -> int:
-    """Return the place of `side` in `SIDES`."""
+    """Return the index of `side` in `SIDES`."""
     return SIDES.index(side)
 
 
 def symbol_argument(event: GenericEventArguments) -> str:
-    """Return the text that a script sent along. Any program can send anything, so it is bounded here."""
+    """Return the text argument of an event, cut to a bound: a client can send anything."""
     argument: Any = event.args
     return argument[:_MAX_ARGUMENT_LENGTH] if isinstance(argument, str) else ""

@@ -1,4 +1,4 @@
-// One row of the live grid: its cells, and how a value gets into them.
+// One row of the live grid: its cells, and how they are updated.
 import { make, setText } from "dom";
 import { decimalsOf, grouped, splitUnchanged } from "number_format";
 import { flash } from "price_flash";
@@ -45,7 +45,7 @@ export class MarketRow {
     this.size.append(this.sizeText);
   }
 
-  /** Take over what does not move: names, and a note where there is no price. */
+  /** Apply a line: names and mark of the row, and the note while there is no price. */
   describe(line) {
     const name = make("span", "pair");
     if (line.base) name.append(line.base, make("span", "quote", `/${line.quote}`));
@@ -60,7 +60,7 @@ export class MarketRow {
     this.showNote();
   }
 
-  /** What qualifies every value of the row. */
+  /** The marks that hold for every value of the row. */
   showTag() {
     const words = [this.tagText, this.isLost ? "not connected" : ""].filter(Boolean).join(" · ");
     setText(this.tag, words);
@@ -95,7 +95,7 @@ export class MarketRow {
     this.spark.seed(prices);
   }
 
-  /** Show a trade, a `GridRow` of Python. Showing the same trade again is no change. */
+  /** Show a trade: a `GridRow` of Python. Showing the same trade again changes nothing. */
   show({ price, direction, size, side, ts, recv_ts, id }, mayFlash) {
     if (id === this.id) return;
     const isFirst = this.id === null;
@@ -131,7 +131,7 @@ export class MarketRow {
     return decimalsOf(column === "last" ? this.text : this.sizeText.textContent);
   }
 
-  /** Keep the decimal points of a column under each other: room for the digits that this row has not. */
+  /** Align the decimal points of a column: padding replaces the digits that this row does not have. */
   align(column, most) {
     const node = column === "last" ? this.price : this.sizeText;
     const own = this.decimals(column);

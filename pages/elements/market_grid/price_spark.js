@@ -1,8 +1,8 @@
-// A small line of the last prices of one row. It shows shape only, so here a price may become a float.
+// The sparkline of a row: its last prices. Only the shape matters, so prices are floats here.
 import { clearCanvas, themeColour } from "canvas";
 
 const POINTS = 120;
-const FEW = 40; // with fewer points the line starts further right
+const FEW = 40; // with fewer points the line does not fill the width
 const WIDTH = 112;
 const HEIGHT = 22;
 const INSET = 3;

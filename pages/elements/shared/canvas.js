@@ -1,11 +1,11 @@
-// A canvas that is sharp on every screen, and the colours to draw with.
+// A canvas that is sharp on every screen, and the colours of the theme.
 
 const colours = new Map();
-// This listener came first, so whoever draws on the same event gets the new colours.
+// This listener is registered before those of the elements, so they redraw with the new colours.
 window.addEventListener("live-markets-theme", () => colours.clear());
 
-/** A colour of the theme by the name of its token. It is kept until the theme changes: a canvas is drawn many times a
- * second, and to ask for computed styles has the browser settle all styles that are open. */
+/** Return a colour of the theme by the name of its token. It is cached until the theme changes: canvases are drawn many
+ * times a second, and reading a computed style forces the browser to recalculate pending styles. */
 export function themeColour(name) {
   if (!colours.has(name)) {
     colours.set(name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`));
@@ -13,7 +13,7 @@ export function themeColour(name) {
   return colours.get(name);
 }
 
-/** A cleared canvas of this size in CSS px, sharp on this screen. Its memory is taken anew only when it grew. */
+/** Clear a canvas of this size in CSS px and return its context. Its memory is reallocated only for a new size. */
 export function clearCanvas(canvas, width, height) {
   const ratio = window.devicePixelRatio || 1;
   const [deviceWidth, deviceHeight] = [Math.round(width * ratio), Math.round(height * ratio)];

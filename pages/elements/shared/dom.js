@@ -1,11 +1,11 @@
-// Making nodes, and writing to them no more than changed.
+// Creating nodes, and writing only what changed.
 
-/** Set the text of a node unless it has it already: an unchanged node costs no layout. */
+/** Set the text of a node if it differs: an unchanged node causes no layout. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** A new element with a class and, where given, a text and attributes. */
+/** Return a new element with a class, a text and attributes. */
 export function make(tag, className = "", text = "", attributes = {}) {
   const node = document.createElement(tag);
   if (className) node.className = className;

@@ -1,19 +1,19 @@
-// Numbers as text. They arrive as text and stay text: no digit is lost to a float.
+// Numbers as text. They arrive as text and stay text, so no digit is lost to a float.
 
-/** Digits with a separator between thousands; digits after the point are left alone. */
+/** A number with separators between thousands; its decimals are unchanged. */
 export function grouped(text) {
   const [whole, fraction] = text.split(".");
   const withSeparators = whole.replace(/\B(?=(\d{3})+(?!\d))/g, ",");
   return fraction === undefined ? withSeparators : `${withSeparators}.${fraction}`;
 }
 
-/** How many digits stand after the point. */
+/** The number of decimals. */
 export function decimalsOf(text) {
   const point = text.indexOf(".");
   return point < 0 ? 0 : text.length - point - 1;
 }
 
-/** Split `text` before the digits at its end that are the same as at the end of `previous`. */
+/** Split `text` before the trailing digits that `previous` ends with too. */
 export function splitUnchanged(text, previous) {
   if (!previous || previous === text) return [text, ""];
   let same = 0;

@@ -1,9 +1,9 @@
-// What this page hears of its server, and whether it still does. The browser judges it: nothing reaches a page that is
-// cut off.
+// Whether this page still receives messages from its server, and the time of its last trade. Only the browser can
+// decide this: no message reaches a page that is disconnected.
 import { clock, onTick } from "server_clock";
 import { ageText } from "time_format";
 
-/** When the page last heard a trade, on the server's clock; null while it has heard none. */
+/** When the server received the page's last trade, ms; null while the page has none. */
 export const lastTrade = {
   ms: null,
   note(ms) {
@@ -14,13 +14,13 @@ export const lastTrade = {
   },
 };
 
-/** So many ticks of silence, 2.5 s, mean a lost link: the server speaks at least every 1.25 s, see
- * `ConnectionBadge`. Ticks are counted, not time: a browser that stood still itself cannot blame the link. */
+/** Ticks without a message, 2.5 s, after which the link counts as lost: the server sends at least every 1.25 s, see
+ * `ConnectionBadge`. Ticks are counted, not time: while the browser itself is suspended, no tick passes. */
 const SILENT_TICKS = 10;
 
 export const link = {
   isLost: false,
-  /** What to say about the last data: `Last data 12 s ago.` */
+  /** The age of the last data: `Last data 12 s ago.` */
   ageText() {
     return lastTrade.ms === null ? "No data yet." : `Last data ${ageText(clock.now() - lastTrade.ms)} ago.`;
   },
@@ -39,7 +39,7 @@ function hear() {
   if (link.isLost) setLost(false);
 }
 
-/** The framework makes its socket after the elements. */
+/** The framework creates its socket after the elements. */
 function watchSocket() {
   socket = window.socket;
   socket.on("connect", hear);
@@ -54,5 +54,5 @@ onTick(() => {
   if (silentTicks >= SILENT_TICKS) setLost(true);
 });
 
-// Nothing is sent to a hidden page, and nothing ticks in it.
+// A hidden page receives nothing, and its timer does not run.
 document.addEventListener("visibilitychange", () => (silentTicks = 0));

@@ -4,10 +4,10 @@ const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 const FLASH_MS = 400;
 const MARK_MS = 1500;
 
-/** Show that a value rose (`direction` 1) or fell (-1): a ground that fades, or a still mark.
+/** Show that a value rose (`direction` 1) or fell (-1): a background that fades, or a static mark with reduced motion.
  *
- * `veil` covers the value's cell. Its opacity alone changes, which the compositor does by itself: to fade the
- * ground of the cell would have the whole row painted anew sixty times a second.
+ * `veil` covers the cell of the value. Only its opacity changes, which the compositor handles alone. A fading background
+ * of the cell would repaint the whole row sixty times a second.
  */
 export function flash(veil, direction) {
   const name = direction < 0 ? "down" : "up";

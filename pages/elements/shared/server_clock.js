@@ -1,11 +1,11 @@
-// The server's clock, and the one ticker by which elements follow it.
+// The server's clock, and one timer for all elements.
 
 const FAST_MS = 250;
 
-/** The server's clock. Ages are told by it, whatever the reader's own clock says. */
+/** The server's clock. Ages are computed with it, because the clock of the browser may be wrong. */
 export const clock = {
   offset: null,
-  /** Take note of the server's time. The smallest delay on the way gives the largest, best difference. */
+  /** Note the server's time. The message with the smallest delay gives the largest offset, which is the best one. */
   sync(serverMs, isFresh = false) {
     const offset = serverMs - Date.now();
     if (this.offset === null || isFresh || offset > this.offset) this.offset = offset;
@@ -22,7 +22,7 @@ function tick() {
   if (!document.hidden) listeners.forEach((listener) => listener());
 }
 
-/** Call `listener` four times a second while the page is visible. Returns the function that ends it. */
+/** Call `listener` four times a second while the page is visible. Returns a function that stops this. */
 export function onTick(listener) {
   listeners.add(listener);
   timer ??= setInterval(tick, FAST_MS);

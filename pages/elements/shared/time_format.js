@@ -1,6 +1,6 @@
 // Times and ages as text.
 
-/** An age as people say it: 0.4 s, 12 s, 3 min, 5 h, 2 d. */
+/** An age as text: 0.4 s, 12 s, 3 min, 5 h, 2 d. */
 export function ageText(ms) {
   const seconds = Math.max(0, ms) / 1000;
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
@@ -10,7 +10,7 @@ export function ageText(ms) {
   return `${Math.round(seconds / 86400)} d`;
 }
 
-/** Whole seconds from `nowMs` until `ms`, as words; empty when there is nothing to wait for. */
+/** Whole seconds from `nowMs` until `ms`, as a sentence; empty without a time. */
 export function countdownText(ms, nowMs) {
   if (ms === null || ms === undefined) return "";
   const seconds = Math.ceil((ms - nowMs) / 1000);
@@ -20,13 +20,13 @@ export function countdownText(ms, nowMs) {
 const timeFormat = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const zoneFormat = new Intl.DateTimeFormat(undefined, { timeZoneName: "short" });
 
-/** The reader's zone, as its clocks name it. */
+/** The short name of the reader's time zone. */
 export const zone = zoneFormat.formatToParts(new Date()).find((part) => part.type === "timeZoneName").value;
 
 let lastSecond = null;
 let lastSecondText = "";
 
-/** A time of day in the reader's zone; most trades share their second with the one before. */
+/** A time of day in the reader's zone. The last text is cached: most trades share the second of the one before. */
 export function timeText(ms) {
   const second = Math.floor(ms / 1000);
   if (second !== lastSecond) {

@@ -1,1 +1,1 @@
-"""The chart and figures of the selected symbol: its element, its script, and what they are computed from."""
+"""The chart and figures of the selected symbol: the element, its script, and the computation."""

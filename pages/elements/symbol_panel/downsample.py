@@ -1,4 +1,4 @@
-"""The course of a price, thinned out for drawing without losing what it touched. Pure."""
+"""Downsampling of trades for a chart that keeps every high and low. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["course"]
 
 
 def course(ticks: Iterable[TradeTick], bucket_ms: int) -> list[TradeTick]:
-    """Keep of every `bucket_ms` the lowest, the highest and the last trade, in the order they came in."""
+    """Return the lowest, the highest and the last trade of every `bucket_ms`, in the order of their ids."""
     kept: list[TradeTick] = []
     for _, group in groupby(ticks, key=lambda tick: tick.ts // bucket_ms):
         bucket = list(group)

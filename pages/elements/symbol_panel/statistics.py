@@ -1,4 +1,4 @@
-"""What the trades of one symbol in the last minutes amount to. Pure."""
+"""Figures over the trades of one symbol in the last minutes. Pure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from livemarkets.market.models import TradeTick
 __all__ = ["BUCKET_MS", "SPAN_MS", "Summary", "Window"]
 
 SPAN_MS = 300_000
-"""How far a window reaches back from its newest trade, ms."""
+"""Length of a window, ms, back from its newest trade."""
 BUCKET_MS = 1_000
-"""Trades enter and leave a window by buckets of so many ms of trade time."""
+"""Trades leave a window in buckets of this many ms of trade time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """Figures over a stretch of trades."""
+    """Figures over the trades of a window."""
 
     trades: int
     from_ts: int
@@ -32,11 +32,11 @@ class Summary:
     largest: Decimal
     """The largest size."""
     bought_percent: int | None
-    """How much of the size was bought by takers; `None` when there is no size at all."""
+    """Share of the size whose taker side is `buy`, percent; `None` if the total size is 0."""
 
     @property
     def per_second(self) -> float:
-        """Trades a second; 0 while the stretch is shorter than a second."""
+        """Trades a second; 0 while the window is shorter than a second."""
         return (self.trades - 1) * 1000 / self.span_ms if self.span_ms >= 1000 else 0.0
 
 
@@ -61,7 +61,7 @@ class _Bucket:
 
 
 class Window:
-    """The figures of all trades since at most `SPAN_MS` before the newest; not the trades themselves."""
+    """The figures of the trades of the last `SPAN_MS` before the newest. It does not keep the trades."""
 
     def __init__(self) -> None:
         self._buckets: deque[_Bucket] = deque()
@@ -71,17 +71,17 @@ class Window:
         """How many trades the window holds."""
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all trades."""
         self._buckets.clear()
         self._last = None
         self._total = self._bought = Decimal(0)
         self.trades = 0
 
     def add(self, ticks: Iterable[TradeTick]) -> None:
-        """Take in the trades that follow, oldest first."""
+        """Add the trades that follow, oldest first."""
         for tick in ticks:
             number = tick.ts // BUCKET_MS
-            # A trade whose time lies before that of the one before it stays in the order it came in.
+            # A trade that is older than its predecessor goes into the same bucket: ids give the order.
             if not self._buckets or number > self._buckets[-1].number:
                 self._buckets.append(_Bucket(number, tick))
             self._buckets[-1].add(tick)

@@ -1,5 +1,5 @@
-// The selected symbol: last price, the course of its trades, and their figures. All of it is of the same trades:
-// one message brings it, and the course begins where the figures do.
+// The selected symbol: last price, chart and figures. One message brings them all, so that all of them come from the
+// same trades.
 import { clearCanvas, themeColour } from "canvas";
 import { decimalsOf, grouped } from "number_format";
 import { link } from "page_link";
@@ -29,8 +29,8 @@ export default {
   },
   created() {
     [this.names, this.none] = [FIGURES, NONE];
-    this.points = []; // [ms, price]: here a price may be a float, it is for drawing only
-    this.told = {};
+    this.points = []; // [ms, price]; prices are floats here, for drawing only
+    this.latest = {};
   },
   mounted() {
     this.fontFamily = getComputedStyle(this.$refs.canvas).fontFamily;
@@ -46,37 +46,37 @@ export default {
     window.removeEventListener("live-markets-theme", this.onTheme);
   },
   methods: {
-    /** Begin anew with `[[ms, price]…]`, oldest first, and the figures; null while there is no trade. */
+    /** Replace everything by `[[ms, price]…]`, oldest first, and the figures; null while there is no trade. */
     fill(points, figures) {
       this.points = [];
-      this.told = {};
+      this.latest = {};
       this.last = "";
       this.figures = [];
       this.extend(points, figures);
     },
-    /** Go on with points that came since, and with those figures that are told now. */
+    /** Append points, and update the figures that the message has. */
     extend(points, figures) {
       this.points.push(...points.map(([ms, price]) => [ms, Number(price)]));
       if (figures) {
-        Object.assign(this.told, figures);
+        Object.assign(this.latest, figures);
         this.trim(figures.from_ts);
-        this.summarise(this.told);
+        this.summarise(this.latest);
       }
       this.draw();
     },
-    summarise(told) {
-      this.last = grouped(told.last);
-      const span = told.span_ms >= 1000 ? ` in ${ageText(told.span_ms)}` : "";
+    summarise(latest) {
+      this.last = grouped(latest.last);
+      const span = latest.span_ms >= 1000 ? ` in ${ageText(latest.span_ms)}` : "";
       this.figures = [
-        `${told.trades.toLocaleString("en-US")} trades${span}`,
-        grouped(told.high),
-        grouped(told.low),
-        told.per_second ? told.per_second.toFixed(1) : NONE,
-        told.bought === null ? NONE : `${told.bought} %`,
-        `${grouped(told.largest)} ${this.base}`,
+        `${latest.trades.toLocaleString("en-US")} trades${span}`,
+        grouped(latest.high),
+        grouped(latest.low),
+        latest.per_second ? latest.per_second.toFixed(1) : NONE,
+        latest.bought === null ? NONE : `${latest.bought} %`,
+        `${grouped(latest.largest)} ${this.base}`,
       ];
     },
-    /** Drop what the figures no longer cover. */
+    /** Drop the points that the figures no longer cover. */
     trim(fromMs) {
       const first = this.points.findIndex(([ms]) => ms >= fromMs);
       this.points.splice(0, Math.max(first, 0));
@@ -139,7 +139,7 @@ export default {
       context.beginPath();
       let before = null;
       for (const [ms, price] of plot.points) {
-        // A price holds until the next trade: steps, no slopes that nobody traded at.
+        // A price holds until the next trade, so the line has steps: nobody traded at prices on a slope.
         if (before !== null) context.lineTo(plot.x(ms), plot.y(before));
         context.lineTo(plot.x(ms), plot.y(price));
         before = price;

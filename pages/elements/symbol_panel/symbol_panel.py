@@ -1,4 +1,4 @@
-"""The selected symbol: its last price, the course of its trades, and their figures, all of one window."""
+"""The selected symbol: last price, chart and figures, all computed from the same trades."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pages.number_format import decimals_of, significant_decimals, trimmed
 __all__ = ["FLUSHES_PER_SUMMARY", "SymbolPanel"]
 
 FLUSHES_PER_SUMMARY = 4
-"""The figures that are read, not watched, are told with every fourth flush."""
+"""Figures that change slowly are sent with every fourth flush."""
 FINE_MS = 250
-"""How finely the course is told while it is short. It divides `BUCKET_MS`: what leaves the window then leaves
-the course as well, to the trade."""
+"""Bucket of the chart, ms, while it has few trades. It divides `BUCKET_MS`, so that chart and figures drop
+the same trades."""
 MAX_FINE_TRADES = 500
-"""Trades of a course that is told finely, when a symbol is chosen."""
+"""Up to this number of trades a newly selected symbol is drawn with `FINE_MS`."""
 
 
 class SymbolPanel(
@@ -34,7 +34,7 @@ class SymbolPanel(
         "../shared/time_format.js",
     ],
 ):
-    """One symbol in more detail. Whatever it shows at one moment is of the same trades."""
+    """One symbol in detail. Everything it shows at one moment comes from the same trades."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,13 +47,13 @@ class SymbolPanel(
 
     @property
     def summary(self) -> Summary | None:
-        """The figures of the trades shown; `None` when there are none."""
+        """The figures of the trades shown; `None` without a trade."""
         return self._window.summary()
 
     def fill(
         self, key: StreamKey | None, *, title: str, info: SymbolInfo | None, trades: RecentTrades
     ) -> None:
-        """Show the stream `key` from the beginning; nothing when it is `None`."""
+        """Show the recent trades of `key`; none when it is `None`."""
         self._key, self._info = key, info
         self._props["title"] = title
         self._props["tag"] = "simulated" if key and key.exchange == "simulator" else ""
@@ -61,14 +61,16 @@ class SymbolPanel(
         self._begin(trades)
 
     def flush(self, trades: RecentTrades) -> None:
-        """Send what the course touched since the last time, and the figures. Without any trade, nothing."""
+        """Send new points of the chart, and the figures. Without a trade, nothing is sent."""
         if self._key is None:
             return
         self._flushes += 1
         is_turn = self._flushes % FLUSHES_PER_SUMMARY == 0
         newest, oldest_id = trades.recent(self._key, 1), trades.oldest_id(self._key)
         is_renumbered = bool(newest) and newest[0].id < self._last_id
-        has_hole = oldest_id is not None and oldest_id > self._last_id + 1  # trades came and went unseen
+        has_hole = (
+            oldest_id is not None and oldest_id > self._last_id + 1
+        )  # trades left the feed before this flush
         if is_renumbered or has_hole:
             self._begin(trades)
             return
@@ -91,8 +93,8 @@ class SymbolPanel(
         self._is_owed = False
         self._send("fill", course(shown, FINE_MS if count <= MAX_FINE_TRADES else BUCKET_MS), has_all=True)
 
-    def _send(self, method: str, told: Sequence[TradeTick], *, has_all: bool) -> None:
-        points = [[tick.ts, format(tick.price, "f")] for tick in told]
+    def _send(self, method: str, ticks: Sequence[TradeTick], *, has_all: bool) -> None:
+        points = [[tick.ts, format(tick.price, "f")] for tick in ticks]
         summary = self._window.summary()
         self.run_method(method, points, self._described(summary, has_all=has_all) if summary else None)
 

@@ -184,7 +184,7 @@ class ExchangeClient(Protocol):
         """Return what was done since the start."""
 
     async def run(self) -> None:
-        """Do all of it until cancelled; then close every connection, within 2 seconds.
+        """Run until cancelled; then close every connection, within 2 seconds.
 
         It begins when somebody wants something, and may be run again after it ended. What happens to a
         connection does not end it: an error out of here is a defect, is logged as one, and has everything of

@@ -20,9 +20,9 @@ E = TypeVar("E", bound=ui.element)
 SUBSCRIBER = PageSubscriber("page 1")
 
 
-def watch_of(services: LocalServices, *symbols: str) -> Watchlist:
-    """The state of a page of Binance that a browser has opened."""
-    watch = Watchlist(services, WatchlistUrl(exchange="binance", symbols=symbols), SUBSCRIBER)
+def watch_of(services: LocalServices, *symbols: str, exchange: str = "binance") -> Watchlist:
+    """The state of a page of an exchange that a browser has opened."""
+    watch = Watchlist(services, WatchlistUrl(exchange=exchange, symbols=symbols), SUBSCRIBER)
     watch.open()
     return watch
 

@@ -1,7 +1,7 @@
 """Checks the access token (`LIVE_ACCESS_TOKEN`) and its sessions, and limits wrong tokens. No I/O.
 
-A session is a signed expiry time, `SECONDS.SIGNATURE`. The signing key is derived from the token. So there is
-no second secret to set, every instance with the same token accepts the session, and a changed token ends it.
+A session is a signed time. The signing key is derived from the token. So there is no second secret to set,
+every instance with the same token accepts the session, and a changed token ends it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 
+from itsdangerous import BadSignature, TimestampSigner
 from loguru import logger
 
 from livemarkets.rate_limit import LogLimiter
@@ -28,6 +29,7 @@ BEARER_PREFIX = "bearer."
 SESSION_COOKIE = "livemarkets_session"
 SESSION_SECONDS = 7 * 24 * 3600
 
+_SESSION = "livemarkets-session-2"
 _GUESSES = 10
 _GUESS_SECONDS = 60.0
 _ADDRESSES = 10_000
@@ -40,6 +42,18 @@ class TokenCheck(enum.Enum):
     RIGHT = "right"
     WRONG = "wrong"
     TOO_MANY = "too many wrong tokens"
+
+
+class _SessionSigner(TimestampSigner):
+    """Signs with a key derived from the token, at the time of the clock that it is given."""
+
+    def __init__(self, token: str, now: Callable[[], float]) -> None:
+        super().__init__(token, salt=_SESSION, key_derivation="hmac", digest_method=hashlib.sha256)
+        self._now = now
+
+    def get_timestamp(self) -> int:
+        """Return seconds since the epoch."""
+        return int(self._now())
 
 
 class TokenAuth:
@@ -65,11 +79,10 @@ class TokenAuth:
     ) -> None:
         self.is_on = bool(token)
         self._clock = clock
-        self._now = now
         # Tokens are kept as digests with a key of this process: equal in length, and useless elsewhere.
         self._digest_key = secrets.token_bytes(32)
         self._right = self._digest(token)
-        self._session_key = hmac.digest(token.encode(), b"livemarkets session 1", hashlib.sha256)
+        self._sessions = _SessionSigner(token, now)
         self._wrong: dict[str, dict[bytes, float]] = {}
         self._log_limiter = LogLimiter(interval_seconds=60.0, clock=clock)
 
@@ -104,17 +117,15 @@ class TokenAuth:
 
     def new_session(self) -> str:
         """Return a new session, valid for :data:`SESSION_SECONDS`. The caller has checked the token."""
-        expiry = str(int(self._now()) + SESSION_SECONDS)
-        return f"{expiry}.{self._sign(expiry)}"
+        return self._sessions.sign(_SESSION).decode()
 
     def is_session(self, text: str) -> bool:
         """Return whether `text` is a session of this token that has not expired."""
-        expiry, _, signature = text.partition(".")
-        genuine = hmac.compare_digest(signature.encode(), self._sign(expiry).encode())
-        return self.is_on and genuine and self._now() < int(expiry)
-
-    def _sign(self, expiry: str) -> str:
-        return hmac.digest(self._session_key, expiry.encode(), hashlib.sha256).hex()
+        try:
+            self._sessions.unsign(text, max_age=SESSION_SECONDS)
+        except BadSignature:
+            return False
+        return self.is_on
 
     def _digest(self, token: str) -> bytes:
         return hmac.digest(self._digest_key, token.encode(errors="replace"), hashlib.sha256)

@@ -5,6 +5,7 @@ import base64
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from itsdangerous.encoding import base64_decode, base64_encode, bytes_to_int, int_to_bytes
 from loguru import logger
 
 from livemarkets.security.addresses import address_of
@@ -86,7 +87,7 @@ def test_wrong_tokens_are_told_once_a_minute_and_never_shown(access: TokenAuth, 
 def test_a_session_lasts_a_week_and_holds_nothing_of_the_token(access: TokenAuth, clock: ManualClock) -> None:
     session = access.new_session()
     assert TOKEN not in session
-    clock.advance(SESSION_SECONDS - 1)
+    clock.advance(SESSION_SECONDS)
     assert access.is_session(session)
     clock.advance(1)
     assert not access.is_session(session)
@@ -99,8 +100,11 @@ def test_a_session_holds_on_every_instance_with_the_token_and_on_no_other(clock:
 
 
 def test_a_session_cannot_be_lengthened(access: TokenAuth) -> None:
-    expiry, signature = access.new_session().split(".")
-    assert not access.is_session(f"{int(expiry) + 1}.{signature}")
+    name, begun, signature = access.new_session().split(".")
+    assert access.is_session(f"{name}.{begun}.{signature}")
+    later = int_to_bytes(bytes_to_int(base64_decode(begun)) + 1)
+    assert not access.is_session(f"{name}.{base64_encode(later).decode()}.{signature}")
+    assert not access.is_session(f"another.{begun}.{signature}")
 
 
 @given(st.text(max_size=100))

@@ -13,7 +13,7 @@ from tests.support.app import Process, main_environment, running_process
 from tests.support.helpers import PROJECT_ROOT, eventually
 
 PROGRAM = "import sys, pathlib; from tests.dev import main; main([], pathlib.Path(sys.argv[1]))"
-IS_UP = "Live Markets is at"
+IS_UP = "Live Markets is listening on"
 
 
 def is_free(port: int) -> bool:

@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", validate_default=True)
 
     stream_enabled: Annotated[bool, BeforeValidator(values.is_exactly_true)] = _switch(
-        False, "the feature flag: only `true` registers `/ws/markets`, starts the clients and shows Labs"
+        False, "the feature flag: only `true` registers `/ws/markets`, connects to exchanges and shows Labs"
     )
     host: Annotated[str, BeforeValidator(values.host)] = _field(
         "127.0.0.1", "the address the app listens on", allowed="a host name or an IP address"

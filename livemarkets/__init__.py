@@ -11,7 +11,7 @@ The packages, in layers. A package imports only from layers below it (`make chec
     feed/        one exchange's feed handler: order, missing trades, resumption, staleness
     simulator/   the embedded exchange; it implements Binance's protocol, shares no code with `exchanges`
 
-    exchanges/   connections to exchanges: the ports, shared parts, one package per exchange (`binance/`)
+    exchanges/   connections to exchanges: the ports (what an exchange implements), shared parts, `binance/`
     delivery/    fan-out of one message to many readers, with bounded buffers, without I/O
     protocol/    protocol 1 of `/ws/markets`: messages, requests, encoding
     security/    the access token, origins, client addresses, the middleware that checks them
@@ -23,12 +23,13 @@ The packages, in layers. A package imports only from layers below it (`make chec
     rate_limit   token buckets, counters per address, one log line per kind and interval
     errors       the exceptions
 
-Above the package are `pages/` (the web pages) and `main.py` (the entry point).
+Above the package are `pages/` (the web pages) and `main.py` (the entry point). `docs/vocabulary.md` defines
+the words used here.
 
 Trades flow downstream: bytes → exchanges → `TradeTick` → feed → stores and delivery → socket.
 Subscriptions flow upstream: page or client → `SubscriptionManager` → feed → exchanges.
 
-Read `market/models.py`, then `market/subscriptions.py`, then `feed/exchange_feed.py`.
+To learn the code, read `market/models.py`, then `market/subscriptions.py`, then `feed/exchange_feed.py`.
 """
 
 __version__ = "0.1.0"

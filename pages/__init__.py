@@ -8,12 +8,12 @@
       fallback         when the simulator replaces an exchange that cannot be reached
       url              a page's address, read and written
     login            the form that asks for the access token
-    static_page      pages without the framework: not found, and the frame of the login
+    static_page      pages without NiceGUI: not found, and the frame of the login page
     shell            frame of every page: header, navigation, badge, theme, banner
-    examples         the programs on the home page
+    examples         the example programs on the home page
     elements/        the pages' own elements, a Python class and a script each
       shared/          what the scripts have in common
-    wording          the words for every state
+    wording          the texts for every state of an exchange
     number_format    numbers as text
     style/           tokens, style sheets, the theme script
     ports            what the pages need of the application
@@ -41,7 +41,7 @@ __all__ = ["InstalledServices", "PageServices", "install", "login_router", "regi
 
 
 class InstalledServices(PageServices, Protocol):
-    """What the pages need to be added to a web app."""
+    """What :func:`install` needs of the application."""
 
     access: TokenAuth
 
@@ -49,7 +49,7 @@ class InstalledServices(PageServices, Protocol):
 RECONNECT_TIMEOUT_SECONDS = 6.0
 """How long the server keeps a disconnected page and its subscriptions."""
 MESSAGE_HISTORY_LENGTH = 200
-"""Messages replayed to a page that reconnects. Few are enough: every connect sends the full state."""
+"""Messages replayed to a page that reconnects. Few are enough: every connect sends the full state anyway."""
 
 
 def install(web: FastAPI, services: InstalledServices) -> None:

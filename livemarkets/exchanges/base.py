@@ -1,18 +1,19 @@
-"""The ports between an exchange and what reads it: what a new exchange has to implement.
+"""The ports between an exchange and its feed: what a new exchange has to implement.
 
-An exchange is a package beside this module. It offers an :class:`ExchangeClient`, a :class:`TradeHistory`
-and a :class:`SymbolSource`, together as :class:`ExchangePorts`, and tells an :class:`ExchangeEvents` what it
-reads. The composition root gives them to a feed, which keeps order, finds holes and fills them.
+An exchange is a package beside this module. It implements :class:`ExchangeClient`, :class:`TradeHistory` and
+:class:`SymbolSource`, bundled as :class:`ExchangePorts`. Its client passes what it reads to an
+:class:`ExchangeEvents`. The composition root (`livemarkets/app.py`) gives the ports to a feed, which keeps
+order, finds holes and fills them.
 
-What every port keeps to:
+Rules for every port:
 
-* Symbols have our spelling, letters and digits of any script, a to z in upper case: `BTCUSDT`. Where the
-  exchange writes `BTC-USDT`, the package alone knows that, for trades, history and list alike.
-* A tick's price and size are finite and above 0, with the exchange's digits; its side is the taker's; its
-  times are ms. Its `id` is above 0. What cannot be made so is left out.
-* All is called in the one event loop. What is not `async` returns at once.
-* Times on the monotonic clock, and `recv_ts`, come from the :class:`~livemarkets.market.clock.Clock` that the
-  composition root has.
+* Symbols have our spelling: letters and digits of any script, a to z in upper case, such as `BTCUSDT`. If the
+  exchange writes `BTC-USDT`, the package converts it, for trades, history and the list of symbols.
+* A tick's price and size are finite and above 0, with the exchange's digits. Its side is the taker's. Its
+  times are ms since the epoch. Its `id` is above 0. A trade that does not fit these rules is left out.
+* Everything is called in one event loop. A method that is not `async` returns at once.
+* Monotonic times and `recv_ts` come from the :class:`~livemarkets.market.clock.Clock` of the composition
+  root.
 """
 
 from __future__ import annotations
@@ -43,29 +44,29 @@ __all__ = [
 ]
 
 PAGE_TRADES = 1000
-"""Trades in one page of history. Fewer say that the newest is among them: an exchange that answers with
-fewer at a time is asked several times for one page."""
+"""Trades in one page of history. A shorter page means that it ends with the newest trade. If an exchange
+returns fewer trades per request, its package makes several requests for one page."""
 
 
 class Guarantee(msgspec.Struct, frozen=True, kw_only=True):
-    """What an exchange promises about its trades. It decides how far their continuity can be kept.
+    """What an exchange promises about its trades. It decides which losses and repeats can be detected.
 
-    A feed asks for consecutive ids with a history by id, and refuses less.
+    A feed requires consecutive ids and a history by id, and refuses an exchange that promises less.
     """
 
     ids: Literal["consecutive", "ascending", "none"]
-    """`consecutive`: each id is the one before plus 1, so a hole shows. `ascending`: a repeat shows, a hole
-    does not. `none`: neither does."""
+    """`consecutive`: each id is the one before plus 1, so holes and repeats can be found. `ascending`: only
+    repeats can be found. `none`: neither can."""
     history: Literal["by_id", "none"]
-    """How trades of the past can be asked for."""
+    """How past trades can be requested."""
 
 
 class ClientStatus(msgspec.Struct, frozen=True):
-    """How the exchange is, seen from its connections."""
+    """The state of the exchange as its client sees it."""
 
     state: ExchangeState
-    """All but `STALE`, which the feed alone can tell. `IDLE` while nothing is wanted, `LIVE` when everything
-    that is wanted is acknowledged, refused streams left aside; `DOWN` when an attempt failed."""
+    """Any state but `STALE`, which only the feed can detect. `IDLE`: nothing is wanted. `LIVE`: every wanted
+    stream is acknowledged or refused. `DOWN`: the exchange cannot be reached. `CONNECTING`: otherwise."""
     reason: str | None = None
     """For people; see :class:`~livemarkets.market.models.ExchangeStatus`."""
     retry_at: float | None = None
@@ -73,14 +74,14 @@ class ClientStatus(msgspec.Struct, frozen=True):
 
 
 class StreamState(Enum):
-    """Where one wanted stream stands with the exchange."""
+    """The state of one wanted stream at the exchange."""
 
     PENDING = "pending"
-    """Asked for, or still to be asked for."""
+    """Not confirmed yet."""
     ACKNOWLEDGED = "acknowledged"
     """The exchange confirmed it on the connection in use."""
     REJECTED = "rejected"
-    """The exchange refused it; it is asked for again later."""
+    """The exchange refused it. The client requests it again later."""
 
 
 class Evidence(Enum):
@@ -89,61 +90,64 @@ class Evidence(Enum):
     BEHIND = "behind"
     """The exchange has newer trades than the stream has brought."""
     SILENT = "silent"
-    """It has been silent for longer than it usually is, and nobody could be asked."""
+    """It is silent for longer than usual, and the history did not answer the question for newer trades."""
 
 
 class Silence(Enum):
     """What the silence of a stream means at this moment."""
 
     NONE = "none"
-    """It spoke a short while ago."""
+    """A trade came a short while ago."""
     UNUSUAL = "unusual"
-    """It is silent for longer than it usually is."""
+    """It is silent for longer than usual."""
     NATURAL = "natural"
-    """It speaks so rarely that its silence says nothing."""
+    """It trades so rarely that its silence says nothing about the connection."""
 
 
 class ClientStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client has done since the start, and what it has open now."""
+    """Counters of a client since the start, and its open connections."""
 
     connections: int
     """Connections that are open or opening."""
     connects: int
     """Connection attempts."""
     rotations: int
-    """Connections replaced while another still delivered."""
+    """Connections that were replaced before they ended."""
     complaints: Mapping[str, int]
-    """What the exchange sent that made no sense, and what it refused, by kind."""
+    """How many malformed messages and refusals came from the exchange, by kind."""
 
 
 class ExchangeEvents(Protocol):
-    """What an exchange's client tells: the feed listens. Called synchronously; does not raise."""
+    """Receives the events of an exchange's client; implemented by the feed.
+
+    Called synchronously. Must not raise.
+    """
 
     def on_trades(self, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
         """Trades of one stream arrived together.
 
-        The client puts into order what came together, and no more. It need not know which trades it has told
-        before: from one call to the next there may be repeats, holes and any order.
+        The client orders only the trades of one call. Between calls there may be repeats, holes and any
+        order: the feed corrects them.
 
         Args:
-            key: the very object that was given to :meth:`ExchangeClient.want`, or one equal to it. What
-                comes for a stream that is not wanted any more may be told or dropped.
-            ticks: of this stream alone, oldest first; never empty.
+            key: the object that was given to :meth:`ExchangeClient.want`, or an equal one. Trades of a stream
+                that is no longer wanted may be passed on or dropped.
+            ticks: of this stream only, oldest first; never empty.
 
         """
 
     def on_status(self, status: ClientStatus) -> None:
-        """The client's status changed to this one, which :attr:`ExchangeClient.status` is already."""
+        """The client's status changed. :attr:`ExchangeClient.status` has this value already."""
 
     def silence_of(self, key: StreamKey) -> Silence:
         """Return what the silence of a wanted stream means now."""
 
 
 class ExchangeClient(Protocol):
-    """Keeps the wanted streams of one exchange coming, through everything that happens to connections.
+    """Keeps the wanted streams of one exchange subscribed, and reconnects after failures.
 
-    It is made before there is an event loop, and starts nothing then. Everything may be called at any time,
-    also while :meth:`run` is not running.
+    It is created before there is an event loop, and starts nothing at that time. Every method may be called
+    at any time, also while :meth:`run` is not running.
     """
 
     @property
@@ -152,126 +156,127 @@ class ExchangeClient(Protocol):
 
     @property
     def status(self) -> ClientStatus:
-        """How the exchange is; `IDLE` at first."""
+        """The present state of the exchange; `IDLE` at first."""
 
     def want(self, key: StreamKey) -> None:
-        """Keep this stream coming from now on. Idempotent.
+        """Keep this stream subscribed from now on. Idempotent.
 
-        The list of symbols may not be known yet, so the exchange may turn out not to have it: then it is
-        `REJECTED`.
+        The list of symbols may not be loaded yet, so the exchange may not have this symbol. If the exchange
+        refuses the stream, its state is `REJECTED`.
         """
 
     def unwant(self, key: StreamKey) -> None:
-        """Let the stream go, and the connection with the last one. Idempotent."""
+        """Unsubscribe the stream. After the last one, close the connection. Idempotent."""
 
     def suspect(self, key: StreamKey, evidence: Evidence) -> None:
-        """Hear that a stream may be mute. What follows from it is the client's business.
+        """Note that a stream may be mute. The client decides what to do.
 
-        The missing trades are fetched by others. It is told again while the stream stays mute.
+        The feed fetches the missing trades. It calls this again while the stream stays mute.
         """
 
     def state_of(self, key: StreamKey) -> StreamState:
-        """Return where a wanted stream stands with the exchange.
+        """Return the state of a wanted stream at the exchange.
 
-        Only an acknowledged stream is watched for silence. One that comes to be acknowledged again counts as
-        interrupted.
+        The feed monitors only acknowledged streams for silence. When a stream becomes acknowledged again, the
+        feed measures its silence from that moment.
         """
 
     def rejection(self, key: StreamKey) -> str | None:
-        """Return the exchange's words when it refused the stream, else `None`."""
+        """Return the exchange's error text if it refused the stream, else `None`."""
 
     def statistics(self) -> ClientStatistics:
-        """Return what was done since the start."""
+        """Return the counters since the start."""
 
     async def run(self) -> None:
         """Run until cancelled; then close every connection, within 2 seconds.
 
-        It begins when somebody wants something, and may be run again after it ended. What happens to a
-        connection does not end it: an error out of here is a defect, is logged as one, and has everything of
-        this exchange started again.
+        It is first called when a stream or the list of symbols is needed, and may be called again after it
+        ended. Failures of connections do not end it. An exception from it is a defect: it is logged, and all
+        tasks of this exchange start again.
         """
 
 
 class FetchedTrades(msgspec.Struct, frozen=True):
-    """Trades by id, and how far the answer is proof."""
+    """Trades by id, and up to which id the answer is complete."""
 
     ticks: list[TradeTick]
     """In any order; `backfilled` is set."""
     covered_to: int
-    """The answer is complete from the id asked for up to here: an id in between that is not among the ticks
-    is declared as one that the exchange does not have. Less than the id asked for when nothing is proven."""
+    """The answer is complete from the requested id up to this one: the exchange does not have the ids in
+    between that are not among the ticks. Less than the requested id if the answer proves nothing."""
     newest_id: int | None
     """The highest id in the exchange's answer, `None` when that was empty."""
 
 
 class HistoryStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked of an exchange's history and list of symbols since the start."""
+    """Counters of the calls for an exchange's history and list of symbols since the start."""
 
     calls: int
     failures: int
-    """Calls that no address answered well."""
+    """Calls that failed at every address."""
 
 
 class TradeHistory(Protocol):
-    """Where trades of the past can be had. Every failure is an :exc:`~livemarkets.errors.ExchangeError`.
+    """A source of past trades. Every failure is an :exc:`~livemarkets.errors.ExchangeError`.
 
-    Who calls tries again by itself, not before the `retry_after_seconds` of an
-    :exc:`~livemarkets.errors.ExchangeUnreachable`. A call that hangs holds up others: it has a timeout.
+    The caller repeats a failed call, after the `retry_after_seconds` of an
+    :exc:`~livemarkets.errors.ExchangeUnreachable` if there are any. An implementation needs a timeout, since
+    a call that hangs delays others.
     """
 
     async def trades_from(self, symbol: str, from_id: int) -> FetchedTrades:
         """Return the page of trades that begins with `from_id`.
 
         Returns:
-            About :data:`PAGE_TRADES`; fewer only when the newest trade is among them. No trade at all when
-            `from_id` is beyond the newest, which is no error. Where the exchange gives nothing but its newest
-            trades: those, and nothing proven unless they reach back to `from_id`.
+            About :data:`PAGE_TRADES`; fewer only if the newest trade is among them. No trade if `from_id` is
+            above the newest id; that is no error. If the exchange serves only its newest trades: those. They
+            prove something only if they reach back to `from_id`.
 
         Raises:
-            RestError: with status 400: the exchange does not know such an id.
-            ExchangeError: there is no answer that can be used.
+            RestError: with status 400 if the exchange does not know such an id.
+            ExchangeError: there is no usable answer.
 
         """
 
     async def newest_ids(self, symbols: Sequence[str]) -> dict[str, int]:
         """Return the newest trade id of each symbol that has traded; the others are left out.
 
-        Asked whenever a stream is silent for unusually long, so it has to be cheap. An old answer would hide
-        that the stream is mute.
+        It is called whenever a stream is silent for unusually long, so it has to be cheap. The answer must
+        not be cached: an old one would hide that the stream is mute.
 
         Raises:
-            ExchangeError: there is no answer that can be used.
+            ExchangeError: there is no usable answer.
 
         """
 
     def statistics(self) -> HistoryStatistics:
-        """Return what was asked since the start."""
+        """Return the counters since the start."""
 
     async def aclose(self) -> None:
-        """Close the idle connections. Idempotent; it may be used again afterwards."""
+        """Close the idle connections. Idempotent. The object may be used again afterwards."""
 
 
 class SymbolSource(Protocol):
-    """Where the list of symbols comes from."""
+    """A source of the list of symbols."""
 
     async def symbols(self) -> list[SymbolInfo]:
-        """Return everything that the exchange lists; a step that is not known is 0.
+        """Return all listed symbols. A `tick_size` or `step_size` that is not known is 0.
 
-        Asked when the exchange is first wanted, then every hour, and soon again after a failure.
+        It is called when the exchange is first needed, then every hour, and 15 seconds after a failure.
 
         Raises:
-            ExchangeError: there is no answer that can be used.
+            ExchangeError: there is no usable answer.
 
         """
 
 
 class ExchangePorts(msgspec.Struct, frozen=True):
-    """An exchange as a feed needs it. One feed alone uses it."""
+    """The ports of one exchange, for one feed."""
 
     connect: Callable[[ExchangeEvents], ExchangeClient]
-    """Makes the client, which tells the events what it reads. Called once."""
+    """Makes the client, which passes what it reads to the given events. Called once."""
     history: TradeHistory
     symbols: SymbolSource
-    """May be the same object as the history."""
+    """May be the same object as `history`."""
     prepare: Callable[[], Awaitable[None]] | None = None
-    """Awaited before anything is sent to the exchange; the embedded exchange is started by it."""
+    """Awaited before anything is sent to the exchange. It starts the embedded exchange."""

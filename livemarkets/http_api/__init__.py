@@ -1,1 +1,1 @@
-"""Plain HTTP: the API, health and metrics. Imports every layer below `app`."""
+"""Plain HTTP: the API, health and metrics. Imports `ws_markets` and below."""

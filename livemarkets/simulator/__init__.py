@@ -2,9 +2,10 @@
 
 `docs/simulator.md` describes which part of the protocol is implemented.
 
-* `market/` makes trades: `simulated_market` from a seed, `replay` from a recording. Both implement `source`.
+* `market/` makes trades: `simulated_market` from a seed, `replay` from a recording. Both implement the port
+  in `source`.
 * `protocol/` implements control messages, REST answers and one client's connection.
-* `faults/` injects faults, on request.
+* `faults/` injects faults on request, such as lost trades and refused connections.
 * `server/` accepts connections, and serves the control API through which other programs inject faults.
 * `__main__` is the command line.
 

@@ -128,7 +128,7 @@ class Services:
     # start and stop
 
     async def start(self) -> None:
-        """Start the background tasks. There is no connection to an exchange before the first subscription."""
+        """Start the background tasks. Each exchange is connected to when it is first needed."""
         self._task = asyncio.create_task(self._run(), name="services")
 
     async def stop(self) -> None:

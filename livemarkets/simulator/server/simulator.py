@@ -45,7 +45,7 @@ class Simulator:
     """An exchange with a part of Binance spot's protocol, WebSocket and REST on one port.
 
     Args:
-        source: the market: a :class:`SimulatedMarket` or a :class:`Replay`.
+        source: the market: a simulated market or a replay (:mod:`livemarkets.simulator.market.source`).
         limits: limits of clients; `None` for Binance's.
         faults: the faults; `None` for an object without active faults.
         error_shape: the shape of error replies: `flat` as documented or `nested` as observed.

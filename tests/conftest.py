@@ -4,18 +4,20 @@ import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings as hypothesis_settings
 from loguru import logger
 
+from livemarkets.simulator import Simulator
 from tests import costs
 from tests.side_by_side import pytest_collection_finish as pytest_collection_finish
 from tests.side_by_side import pytest_collection_modifyitems as pytest_collection_modifyitems
 from tests.side_by_side import pytest_xdist_auto_num_workers as pytest_xdist_auto_num_workers
 from tests.side_by_side import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
+from tests.support.app import quiet_market, running_exchange
 from tests.support.helpers import PROJECT_ROOT, chromium_path
 
 # No deadline: the machine may be shared, and a slow example is not a wrong one. In CI the examples are the
@@ -77,3 +79,10 @@ def node_with_ws() -> tuple[str, dict[str, str]]:
     if node is None or not (modules / "ws").is_dir():
         pytest.skip("no Node.js with its ws package: `make test` installs the package where node and npm are")
     return node, {**os.environ, "NODE_PATH": str(modules)}
+
+
+@pytest.fixture
+async def exchange() -> AsyncIterator[Simulator]:
+    """An exchange on which nothing trades but what a test makes trade."""
+    async with running_exchange(quiet_market()) as exchange:
+        yield exchange

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from random import Random
 from typing import Any
 
@@ -18,19 +17,13 @@ from livemarkets.config.settings import Settings
 from livemarkets.market.clock import system_clock
 from livemarkets.market.models import StreamKey, SymbolInfo
 from livemarkets.simulator import Simulator
-from tests.support.app import RunningApp, quiet_market, running_app, running_exchange, settings_for
+from tests.support.app import RunningApp, running_app, settings_for
 from tests.support.helpers import eventually
 from tests.support.markets_client import missing_ids
 from tests.support.second_exchange import harbour
 from tests.support.upstream import quick
 
 BTC = StreamKey("binance", "trades", "BTCUSDT")
-
-
-@pytest.fixture
-async def exchange() -> AsyncIterator[Simulator]:
-    async with running_exchange(quiet_market()) as exchange:
-        yield exchange
 
 
 def names_of_tasks() -> set[str]:

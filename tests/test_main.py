@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -18,8 +17,6 @@ from livemarkets import __version__
 from livemarkets.simulator import Simulator
 from tests.support.app import (
     main_environment,
-    quiet_market,
-    running_exchange,
     running_main,
     running_process,
 )
@@ -34,12 +31,6 @@ IDLE_SHARE = 0.06
 """Twice what an idle app may take of a core: the machine under test is busy with other things."""
 
 signals = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-
-
-@pytest.fixture
-async def exchange() -> AsyncIterator[Simulator]:
-    async with running_exchange(quiet_market()) as exchange:
-        yield exchange
 
 
 async def get(port: int, path: str) -> httpx.Response:

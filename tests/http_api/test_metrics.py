@@ -10,14 +10,8 @@ from prometheus_client import CollectorRegistry, Metric
 
 from livemarkets.http_api.metrics import MarketsCollector
 from livemarkets.simulator import Simulator
-from tests.support.app import RunningApp, quiet_market, running_app, running_exchange, settings_for
+from tests.support.app import RunningApp, running_app, settings_for
 from tests.support.helpers import eventually
-
-
-@pytest.fixture
-async def exchange() -> AsyncIterator[Simulator]:
-    async with running_exchange(quiet_market()) as exchange:
-        yield exchange
 
 
 @pytest.fixture

@@ -11,14 +11,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from livemarkets.simulator import Simulator
-from tests.support.app import RunningApp, quiet_market, running_app, running_exchange, settings_for
+from tests.support.app import RunningApp, running_app, settings_for
 from tests.support.helpers import eventually
-
-
-@pytest.fixture
-async def exchange() -> AsyncIterator[Simulator]:
-    async with running_exchange(quiet_market()) as exchange:
-        yield exchange
 
 
 @pytest.fixture

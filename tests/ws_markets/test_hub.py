@@ -16,7 +16,6 @@ from livemarkets.server.websocket_protocol import RawFrameProtocol
 from livemarkets.simulator import Simulator
 from tests.support.app import (
     RunningApp,
-    quiet_market,
     running_app,
     running_exchange,
     settings_for,
@@ -26,12 +25,6 @@ from tests.support.markets_client import MarketsClient, missing_ids
 
 FEED_LENGTH = 1200
 BTC = StreamKey("binance", "trades", "BTCUSDT")
-
-
-@pytest.fixture
-async def exchange() -> AsyncIterator[Simulator]:
-    async with running_exchange(quiet_market()) as exchange:
-        yield exchange
 
 
 @pytest.fixture

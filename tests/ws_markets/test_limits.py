@@ -18,10 +18,8 @@ from livemarkets.simulator import Simulator
 from livemarkets.ws_markets import sinks
 from tests.support.app import (
     RunningApp,
-    quiet_market,
     relaxed,
     running_app,
-    running_exchange,
     settings_for,
 )
 from tests.support.helpers import eventually
@@ -33,12 +31,6 @@ FRIENDLY = "https://friend.example"
 both_ways_out = pytest.mark.parametrize(
     "app", [RawFrameProtocol, "websockets-sansio"], ids=["frames", "send_text"], indirect=True
 )
-
-
-@pytest.fixture
-async def exchange() -> AsyncIterator[Simulator]:
-    async with running_exchange(quiet_market()) as exchange:
-        yield exchange
 
 
 @pytest.fixture

@@ -79,13 +79,17 @@ async def lasts_and_heals(
     forgive_the_outage(shown)
 
 
-@pytest.mark.parametrize("how", [WeakLink.hold, WeakLink.cut])
+@pytest.mark.parametrize(
+    ("how", "outage_seconds"),
+    [(WeakLink.hold, 10), (WeakLink.cut, 4), pytest.param(WeakLink.cut, 10, marks=pytest.mark.verify)],
+    ids=["black hole", "cut", "cut for long"],
+)
 async def test_a_page_without_its_server_says_so_until_it_is_back(
-    module_chrome: Browser, local_address: str, how: Callable[[WeakLink], None]
+    module_chrome: Browser, local_address: str, how: Callable[[WeakLink], None], outage_seconds: float
 ) -> None:
     async with weak_link(local_address) as link, tab(module_chrome, link.address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT")
-        await lasts_and_heals(shown, lambda: how(link), link.mend)
+        await lasts_and_heals(shown, lambda: how(link), link.mend, outage_seconds)
 
 
 async def test_a_server_that_stands_still_is_told_of(module_chrome: Browser) -> None:

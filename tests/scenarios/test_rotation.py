@@ -189,7 +189,14 @@ async def added_delays(
     return {trade: arrived[trade] - arrived_at_twin[trade] for trade in burst.trades}
 
 
-@pytest.mark.parametrize("lead", [10, 0, -350], ids=["just before", "as it begins", "half-way"])
+@pytest.mark.parametrize(
+    "lead",
+    [
+        pytest.param(10, id="just before", marks=pytest.mark.verify),
+        pytest.param(0, id="as it begins"),
+        pytest.param(-350, id="half-way", marks=pytest.mark.verify),
+    ],
+)
 async def test_a_rotation_in_the_genuine_burst_delays_no_trade_by_50_ms(burst: Burst, lead: int) -> None:
     apps: list[RunningApp] = []
 

@@ -98,7 +98,8 @@ class Cohorts:
         self._write = write
         self._clock = clock
         self._keys: dict[Mailbox, set[StreamKey]] = {}
-        self._counts: dict[StreamKey, int] = {}
+        self.counts: dict[StreamKey, int] = {}
+        """How many readers get every trade of a stream; only streams with readers are here."""
         self._unsettled: dict[Mailbox, None] = {}
         self._cohort_of: dict[Mailbox, _Cohort] = {}
         self._by_keys: dict[frozenset[StreamKey], _Cohort] = {}
@@ -111,7 +112,7 @@ class Cohorts:
         keys = self._keys.setdefault(mailbox, set())
         if key not in keys:
             keys.add(key)
-            self._counts[key] = self._counts.get(key, 0) + 1
+            self.counts[key] = self.counts.get(key, 0) + 1
             self._unsettled[mailbox] = None
 
     def discard(self, key: StreamKey, mailbox: Mailbox) -> None:
@@ -120,9 +121,9 @@ class Cohorts:
         if keys is None or key not in keys:
             return
         keys.remove(key)
-        self._counts[key] -= 1
-        if not self._counts[key]:
-            del self._counts[key]
+        self.counts[key] -= 1
+        if not self.counts[key]:
+            del self.counts[key]
         self._unsettled[mailbox] = None
         if not keys:
             del self._keys[mailbox]
@@ -132,13 +133,9 @@ class Cohorts:
         """Return the streams of the reader."""
         return list(self._keys.get(mailbox, ()))
 
-    def has_readers(self, key: StreamKey) -> bool:
-        """Return whether any reader gets every trade of the stream."""
-        return key in self._counts
-
     def readers(self, key: StreamKey) -> int:
         """Return the number of readers of a stream."""
-        return self._counts.get(key, 0)
+        return self.counts.get(key, 0)
 
     def sent_at(self, mailbox: Mailbox) -> float:
         """Return when frames were last sent to the reader, monotonic seconds."""
@@ -156,7 +153,7 @@ class Cohorts:
             if not cohort.pending:
                 self._dirty.append(cohort)
             cohort.pending.append(frame)
-        return self._counts[key]
+        return self.counts[key]
 
     def post(self, mailbox: Mailbox, frame: bytes) -> None:
         """Queue a complete frame for one reader, behind its other frames."""

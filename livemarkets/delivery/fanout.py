@@ -122,7 +122,7 @@ class Fanout:
 
     def has_readers(self, key: StreamKey) -> bool:
         """Return whether the stream has readers. Without readers, nothing needs to be encoded."""
-        return self._cohorts.has_readers(key) or key in self._lanes
+        return key in self._cohorts.counts or key in self._lanes
 
     def readers(self, key: StreamKey) -> int:
         """Return the number of mailboxes that get the stream."""

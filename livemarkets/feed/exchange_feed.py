@@ -198,14 +198,15 @@ class ExchangeFeed:
 
     def on_trades(self, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
         """Process trades of one stream. The hot path."""
-        self._received += len(ticks)
+        count = len(ticks)
+        self._received += count
         stream = self._streams.get(key)
         if stream is None:
             return  # unsubscribed a moment ago
         now = self._monotonic()
         silence, ledger = stream.silence, stream.ledger
         silence.last_at = now
-        silence.arrivals += len(ticks)
+        silence.arrivals += count
         for tick in ticks:
             if ledger.take_if_next(tick) or not self._limits.has_ledger:
                 self._latest.put(key, tick)

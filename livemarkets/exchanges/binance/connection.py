@@ -85,7 +85,6 @@ class Connection:
         self.url = url
         self.session = Session(timings.session)
         self.opened_at: float | None = None
-        self.ticks = 0
         self.is_ending = False
         """The exchange announced that it will close this connection (`serverShutdown`)."""
         self._exchange = exchange
@@ -166,37 +165,27 @@ class Connection:
     def _take(self, raws: Sequence[bytes]) -> None:
         """Process the text frames of one read. No error in them ends the connection."""
         recv_ts, exchange = self._now_ms(), self._exchange
-        symbol = ""
-        ticks: list[TradeTick] = []
+        trades: dict[str, list[TradeTick]] = {}  # by symbol: streams do not wait for each other's order
         for raw in raws:
             try:
                 message = parse_frame(raw, exchange, recv_ts)
-                if type(message) is TradeTick:
-                    if message.symbol != symbol:
-                        if ticks:
-                            self._hand_over(symbol, ticks)
-                        symbol, ticks = message.symbol, [message]
-                    else:
-                        ticks.append(message)
-                else:
+                if type(message) is not TradeTick:
                     self._handle_rare(message)
+                elif (ticks := trades.get(message.symbol)) is None:
+                    trades[message.symbol] = [message]
+                else:
+                    ticks.append(message)
             except MalformedMessage as error:
                 self._events.handle_complaint(self, error.kind, error.detail)
             except Exception as error:
                 self._note_defect(error)
-        if ticks:
-            self._hand_over(symbol, ticks)
-
-    def _hand_over(self, symbol: str, ticks: list[TradeTick]) -> None:
-        """Pass on consecutive trades of one stream. An error of our own loses them, not the connection."""
-        self.ticks += len(ticks)
-        key = self._keys.get(symbol)
-        if key is None:
-            return  # unsubscribed a moment ago
-        try:
-            self._events.handle_trades(self, key, ticks)
-        except Exception as error:
-            self._note_defect(error)
+        for symbol, ticks in trades.items():
+            key = self._keys.get(symbol)
+            if key is not None:  # else it was unsubscribed a moment ago
+                try:
+                    self._events.handle_trades(self, key, ticks)
+                except Exception as error:  # of our own: it loses these trades, not the connection
+                    self._note_defect(error)
 
     def _note_defect(self, error: Exception) -> None:
         logger.opt(exception=True).debug("{}: could not handle a frame", self.name)

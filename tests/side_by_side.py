@@ -37,6 +37,11 @@ LONGEST_FIRST = (
     "test_picker",
     "test_control",
     "test_backfill",
+    "test_panel",
+    "test_comfort",
+    "test_vanishing",
+    "test_dev",
+    "test_conformance",
 )
 """Files that take long begin first: whichever came last would be waited for by all other workers."""
 

@@ -288,7 +288,7 @@ async def test_a_short_campaign_keeps_every_promise(
 
 
 async def test_without_the_ledger_the_same_campaign_fails() -> None:
-    outcome = await run(Plan(seed=3, faults=60, seconds=12.0, has_ledger=False, settle_seconds=2.0))
+    outcome = await run(Plan(seed=3, faults=60, seconds=8.0, has_ledger=False, settle_seconds=1.0))
     assert not outcome.is_clean
     total = outcome.total
     assert total.lost, text(outcome)

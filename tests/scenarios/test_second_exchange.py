@@ -33,6 +33,8 @@ from tests.support.markets_client import MarketsClient, missing_ids
 from tests.support.second_exchange import harbour
 from tests.support.second_exchange_server import FIRST_ID, PAGE_ROWS, HarbourServer
 
+pytestmark = pytest.mark.long
+
 BTC = StreamKey.trades("harbour", "BTCUSDT")
 QUICK = FeedLimits(
     ledger=LedgerLimits(hold_seconds=0.05, patience_seconds=3.0),

@@ -19,7 +19,7 @@ Rules for every port:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import Literal, Protocol
 
 import msgspec
@@ -37,6 +37,7 @@ __all__ = [
     "FetchedTrades",
     "Guarantee",
     "HistoryStatistics",
+    "Purpose",
     "Silence",
     "StreamState",
     "SymbolSource",
@@ -196,6 +197,19 @@ class ExchangeClient(Protocol):
         """
 
 
+class Purpose(IntEnum):
+    """Why a call is made. A lower value goes first when calls wait for the exchange's rate limit."""
+
+    HOLE = 0
+    """A wanted stream misses trades."""
+    CHECK = 1
+    """Whether streams miss trades: after a reconnect, or after an unusual silence."""
+    RESUME = 2
+    """A reader resumes."""
+    LIST = 3
+    """Lists of symbols, and first values to show."""
+
+
 class FetchedTrades(msgspec.Struct, frozen=True):
     """Trades by id, and up to which id the answer is complete."""
 
@@ -206,6 +220,10 @@ class FetchedTrades(msgspec.Struct, frozen=True):
     between that are not among the ticks. Less than the requested id if the answer proves nothing."""
     newest_id: int | None
     """The highest id in the exchange's answer, `None` when that was empty."""
+    reaches_newest: bool = False
+    """Whether the newest trade that the source has at present is in the answer."""
+    invalid_ids: frozenset[int] = frozenset()
+    """Ids from the requested one on that the exchange has with impossible values, such as a price of 0."""
 
 
 class HistoryStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -224,8 +242,17 @@ class TradeHistory(Protocol):
     a call that hangs delays others.
     """
 
-    async def trades_from(self, symbol: str, from_id: int) -> FetchedTrades:
+    async def trades_from(
+        self, symbol: str, from_id: int, *, purpose: Purpose = Purpose.HOLE, asker: str | None = None
+    ) -> FetchedTrades:
         """Return the page of trades that begins with `from_id`.
+
+        Args:
+            symbol: the symbol.
+            from_id: the first id of the page.
+            purpose: why the call is made; it decides which calls go first.
+            asker: the reader for whom the call is made, such as its address. A reader's share of the
+                exchange's rate limit is bounded. `None` if the call is for everybody.
 
         Returns:
             About :data:`PAGE_TRADES`; fewer only if the newest trade is among them. No trade if `from_id` is
@@ -238,8 +265,12 @@ class TradeHistory(Protocol):
 
         """
 
-    async def newest_ids(self, symbols: Sequence[str]) -> dict[str, int]:
+    async def newest_ids(
+        self, symbols: Sequence[str], *, purpose: Purpose = Purpose.CHECK, asker: str | None = None
+    ) -> dict[str, int]:
         """Return the newest trade id of each symbol that has traded; the others are left out.
+
+        One call of the exchange should answer for all symbols.
 
         It is called whenever a stream is silent for unusually long, so it has to be cheap. The answer must
         not be cached: an old one would hide that the stream is mute.

@@ -28,7 +28,7 @@ __all__ = [
 ExchangeName = str
 """The name of an exchange on offer here, in lower case, such as `binance`. Checked where it comes in."""
 Side = Literal["buy", "sell"]
-GapCause = Literal["upstream", "venue", "history"]
+GapCause = Literal["upstream", "venue", "history", "invalid", "pending"]
 
 TRADES = "trades"
 """The channel of trades."""
@@ -133,7 +133,9 @@ class Gap(msgspec.Struct, frozen=True):
     from_id: int
     to_id: int
     cause: GapCause
-    """`upstream`: they could not be fetched. `venue`: the exchange has no such ids. `history`: too old."""
+    """`upstream`: they could not be fetched. `venue`: the exchange has no such ids. `history`: too old.
+    `invalid`: the exchange has them with impossible values. `pending`: they may still come; only readers in
+    order of arrival get it."""
 
 
 class Skipped:

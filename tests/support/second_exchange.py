@@ -29,6 +29,7 @@ from livemarkets.exchanges.base import (
     FetchedTrades,
     Guarantee,
     HistoryStatistics,
+    Purpose,
     StreamState,
 )
 from livemarkets.exchanges.budgets import backoff
@@ -106,11 +107,15 @@ class HarbourRest:
             raise RestError(404, None, f"Harbour does not list {symbol}")
         return self._pairs[symbol]
 
-    async def newest_ids(self, symbols: Sequence[str]) -> dict[str, int]:
+    async def newest_ids(
+        self, symbols: Sequence[str], *, purpose: Purpose = Purpose.CHECK, asker: str | None = None
+    ) -> dict[str, int]:
         newest = {symbol: await self._trades(symbol, last=1) for symbol in symbols}
         return {symbol: rows[0].id for symbol, rows in newest.items() if rows}
 
-    async def trades_from(self, symbol: str, from_id: int) -> FetchedTrades:
+    async def trades_from(
+        self, symbol: str, from_id: int, *, purpose: Purpose = Purpose.HOLE, asker: str | None = None
+    ) -> FetchedTrades:
         ticks: list[TradeTick] = []
         covered_to = from_id - 1
         # Harbour's pages are shorter than the port's.

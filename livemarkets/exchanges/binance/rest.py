@@ -14,7 +14,7 @@ import msgspec
 from loguru import logger
 
 from livemarkets.errors import ExchangeError, ExchangeUnreachable, MalformedMessage, RestError
-from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades, HistoryStatistics
+from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades, HistoryStatistics, Purpose
 from livemarkets.exchanges.binance.messages import plausible
 from livemarkets.exchanges.budgets import WeightBudget
 from livemarkets.exchanges.failures import describe, explain, is_loopback, parse_retry_after, root_cause
@@ -115,7 +115,9 @@ class BinanceRest:
         """Return the counters since the start."""
         return HistoryStatistics(calls=self._calls, failures=self._failures)
 
-    async def newest_ids(self, symbols: Sequence[str]) -> dict[str, int]:
+    async def newest_ids(
+        self, symbols: Sequence[str], *, purpose: Purpose = Purpose.CHECK, asker: str | None = None
+    ) -> dict[str, int]:
         """Return the newest trade id of each symbol (`GET /api/v3/aggTrades`, weight 4 each).
 
         A symbol without trades is left out.
@@ -131,7 +133,9 @@ class BinanceRest:
                 newest[symbol] = found[-1].l
         return newest
 
-    async def trades_from(self, symbol: str, from_id: int) -> FetchedTrades:
+    async def trades_from(
+        self, symbol: str, from_id: int, *, purpose: Purpose = Purpose.HOLE, asker: str | None = None
+    ) -> FetchedTrades:
         """Return up to 1,000 trades with ids from `from_id` on.
 
         It calls `historicalTrades` (weight 25) where the address serves it. Otherwise it calls `trades`
@@ -182,7 +186,15 @@ class BinanceRest:
         ]
         newest = max((trade.id for trade in found), default=None)
         covered_to = newest if newest is not None and covered_from <= from_id else from_id - 1
-        return FetchedTrades(ticks, covered_to, newest)
+        return FetchedTrades(
+            ticks,
+            covered_to,
+            newest,
+            reaches_newest=len(found) < PAGE_TRADES or covered_from > from_id,
+            invalid_ids=frozenset(
+                trade.id for trade in found if trade.id >= from_id and not plausible(trade.price, trade.qty)
+            ),
+        )
 
     async def _get(
         self,

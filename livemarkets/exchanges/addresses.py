@@ -1,0 +1,73 @@
+"""The base addresses of one service of an exchange, with a memory of failures. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+__all__ = ["Addresses"]
+
+
+class _Address:
+    __slots__ = ("failures", "rests_until")
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.rests_until = 0.0
+
+
+class Addresses:
+    """Addresses in order of preference. One that failed is passed over for a while, and tried again later.
+
+    An address rests longer after each consecutive failure. While all addresses rest, the one whose rest ends
+    first is used.
+
+    Args:
+        urls: the base addresses, the preferred one first.
+        rest_seconds: how long an address rests after its first failure. The time doubles with each further
+            failure.
+        longest_rest_seconds: the upper limit of a rest.
+
+    """
+
+    def __init__(
+        self, urls: Iterable[str] = (), *, rest_seconds: float = 10.0, longest_rest_seconds: float = 300.0
+    ) -> None:
+        self._rest_seconds = rest_seconds
+        self._longest_rest_seconds = longest_rest_seconds
+        self._addresses: dict[str, _Address] = {}
+        self.replace(urls)
+
+    def replace(self, urls: Iterable[str]) -> None:
+        """Replace the addresses. Those that stay keep their failures."""
+        self._addresses = {url: self._addresses.get(url) or _Address() for url in urls}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._addresses)
+
+    def in_order(self, now: float) -> list[str]:
+        """Return all addresses in the order in which to try them; `now` is in monotonic seconds."""
+        places = {url: place for place, url in enumerate(self._addresses)}
+
+        def rank(url: str) -> tuple[float, int]:
+            return max(0.0, self._addresses[url].rests_until - now), places[url]
+
+        return sorted(self._addresses, key=rank)
+
+    def is_resting(self, url: str, now: float) -> bool:
+        """Return whether the address is passed over at present."""
+        address = self._addresses.get(url)
+        return address is not None and now < address.rests_until
+
+    def note_failure(self, url: str, now: float) -> None:
+        """Note that the address failed. Addresses that were replaced are ignored."""
+        address = self._addresses.get(url)
+        if address is not None:
+            rest = min(self._rest_seconds * 2 ** min(address.failures, 20), self._longest_rest_seconds)
+            address.failures += 1
+            address.rests_until = now + rest
+
+    def note_success(self, url: str) -> None:
+        """Note that the address served what was asked of it."""
+        address = self._addresses.get(url)
+        if address is not None:
+            address.failures, address.rests_until = 0, 0.0

@@ -31,7 +31,7 @@ from livemarkets.market.models import ExchangeName, ExchangeStatus, StreamKey
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
-from livemarkets.protocol.encoding import encode_lagged
+from livemarkets.protocol.encoding import encode_gap, encode_lagged
 from livemarkets.security.middleware import SecurityMiddleware
 from livemarkets.security.token_auth import TokenAuth
 from livemarkets.simulator import SimulatedMarket, Simulator
@@ -79,6 +79,7 @@ class Services:
             clock.monotonic,
             os.write,
             encode_lagged,
+            encode_gap,
         )
         self.feeds: dict[str, ExchangeFeed] = {}
         self.simulator: Simulator | None = None

@@ -8,15 +8,19 @@ from functools import partial
 
 from loguru import logger
 
+from livemarkets.delivery.arrival import ArrivalOrder, subtract
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.delivery.mailbox import Mailbox
 from livemarkets.errors import ClientMessageError
 from livemarkets.feed.exchange_feed import ExchangeFeed
-from livemarkets.market.models import StreamKey
+from livemarkets.feed.ledger import Released
+from livemarkets.market.models import Gap, StreamKey, TradeTick
 from livemarkets.market.stores import RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
-from livemarkets.protocol.encoding import encode_error, encode_released, encode_snapshots
+from livemarkets.protocol.encoding import encode_error, encode_gap, encode_released, encode_snapshots
+from livemarkets.protocol.messages import Subscription
 from livemarkets.protocol.requests import SubscribeRequest
+from livemarkets.ws_markets.terms import Terms
 
 __all__ = ["ClientStreams"]
 
@@ -49,17 +53,30 @@ class ClientStreams:
         self._manager = manager
         self._trades = trades
         self._fanout = fanout
-        self._modes: dict[StreamKey, str] = {}
+        self._terms: dict[StreamKey, Terms] = {}
         self._tasks: dict[StreamKey, asyncio.Task[None]] = {}
 
     def keys(self) -> list[StreamKey]:
         """Return the subscribed streams in the order of subscription."""
         return self._manager.subscriptions(self._client)
 
-    def describe(self) -> list[tuple[StreamKey, str, int | None]]:
-        """Return the subscribed streams, each with its mode and newest trade id."""
-        newest = {key: self._trades.recent(key, 1) for key in self.keys()}
-        return [(key, self._modes[key], ticks[0].id if ticks else None) for key, ticks in newest.items()]
+    def describe(self) -> list[Subscription]:
+        """Return the subscribed streams, each with what the client asked for and how far it is."""
+        return [self._describe(key, self._terms[key]) for key in self.keys()]
+
+    def _describe(self, key: StreamKey, terms: Terms) -> Subscription:
+        ledger = terms.feed.ledger(key)
+        newest = self._trades.recent(key, 1)
+        last_id = newest[0].id if newest else None
+        complete_to = None if ledger is None else ledger.complete_to
+        if ledger is not None and terms.reads_arrivals and ledger.held:
+            last_id = ledger.newest_seen()
+        told_to = self._fanout.complete_to(key, self._mailbox)
+        if key in self._tasks:
+            complete_to = None
+        elif complete_to is not None and told_to is not None:
+            complete_to = min(complete_to, told_to)
+        return Subscription(*key[:3], terms.mode, terms.order, last_id, complete_to)
 
     def want(self, keys: Iterable[StreamKey]) -> None:
         """Keep the streams subscribed at the exchange from now on."""
@@ -68,18 +85,18 @@ class ClientStreams:
 
     def begin(self, feed: ExchangeFeed, keys: Sequence[StreamKey], request: SubscribeRequest) -> None:
         """Start wanted streams: the requested snapshot or resumption first, then live trades."""
-        expected = sum(min(request.snapshot, self._trades.count(key)) for key in keys)
-        interval = None if request.interval_ms is None else request.interval_ms / 1000
+        terms = Terms.of(request, feed)
+        expected = sum(min(request.snapshot, self._trades.count(key)) + self._held(key, terms) for key in keys)
         for key in keys:
             self._cancel(key)
             self._fanout.leave(key, self._mailbox)
-            self._modes[key] = "all" if interval is None else "latest"
+            self._terms[key] = terms
             if key.symbol in request.after:
-                self._spawn(key, partial(self._resume, feed, key, request.after[key.symbol], interval))
+                self._spawn(key, partial(self._resume, key, request.after[key.symbol], terms))
             elif expected > _TRADES_AT_ONCE or not self._mailbox.room.is_set():
-                self._spawn(key, partial(self._introduce_when_there_is_room, key, request.snapshot, interval))
+                self._spawn(key, partial(self._introduce_when_there_is_room, key, request.snapshot, terms))
             else:
-                self._introduce(key, request.snapshot, interval)
+                self._introduce(key, request.snapshot, terms)
 
     def end(self, keys: Iterable[StreamKey]) -> None:
         """Unsubscribe streams. Idempotent."""
@@ -87,37 +104,92 @@ class ClientStreams:
             self._cancel(key)
             self._fanout.leave(key, self._mailbox)
             self._manager.unsubscribe(self._client, key)
-            self._modes.pop(key, None)
+            self._terms.pop(key, None)
 
     def release(self) -> None:
         """Unsubscribe every stream. Idempotent."""
         self.end(self.keys())
         self._fanout.forget(self._mailbox)
 
-    def _introduce(self, key: StreamKey, snapshot: int, interval: float | None) -> None:
+    def _held(self, key: StreamKey, terms: Terms) -> int:
+        """Return how many trades behind a hole the client is sent at the beginning."""
+        ledger = terms.feed.ledger(key) if terms.wants_all_arrivals else None
+        return 0 if ledger is None else ledger.held
+
+    def _waiting(self, key: StreamKey, terms: Terms) -> list[TradeTick]:
+        """Return the trades behind a hole, for a client that reads in order of arrival."""
+        ledger = terms.feed.ledger(key) if terms.reads_arrivals else None
+        return [] if ledger is None else ledger.waiting()
+
+    def _introduce(self, key: StreamKey, snapshot: int, terms: Terms) -> None:
+        """Send the recent trades, and all of those behind a hole to a client that wants every trade."""
+        waiting = self._waiting(key, terms)
+        if not terms.wants_all_arrivals:
+            waiting = waiting[max(0, len(waiting) - snapshot) :]
+        recent = self._trades.recent(key, max(0, snapshot - len(waiting)))
+        self._post_all(encode_snapshots(key, [*recent, *waiting]))
+        self._join(key, terms)
+
+    async def _introduce_when_there_is_room(self, key: StreamKey, snapshot: int, terms: Terms) -> None:
+        await self._room()
+        if self._held(key, terms) <= _TRADES_AT_ONCE:
+            self._introduce(key, snapshot, terms)
+            return
         self._post_all(encode_snapshots(key, self._trades.recent(key, snapshot)))
-        self._fanout.join(key, self._mailbox, interval)
+        complete_to = _complete_to(key, terms)
+        await self._room()
+        await self._resume(key, complete_to, terms)
 
-    async def _introduce_when_there_is_room(
-        self, key: StreamKey, snapshot: int, interval: float | None
-    ) -> None:
-        await asyncio.sleep(0)  # posted messages are sent at the end of this turn
-        await self._mailbox.room.wait()
-        self._introduce(key, snapshot, interval)
+    async def _resume(self, key: StreamKey, after: int, terms: Terms) -> None:
+        """Send what follows `after` in order of ids, then what waits behind a hole, then join the live stream.
 
-    async def _resume(self, feed: ExchangeFeed, key: StreamKey, after: int, interval: float | None) -> None:
-        async for part in feed.resumer.resume(key, after):
-            if part.is_last:  # no await from here to the join, so that no trade is missed or repeated
-                self._post_all(encode_released(key, part.items) or encode_snapshots(key, ()))
-                self._fanout.join(key, self._mailbox, interval)
-                return
-            self._post_all(encode_released(key, part.items))
-            await asyncio.sleep(0)
-            await self._mailbox.room.wait()
+        So many trades can wait that they are sent in parts. If their hole is closed meanwhile, the resumption
+        goes on, without those that were sent.
+        """
+        told: set[int] = set()
+        is_done = False
+        while not is_done:
+            async for part in terms.feed.resumer.resume(key, after):
+                items = _without(part.items, told)
+                if part.is_last:  # no await from here to the join, so that no trade is missed or repeated
+                    waiting = [tick for tick in self._waiting(key, terms) if tick.id not in told]
+                    waiting = waiting if terms.wants_all_arrivals else waiting[-1:]
+                    is_done = len(waiting) <= _TRADES_AT_ONCE
+                    items += waiting[:_TRADES_AT_ONCE]
+                    self._post_all(encode_released(key, items) or encode_snapshots(key, ()))
+                    if is_done:
+                        self._join(key, terms)
+                        return
+                    told.update(tick.id for tick in waiting[:_TRADES_AT_ONCE])
+                    after = _complete_to(key, terms)
+                else:
+                    self._post_all(encode_released(key, items))
+                await self._room()
+
+    def _join(self, key: StreamKey, terms: Terms) -> None:
+        """Deliver the live stream from here on; in order of arrival, first say what is pending."""
+        if not terms.reads_arrivals:
+            self._fanout.join(key, self._mailbox)
+            return
+        ledger = terms.feed.ledger(key)
+        arrival = self._fanout.arrival_order(key)
+        if arrival is None or arrival.next_id is None:
+            holes = () if ledger is None else [(hole.first, hole.last) for hole in ledger.holes]
+            newest_id = None if ledger is None else ledger.newest_known()
+            arrival = ArrivalOrder(None if newest_id is None else newest_id + 1, holes)
+        if terms.wants_all_arrivals:
+            for first, last in arrival.pending:
+                gap = Gap(key, first, last, "pending")
+                self._fanout.post(self._mailbox, encode_gap(gap, arrival.complete_to))
+        self._fanout.join(key, self._mailbox, terms.interval_seconds, arrival)
 
     def _post_all(self, payloads: Iterable[bytes]) -> None:
         for payload in payloads:
             self._fanout.post(self._mailbox, payload)
+
+    async def _room(self) -> None:
+        await asyncio.sleep(0)  # posted messages are sent at the end of this turn
+        await self._mailbox.room.wait()
 
     def _spawn(self, key: StreamKey, work: Callable[[], Awaitable[None]]) -> None:
         async def run() -> None:
@@ -143,3 +215,24 @@ class ClientStreams:
         task = self._tasks.pop(key, None)
         if task is not None:
             task.cancel()
+
+
+def _complete_to(key: StreamKey, terms: Terms) -> int:
+    """Return the id up to which nothing is open, or -1 before the first trade."""
+    ledger = terms.feed.ledger(key)
+    return -1 if ledger is None or ledger.complete_to is None else ledger.complete_to
+
+
+def _without(parts: Sequence[Released], told: set[int]) -> list[Released]:
+    """Return the trades and gaps of a resumption without the trades that were sent."""
+    if not told:
+        return list(parts)
+    left: list[Released] = []
+    for part in parts:
+        if isinstance(part, TradeTick):
+            left += [] if part.id in told else [part]
+            continue
+        sent = [(trade_id, trade_id) for trade_id in sorted(told) if part.from_id <= trade_id <= part.to_id]
+        ranges = subtract([(part.from_id, part.to_id)], sent) if sent else [(part.from_id, part.to_id)]
+        left += [Gap(part.key, first, last, part.cause) for first, last in ranges]
+    return left

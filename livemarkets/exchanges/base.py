@@ -38,6 +38,7 @@ __all__ = [
     "Guarantee",
     "HistoryStatistics",
     "Purpose",
+    "RateLimitStatistics",
     "Silence",
     "StreamState",
     "SymbolSource",
@@ -226,12 +227,29 @@ class FetchedTrades(msgspec.Struct, frozen=True):
     """Ids from the requested one on that the exchange has with impossible values, such as a price of 0."""
 
 
+class RateLimitStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of an exchange's rate limit is used at present."""
+
+    used: int
+    """The weight of our calls in the minute that ends now."""
+    usable: int
+    """The weight that our calls may use in a minute, as far as it is known at present."""
+    counted: int | None
+    """What the exchange has counted for our IP address in its present minute; `None` if it has not said."""
+    waiting: Mapping[Purpose, int]
+    """How many calls wait."""
+    pause_seconds: float
+    """How long the exchange has forbidden every call from now on; 0 if calls are allowed."""
+
+
 class HistoryStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """Counters of the calls for an exchange's history and list of symbols since the start."""
 
     calls: int
     failures: int
     """Calls that failed at every address."""
+    rate_limit: RateLimitStatistics | None = None
+    """`None` if the exchange has no such limit."""
 
 
 class TradeHistory(Protocol):
@@ -243,7 +261,13 @@ class TradeHistory(Protocol):
     """
 
     async def trades_from(
-        self, symbol: str, from_id: int, *, purpose: Purpose = Purpose.HOLE, asker: str | None = None
+        self,
+        symbol: str,
+        from_id: int,
+        *,
+        purpose: Purpose = Purpose.HOLE,
+        asker: str | None = None,
+        newest_known: int | None = None,
     ) -> FetchedTrades:
         """Return the page of trades that begins with `from_id`.
 
@@ -253,6 +277,8 @@ class TradeHistory(Protocol):
             purpose: why the call is made; it decides which calls go first.
             asker: the reader for whom the call is made, such as its address. A reader's share of the
                 exchange's rate limit is bounded. `None` if the call is for everybody.
+            newest_known: the highest id that the caller knows the exchange to have; `None` if it knows none.
+                Where the newest trades have a faster source than older ones, the package chooses by it.
 
         Returns:
             About :data:`PAGE_TRADES`; fewer only if the newest trade is among them. No trade if `from_id` is

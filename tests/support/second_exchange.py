@@ -114,7 +114,13 @@ class HarbourRest:
         return {symbol: rows[0].id for symbol, rows in newest.items() if rows}
 
     async def trades_from(
-        self, symbol: str, from_id: int, *, purpose: Purpose = Purpose.HOLE, asker: str | None = None
+        self,
+        symbol: str,
+        from_id: int,
+        *,
+        purpose: Purpose = Purpose.HOLE,
+        asker: str | None = None,
+        newest_known: int | None = None,
     ) -> FetchedTrades:
         ticks: list[TradeTick] = []
         covered_to = from_id - 1

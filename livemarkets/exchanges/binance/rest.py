@@ -134,7 +134,13 @@ class BinanceRest:
         return newest
 
     async def trades_from(
-        self, symbol: str, from_id: int, *, purpose: Purpose = Purpose.HOLE, asker: str | None = None
+        self,
+        symbol: str,
+        from_id: int,
+        *,
+        purpose: Purpose = Purpose.HOLE,
+        asker: str | None = None,
+        newest_known: int | None = None,
     ) -> FetchedTrades:
         """Return up to 1,000 trades with ids from `from_id` on.
 

@@ -37,6 +37,7 @@ __all__ = [
     "FetchedTrades",
     "Guarantee",
     "HistoryStatistics",
+    "ListedSymbols",
     "Purpose",
     "RateLimitStatistics",
     "Silence",
@@ -313,13 +314,33 @@ class TradeHistory(Protocol):
         """Close the idle connections. Idempotent. The object may be used again afterwards."""
 
 
+class ListedSymbols(msgspec.Struct, frozen=True):
+    """The list of an exchange's symbols."""
+
+    symbols: list[SymbolInfo]
+    """Each name once. A `tick_size` or `step_size` that is not known is 0."""
+    skipped: int = 0
+    """Entries that make no sense, and are left out."""
+    faults: tuple[str, ...] = ()
+    """What was wrong with the first of them, for the log."""
+
+
 class SymbolSource(Protocol):
     """A source of the list of symbols."""
 
-    async def symbols(self) -> list[SymbolInfo]:
-        """Return all listed symbols. A `tick_size` or `step_size` that is not known is 0.
+    async def symbols(self) -> ListedSymbols:
+        """Return all listed symbols. It must not hold the event loop for more than 20 ms at a time.
 
-        It is called when the exchange is first needed, then every hour, and 15 seconds after a failure.
+        It is called when the exchange is first needed, every few minutes after that, when somebody wants a
+        symbol that is not in the list, and some seconds after a failure.
+
+        Raises:
+            ExchangeError: there is no usable answer.
+
+        """
+
+    async def symbol(self, symbol: str) -> SymbolInfo | None:
+        """Return one symbol, which an exchange may have though its list leaves it out; `None` if it has not.
 
         Raises:
             ExchangeError: there is no usable answer.

@@ -8,7 +8,7 @@ another exchange or a message bus can take the place of either.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
@@ -21,7 +21,7 @@ from livemarkets.exchanges.base import (
     StreamState,
 )
 from livemarkets.feed.backfill import Backfiller
-from livemarkets.feed.ledger import Ledger, LedgerLimits, Released
+from livemarkets.feed.ledger import Ledger, LedgerLimits, Outcome
 from livemarkets.feed.publisher import TradePublisher
 from livemarkets.feed.resume import ResumeLimits, Resumer
 from livemarkets.feed.silence import SilenceDetector
@@ -110,7 +110,7 @@ class ExchangeFeed:
         if (guarantee.ids, guarantee.history) != ("consecutive", "by_id"):
             raise ValueError(f"{exchange}: consecutive ids and a history by id are required, not {guarantee}")
         self._client_status = self.client.status
-        self._backfiller = Backfiller(ports.history, self._release, clock.monotonic)
+        self._backfiller = Backfiller(exchange, ports.history, self._apply, clock.monotonic)
         self._watcher = StalenessMonitor(
             self.client,
             ports.history,
@@ -225,12 +225,12 @@ class ExchangeFeed:
         return self._watcher.silence_of(key)
 
     def _take_out_of_turn(self, ledger: Ledger, tick: TradeTick, now: float) -> None:
-        released = ledger.accept(tick, now)
-        if ledger.held:
-            self._latest.put(ledger.key, tick)  # a shown price need not wait until the hole is filled
+        outcome = ledger.accept(tick, now)
+        if ledger.holes:
+            if outcome.arrived:
+                self._latest.put(ledger.key, tick)  # a shown price need not wait until the hole is filled
             self._backfiller.tend(ledger)
-        if released:
-            self._release(released)
+        self._apply(ledger, outcome)
 
     def _update_status(self) -> None:
         """Combine the client's status with staleness, and call the listeners when it changed."""
@@ -255,14 +255,18 @@ class ExchangeFeed:
 
     # downstream
 
-    def _release(self, released: Iterable[Released]) -> None:
-        for item in released:
+    def _apply(self, ledger: Ledger, outcome: Outcome) -> None:
+        """Publish what a call of a ledger changed."""
+        key = ledger.key
+        if self._ledgers.get(key) is not ledger:
+            return  # unsubscribed a moment ago
+        for item in outcome.released:
             if isinstance(item, Gap):
                 self._declare(item)
-            elif (stream := self._streams.get(StreamKey.trades(self.exchange, item.symbol))) is not None:
-                self._latest.put(stream.key, item)
-                self._trades.append(stream.key, item)
-                self._publisher.publish_trade(stream.key, item)
+            else:
+                self._latest.put(key, item)
+                self._trades.append(key, item)
+                self._publisher.publish_trade(key, item)
 
     def _declare(self, gap: Gap) -> None:
         self._gaps += 1

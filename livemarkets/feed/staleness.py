@@ -167,7 +167,8 @@ class StalenessMonitor:
         await asyncio.sleep(_GRACE_SECONDS)  # the trade may still be on its way
         if newest is not None and self._is_behind(stream, newest) and self._streams.get(key) is stream:
             now = self._clock()
-            if stream.ledger.expect(newest, now):
+            stream.ledger.expect(newest, now)
+            if stream.ledger.holes:
                 self._tend(stream.ledger)
             self._upstream.suspect(key, Evidence.BEHIND)
             stream.silence.restart(now)

@@ -7,14 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import httpx
 import msgspec
 from loguru import logger
 
 from livemarkets.errors import ExchangeError, ExchangeUnreachable, MalformedMessage, RestError
-from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades, HistoryStatistics, Purpose
+from livemarkets.exchanges.base import (
+    PAGE_TRADES,
+    FetchedTrades,
+    HistoryStatistics,
+    ListedSymbols,
+    Purpose,
+)
+from livemarkets.exchanges.binance.exchange_info import ExchangeInfo, decode_exchange_info
 from livemarkets.exchanges.binance.messages import plausible
 from livemarkets.exchanges.budgets import WeightBudget
 from livemarkets.exchanges.failures import describe, explain, is_loopback, parse_retry_after, root_cause
@@ -29,6 +36,9 @@ _TRY_NEXT_STATUSES = frozenset({401, 403, 404, 451})
 _NOT_SERVED_STATUSES = frozenset({401, 404})
 """Statuses of an address that does not serve a call, or serves it only with an API key."""
 
+_UNKNOWN_SYMBOL = -1121
+"""`errors.md`: "Invalid symbol."."""
+
 T = TypeVar("T")
 
 
@@ -40,24 +50,6 @@ class _RestTrade(msgspec.Struct, gc=False):
     qty: Decimal
     time: int
     isBuyerMaker: bool
-
-
-class _Filter(msgspec.Struct):
-    filterType: str
-    tickSize: str = "0"
-    stepSize: str = "0"
-
-
-class _Symbol(msgspec.Struct):
-    symbol: str
-    status: str
-    baseAsset: str
-    quoteAsset: str
-    filters: list[_Filter] = []
-
-
-class _ExchangeInfo(msgspec.Struct):
-    symbols: list[_Symbol]
 
 
 class _Aggregate(msgspec.Struct):
@@ -101,15 +93,39 @@ class BinanceRest:
         if client is not None:
             await client.aclose()
 
-    async def symbols(self) -> list[SymbolInfo]:
+    async def symbols(self) -> ListedSymbols:
         """Return all listed symbols (`GET /api/v3/exchangeInfo`, weight 20).
+
+        `showPermissionSets=false` makes the answer a third as long. An address may refuse it.
 
         Raises:
             ExchangeError: no base address gave a usable answer.
 
         """
-        info = await self._get("exchangeInfo", {}, 20, _ExchangeInfo)
-        return [_symbol_info(symbol) for symbol in info.symbols]
+        try:
+            answer = await self._get("exchangeInfo", {"showPermissionSets": "false"}, 20, ExchangeInfo)
+        except RestError as error:
+            if error.status != 400:
+                raise
+            answer = await self._get("exchangeInfo", {}, 20, ExchangeInfo)
+        return answer.listed
+
+    async def symbol(self, symbol: str) -> SymbolInfo | None:
+        """Return one symbol (`GET /api/v3/exchangeInfo?symbol=`, weight 20), which the list may leave out.
+
+        `rest-api.md`, "Exchange information": without parameters, symbols of some groups are left out.
+
+        Raises:
+            ExchangeError: no base address gave a usable answer.
+
+        """
+        try:
+            answer = await self._get("exchangeInfo", {"symbol": symbol}, 20, ExchangeInfo)
+        except RestError as error:
+            if error.code == _UNKNOWN_SYMBOL:
+                return None
+            raise
+        return next((info for info in answer.listed.symbols if info.symbol == symbol), None)
 
     def statistics(self) -> HistoryStatistics:
         """Return the counters since the start."""
@@ -134,7 +150,13 @@ class BinanceRest:
         return newest
 
     async def trades_from(
-        self, symbol: str, from_id: int, *, purpose: Purpose = Purpose.HOLE, asker: str | None = None
+        self,
+        symbol: str,
+        from_id: int,
+        *,
+        purpose: Purpose = Purpose.HOLE,
+        asker: str | None = None,
+        newest_known: int | None = None,
     ) -> FetchedTrades:
         """Return up to 1,000 trades with ids from `from_id` on.
 
@@ -243,6 +265,8 @@ class BinanceRest:
             raise ExchangeUnreachable(describe(error)) from error
         if response.status_code != 200:
             raise self._error(response)
+        if shape is ExchangeInfo:
+            return cast(T, await decode_exchange_info(response.content))
         try:
             return msgspec.json.decode(response.content, type=shape)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
@@ -281,23 +305,3 @@ class BinanceRest:
 def _may_pass(error: ExchangeError) -> bool:
     """Return whether the next attempt may succeed."""
     return not (isinstance(error, RestError) and error.status < 500)
-
-
-def _symbol_info(symbol: _Symbol) -> SymbolInfo:
-    sizes = {entry.filterType: entry for entry in symbol.filters}
-    price, lot = sizes.get("PRICE_FILTER"), sizes.get("LOT_SIZE")
-    return SymbolInfo(
-        symbol=symbol.symbol,
-        base_asset=symbol.baseAsset,
-        quote_asset=symbol.quoteAsset,
-        tick_size=_step(price.tickSize if price else "0"),
-        step_size=_step(lot.stepSize if lot else "0"),
-        is_trading=symbol.status == "TRADING",
-    )
-
-
-def _step(text: str) -> Decimal:
-    try:
-        return Decimal(text).normalize()
-    except ArithmeticError:
-        return Decimal(0)

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
-from loguru import logger
 
 from livemarkets.exchanges.base import (
     ClientStatus,
@@ -21,6 +20,7 @@ from livemarkets.exchanges.base import (
     StreamState,
 )
 from livemarkets.feed.backfill import Backfiller
+from livemarkets.feed.downstream import Downstream
 from livemarkets.feed.ledger import Ledger, LedgerLimits, Outcome
 from livemarkets.feed.publisher import TradePublisher
 from livemarkets.feed.resume import ResumeLimits, Resumer
@@ -30,7 +30,7 @@ from livemarkets.feed.statistics import FeedStatistics
 from livemarkets.feed.supervision import supervise
 from livemarkets.feed.symbol_list import SymbolList
 from livemarkets.market.clock import Clock
-from livemarkets.market.models import ExchangeName, ExchangeState, ExchangeStatus, Gap, StreamKey, TradeTick
+from livemarkets.market.models import ExchangeName, ExchangeState, ExchangeStatus, StreamKey, TradeTick
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.symbols import SymbolDirectory
 
@@ -91,12 +91,13 @@ class ExchangeFeed:
         self.status = ExchangeStatus(
             exchange=exchange, state=ExchangeState.IDLE, reason=None, ts=clock.now_ms()
         )
-        self._received = self._gaps = self._lost = self._duplicates = 0
+        self._received = self._duplicates = 0
         self._streams: dict[StreamKey, _Stream] = {}
         self._ledgers: dict[StreamKey, Ledger] = {}
         self._latest = latest
         self._trades = trades
         self._publisher = publisher
+        self._downstream = Downstream(latest, trades, publisher)
         self._limits = limits
         self._prepare = ports.prepare
         self._symbols = SymbolList(exchange, ports.symbols)
@@ -114,7 +115,7 @@ class ExchangeFeed:
         self._watcher = StalenessMonitor(
             self.client,
             ports.history,
-            self._backfiller.tend,
+            self._tend,
             self._update_status,
             limits=limits.staleness,
             clock=clock.monotonic,
@@ -136,6 +137,10 @@ class ExchangeFeed:
     def keys(self) -> list[StreamKey]:
         """Return the streams that are wanted."""
         return list(self._streams)
+
+    def ledger(self, key: StreamKey) -> Ledger | None:
+        """Return the ledger of a wanted stream, for reading only."""
+        return self._ledgers.get(key)
 
     def handle_wanted(self, key: StreamKey, is_wanted: bool) -> None:
         """Start a stream, or stop it and discard its data. Called by the subscription manager."""
@@ -177,8 +182,8 @@ class ExchangeFeed:
             received=self._received,
             backfilled=self._backfiller.fetched,
             duplicates=self._duplicates + sum(ledger.duplicates for ledger in self._ledgers.values()),
-            lost=self._lost,
-            gaps=self._gaps,
+            lost=self._downstream.lost,
+            gaps=self._downstream.gaps,
             holes_open=self._backfiller.open_holes,
             streams_wanted=len(self._streams),
             symbols_known=len(self._symbols.directory),
@@ -225,12 +230,9 @@ class ExchangeFeed:
         return self._watcher.silence_of(key)
 
     def _take_out_of_turn(self, ledger: Ledger, tick: TradeTick, now: float) -> None:
-        outcome = ledger.accept(tick, now)
+        self._apply(ledger, ledger.accept(tick, now))
         if ledger.holes:
-            if outcome.arrived:
-                self._latest.put(ledger.key, tick)  # a shown price need not wait until the hole is filled
             self._backfiller.tend(ledger)
-        self._apply(ledger, outcome)
 
     def _update_status(self) -> None:
         """Combine the client's status with staleness, and call the listeners when it changed."""
@@ -256,25 +258,13 @@ class ExchangeFeed:
     # downstream
 
     def _apply(self, ledger: Ledger, outcome: Outcome) -> None:
-        """Publish what a call of a ledger changed."""
-        key = ledger.key
-        if self._ledgers.get(key) is not ledger:
-            return  # unsubscribed a moment ago
-        for item in outcome.released:
-            if isinstance(item, Gap):
-                self._declare(item)
-            else:
-                self._latest.put(key, item)
-                self._trades.append(key, item)
-                self._publisher.publish_trade(key, item)
+        if self._ledgers.get(ledger.key) is ledger:  # else unsubscribed a moment ago
+            self._downstream.apply(ledger, outcome)
 
-    def _declare(self, gap: Gap) -> None:
-        self._gaps += 1
-        if gap.cause == "upstream":
-            self._lost += gap.to_id - gap.from_id + 1
-        logger.warning("{}: gap from {} to {} ({})", gap.key, gap.from_id, gap.to_id, gap.cause)
-        self._trades.note_gap(gap)
-        self._publisher.publish_gap(gap)
+    def _tend(self, ledger: Ledger) -> None:
+        """Process that the exchange is known to have ids that have not arrived."""
+        self._downstream.note_pending(ledger)
+        self._backfiller.tend(ledger)
 
     # tasks
     async def run(self) -> None:

@@ -27,7 +27,7 @@ class TradePublisher(Protocol):
 
         Args:
             key: the stream.
-            tick: the trade. Ids that it passes over are pending. If its id was published before, it is ignored.
+            tick: the trade. Ids that it passes over are pending. A trade that was published is ignored.
             is_newest: whether it is the latest trade. A trade that was fetched late is not.
 
         """

@@ -139,15 +139,13 @@ def encode_gap(gap: Gap, complete_to: int | None = None) -> bytes:
 
     Args:
         gap: the gap.
-        complete_to: the id up to which nothing is open for the reader; `None` where that is the gap's `to_id`,
-            as in order of ids.
+        complete_to: the id up to which nothing is open for the reader; `None` where that is the gap's
+            `to_id`, as in order of ids.
 
     """
     key, from_id, to_id = gap.key, gap.from_id, gap.to_id
     complete_to = to_id if complete_to is None else complete_to
-    return _encode(
-        GapMessage(key.exchange, key.channel, key.symbol, from_id, to_id, gap.cause, complete_to)
-    )
+    return _encode(GapMessage(key.exchange, key.channel, key.symbol, from_id, to_id, gap.cause, complete_to))
 
 
 def encode_lagged(key: StreamKey, skipped: Skipped) -> bytes:

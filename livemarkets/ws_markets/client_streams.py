@@ -86,7 +86,9 @@ class ClientStreams:
     def begin(self, feed: ExchangeFeed, keys: Sequence[StreamKey], request: SubscribeRequest) -> None:
         """Start wanted streams: the requested snapshot or resumption first, then live trades."""
         terms = Terms.of(request, feed)
-        expected = sum(min(request.snapshot, self._trades.count(key)) + self._held(key, terms) for key in keys)
+        expected = sum(
+            min(request.snapshot, self._trades.count(key)) + self._held(key, terms) for key in keys
+        )
         for key in keys:
             self._cancel(key)
             self._fanout.leave(key, self._mailbox)
@@ -141,7 +143,7 @@ class ClientStreams:
         await self._resume(key, complete_to, terms)
 
     async def _resume(self, key: StreamKey, after: int, terms: Terms) -> None:
-        """Send what follows `after` in order of ids, then what waits behind a hole, then join the live stream.
+        """Send what follows `after` in order of ids, then what waits behind a hole, then join the stream.
 
         So many trades can wait that they are sent in parts. If their hole is closed meanwhile, the resumption
         goes on, without those that were sent.
@@ -232,7 +234,11 @@ def _without(parts: Sequence[Released], told: set[int]) -> list[Released]:
         if isinstance(part, TradeTick):
             left += [] if part.id in told else [part]
             continue
+        if part.to_id < part.from_id:  # the same ids occur again, in a new numbering
+            told.clear()
+            left.append(part)
+            continue
         sent = [(trade_id, trade_id) for trade_id in sorted(told) if part.from_id <= trade_id <= part.to_id]
-        ranges = subtract([(part.from_id, part.to_id)], sent) if sent else [(part.from_id, part.to_id)]
+        ranges = subtract([(part.from_id, part.to_id)], sent)
         left += [Gap(part.key, first, last, part.cause) for first, last in ranges]
     return left

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
-
 from livemarkets.delivery.arrival import ArrivalOrder
 from livemarkets.delivery.cohorts import Cohorts, Write
 from livemarkets.delivery.conflation import Conflator, EncodeGap, EncodeSkipped, Published
@@ -18,20 +16,10 @@ from livemarkets.delivery.framing import text_frame
 from livemarkets.delivery.latest import LatestReaders
 from livemarkets.delivery.mailbox import Mailbox, Sink
 from livemarkets.delivery.orders import Orders
+from livemarkets.delivery.statistics import FanoutStatistics
 from livemarkets.market.models import Gap, StreamKey
 
-__all__ = ["Fanout", "FanoutStatistics"]
-
-
-class FanoutStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """Counters of a fan-out since the start."""
-
-    delivered: int
-    """Trades passed to mailboxes."""
-    lags: int
-    """How many times a reader exceeded its limit."""
-    lagging: int
-    """Readers that lag at present."""
+__all__ = ["Fanout"]
 
 
 class Fanout:
@@ -222,9 +210,7 @@ class Fanout:
         if arrival is None:
             return
         if gap.to_id < gap.from_id:
-            payload = self._encode_gap(gap, gap.to_id)
-            self._send(arrival.key, text_frame(payload))
-            arrival.restart(gap.to_id, payload)
+            self._restart(arrival, gap)
             return
         self._expect(arrival, gap.from_id - 1)
         declared = arrival.declare(gap.from_id, gap.to_id)
@@ -253,6 +239,16 @@ class Fanout:
         pending = arrival.ids.expect(newest_id)
         if pending is not None:
             self._send_gap(arrival, Gap(arrival.stream, *pending, "pending"), arrival.ids.complete_to)
+
+    def _restart(self, arrival: Published, gap: Gap) -> None:
+        """Begin a new numbering. What is still pending in the old one cannot come any more."""
+        ids = arrival.ids
+        for first, last in ids.pending:
+            self._publish_arrival_gap(Gap(gap.key, first, last, "upstream"))
+        from_id = gap.from_id if ids.next_id is None else ids.next_id
+        payload = self._encode_gap(Gap(gap.key, from_id, gap.to_id, gap.cause), gap.to_id)
+        self._send(arrival.key, text_frame(payload))
+        arrival.restart(gap.to_id, payload)
 
     def _send_gap(self, arrival: Published, gap: Gap, complete_to: int) -> None:
         if arrival.key in self._cohorts.counts:

@@ -8,7 +8,7 @@ from functools import partial
 
 from loguru import logger
 
-from livemarkets.delivery.arrival import ArrivalOrder, subtract
+from livemarkets.delivery.arrival import ArrivalOrder
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.delivery.mailbox import Mailbox
 from livemarkets.errors import ClientMessageError
@@ -20,6 +20,7 @@ from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.protocol.encoding import encode_error, encode_gap, encode_released, encode_snapshots
 from livemarkets.protocol.messages import Subscription
 from livemarkets.protocol.requests import SubscribeRequest
+from livemarkets.ws_markets.beginning import with_gaps, without
 from livemarkets.ws_markets.terms import Terms
 
 __all__ = ["ClientStreams"]
@@ -128,16 +129,23 @@ class ClientStreams:
         waiting = self._waiting(key, terms)
         if not terms.wants_all_arrivals:
             waiting = waiting[max(0, len(waiting) - snapshot) :]
-        recent = self._trades.recent(key, max(0, snapshot - len(waiting)))
-        self._post_all(encode_snapshots(key, [*recent, *waiting]))
+        parts = [*self._recent(key, max(0, snapshot - len(waiting)), terms), *waiting]
+        self._post_all(encode_released(key, parts) or encode_snapshots(key, ()))
         self._join(key, terms)
+
+    def _recent(self, key: StreamKey, count: int, terms: Terms) -> list[Released]:
+        """Return the newest trades in order of ids, for a client of every trade with the gaps among them."""
+        ticks = self._trades.recent(key, count)
+        if not ticks or terms.mode == "latest":
+            return [*ticks]
+        return with_gaps(ticks, self._trades.gaps(key), _complete_to(key, terms))
 
     async def _introduce_when_there_is_room(self, key: StreamKey, snapshot: int, terms: Terms) -> None:
         await self._room()
         if self._held(key, terms) <= _TRADES_AT_ONCE:
             self._introduce(key, snapshot, terms)
             return
-        self._post_all(encode_snapshots(key, self._trades.recent(key, snapshot)))
+        self._post_all(encode_released(key, self._recent(key, snapshot, terms)))
         complete_to = _complete_to(key, terms)
         await self._room()
         await self._resume(key, complete_to, terms)
@@ -152,7 +160,7 @@ class ClientStreams:
         is_done = False
         while not is_done:
             async for part in terms.feed.resumer.resume(key, after):
-                items = _without(part.items, told)
+                items = without(part.items, told)
                 if part.is_last:  # no await from here to the join, so that no trade is missed or repeated
                     waiting = [tick for tick in self._waiting(key, terms) if tick.id not in told]
                     waiting = waiting if terms.wants_all_arrivals else waiting[-1:]
@@ -223,22 +231,3 @@ def _complete_to(key: StreamKey, terms: Terms) -> int:
     """Return the id up to which nothing is open, or -1 before the first trade."""
     ledger = terms.feed.ledger(key)
     return -1 if ledger is None or ledger.complete_to is None else ledger.complete_to
-
-
-def _without(parts: Sequence[Released], told: set[int]) -> list[Released]:
-    """Return the trades and gaps of a resumption without the trades that were sent."""
-    if not told:
-        return list(parts)
-    left: list[Released] = []
-    for part in parts:
-        if isinstance(part, TradeTick):
-            left += [] if part.id in told else [part]
-            continue
-        if part.to_id < part.from_id:  # the same ids occur again, in a new numbering
-            told.clear()
-            left.append(part)
-            continue
-        sent = [(trade_id, trade_id) for trade_id in sorted(told) if part.from_id <= trade_id <= part.to_id]
-        ranges = subtract([(part.from_id, part.to_id)], sent)
-        left += [Gap(part.key, first, last, part.cause) for first, last in ranges]
-    return left

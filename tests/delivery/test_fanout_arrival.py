@@ -123,21 +123,17 @@ def test_who_lags_behind_holes_is_told_each_range_and_again_what_is_pending(
     arrive(fanout, 2, is_newest=False)
     arrive(fanout, 10, 11)
     fanout.publish_gap(Gap(BTC, 8, 8, "invalid"))
-    assert (
-        arrivals.wake()
-        == [
-            "t5",
-            "lagged 2 2 1",
-            "pending 3 3 2",
-            "lagged 6 6 1",
-            "pending 7 7 2",
-            "lagged 8 8 0",
-            "pending 9 9 2",
-            "lagged 10 10 1",
-            "t11",
-        ]
-        or arrivals.wake()
-    )
+    assert arrivals.wake() == [
+        "t5",
+        "lagged 2 2 1",
+        "pending 3 3 2",
+        "lagged 6 6 1",
+        "pending 7 7 2",
+        "lagged 8 8 0",
+        "pending 9 9 2",
+        "lagged 10 10 1",
+        "t11",
+    ]
     assert fanout.complete_to(BTC, arrivals.box) is None
     arrive(fanout, 3, 7, 9, is_newest=False)
     publish(fanout, 12)

@@ -31,7 +31,7 @@ def quick_tuning(patience_seconds: float) -> Tuning:
     return Tuning(
         client=quick(),
         feed=FeedLimits(
-            ledger=LedgerLimits(hold_seconds=0.05, patience_seconds=patience_seconds),
+            ledger=LedgerLimits(hold_seconds=0.05, patience_seconds=patience_seconds, proof_seconds=0.3),
             staleness=StalenessLimits(
                 silence=SilenceLimits(
                     slot_seconds=0.05, memory_seconds=2, floor_seconds=0.5, unknown_seconds=2

@@ -101,7 +101,7 @@ class Resumption:
 
     def live(self, trade_id: int, ts: int | None = None) -> None:
         """A trade arrives on the stream."""
-        for item in self.ledger.accept(make_tick(trade_id, ts=ts), 0.0):
+        for item in self.ledger.accept(make_tick(trade_id, ts=ts), 0.0).released:
             if isinstance(item, Gap):
                 self.trades.note_gap(item)
             else:
@@ -222,7 +222,7 @@ def test_a_hole_that_was_declared_live_is_declared_again_with_its_cause() -> Non
     def with_a_hole(resumption: Resumption) -> None:
         for trade_id in (*range(1, 6), 9, 10):
             resumption.live(trade_id)
-        for item in resumption.ledger.give_up(1.0):
+        for item in resumption.ledger.give_up(100.0).released:
             if isinstance(item, Gap):
                 resumption.trades.note_gap(item)
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from livemarkets.errors import ExchangeUnreachable, RestError
+from livemarkets.errors import RestError
 from livemarkets.exchanges.addresses import Addresses
 
 __all__ = ["NotServed"]
@@ -27,7 +27,7 @@ class NotServed:
     def __init__(self) -> None:
         self._calls: dict[str, Addresses] = {}
         self._symbols: dict[tuple[str, str, str], float] = {}
-        self._errors: dict[str, str] = {}
+        self._errors: dict[str, tuple[int, int | None, str]] = {}
 
     def without(self, urls: Sequence[str], call: str, symbol: str | None, now: float) -> Sequence[str]:
         """Return the addresses that may serve a call."""
@@ -43,7 +43,7 @@ class NotServed:
 
     def note(self, url: str, call: str, symbol: str | None, error: RestError, now: float) -> bool:
         """Note that an address refused a call. Return whether the refusal concerns the call in general."""
-        self._errors[call] = str(error)
+        self._errors[call] = (error.status, error.code, error.message)
         if error.status == 403 and symbol is not None:
             self._symbols[url, call, symbol] = now + _SYMBOL_REST_SECONDS
             while len(self._symbols) > _SYMBOLS_KEPT:
@@ -65,6 +65,6 @@ class NotServed:
         if call in self._calls:
             self._calls[call].note_success(url)
 
-    def error(self, call: str) -> ExchangeUnreachable:
+    def error(self, call: str) -> RestError:
         """Return the error of a call that no address serves at present."""
-        return ExchangeUnreachable(f"no address serves {call} at present: {self._errors.get(call, '')}")
+        return RestError(*self._errors[call])

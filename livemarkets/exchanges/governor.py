@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from livemarkets.errors import ExchangeUnreachable
 from livemarkets.exchanges.askers import Askers
@@ -27,6 +27,7 @@ _PLACES = KeptBack((0.3, 0.1, 0.1, 0.1))
 """What is kept back for holes, checks, resumptions and lists, in this order."""
 _ASKER_PART = 0.5
 """The part of the usable weight of a minute that one asker may use."""
+_WAIT_SECONDS = {Purpose.HOLE: 30.0, Purpose.CHECK: 15.0, Purpose.RESUME: 90.0, Purpose.LIST: 60.0}
 _PAUSE_SECONDS = 30.0
 _LONGEST_PAUSE_SECONDS = 3 * 86_400.0
 """`rest-api.md`, "IP Limits": a ban lasts from 2 minutes to 3 days."""
@@ -74,11 +75,13 @@ class Governor:
 
     Args:
         clock: source of the time.
+        wait_seconds: how long a call may wait for its turn.
 
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, wait_seconds: Mapping[Purpose, float] = _WAIT_SECONDS) -> None:
         self.weight = RequestWeight()
+        self._wait_seconds = wait_seconds
         self._clock = clock
         self._askers = Askers()
         self._waiting: dict[Purpose, dict[str | None, deque[_Waiting]]] = {one: {} for one in Purpose}
@@ -89,22 +92,19 @@ class Governor:
         self._timer: asyncio.TimerHandle | None = None
 
     @contextlib.asynccontextmanager
-    async def turn(
-        self, weight: int, purpose: Purpose, asker: str | None, wait_seconds: float
-    ) -> AsyncIterator[Turn]:
+    async def turn(self, weight: int, purpose: Purpose, asker: str | None) -> AsyncIterator[Turn]:
         """Wait for the turn of a call, and hold a place among the simultaneous calls during the context.
 
         Args:
             weight: the request weight of the call.
             purpose: why the call is made.
             asker: for whom; `None` if it is for everybody.
-            wait_seconds: how long it may wait.
 
         Raises:
-            ExchangeUnreachable: it is not its turn in this time. `retry_after_seconds` says when it may be.
+            ExchangeUnreachable: it waited too long. `retry_after_seconds` says when it may be its turn.
 
         """
-        waiting = _Waiting(purpose, asker, weight, self._clock.monotonic() + wait_seconds)
+        waiting = _Waiting(purpose, asker, weight, self._clock.monotonic() + self._wait_seconds[purpose])
         self._waiting[purpose].setdefault(asker, deque()).append(waiting)
         self._give_turns()
         try:
@@ -203,7 +203,7 @@ class Governor:
                     self._in_flight += waiting.weight
                     spent = self.spend(waiting.weight, purpose, waiting.asker)
                     waiting.future.set_result(Turn(self, purpose, waiting.asker, spent))
-                # What is left waits for weight: calls that are less urgent must not take it.
+                # Calls that are less urgent must not take the common weight that these wait for.
                 may_share = may_share and not self._waiting[purpose]
         self._arm(now)
 

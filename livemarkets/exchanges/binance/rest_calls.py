@@ -28,8 +28,6 @@ _CALL_SECONDS = 10.0
 _FIRST_PART = 0.6
 """The part of the remaining time that an address gets while others are left."""
 _CONNECT_SECONDS = 3.0
-_WAIT_SECONDS = {Purpose.HOLE: 30.0, Purpose.CHECK: 15.0, Purpose.RESUME: 90.0, Purpose.LIST: 60.0}
-"""How long a call may wait for its turn."""
 _LONG_CALLS = {"exchangeInfo": 32 * 2**20}
 _BODY_BYTES = 4 * 2**20
 """Limit of an answer. 1,000 trades have 0.2 MB, the day tickers of all symbols 1 MB."""
@@ -116,7 +114,7 @@ class RestCalls:
         try:
             if self._is_set and not self.is_served(call, symbol):
                 raise self._not_served.error(call)
-            async with self._governor.turn(weight, purpose, asker, _WAIT_SECONDS[purpose]) as turn:
+            async with self._governor.turn(weight, purpose, asker) as turn:
                 urls = self._urls(call, symbol)
                 return await self._get_from_any(urls, call, parameters, weight, shape, turn)
         except ExchangeError:

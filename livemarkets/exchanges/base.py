@@ -255,6 +255,8 @@ class RateLimitStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """What the exchange has counted for our IP address in its present minute; `None` if it has not said."""
     waiting: Mapping[Purpose, int]
     """How many calls wait."""
+    limited: frozenset[Purpose]
+    """The purposes whose calls wait for the limit, not for other calls to end."""
     pause_seconds: float
     """How long the exchange has forbidden every call from now on; 0 if calls are allowed."""
 

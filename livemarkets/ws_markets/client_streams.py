@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from contextlib import aclosing
 from functools import partial
 
 from loguru import logger
@@ -12,7 +13,7 @@ from livemarkets.delivery.fanout import Fanout
 from livemarkets.delivery.mailbox import Mailbox
 from livemarkets.errors import ClientMessageError
 from livemarkets.feed.exchange_feed import ExchangeFeed
-from livemarkets.market.models import StreamKey
+from livemarkets.market.models import Gap, StreamKey
 from livemarkets.market.stores import RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.protocol.encoding import encode_error, encode_released, encode_snapshots
@@ -29,6 +30,7 @@ class ClientStreams:
 
     Args:
         client: the subscriber, as the manager knows it.
+        address: the client's address, to which limits apply.
         mailbox: the client's mailbox.
         manager: the subscriptions of all subscribers.
         trades: the recent trades of every stream.
@@ -39,12 +41,14 @@ class ClientStreams:
     def __init__(
         self,
         client: Hashable,
+        address: str,
         mailbox: Mailbox,
         manager: SubscriptionManager,
         trades: RecentTrades,
         fanout: Fanout,
     ) -> None:
         self._client = client
+        self._address = address
         self._mailbox = mailbox
         self._manager = manager
         self._trades = trades
@@ -106,14 +110,20 @@ class ClientStreams:
         self._introduce(key, snapshot, interval)
 
     async def _resume(self, feed: ExchangeFeed, key: StreamKey, after: int, interval: float | None) -> None:
-        async for part in feed.resumer.resume(key, after):
-            if part.is_last:  # no await from here to the join, so that no trade is missed or repeated
-                self._post_all(encode_released(key, part.items) or encode_snapshots(key, ()))
-                self._fanout.join(key, self._mailbox, interval)
-                return
-            self._post_all(encode_released(key, part.items))
-            await asyncio.sleep(0)
-            await self._mailbox.room.wait()
+        had_snapshot = False
+        async with aclosing(feed.resumer.resume(key, after, self._address)) as parts:
+            async for part in parts:
+                if part.payloads is None:  # the same part may go to many readers
+                    part.payloads = encode_released(key, part.items) or encode_snapshots(key, ())
+                self._post_all(part.payloads)
+                had_snapshot |= not all(isinstance(item, Gap) for item in part.items) or not part.items
+                if part.is_last:  # no await from here to the join, so that no trade is missed or repeated
+                    if not had_snapshot:
+                        self._post_all(encode_snapshots(key, ()))
+                    self._fanout.join(key, self._mailbox, interval)
+                    return
+                await asyncio.sleep(0)
+                await self._mailbox.room.wait()
 
     def _post_all(self, payloads: Iterable[bytes]) -> None:
         for payload in payloads:

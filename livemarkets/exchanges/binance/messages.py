@@ -33,8 +33,8 @@ _LARGEST = Decimal("1e20")
 _ENDLESS = 2**62
 """Upper limit of ids, which are int64 at the exchange."""
 _EARLIEST_MS = 1_230_768_000_000
-_LATEST_MS = 4_102_444_800_000
-"""Times of trades are in the years 2009 to 2099. A time in microseconds is far outside."""
+_LATEST_MS = 4_133_980_800_000
+"""Times of trades are in the years 2009 to 2100. A time in microseconds is far outside."""
 _SHOWN_CHARACTERS = 120
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 

@@ -15,6 +15,7 @@ from functools import partial
 import msgspec
 from fastapi import FastAPI
 from loguru import logger
+from msgspec.structs import replace
 
 from livemarkets import __version__
 from livemarkets.config.settings import Settings
@@ -24,6 +25,7 @@ from livemarkets.exchanges.binance.client import BinanceClient, ClientTimings
 from livemarkets.exchanges.binance.rest import BinanceRest
 from livemarkets.exchanges.budgets import ConnectBudget
 from livemarkets.feed.exchange_feed import ExchangeFeed, FeedLimits
+from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.feed.supervision import supervise
 from livemarkets.http_api.routes import http_router
 from livemarkets.market.clock import Clock, system_clock
@@ -203,9 +205,15 @@ class Services:
             self.latest,
             self.trades,
             self._publisher,
-            limits=self._tuning.feed,
+            limits=self._feed_limits(),
             clock=self.clock,
         )
+
+    def _feed_limits(self) -> FeedLimits:
+        limits = self._tuning.feed
+        if limits.ledger.patience_seconds != LedgerLimits().patience_seconds:
+            return limits  # a test chose it
+        return replace(limits, ledger=limits.ledger.with_patience(self.settings.gap_patience_seconds))
 
     def _new_client(
         self, exchange: ExchangeName, urls: Sequence[str], events: ExchangeEvents

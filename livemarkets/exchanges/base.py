@@ -10,7 +10,9 @@ Rules for every port:
 * Symbols have our spelling: letters and digits of any script, a to z in upper case, such as `BTCUSDT`. If the
   exchange writes `BTC-USDT`, the package converts it, for trades, history and the list of symbols.
 * A tick's price and size are finite and above 0, with the exchange's digits. Its side is the taker's. Its
-  times are ms since the epoch. Its `id` is above 0. A trade that does not fit these rules is left out.
+  times are ms since the epoch. Its `id` is above 0. A trade that does not fit these rules is never passed on.
+  If it has an id, the client reports the id (:meth:`ExchangeEvents.on_invalid`), and the history lists it
+  (:attr:`FetchedTrades.invalid_ids`).
 * Everything is called in one event loop. A method that is not `async` returns at once.
 * Monotonic times and `recv_ts` come from the :class:`~livemarkets.market.clock.Clock` of the composition
   root.
@@ -139,6 +141,20 @@ class ExchangeEvents(Protocol):
 
         """
 
+    def on_invalid(self, key: StreamKey, trade_id: int) -> None:
+        """A trade with impossible values arrived on a stream, such as a price of 0.
+
+        Its id is declared with the cause `invalid`. Report only a trade whose id is certain: a frame that
+        cannot be read is left out, and the history is asked for what is missing.
+        """
+
+    def on_newest(self, key: StreamKey, trade_id: int) -> None:
+        """Something that bears the id of a stream's newest trade showed this id, such as a ticker.
+
+        It may come before the trade: the feed waits a moment, then it fetches what is missing. It costs
+        nothing while nothing is missing. An id that is too far ahead of all others is ignored.
+        """
+
     def on_status(self, status: ClientStatus) -> None:
         """The client's status changed. :attr:`ExchangeClient.status` has this value already."""
 
@@ -239,6 +255,8 @@ class RateLimitStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """What the exchange has counted for our IP address in its present minute; `None` if it has not said."""
     waiting: Mapping[Purpose, int]
     """How many calls wait."""
+    limited: frozenset[Purpose]
+    """The purposes whose calls wait for the limit, not for other calls to end."""
     pause_seconds: float
     """How long the exchange has forbidden every call from now on; 0 if calls are allowed."""
 

@@ -5,8 +5,7 @@ Trades that arrive in their turn do not come here: the feed passes them on itsel
 
 from __future__ import annotations
 
-from loguru import logger
-
+from livemarkets.feed.gaps import GapRecord
 from livemarkets.feed.ledger import Ledger, Outcome
 from livemarkets.feed.publisher import TradePublisher
 from livemarkets.market.models import Gap
@@ -22,17 +21,17 @@ class Downstream:
         latest: the store of the newest trade of each stream.
         trades: the store of recent trades.
         publisher: receives the trades and gaps.
+        gaps: counts and logs the gaps.
 
     """
 
-    def __init__(self, latest: LatestPriceStore, trades: RecentTrades, publisher: TradePublisher) -> None:
-        self.gaps = 0
-        """Gaps that were declared."""
-        self.lost = 0
-        """Trades that were declared with the cause `upstream`."""
+    def __init__(
+        self, latest: LatestPriceStore, trades: RecentTrades, publisher: TradePublisher, gaps: GapRecord
+    ) -> None:
         self._latest = latest
         self._trades = trades
         self._publisher = publisher
+        self._gaps = gaps
 
     def apply(self, ledger: Ledger, outcome: Outcome) -> None:
         """Pass on what one call of a ledger changed: first what arrived, then what is in order of ids."""
@@ -56,9 +55,6 @@ class Downstream:
             self._publisher.publish_pending(ledger.key, newest_id)
 
     def _declare(self, gap: Gap) -> None:
-        self.gaps += 1
-        if gap.cause == "upstream":
-            self.lost += gap.to_id - gap.from_id + 1
-        logger.warning("{}: gap from {} to {} ({})", gap.key, gap.from_id, gap.to_id, gap.cause)
+        self._gaps.note(gap)
         self._trades.note_gap(gap)
         self._publisher.publish_gap(gap)

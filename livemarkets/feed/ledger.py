@@ -35,7 +35,6 @@ class Ledger:
     __slots__ = (
         "_held",
         "_is_disturbed",
-        "_last_ts",
         "_newest_held",
         "_peak",
         "_renumbering",
@@ -43,6 +42,7 @@ class Ledger:
         "duplicates",
         "holes",
         "key",
+        "last_ts",
         "limits",
         "next_id",
         "suspect",
@@ -62,12 +62,13 @@ class Ledger:
         self.suspect = Suspect(limits)
         self.holes = Holes(limits)
         """What is missing. The first hole begins with :attr:`next_id`."""
-        # From `next_id` to `_top`, each id is held or in a hole.
+        # Each id from `next_id` to `_top` is held or in a hole.
         self._held: dict[int, TradeTick] = {}
         self._top = -1  # the highest id that was seen or is known, while there is a hole
         self._newest_held = -1
         self._peak = Peak()
-        self._last_ts = 0
+        self.last_ts = 0
+        """When the newest released trade was executed, ms since the epoch."""
         self._renumbering = Renumbering(limits, was_released)
         self._is_disturbed = False  # there is a hole, or a sign of a new numbering
 
@@ -86,7 +87,7 @@ class Ledger:
         if tick.id != self.next_id or self._is_disturbed:
             return False
         self.next_id = tick.id + 1
-        self._last_ts = tick.ts
+        self.last_ts = tick.ts
         return True
 
     def accept(self, tick: TradeTick, now: float) -> Outcome:
@@ -95,7 +96,7 @@ class Ledger:
         if expected is None or trade_id == expected:
             self._renumbering.clear()
             if not self.holes:
-                self.next_id, self._last_ts, self._is_disturbed = trade_id + 1, tick.ts, False
+                self.next_id, self.last_ts, self._is_disturbed = trade_id + 1, tick.ts, False
                 return Outcome([tick], [tick])
         elif trade_id < expected:
             return self._handle_behind(tick)
@@ -116,8 +117,7 @@ class Ledger:
         """Process an id that the exchange sent with impossible values. It becomes a gap, in its turn."""
         if self.next_id is None or self._is_far(trade_id):
             return NOTHING
-        opened = self._settle_invalid(trade_id, now)
-        return Outcome(self._drain(), opened=opened)
+        return Outcome(opened=self._settle_invalid(trade_id, now), released=self._drain())
 
     def begin(self, next_id: int) -> None:
         """Set the first id, if no trade has arrived yet."""
@@ -131,7 +131,7 @@ class Ledger:
         """
         if self.next_id is None or self._is_far(newest_id):
             return NOTHING
-        return Outcome(opened=self._open_to(newest_id, now))
+        return Outcome(opened=self._open_to(newest_id, now, due_at=now))
 
     def newest_seen(self) -> int:
         """Return the newest id that was released or is held; -1 before the first."""
@@ -232,13 +232,13 @@ class Ledger:
         self.holes.settle(trade_id, "invalid")
         return opened
 
-    def _open_to(self, last_id: int, now: float) -> Sequence[tuple[int, int]]:
+    def _open_to(self, last_id: int, now: float, due_at: float | None = None) -> Sequence[tuple[int, int]]:
         """Open a hole above all known ids, if `last_id` is above them."""
         assert self.next_id is not None
         first = max(self._top + 1, self.next_id)
         if last_id < first:
             return ()
-        self.holes.add(Hole(first, last_id, now + self.limits.hold_seconds))
+        self.holes.add(Hole(first, last_id, now + self.limits.hold_seconds if due_at is None else due_at))
         self._top = last_id
         self._is_disturbed = True
         return ((first, last_id),)
@@ -251,7 +251,7 @@ class Ledger:
 
     def _handle_behind(self, tick: TradeTick) -> Outcome:
         """Drop a duplicate, or begin anew after the exchange restarted its numbering."""
-        arrived = self._renumbering.judge(tick, self._last_ts)
+        arrived = self._renumbering.judge(tick, self.last_ts)
         self._is_disturbed = bool(self.holes or self._renumbering)
         if not arrived:
             self.duplicates += 1
@@ -264,7 +264,7 @@ class Ledger:
         assert self.next_id is not None
         released += [Gap(self.key, self.next_id, arrived[0].id - 1, "venue"), *arrived]
         self.next_id = tick.id + 1
-        self._last_ts = tick.ts
+        self.last_ts = tick.ts
         self._newest_held = self._top = -1
         self._peak, self.suspect = Peak(), Suspect(self.limits)
         return Outcome(released, arrived)
@@ -280,7 +280,7 @@ class Ledger:
         while True:
             if (tick := held.pop(next_id, None)) is not None:
                 released.append(tick)
-                self._last_ts = max(self._last_ts, tick.ts)
+                self.last_ts = max(self.last_ts, tick.ts)
                 next_id, cause = next_id + 1, None
                 continue
             hole = holes[ended] if ended < len(holes) else None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from livemarkets.market.models import Gap, TradeTick
 
@@ -42,6 +43,12 @@ class LedgerLimits(msgspec.Struct, frozen=True, kw_only=True):
     delay of a REST database."""
     relist_evidence: int = 3
     """How many consecutive lower ids with later times show that the exchange restarted its numbering."""
+
+    def with_patience(self, seconds: float) -> LedgerLimits:
+        """Return these limits with another patience. Its first half, at least 2 s, is enough for a proof."""
+        return replace(
+            self, patience_seconds=seconds, proof_seconds=min(self.proof_seconds, max(2.0, seconds / 2))
+        )
 
 
 class Outcome(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from contextlib import aclosing
 from functools import partial
 
 from loguru import logger
@@ -14,6 +15,7 @@ from livemarkets.delivery.mailbox import Mailbox
 from livemarkets.errors import ClientMessageError
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.feed.ledger import Released
+from livemarkets.feed.resume import ResumePart
 from livemarkets.market.models import Gap, StreamKey, TradeTick
 from livemarkets.market.stores import RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
@@ -34,6 +36,7 @@ class ClientStreams:
 
     Args:
         client: the subscriber, as the manager knows it.
+        address: the client's address, to which limits apply.
         mailbox: the client's mailbox.
         manager: the subscriptions of all subscribers.
         trades: the recent trades of every stream.
@@ -44,12 +47,14 @@ class ClientStreams:
     def __init__(
         self,
         client: Hashable,
+        address: str,
         mailbox: Mailbox,
         manager: SubscriptionManager,
         trades: RecentTrades,
         fanout: Fanout,
     ) -> None:
         self._client = client
+        self._address = address
         self._mailbox = mailbox
         self._manager = manager
         self._trades = trades
@@ -157,24 +162,29 @@ class ClientStreams:
         goes on, without those that were sent.
         """
         told: set[int] = set()
-        is_done = False
+        had_snapshot = is_done = False
         while not is_done:
-            async for part in terms.feed.resumer.resume(key, after):
-                items = without(part.items, told)
-                if part.is_last:  # no await from here to the join, so that no trade is missed or repeated
-                    waiting = [tick for tick in self._waiting(key, terms) if tick.id not in told]
-                    waiting = waiting if terms.wants_all_arrivals else waiting[-1:]
-                    is_done = len(waiting) <= _TRADES_AT_ONCE
-                    items += waiting[:_TRADES_AT_ONCE]
-                    self._post_all(encode_released(key, items) or encode_snapshots(key, ()))
+            async with aclosing(terms.feed.resumer.resume(key, after, self._address)) as parts:
+                async for part in parts:
+                    # From here to the join there is no await, so that no trade is missed or repeated.
+                    waiting = self._waiting_untold(key, terms, told) if part.is_last else []
+                    is_done = part.is_last and len(waiting) <= _TRADES_AT_ONCE
+                    del waiting[_TRADES_AT_ONCE:]
+                    self._post_all(_encode_part(key, part, told, waiting))
+                    had_snapshot |= bool(waiting) or not all(isinstance(item, Gap) for item in part.items)
+                    had_snapshot |= not part.items
                     if is_done:
+                        self._post_all(() if had_snapshot else encode_snapshots(key, ()))
                         self._join(key, terms)
                         return
-                    told.update(tick.id for tick in waiting[:_TRADES_AT_ONCE])
-                    after = _complete_to(key, terms)
-                else:
-                    self._post_all(encode_released(key, items))
-                await self._room()
+                    if part.is_last:
+                        told.update(tick.id for tick in waiting)
+                        after = _complete_to(key, terms)
+                    await self._room()
+
+    def _waiting_untold(self, key: StreamKey, terms: Terms, told: set[int]) -> list[TradeTick]:
+        waiting = [tick for tick in self._waiting(key, terms) if tick.id not in told]
+        return waiting if terms.wants_all_arrivals else waiting[-1:]
 
     def _join(self, key: StreamKey, terms: Terms) -> None:
         """Deliver the live stream from here on; in order of arrival, first say what is pending."""
@@ -231,3 +241,14 @@ def _complete_to(key: StreamKey, terms: Terms) -> int:
     """Return the id up to which nothing is open, or -1 before the first trade."""
     ledger = terms.feed.ledger(key)
     return -1 if ledger is None or ledger.complete_to is None else ledger.complete_to
+
+
+def _encode_part(
+    key: StreamKey, part: ResumePart, told: set[int], waiting: Sequence[TradeTick]
+) -> Sequence[bytes]:
+    """Encode a part of a resumption, and the trades that wait behind a hole."""
+    if told or waiting:
+        return encode_released(key, [*without(part.items, told), *waiting])
+    if part.payloads is None:  # the same part may go to many readers
+        part.payloads = encode_released(key, part.items) or encode_snapshots(key, ())
+    return part.payloads

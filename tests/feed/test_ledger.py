@@ -401,7 +401,8 @@ def test_an_exchange_is_asked_less_and_less_often_for_what_it_does_not_give() ->
     idle = [now for now in asked if now < 100]
     assert 6 <= len(idle) <= 10
     waiting = [now for now in asked if now >= 130]
-    assert {round(later - now, 1) for now, later in pairwise(waiting)} <= {2.0, 0.0, 0.1}
+    assert max(later - now for now, later in pairwise(waiting)) <= 2.1
+    assert len(waiting) < 180, "two holes, each every other second"
     ledger.holes.postpone(None, 300, 60)
     assert not ledger.holes.due(302)
 

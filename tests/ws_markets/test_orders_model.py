@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.feed.downstream import Downstream
+from livemarkets.feed.gaps import GapRecord
 from livemarkets.feed.ledger import Ledger, LedgerLimits, Outcome
 from livemarkets.feed.resume import ResumeLimits, Resumer
 from livemarkets.market.models import StreamKey, TradeTick
@@ -44,6 +45,7 @@ class NoHistory:
         raise AssertionError("memory has it")
 
     trades_from: Any = newest_ids
+    statistics: Any = newest_ids
 
 
 class Feed:
@@ -55,7 +57,9 @@ class Feed:
         self.stream = Ledger(
             BTC, LedgerLimits(patience_seconds=PATIENCE_SECONDS), lambda tick: self.trades.contains(BTC, tick)
         )
-        self.downstream = Downstream(self.latest, self.trades, MarketsPublisher(fanout))
+        self.downstream = Downstream(
+            self.latest, self.trades, MarketsPublisher(fanout), GapRecord(10**6, clock)
+        )
         self.resumer = Resumer(
             NoHistory(), self.trades, {BTC: self.stream}, limits=ResumeLimits(), clock=clock
         )
@@ -85,7 +89,7 @@ class Reader:
     def connect(self) -> None:
         """Begin a connection."""
         self.mailbox = self._fanout.open(self.peer, limit_bytes=LIMIT_BYTES)
-        self.streams = ClientStreams(self, self.mailbox, self._manager, self._feed.trades, self._fanout)
+        self.streams = ClientStreams(self, "", self.mailbox, self._manager, self._feed.trades, self._fanout)
 
     def disconnect(self) -> None:
         """End the connection. What waits for it is lost."""

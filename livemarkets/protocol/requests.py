@@ -171,7 +171,7 @@ def _parse_message(
         streams.snapshot,
         _parse_after(streams),
         _parse_mode(streams),
-        _parse_order(streams),
+        order=_parse_order(streams),
     )
 
 

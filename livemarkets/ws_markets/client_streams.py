@@ -29,6 +29,8 @@ __all__ = ["ClientStreams"]
 
 _TRADES_AT_ONCE = 2_000
 """If the snapshots of a request are longer, each is sent only after the client has read the one before."""
+_WAITING_AT_ONCE = 500
+"""If more trades wait behind a hole after a resumption, they are sent in parts."""
 
 
 class ClientStreams:
@@ -61,6 +63,7 @@ class ClientStreams:
         self._fanout = fanout
         self._terms: dict[StreamKey, Terms] = {}
         self._tasks: dict[StreamKey, asyncio.Task[None]] = {}
+        self._posting = asyncio.Lock()
 
     def keys(self) -> list[StreamKey]:
         """Return the subscribed streams in the order of subscription."""
@@ -146,13 +149,15 @@ class ClientStreams:
         return with_gaps(ticks, self._trades.gaps(key), _complete_to(key, terms))
 
     async def _introduce_when_there_is_room(self, key: StreamKey, snapshot: int, terms: Terms) -> None:
-        await self._room()
-        if self._held(key, terms) <= _TRADES_AT_ONCE:
-            self._introduce(key, snapshot, terms)
-            return
-        self._post_all(encode_released(key, self._recent(key, snapshot, terms)))
+        async with self._posting:  # many streams of a client must not find room in the same turn
+            await self._mailbox.room.wait()
+            if self._held(key, terms) <= _TRADES_AT_ONCE:
+                self._introduce(key, snapshot, terms)
+                await asyncio.sleep(0)  # posted messages are sent at the end of this turn
+                return
+        recent = self._recent(key, snapshot, terms)
         complete_to = _complete_to(key, terms)
-        await self._room()
+        await self._post_when_there_is_room(encode_released(key, recent))
         await self._resume(key, complete_to, terms)
 
     async def _resume(self, key: StreamKey, after: int, terms: Terms) -> None:
@@ -166,21 +171,24 @@ class ClientStreams:
         while not is_done:
             async with aclosing(terms.feed.resumer.resume(key, after, self._address)) as parts:
                 async for part in parts:
+                    had_snapshot |= part.has_everything or any(map(_is_trade, part.items))
+                    if not part.is_last:
+                        await self._post_when_there_is_room(_encode_part(key, part, told))
+                        continue
                     # From here to the join there is no await, so that no trade is missed or repeated.
-                    waiting = self._waiting_untold(key, terms, told) if part.is_last else []
-                    is_done = part.is_last and len(waiting) <= _TRADES_AT_ONCE
-                    del waiting[_TRADES_AT_ONCE:]
-                    self._post_all(_encode_part(key, part, told, waiting))
-                    had_snapshot |= bool(waiting) or not all(isinstance(item, Gap) for item in part.items)
-                    had_snapshot |= not part.items
+                    waiting = self._waiting_untold(key, terms, told)
+                    payloads = _encode_part(key, part, told, waiting[:_TRADES_AT_ONCE])
+                    is_done = len(waiting) <= _WAITING_AT_ONCE
                     if is_done:
-                        self._post_all(() if had_snapshot else encode_snapshots(key, ()))
+                        self._post_all(payloads)
+                        if not (had_snapshot or waiting):
+                            self._post_all(encode_snapshots(key, ()))
                         self._join(key, terms)
                         return
-                    if part.is_last:
-                        told.update(tick.id for tick in waiting)
-                        after = _complete_to(key, terms)
-                    await self._room()
+                    had_snapshot = True
+                    told.update(tick.id for tick in waiting[:_TRADES_AT_ONCE])
+                    after = _complete_to(key, terms)
+                    await self._post_when_there_is_room(payloads)
 
     def _waiting_untold(self, key: StreamKey, terms: Terms, told: set[int]) -> list[TradeTick]:
         waiting = [tick for tick in self._waiting(key, terms) if tick.id not in told]
@@ -207,9 +215,11 @@ class ClientStreams:
         for payload in payloads:
             self._fanout.post(self._mailbox, payload)
 
-    async def _room(self) -> None:
-        await asyncio.sleep(0)  # posted messages are sent at the end of this turn
-        await self._mailbox.room.wait()
+    async def _post_when_there_is_room(self, payloads: Iterable[bytes]) -> None:
+        async with self._posting:
+            await self._mailbox.room.wait()
+            self._post_all(payloads)
+            await asyncio.sleep(0)
 
     def _spawn(self, key: StreamKey, work: Callable[[], Awaitable[None]]) -> None:
         async def run() -> None:
@@ -244,11 +254,15 @@ def _complete_to(key: StreamKey, terms: Terms) -> int:
 
 
 def _encode_part(
-    key: StreamKey, part: ResumePart, told: set[int], waiting: Sequence[TradeTick]
+    key: StreamKey, part: ResumePart, told: set[int], waiting: Sequence[TradeTick] = ()
 ) -> Sequence[bytes]:
-    """Encode a part of a resumption, and the trades that wait behind a hole."""
+    """Encode a part of a resumption without what was told, and the trades that wait behind a hole."""
     if told or waiting:
         return encode_released(key, [*without(part.items, told), *waiting])
     if part.payloads is None:  # the same part may go to many readers
-        part.payloads = encode_released(key, part.items) or encode_snapshots(key, ())
+        part.payloads = encode_snapshots(key, ()) if part.has_everything else encode_released(key, part.items)
     return part.payloads
+
+
+def _is_trade(item: Released) -> bool:
+    return isinstance(item, TradeTick)

@@ -30,8 +30,11 @@ class Account:
 
     @property
     def complete_to(self) -> int:
-        """The id up to which nothing is pending."""
-        return min(self.pending) - 1 if self.pending else self.newest
+        """The id up to which everything was told. What a snapshot passes over counts as open."""
+        found = -1 if self.base is None else self.base
+        while found + 1 in self.told:
+            found += 1
+        return found
 
     def take(self, message: dict[str, Any]) -> None:
         """Note a message."""
@@ -50,12 +53,9 @@ class Account:
                 self._settle_all(first, last, "lagged")
 
     def _show(self, trade_id: int) -> None:
-        """Note a trade of a snapshot, in order of ids. What it passes over must turn out to be pending."""
+        """Note a trade of a snapshot. What it passes over must be settled, or turn out to be pending."""
         assert self._is_beginning
-        if self.base is None:
-            self.base = trade_id - 1
-        assert trade_id > self.newest
-        self.told[trade_id] = "snapshot"
+        self._settle(trade_id, "snapshot")
 
     def _take_gap(self, first: int, last: int, cause: str) -> None:
         if last < first:
@@ -82,7 +82,7 @@ class Account:
             self.base = trade_id - 1
         assert trade_id not in self.told, f"{how} {trade_id}, after {self.told[trade_id]}"
         assert trade_id > self.base, f"{how} {trade_id}, after {self.base}"
-        if trade_id not in self.pending:
+        if trade_id not in self.pending and not self._is_beginning:
             assert trade_id == self.newest + 1, f"{how} {trade_id} after {self.newest}, undeclared"
         self.pending.discard(trade_id)
         self.told[trade_id] = how
@@ -104,6 +104,10 @@ class Account:
 
 class OrderedAccount(Account):
     """That of a client in order of ids, in which nothing is ever pending."""
+
+    def _settle(self, trade_id: int, how: str) -> None:
+        assert self.base is None or trade_id == self.newest + 1, f"{how} {trade_id} after {self.newest}"
+        super()._settle(trade_id, how)
 
     def _take_pending(self, first: int, last: int) -> None:
         raise AssertionError("pending, in order of ids")

@@ -112,7 +112,9 @@ class ExchangeFeed:
         if (guarantee.ids, guarantee.history) != ("consecutive", "by_id"):
             raise ValueError(f"{exchange}: consecutive ids and a history by id are required, not {guarantee}")
         self._client_status = self.client.status
-        self._backfiller = Backfiller(exchange, ports.history, self._take, clock.monotonic)
+        self._backfiller = Backfiller(
+            exchange, ports.history, self._take, self._gaps.note_false_id, clock.monotonic
+        )
         self._watcher = StalenessMonitor(
             self.client,
             ports.history,
@@ -244,6 +246,8 @@ class ExchangeFeed:
         outcome = ledger.accept(tick, now)
         if ledger.holes and outcome.arrived:
             self._latest.put(ledger.key, tick)  # a shown price need not wait until the hole is filled
+        elif ledger.suspect.tick is tick:
+            self._gaps.note_false_id(ledger.key, tick.id)
         self._take(ledger, outcome)
 
     def _update_status(self) -> None:

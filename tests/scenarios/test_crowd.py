@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import msgspec
 import pytest
@@ -17,8 +16,8 @@ from livemarkets.simulator import SimulatedMarket, Simulator
 from livemarkets.simulator.market.symbols import DEFAULT_RULES
 from livemarkets.simulator.protocol.limits import ExchangeLimits
 from livemarkets.simulator.protocol.rest import Answer, RestApi
-from tests.support.app import RunningApp, relaxed, running_app, settings_for
-from tests.support.helpers import eventually
+from tests.support.app import Process, RunningApp, relaxed, running_app, running_process, settings_for
+from tests.support.crowd import Crowd
 from tests.support.listener import Listener, listening
 
 pytestmark = pytest.mark.long
@@ -26,141 +25,18 @@ pytestmark = pytest.mark.long
 LIVE = "BTCUSDT"
 
 
-class Frames:
-    """What the messages say. Many readers get the same bytes, which are read once."""
-
-    def __init__(self) -> None:
-        self._known: dict[bytes, tuple[str, str, int, int]] = {}
-
-    def read(self, frame: bytes) -> tuple[str, str, int, int]:
-        """Return type, symbol, first and last id; the ids of a snapshot rise by 1."""
-        found = self._known.get(frame)
-        if found is None:
-            found = self._known[frame] = self._decode(frame)
-        return found
-
-    @staticmethod
-    def _decode(frame: bytes) -> tuple[str, str, int, int]:
-        message: dict[str, Any] = msgspec.json.decode(frame)
-        symbol = message.get("symbol", "")
-        if message["type"] == "trade":
-            return "trade", symbol, message["id"], message["id"]
-        if message["type"] == "snapshot":
-            ids = [tick["id"] for tick in message["data"]]
-            if not ids:
-                return "snapshot", symbol, 0, -1
-            assert ids == list(range(ids[0], ids[-1] + 1))
-            return "snapshot", symbol, ids[0], ids[-1]
-        return message["type"], symbol, message.get("from_id", 0), message.get("to_id", 0)
-
-
-class Returning(asyncio.Protocol):
-    """A client that resumes, and checks that each id follows the one before.
-
-    It reads frames by itself: a thousand clients of a library would need most of the machine.
-    """
-
-    def __init__(self, number: int, frames: Frames, after: dict[str, int]) -> None:
-        self.local_address = f"127.0.{number // 250}.{number % 250 + 1}"
-        self.last = dict(after)
-        self.declared: Counter[str] = Counter()
-        self.error: Exception | None = None
-        self.is_lost = False
-        self._request: dict[str, Any] = {"type": "subscribe", "exchange": "binance", "channel": "trades"}
-        self._request |= {"symbols": list(after), "after": after}
-        self._frames = frames
-        self._buffer = bytearray()
-        self._is_open = False
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(
-            b"GET /ws/markets HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-        )
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        try:
-            if self._is_open or self._open():
-                self._read_frames()
-        except (AssertionError, KeyError, ValueError) as error:
-            self.error = self.error or error
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.is_lost = True
-
-    def close(self) -> None:
-        assert self._transport is not None
-        self._transport.abort()
-
-    def _open(self) -> bool:
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0:
-            return False
-        assert self._buffer.startswith(b"HTTP/1.1 101 "), bytes(self._buffer[:end])
-        del self._buffer[: end + 4]
-        text = msgspec.json.encode(self._request)
-        assert self._transport is not None
-        head = b"\x81\xfe" + len(text).to_bytes(2) if len(text) > 125 else bytes((0x81, 0x80 | len(text)))
-        self._transport.write(head + bytes(4) + text)  # masked with zeros
-        self._is_open = True
-        return True
-
-    def _read_frames(self) -> None:
-        buffer, at = self._buffer, 0
-        while len(buffer) - at >= 2:
-            size, begin = buffer[at + 1], at + 2
-            if size == 126:
-                size, begin = int.from_bytes(buffer[at + 2 : at + 4]), at + 4
-            elif size == 127:
-                size, begin = int.from_bytes(buffer[at + 2 : at + 10]), at + 10
-            if begin > len(buffer) or len(buffer) - begin < size:
-                break
-            kind = buffer[at] & 0x0F
-            if kind == 1:
-                self._take(bytes(buffer[begin : begin + size]))
-            else:
-                assert kind == 9, f"closed: {bytes(buffer[begin : begin + size])!r}"
-                assert self._transport is not None
-                self._transport.write(bytes((0x8A, 0x80 | size)) + bytes(4) + buffer[begin : begin + size])
-            at = begin + size
-        del buffer[:at]
-
-    def _take(self, frame: bytes) -> None:
-        kind, symbol, first, last = self._frames.read(frame)
-        if kind in ("trade", "snapshot") and last >= first:
-            assert first == self.last[symbol] + 1, (symbol, first, self.last[symbol])
-            self.last[symbol] = last
-        elif kind in ("gap", "lagged", "error"):
-            self.declared[kind] += 1
-            raise ValueError(f"{kind} of {symbol}: {first} to {last}")
-
-    def has_all(self, newest: dict[str, int]) -> bool:
-        if self.error is not None:
-            raise RuntimeError("a client was sent something wrong") from self.error
-        return all(last >= newest[symbol] for symbol, last in self.last.items())
-
-
 @contextlib.asynccontextmanager
-async def returning(app: RunningApp, clients: Sequence[Returning]) -> AsyncIterator[None]:
-    loop = asyncio.get_running_loop()
-
-    async def connect(client: Returning) -> None:
-        def made() -> Returning:
-            return client
-
-        await loop.create_connection(made, "127.0.0.1", app.port, local_addr=(client.local_address, 0))
-
-    await asyncio.gather(*map(connect, clients))
-    try:
-        yield
-        assert not any(client.is_lost for client in clients)
-    finally:
-        for client in clients:
-            client.close()
+async def returning(
+    app: RunningApp, clients: int, after: dict[str, int], newest: dict[str, int]
+) -> AsyncIterator[Process]:
+    """Clients in a process of their own. They must be satisfied at the end."""
+    crowd = Crowd(app.port, clients, after, newest)
+    arguments = "-m", "tests.support.crowd", msgspec.json.encode(crowd).decode()
+    async with running_process(*arguments, reads_input=True) as process:
+        yield process
+        assert process.process.stdin is not None
+        process.process.stdin.write(b"\n")
+        await process.says("fine")
 
 
 def newest_ids(exchange: Simulator, symbols: Sequence[str]) -> dict[str, int]:
@@ -221,22 +97,17 @@ async def test_a_crowd_that_resumes_after_a_restart_loses_nothing(
             pause_seconds = 0.2 if crowd < 100 else 2.0  # each costs weight of the minute
             losses = holes_close(exchange, listener, seconds, pause_seconds)
             holes = asyncio.create_task(losses, name="holes")
-            frames = Frames()
-            clients = [Returning(n, frames, {one: after[one] for one in first}) for n in range(crowd)]
-            async with returning(app, clients):
-                await all_have_all(exchange, first, clients)
-                more = [Returning(n, frames, {one: after[one] for one in second}) for n in range(heavy)]
-                async with returning(app, more):
-                    await all_have_all(exchange, second, more)
-                    await all_have_all(exchange, first, clients)
+            behind_few = {one: after[one] for one in first}, newest_ids(exchange, first)
+            behind_many = {one: after[one] for one in second}, newest_ids(exchange, second)
+            async with returning(app, crowd, *behind_few) as clients:
+                await clients.says("all have all", 900)
+                async with returning(app, heavy, *behind_many) as more:
+                    await more.says("all have all", 900)
             holes.cancel()
             await asyncio.gather(holes, return_exceptions=True)
             assert not listener.gaps(LIVE)
     finally:
         await exchange.aclose()
-    everybody = [*clients, *more]
-    assert sum((client.declared for client in everybody), Counter()) == Counter()
-    assert not [client.error for client in everybody if client.error is not None]
     pages = Counter(target for target in asked if "rades?" in target and f"symbol={LIVE}&" not in target)
     assert set(pages.values()) == {1}, pages.most_common(3)
     assert seconds
@@ -247,13 +118,3 @@ async def test_a_crowd_that_resumes_after_a_restart_loses_nothing(
         f"{exchange.stats()['rest_weight_peak']} a minute, {len(seconds)} holes, slowest {max(seconds):.2f} s"
     )
     assert exchange.stats()["violations"] == {}
-
-
-async def all_have_all(exchange: Simulator, symbols: Sequence[str], clients: Sequence[Returning]) -> None:
-    newest = newest_ids(exchange, symbols)
-    await eventually(
-        lambda: all(client.has_all(newest) for client in clients),
-        600,
-        interval_seconds=0.1,
-        because=f"{sum(client.has_all(newest) for client in clients)} have all",
-    )

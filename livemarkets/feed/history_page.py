@@ -23,6 +23,8 @@ class ResumePart(msgspec.Struct):
     is_last: bool
     """Whether the live stream follows. The caller must then subscribe the reader to the live stream in the
     same turn of the event loop, without an `await` in between."""
+    has_everything: bool = False
+    """Whether the reader has everything so far, and more may come later. The part has no items then."""
     payloads: Sequence[bytes] | None = None
     """The items as messages, set by the first who encodes them."""
 

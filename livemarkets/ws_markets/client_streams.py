@@ -55,6 +55,7 @@ class ClientStreams:
         self._fanout = fanout
         self._modes: dict[StreamKey, str] = {}
         self._tasks: dict[StreamKey, asyncio.Task[None]] = {}
+        self._posting = asyncio.Lock()
 
     def keys(self) -> list[StreamKey]:
         """Return the subscribed streams in the order of subscription."""
@@ -114,16 +115,23 @@ class ClientStreams:
         async with aclosing(feed.resumer.resume(key, after, self._address)) as parts:
             async for part in parts:
                 if part.payloads is None:  # the same part may go to many readers
-                    part.payloads = encode_released(key, part.items) or encode_snapshots(key, ())
-                self._post_all(part.payloads)
-                had_snapshot |= not all(isinstance(item, Gap) for item in part.items) or not part.items
+                    part.payloads = encode_released(key, part.items)
+                    if part.has_everything:
+                        part.payloads = encode_snapshots(key, ())
+                had_snapshot |= part.has_everything or not all(isinstance(item, Gap) for item in part.items)
                 if part.is_last:  # no await from here to the join, so that no trade is missed or repeated
+                    self._post_all(part.payloads)
                     if not had_snapshot:
                         self._post_all(encode_snapshots(key, ()))
                     self._fanout.join(key, self._mailbox, interval)
                     return
-                await asyncio.sleep(0)
-                await self._mailbox.room.wait()
+                await self._post_when_there_is_room(part.payloads)
+
+    async def _post_when_there_is_room(self, payloads: Iterable[bytes]) -> None:
+        async with self._posting:  # many streams of a client must not find room in the same turn
+            await self._mailbox.room.wait()
+            self._post_all(payloads)
+            await asyncio.sleep(0)  # posted messages are sent at the end of this turn
 
     def _post_all(self, payloads: Iterable[bytes]) -> None:
         for payload in payloads:

@@ -119,7 +119,8 @@ class Resumption:
 
     async def resume(self, after: int) -> None:
         async for part in self.resumer.resume(BTC, after):
-            self.sent.append(len(part.items))
+            if part.items or part.is_last or part.has_everything:
+                self.sent.append(len(part.items))
             self.got += part.items
             if part.is_last:
                 self.finished += 1

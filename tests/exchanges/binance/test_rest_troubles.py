@@ -414,7 +414,6 @@ async def test_a_dead_rest_is_told_in_a_few_lines() -> None:
                     await rest.trades_from("BTCUSDT", 1)
             server.answer = healthy
             await rest.trades_from("BTCUSDT", 1)
-        assert [line.rpartition(" | ")[2].rstrip() for line in lines] == [
-            f"binance: passing over {server.url} for a while: HTTP 503, code None: overloaded",
-            f"binance: {server.url} answers again",
-        ] or len(lines) == 2
+        assert len(lines) == 2
+        assert f"passing over {server.url} for a while: HTTP 503" in lines[0]
+        assert f"{server.url} answers again" in lines[1]

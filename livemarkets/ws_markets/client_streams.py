@@ -13,6 +13,7 @@ from livemarkets.delivery.fanout import Fanout
 from livemarkets.delivery.mailbox import Mailbox
 from livemarkets.errors import ClientMessageError
 from livemarkets.feed.exchange_feed import ExchangeFeed
+from livemarkets.feed.turns import Turns
 from livemarkets.market.models import Gap, StreamKey
 from livemarkets.market.stores import RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
@@ -125,11 +126,12 @@ class ClientStreams:
                         self._post_all(encode_snapshots(key, ()))
                     self._fanout.join(key, self._mailbox, interval)
                     return
-                await self._post_when_there_is_room(part.payloads)
+                await self._post_when_there_is_room(part.payloads, feed.resumer.turns)
 
-    async def _post_when_there_is_room(self, payloads: Iterable[bytes]) -> None:
+    async def _post_when_there_is_room(self, payloads: Iterable[bytes], turns: Turns) -> None:
         async with self._posting:  # many streams of a client must not find room in the same turn
             await self._mailbox.room.wait()
+            await turns.wait()
             self._post_all(payloads)
             await asyncio.sleep(0)  # posted messages are sent at the end of this turn
 

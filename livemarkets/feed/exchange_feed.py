@@ -114,7 +114,9 @@ class ExchangeFeed:
         if (guarantee.ids, guarantee.history) != ("consecutive", "by_id"):
             raise ValueError(f"{exchange}: consecutive ids and a history by id are required, not {guarantee}")
         self._client_status = self.client.status
-        self._backfiller = Backfiller(exchange, ports.history, self._take, clock.monotonic)
+        self._backfiller = Backfiller(
+            exchange, ports.history, self._take, self._gaps.note_false_id, clock.monotonic
+        )
         self._watcher = StalenessMonitor(
             self.client,
             ports.history,
@@ -221,7 +223,7 @@ class ExchangeFeed:
                 self._trades.append(key, tick)
                 self._publisher.publish_trade(key, tick)
             else:
-                self._take(ledger, ledger.accept(tick, now))
+                self._take_out_of_turn(ledger, tick, now)
 
     def on_invalid(self, key: StreamKey, trade_id: int) -> None:
         """Declare the id of a trade with impossible values."""
@@ -245,6 +247,11 @@ class ExchangeFeed:
     def silence_of(self, key: StreamKey) -> Silence:
         """Return what the silence of a stream means at present."""
         return self._watcher.silence_of(key)
+
+    def _take_out_of_turn(self, ledger: Ledger, tick: TradeTick, now: float) -> None:
+        self._take(ledger, ledger.accept(tick, now))
+        if ledger.suspect.tick is tick:
+            self._gaps.note_false_id(ledger.key, tick.id)
 
     def _update_status(self) -> None:
         """Combine the client's status with staleness, and call the listeners when it changed."""

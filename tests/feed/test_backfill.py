@@ -104,9 +104,12 @@ class Bench:
     def __init__(self, history: History) -> None:
         self.history = history
         self.out: dict[StreamKey, list[Released]] = {}
+        self.false: list[int] = []
         self.late = 0.0
         """The longest time between the arrival of a trade and its delivery."""
-        self.backfiller = Backfiller("binance", history, self.take, now)
+        self.backfiller = Backfiller(
+            "binance", history, self.take, lambda key, trade_id: self.false.append(trade_id), now
+        )
         self._arrived: dict[tuple[StreamKey, int], float] = {}
 
     def take(self, ledger: Ledger, outcome: Outcome) -> None:
@@ -393,6 +396,16 @@ async def test_a_symbol_that_the_exchange_does_not_know_is_no_outage() -> None:
 
 
 @simulated
+async def test_a_near_id_from_nowhere_is_dropped_when_the_stream_contradicts_it() -> None:
+    history = History(range(1, 6))
+    async with at_work(history) as bench:
+        bench.arrive(Ledger(BTC, LIMITS), 1, 5000, 2, 3, 4, 5)
+        await eventually(lambda: bench.false == [5000])
+        assert bench.shown() == [1, 2, 3, 4, 5]
+        assert bench.backfiller.open_holes == 0
+
+
+@simulated
 async def test_an_id_from_nowhere_is_ignored_and_nothing_declared() -> None:
     async with at_work(History(range(1, 6))) as bench:
         bench.arrive(Ledger(BTC, LIMITS), 1, 2**40, 2, 3, 4, 5)
@@ -572,8 +585,7 @@ class Fate:
 fates = st.sampled_from([Fate.GOOD] * 6 + [Fate.LOST] * 3 + [Fate.NEVER, Fate.INVALID, Fate.INVALID_LOST])
 
 
-@settings(max_examples=60, deadline=None)
-@given(
+CASES = st.tuples(
     st.lists(fates, min_size=3, max_size=60),
     st.sampled_from([0.05, 0.4, 2.0]),
     st.sampled_from([0, 3, 10, 30]),
@@ -582,7 +594,22 @@ fates = st.sampled_from([Fate.GOOD] * 6 + [Fate.LOST] * 3 + [Fate.NEVER, Fate.IN
     st.sampled_from([0, 5, 20]),
     st.sampled_from([None, 3, 10]),
 )
-def test_whatever_rest_says_nothing_is_lost_undeclared_or_late(
+
+
+@settings(max_examples=60, deadline=None)
+@given(CASES)
+def test_whatever_rest_says_nothing_is_lost_undeclared_or_late(case: tuple[Any, ...]) -> None:
+    check_whatever_rest_says(*case)
+
+
+@pytest.mark.verify
+@settings(max_examples=3000, deadline=None)
+@given(CASES)
+def test_whatever_rest_says_in_thousands_of_cases(case: tuple[Any, ...]) -> None:
+    check_whatever_rest_says(*case)
+
+
+def check_whatever_rest_says(
     wishes: list[int],
     pace: float,
     lag: float,

@@ -132,7 +132,7 @@ async def test_a_crowd_that_resumes_after_a_restart_loses_nothing(
     stats = exchange.stats()
     print(  # noqa: T201 (shown by `make verify`)
         f"{crowd} and {heavy} clients: {len(pages)} pages, weight {stats['rest_weight']} "
-        f"(at most {stats['rest_weight_peak']} a minute), {len(seconds)} holes, slowest {max(seconds):.2f} s; "
+        f"(peak {stats['rest_weight_peak']} a minute), {len(seconds)} holes, slowest {max(seconds):.2f} s; "
         f"event loop late by {lateness.seconds:.1f} s"
     )
     assert exchange.stats()["violations"] == {}

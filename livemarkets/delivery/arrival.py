@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
-__all__ = ["ArrivalOrder", "Ids", "subtract"]
+__all__ = ["ArrivalOrder", "Ids", "joined", "subtract"]
 
 Ids = tuple[int, int]
 """A range of ids, both ends included."""
@@ -99,6 +99,16 @@ class ArrivalOrder:
             self.next_id = last + 1
         return settled
 
+    def reopen(self, trade_id: int) -> bool:
+        """Note that a trade was false, so its id is pending. Return `False` if it had not come."""
+        if self.is_new(trade_id):
+            return False
+        at = bisect_right(self._firsts, trade_id)
+        ranges = joined([*self.pending[:at], (trade_id, trade_id), *self.pending[at:]])
+        self._firsts = [first for first, _ in ranges]
+        self._lasts = [last for _, last in ranges]
+        return True
+
     def restart(self, next_id: int) -> None:
         """Begin a new numbering of the exchange. What is pending in the old one is forgotten."""
         self.next_id = next_id
@@ -122,3 +132,13 @@ def subtract(ranges: Iterable[Ids], others: Sequence[Ids]) -> list[Ids]:
         if first <= last:
             left.append((first, last))
     return left
+
+
+def joined(ranges: Sequence[Ids]) -> list[Ids]:
+    """Return the same ids with neighbouring ranges joined."""
+    joined: list[Ids] = []
+    for first, last in ranges:
+        if joined and joined[-1][1] == first - 1:
+            first = joined.pop()[0]
+        joined.append((first, last))
+    return joined

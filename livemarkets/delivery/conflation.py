@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from livemarkets.delivery.arrival import ArrivalOrder, Ids, subtract
+from livemarkets.delivery.arrival import ArrivalOrder, Ids, joined, subtract
 from livemarkets.delivery.mailbox import Mailbox
 from livemarkets.market.models import Gap, Skipped, StreamKey
 
@@ -75,6 +75,14 @@ class Published:
         settled = self.ids.settle(from_id, to_id)
         self._gaps += settled
         return settled
+
+    def retract(self, trade_id: int) -> bool:
+        """Note that a trade was false. Return `False` if it was not published."""
+        if not self.ids.reopen(trade_id):
+            return False
+        if self.newest_id == trade_id:
+            self.newest_id, self._newest_at = -1, 0
+        return True
 
     def restart(self, to_id: int, payload: bytes) -> None:
         """Note that the exchange restarted its numbering after `to_id`, and the message that says so."""
@@ -188,18 +196,8 @@ class Conflator:
         known = [*self._pending]
         if ids.next_id > first:
             known.append((first, ids.next_id - 1))
-        return _joined(subtract(known, ids.pending))
+        return joined(subtract(known, ids.pending))
 
     def _skipped(self, first: int, last: int) -> bytes:
         count = self.published.trades_among(first, last)
         return self._encode_skipped(self.published.stream, Skipped(first, last, count))
-
-
-def _joined(ranges: Sequence[Ids]) -> list[Ids]:
-    """Return the same ids with neighbouring ranges joined."""
-    joined: list[Ids] = []
-    for first, last in ranges:
-        if joined and joined[-1][1] == first - 1:
-            first = joined.pop()[0]
-        joined.append((first, last))
-    return joined

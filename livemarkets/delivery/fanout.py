@@ -172,14 +172,9 @@ class Fanout:
                 self._arrive(arrival, frame, payload, trade_id, trade_id > arrival.newest_id)
 
     def publish_arrival(self, stream: StreamKey, payload: bytes, trade_id: int, *, is_newest: bool) -> None:
-        """Send a trade in order of arrival only. Ids that it passes over are pending.
+        """Send a trade in order of arrival only, unless its id was published. Ids below it are pending.
 
-        Args:
-            stream: the stream.
-            payload: the message.
-            trade_id: an id that was published before is ignored.
-            is_newest: whether it is the latest trade. A trade that was fetched late is not.
-
+        `is_newest` says whether it is the latest trade. A trade that was fetched late is not.
         """
         arrival = self._arrivals.get(stream)
         if arrival is not None:
@@ -190,6 +185,12 @@ class Fanout:
         arrival = self._arrivals.get(stream)
         if arrival is not None:
             self._expect(arrival, newest_id)
+
+    def retract(self, stream: StreamKey, trade_id: int) -> None:
+        """Tell the readers in order of arrival that a trade was false: its id is pending again."""
+        arrival = self._arrivals.get(stream)
+        if arrival is not None and arrival.retract(trade_id):
+            self._send_gap(arrival, Gap(stream, trade_id, trade_id, "pending"), arrival.ids.complete_to)
 
     def publish_gap(self, gap: Gap) -> None:
         """Send a gap to every reader of the stream, in both orders, except those in `mode: latest`."""

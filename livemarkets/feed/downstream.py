@@ -8,7 +8,7 @@ from __future__ import annotations
 from livemarkets.feed.gaps import GapRecord
 from livemarkets.feed.ledger import Ledger, Outcome
 from livemarkets.feed.publisher import TradePublisher
-from livemarkets.market.models import Gap
+from livemarkets.market.models import Gap, StreamKey
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 
 __all__ = ["Downstream"]
@@ -47,6 +47,11 @@ class Downstream:
             else:
                 self._trades.append(key, item)
                 self._publisher.publish_released(key, item)
+
+    def drop_false_id(self, key: StreamKey, trade_id: int) -> None:
+        """Take back a trade that arrived with a false id, and was held behind a hole."""
+        self._gaps.note_false_id(key, trade_id)
+        self._publisher.publish_retraction(key, trade_id)
 
     def _declare(self, gap: Gap) -> None:
         self._gaps.note(gap)

@@ -115,7 +115,7 @@ class ExchangeFeed:
             raise ValueError(f"{exchange}: consecutive ids and a history by id are required, not {guarantee}")
         self._client_status = self.client.status
         self._backfiller = Backfiller(
-            exchange, ports.history, self._take, self._gaps.note_false_id, clock.monotonic
+            exchange, ports.history, self._take, self._downstream.drop_false_id, clock.monotonic
         )
         self._watcher = StalenessMonitor(
             self.client,

@@ -38,5 +38,8 @@ class TradePublisher(Protocol):
     def publish_pending(self, key: StreamKey, newest_id: int) -> None:
         """Publish in order of arrival that ids up to this one are pending: the exchange has them."""
 
+    def publish_retraction(self, key: StreamKey, trade_id: int) -> None:
+        """Publish in order of arrival that a trade was false: its id is pending again."""
+
     def publish_gap(self, gap: Gap) -> None:
         """Publish a gap in both orders: ids that will not be delivered."""

@@ -37,6 +37,10 @@ class MarketsPublisher:
         """Publish in order of arrival that ids are pending."""
         self._fanout.expect(key, newest_id)
 
+    def publish_retraction(self, key: StreamKey, trade_id: int) -> None:
+        """Publish in order of arrival that a trade was false."""
+        self._fanout.retract(key, trade_id)
+
     def publish_gap(self, gap: Gap) -> None:
         """Publish a gap in both orders."""
         self._fanout.publish_gap(gap)

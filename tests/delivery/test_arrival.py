@@ -14,6 +14,7 @@ steps = st.one_of(
     st.tuples(st.just("trade"), ranges),
     st.tuples(st.just("gap"), ranges),
     st.tuples(st.just("expect"), ranges),
+    st.tuples(st.just("reopen"), ranges),
     st.tuples(st.just("restart"), ranges),
 )
 
@@ -33,7 +34,10 @@ def test_every_id_is_new_once_and_what_was_passed_over_is_pending(actions: list[
         if action == "restart":
             order.restart(first)
             begin, known, settled = first, True, set()
-        elif action == "expect":
+        elif action == "reopen" and known and first >= begin:
+            assert order.reopen(first) == (first in settled)
+            settled.discard(first)
+        elif action in ("expect", "reopen"):
             next_id = order.next_id
             opened = None if next_id is None or last < next_id else (next_id, last)
             assert order.expect(last) == opened

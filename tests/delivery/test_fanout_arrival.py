@@ -171,6 +171,22 @@ def test_a_new_numbering_ends_what_is_pending(fanout: Fanout, arrivals: Reader, 
     assert arrivals.wake() == ["t2", "lagged 3 3 1", "venue 4 0 0", "lagged 1 1 1", "t2"]
 
 
+def test_a_trade_with_a_false_id_is_taken_back(fanout: Fanout, arrivals: Reader, turns: Turns) -> None:
+    publish(fanout, 1)
+    arrive(fanout, 9)
+    assert arrivals.take() == ["t1", "pending 2 8 1", "t9"]
+    fanout.retract(BTC, 9)
+    fanout.retract(BTC, 9)
+    fanout.retract(BTC, 12)
+    assert arrivals.take() == ["pending 9 9 1"]
+    fall_asleep(fanout, arrivals, turns, 2)
+    arrive(fanout, 20)
+    fanout.retract(BTC, 20)
+    assert arrivals.wake() == ["t2", "pending 3 20 2"]
+    publish(fanout, 3, 4, 5, 6, 7, 8, 9, 10)
+    assert arrivals.take() == ["t3", "t4", "t5", "t6", "t7", "t8", "t9", "t10"]
+
+
 def test_the_latest_trade_is_not_an_older_one_that_was_fetched(
     fanout: Fanout, arrivals: Reader, turns: Turns
 ) -> None:

@@ -110,6 +110,7 @@ MESSAGES: dict[str, list[dict[str, Any]]] = {
     "wanted by others": [message("subscribe", LISTED[1000:1200])],
     "once more": [message("subscribe", LISTED[:200])] * 2,
     "the latest only": [message("subscribe", LISTED[:200], mode="latest")],
+    "in order of arrival": [message("subscribe", LISTED[:200], order="arrival")],
     "after, of strangers": [message("subscribe", ["BTCUSDT"], after=dict.fromkeys(unlisted(1200), 1))],
     "after, of named ones": [message("subscribe", unlisted(600), after=dict.fromkeys(unlisted(600), 1))],
     "unsubscribe strangers": [message("unsubscribe", unlisted(1400))],

@@ -15,6 +15,7 @@ from functools import partial
 import msgspec
 from fastapi import FastAPI
 from loguru import logger
+from msgspec.structs import replace
 
 from livemarkets import __version__
 from livemarkets.config.settings import Settings
@@ -24,6 +25,7 @@ from livemarkets.exchanges.binance.client import BinanceClient, ClientTimings
 from livemarkets.exchanges.binance.rest import BinanceRest
 from livemarkets.exchanges.budgets import ConnectBudget
 from livemarkets.feed.exchange_feed import ExchangeFeed, FeedLimits
+from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.feed.supervision import supervise
 from livemarkets.http_api.routes import http_router
 from livemarkets.market.clock import Clock, system_clock
@@ -31,7 +33,7 @@ from livemarkets.market.models import ExchangeName, ExchangeStatus, StreamKey
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
-from livemarkets.protocol.encoding import encode_lagged
+from livemarkets.protocol.encoding import encode_gap, encode_lagged
 from livemarkets.security.middleware import SecurityMiddleware
 from livemarkets.security.token_auth import TokenAuth
 from livemarkets.simulator import SimulatedMarket, Simulator
@@ -79,6 +81,7 @@ class Services:
             clock.monotonic,
             os.write,
             encode_lagged,
+            encode_gap,
         )
         self.feeds: dict[str, ExchangeFeed] = {}
         self.simulator: Simulator | None = None
@@ -202,9 +205,15 @@ class Services:
             self.latest,
             self.trades,
             self._publisher,
-            limits=self._tuning.feed,
+            limits=self._feed_limits(),
             clock=self.clock,
         )
+
+    def _feed_limits(self) -> FeedLimits:
+        limits = self._tuning.feed
+        if limits.ledger.patience_seconds != LedgerLimits().patience_seconds:
+            return limits  # a test chose it
+        return replace(limits, ledger=limits.ledger.with_patience(self.settings.gap_patience_seconds))
 
     def _new_client(
         self, exchange: ExchangeName, urls: Sequence[str], events: ExchangeEvents

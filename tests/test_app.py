@@ -14,8 +14,9 @@ from websockets.exceptions import InvalidStatus
 from livemarkets import app as composition
 from livemarkets.app import Tuning
 from livemarkets.config.settings import Settings
+from livemarkets.exchanges.base import ListedSymbols
 from livemarkets.market.clock import system_clock
-from livemarkets.market.models import StreamKey, SymbolInfo
+from livemarkets.market.models import StreamKey
 from livemarkets.simulator import Simulator
 from tests.support.app import RunningApp, running_app, settings_for
 from tests.support.helpers import eventually
@@ -101,7 +102,7 @@ async def test_a_stop_while_feeds_fail_and_close_ends_them(exchange: Simulator) 
     random = Random(5)
     tuning = Tuning(client=quick())
 
-    async def fail_soon() -> list[SymbolInfo]:
+    async def fail_soon() -> ListedSymbols:
         await asyncio.sleep(random.uniform(0.0, 0.1))
         raise RuntimeError("a defect, on purpose")
 

@@ -120,6 +120,8 @@ def _base_address(text: str, schemes: tuple[str, ...]) -> str:
         raise _unfit(
             f"{text[:60]!r} does not begin with {' or '.join(f'{scheme}://host' for scheme in schemes)}"
         )
+    if "timeunit" in address.query.lower():
+        raise _unfit("times are read in milliseconds: remove timeUnit")
     if address.query or address.fragment or re.search(r"\s", text):
         raise _unfit(f"{text[:60]!r} contains a query, a fragment or a space")
     if address.username is not None or address.password is not None:

@@ -91,6 +91,12 @@ class Settings(BaseSettings):
         least=0,
         most=3600,
     )
+    gap_patience_seconds: float = _number(
+        15.0,
+        "seconds that a trade waits for missing trades before it, from its arrival; then a gap is declared",
+        least=1,
+        most=600,
+    )
     max_clients: int = _number(
         5000,
         "connections to `/ws/markets` at the same time; the next one gets HTTP 503",

@@ -1,132 +1,205 @@
-"""Conflation: only the newest trade of a stream for one reader, and a count of the skipped ones. No I/O.
+"""Conflation: only the newest trade of a stream for one reader, and what was skipped before it. No I/O.
 
 A conflator stands between a stream and a mailbox for one of two reasons: the reader asked for `mode: latest`,
-or it is too slow and lags. The skipped trades are described by a range of ids and their number.
+or it is too slow and lags. What a lagging reader was not sent is computed when it has caught up: the ids that
+came or were declared since, in ranges.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 
-from livemarkets.market.models import Skipped, StreamKey
+from livemarkets.delivery.arrival import ArrivalOrder, Ids, subtract
+from livemarkets.delivery.mailbox import Mailbox
+from livemarkets.market.models import Gap, Skipped, StreamKey
 
-__all__ = ["Conflator", "LatestTrade"]
+__all__ = ["Conflator", "EncodeGap", "EncodeSkipped", "Published"]
+
+EncodeGap = Callable[[Gap, int], bytes]
+"""Encodes a gap with the id up to which nothing is pending."""
+EncodeSkipped = Callable[[StreamKey, Skipped], bytes]
+"""Encodes the message that declares skipped trades."""
 
 _RENUMBERINGS_KEPT = 100
+_GAPS_KEPT = 1000
 
 
-class LatestTrade:
-    """The newest trade of one stream and a count of trades. All conflators of the stream share it."""
+class Published:
+    """What was published of one stream in one order, and the readers that do not get all of it.
 
-    __slots__ = ("count", "newest", "newest_id")
+    Args:
+        stream: the stream.
+        key: its name in the fan-out, one for each order.
+        ids: what is known of its ids.
 
-    def __init__(self) -> None:
+    """
+
+    __slots__ = (
+        "_gaps",
+        "_newest_at",
+        "conflators",
+        "count",
+        "idle",
+        "ids",
+        "key",
+        "newest",
+        "newest_id",
+        "stream",
+    )
+
+    def __init__(self, stream: StreamKey, key: StreamKey, ids: ArrivalOrder) -> None:
+        self.stream = stream
+        self.key = key
+        self.ids = ids
         self.count = 0
-        self.newest: bytes | None = None
+        self.newest = b""
+        self.newest_id = -1
+        self._newest_at = 0  # the count when it came
+        self._gaps: deque[Ids] = deque(maxlen=_GAPS_KEPT)
+        self.conflators: dict[Mailbox, Conflator] = {}
+        self.idle: dict[Mailbox, Conflator] = {}
+        """Those of readers in `mode: latest` for which no timer runs."""
+
+    def put(self, payload: bytes, trade_id: int, *, is_newest: bool) -> bool:
+        """Store a trade and count it. Return `False` if its id was published before."""
+        if not self.ids.take(trade_id):
+            return False
+        self.count += 1
+        if is_newest:
+            self.newest, self.newest_id, self._newest_at = payload, trade_id, self.count
+        return True
+
+    def declare(self, from_id: int, to_id: int) -> list[Ids]:
+        """Note a gap. Return the ranges that were not published before."""
+        settled = self.ids.settle(from_id, to_id)
+        self._gaps += settled
+        return settled
+
+    def restart(self, to_id: int, payload: bytes) -> None:
+        """Note that the exchange restarted its numbering after `to_id`, and the message that says so."""
+        for conflator in self.conflators.values():
+            conflator.restart(to_id + 1, payload)
+        self.ids.restart(to_id + 1)
+        self._gaps.clear()
         self.newest_id = -1
 
-    def put(self, payload: bytes, trade_id: int) -> None:
-        """Store a trade and count it."""
-        self.count += 1
-        self.newest, self.newest_id = payload, trade_id
+    def newest_since(self, count: int) -> bytes | None:
+        """Return the newest trade if it came after so many trades."""
+        return self.newest if self._newest_at > count else None
+
+    def trades_among(self, first: int, last: int) -> int:
+        """Return how many of these ids are trades. After very many gaps, the oldest count as trades."""
+        overlaps = (min(high, last) - max(low, first) + 1 for low, high in self._gaps)
+        return last - first + 1 - sum(overlap for overlap in overlaps if overlap > 0)
 
 
 class Conflator:
     """The newest trade of one stream for one reader, and what was skipped before it.
 
     Args:
-        key: the stream.
+        published: what is published of the stream, in the reader's order.
         interval_seconds: at most one trade is sent in this time; 0 for a reader that lags.
         encode_skipped: encodes the message that declares the skipped trades.
-        head: the stream's newest trade. Trades that it has counted before are not skipped ones.
+        encode_gap: encodes what is pending.
 
     """
 
     __slots__ = (
-        "_count",
+        "_encode_gap",
         "_encode_skipped",
-        "_first_id",
-        "_head",
-        "_last_id",
-        "_newest",
-        "_newest_id",
+        "_from_id",
+        "_pending",
+        "_renumberings",
         "_seen",
-        "_settled",
         "due_at",
         "interval_seconds",
-        "key",
+        "published",
     )
 
     def __init__(
         self,
-        key: StreamKey,
+        published: Published,
         interval_seconds: float,
-        encode_skipped: Callable[[StreamKey, Skipped], bytes],
-        head: LatestTrade,
+        encode_skipped: EncodeSkipped,
+        encode_gap: EncodeGap,
     ) -> None:
-        self.key = key
-        self._head = head
-        self._seen = head.count
+        self.published = published
         self.interval_seconds = interval_seconds
         self.due_at = 0.0
         """When the next trade may be sent, monotonic seconds."""
         self._encode_skipped = encode_skipped
-        self._settled: list[bytes] = []  # messages about ids of an older numbering
-        self._first_id: int | None = None
-        self._last_id = -1
-        self._count = 0
-        self._newest: bytes | None = None
-        self._newest_id = -1
+        self._encode_gap = encode_gap
+        self._seen = published.count
+        self._from_id = published.ids.next_id
+        self._pending: Sequence[Ids] = () if interval_seconds else published.ids.pending
+        self._renumberings: list[bytes] = []  # messages about ids of older numberings
 
-    def _absorb(self) -> None:
-        """Account for the trades since the last call. Their ids rise by 1; a gap is reported separately."""
-        head = self._head
-        count = head.count - self._seen
-        if not count:
-            return
-        self._seen = head.count
-        if self._first_id is None:
-            self._first_id = head.newest_id - count + 1
-        self._count += count
-        self._newest, self._newest_id, self._last_id = head.newest, head.newest_id, head.newest_id
+    @property
+    def complete_to(self) -> int | None:
+        """The id up to which the reader was told everything; `None` when nothing was skipped so far."""
+        first = self._first_id()
+        return None if first is None else (self._pending[0][0] if self._pending else first) - 1
 
-    def offer_gap(self, payload: bytes, from_id: int, to_id: int) -> None:
-        """Add a gap to the skipped range."""
-        self._absorb()
-        if to_id < from_id:  # the exchange restarted its numbering: finish the range of old ids first
-            self._settled += [*self._skipped(self._last_id), payload]
-            del self._settled[:-_RENUMBERINGS_KEPT]
-            self._forget()
+    def restart(self, next_id: int, payload: bytes) -> None:
+        """Finish the ranges of old ids, because the exchange restarts its numbering."""
+        if self.interval_seconds:
             return
-        if self._first_id is None:
-            self._first_id = from_id
-        self._last_id = to_id
+        skipped = [self._skipped(first, last) for first, last in self._unsent()]
+        self._renumberings += [*skipped, payload]
+        del self._renumberings[:-_RENUMBERINGS_KEPT]
+        self._seen, self._from_id, self._pending = self.published.count, next_id, ()
 
     def take(self) -> list[bytes]:
-        """Return the messages for the reader, and start again: the skipped range, then the newest trade."""
-        self._absorb()
-        messages, self._settled = self._settled, []
-        if self._newest is not None:
-            messages += [*self._skipped(self._newest_id - 1, sent=1), self._newest]
-            self._first_id, self._count = self._newest_id + 1, 0
-        messages += self._skipped(self._last_id)  # a gap after the newest trade
-        self._forget()
-        return messages
+        """Return the messages for a reader that has caught up.
+
+        They are in order of ids: what was skipped, in ranges, the newest trade, and what is still pending.
+        """
+        published = self.published
+        newest = published.newest_since(self._seen)
+        pending = published.ids.pending
+        unsent = self._unsent()
+        parts: list[tuple[int, bytes]] = []
+        if newest is not None:
+            unsent = subtract(unsent, [(published.newest_id, published.newest_id)])
+            parts.append((published.newest_id, newest))
+        parts += [(first, self._skipped(first, last)) for first, last in unsent]
+        for first, last in pending:
+            gap = Gap(published.stream, first, last, "pending")
+            parts.append((first, self._encode_gap(gap, published.ids.complete_to)))
+        return [*self._renumberings, *(payload for _, payload in sorted(parts))]
 
     def take_newest(self) -> tuple[bytes | None, int]:
         """Return the newest trade and how many were skipped before it. Used for `mode: latest`."""
-        self._absorb()
-        newest, count = self._newest, self._count
-        self._settled.clear()
-        self._forget()
-        return newest, max(0, count - 1)
+        newest, seen = self.published.newest_since(self._seen), self._seen
+        if newest is None:
+            return None, 0  # trades that are older than the last one count as skipped before the next
+        self._seen = self.published.count
+        return newest, self._seen - seen - 1
 
-    def _skipped(self, last_id: int, sent: int = 0) -> list[bytes]:
-        if self._first_id is None or last_id < self._first_id:
+    def _first_id(self) -> int | None:
+        return self.published.ids.first_id if self._from_id is None else self._from_id
+
+    def _unsent(self) -> list[Ids]:
+        """Return the ids that came or were declared since the reader lags."""
+        ids, first = self.published.ids, self._first_id()
+        if first is None or ids.next_id is None:
             return []
-        return [self._encode_skipped(self.key, Skipped(self._first_id, last_id, self._count - sent))]
+        known = [*self._pending]
+        if ids.next_id > first:
+            known.append((first, ids.next_id - 1))
+        return _joined(subtract(known, ids.pending))
 
-    def _forget(self) -> None:
-        self._first_id = self._newest = None
-        self._last_id = self._newest_id = -1
-        self._count = 0
+    def _skipped(self, first: int, last: int) -> bytes:
+        count = self.published.trades_among(first, last)
+        return self._encode_skipped(self.published.stream, Skipped(first, last, count))
+
+
+def _joined(ranges: Sequence[Ids]) -> list[Ids]:
+    """Return the same ids with neighbouring ranges joined."""
+    joined: list[Ids] = []
+    for first, last in ranges:
+        if joined and joined[-1][1] == first - 1:
+            first = joined.pop()[0]
+        joined.append((first, last))
+    return joined

@@ -9,34 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
-
+from livemarkets.delivery.arrival import ArrivalOrder
 from livemarkets.delivery.cohorts import Cohorts, Write
-from livemarkets.delivery.conflation import Conflator, LatestTrade
+from livemarkets.delivery.conflation import Conflator, EncodeGap, EncodeSkipped, Published
 from livemarkets.delivery.framing import text_frame
+from livemarkets.delivery.latest import LatestReaders
 from livemarkets.delivery.mailbox import Mailbox, Sink
-from livemarkets.market.models import Skipped, StreamKey
+from livemarkets.delivery.orders import Orders
+from livemarkets.delivery.statistics import FanoutStatistics
+from livemarkets.market.models import Gap, StreamKey
 
-__all__ = ["Fanout", "FanoutStatistics"]
-
-
-class FanoutStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """Counters of a fan-out since the start."""
-
-    delivered: int
-    """Trades passed to mailboxes."""
-    lags: int
-    """How many times a reader exceeded its limit."""
-    lagging: int
-    """Readers that lag at present."""
+__all__ = ["Fanout"]
 
 
 class Fanout:
     """Which reader gets which stream and how, with one flush per turn of the event loop.
 
-    A reader gets every trade of a stream through its cohort. A reader that asked for the latest trades only,
-    or that lags, has a conflator per stream (a *lane*) instead. A lagging reader keeps its lanes until it has
-    caught up.
+    A stream has two orders, of ids and of arrival (:class:`~livemarkets.delivery.orders.Orders`). A reader
+    gets every trade of one through its cohort. A reader that asked for the latest trades only, or that lags,
+    has a conflator per stream instead. The latest trades are those in order of arrival. A lagging reader
+    keeps its conflators until it has caught up.
 
     Args:
         call_soon: schedules a callable for the next turn of the event loop (`loop.call_soon`).
@@ -44,6 +36,7 @@ class Fanout:
         clock: monotonic seconds.
         write: writes bytes to a file descriptor (:class:`~livemarkets.delivery.cohorts.Cohorts`).
         encode_skipped: encodes the message that declares skipped trades to a lagging reader.
+        encode_gap: encodes the message that declares a gap.
 
     """
 
@@ -53,17 +46,16 @@ class Fanout:
         call_later: Callable[[float, Callable[[], None]], object],
         clock: Callable[[], float],
         write: Write,
-        encode_skipped: Callable[[StreamKey, Skipped], bytes],
+        encode_skipped: EncodeSkipped,
+        encode_gap: EncodeGap,
     ) -> None:
         self._call_soon = call_soon
-        self._call_later = call_later
         self._clock = clock
-        self._encode_skipped = encode_skipped
+        self._encode_gap = encode_gap
         self._cohorts = Cohorts(write, clock)
-        self._lanes: dict[StreamKey, dict[Mailbox, Conflator]] = {}
-        self._heads: dict[StreamKey, LatestTrade] = {}
-        self._idle: dict[StreamKey, dict[Mailbox, Conflator]] = {}
-        """Lanes of readers in `mode: latest` for which no timer runs."""
+        self._orders = Orders(encode_skipped, encode_gap)
+        self._published, self._arrivals = self._orders.by_key, self._orders.arrivals
+        self._latest = LatestReaders(call_later, clock, self.post)
         self._lagging: dict[Mailbox, dict[StreamKey, Conflator]] = {}
         self._is_scheduled = False
         self._delivered = 0
@@ -71,7 +63,8 @@ class Fanout:
 
     def statistics(self) -> FanoutStatistics:
         """Return the counters since the start, and how many readers lag at present."""
-        return FanoutStatistics(delivered=self._delivered, lags=self._lags, lagging=len(self._lagging))
+        delivered = self._delivered + self._latest.delivered
+        return FanoutStatistics(delivered=delivered, lags=self._lags, lagging=len(self._lagging))
 
     def open(self, sink: Sink, *, limit_bytes: int) -> Mailbox:
         """Return the mailbox of a new reader. The mailbox becomes the listener of the connection.
@@ -85,77 +78,184 @@ class Fanout:
         sink.listener = mailbox
         return mailbox
 
-    def join(self, key: StreamKey, mailbox: Mailbox, interval_seconds: float | None = None) -> None:
+    def join(
+        self,
+        stream: StreamKey,
+        mailbox: Mailbox,
+        interval_seconds: float | None = None,
+        arrival: ArrivalOrder | None = None,
+    ) -> None:
         """Deliver the stream to the mailbox from the next trade on.
 
         Args:
-            key: the stream.
+            stream: the stream.
             mailbox: the reader's.
             interval_seconds: `None` for every trade; otherwise at most one trade, the newest, in this time.
+            arrival: for a reader in order of arrival: the ids that are known and pending. It counts only
+                where the stream has no :meth:`arrival_order` yet. `None` for order of ids.
 
         """
-        self.leave(key, mailbox)
+        self.leave(stream, mailbox)
+        key = stream
+        if arrival is not None or interval_seconds is not None:
+            key = self._orders.enter_arrival(stream, arrival or ArrivalOrder()).key
         if interval_seconds is not None:
-            lane = self._new_lane(key, mailbox, interval_seconds)
-            self._idle.setdefault(key, {})[mailbox] = lane
+            conflator = self._orders.conflate(key, mailbox, interval_seconds)
+            conflator.published.idle[mailbox] = conflator
         elif mailbox in self._lagging:
-            self._begin_lane(key, mailbox)
+            self._lagging[mailbox][key] = self._orders.conflate(key, mailbox, 0.0)
         else:
             self._cohorts.add(key, mailbox)
 
-    def leave(self, key: StreamKey, mailbox: Mailbox) -> None:
+    def leave(self, stream: StreamKey, mailbox: Mailbox) -> None:
         """Stop delivering the stream to the mailbox. Idempotent."""
-        self._cohorts.discard(key, mailbox)
-        lanes = self._lanes.get(key)
-        if lanes is not None:
-            lanes.pop(mailbox, None)
-            self._idle.get(key, {}).pop(mailbox, None)
-            if not lanes:
-                del self._lanes[key], self._heads[key]
-                self._idle.pop(key, None)
-        if mailbox in self._lagging:
-            self._lagging[mailbox].pop(key, None)
+        for key in self._orders.keys(stream):
+            self._cohorts.discard(key, mailbox)
+            if mailbox in self._lagging:
+                self._lagging[mailbox].pop(key, None)
+            self._orders.release(key, mailbox, is_read=key in self._cohorts.counts)
 
     def forget(self, mailbox: Mailbox) -> None:
         """Forget a reader that has left all of its streams. Idempotent."""
         self._lagging.pop(mailbox, None)
 
-    def has_readers(self, key: StreamKey) -> bool:
+    def has_readers(self, stream: StreamKey) -> bool:
         """Return whether the stream has readers. Without readers, nothing needs to be encoded."""
-        return key in self._cohorts.counts or key in self._lanes
+        return stream in self._cohorts.counts or (
+            bool(self._published) and (stream in self._published or stream in self._arrivals)
+        )
 
-    def readers(self, key: StreamKey) -> int:
+    def has_readers_in_order(self, stream: StreamKey) -> bool:
+        """Return whether the stream has readers in order of ids."""
+        return stream in self._cohorts.counts or stream in self._published
+
+    def is_new_arrival(self, stream: StreamKey, trade_id: int) -> bool:
+        """Return whether there are readers in order of arrival, and the id is new to them."""
+        arrival = self._arrivals.get(stream)
+        return arrival is not None and arrival.ids.is_new(trade_id)
+
+    def readers(self, stream: StreamKey) -> int:
         """Return the number of mailboxes that get the stream."""
-        return self._cohorts.readers(key) + len(self._lanes.get(key, ()))
+        keys = self._orders.keys(stream)
+        published = [self._published[key] for key in keys if key in self._published]
+        return sum(map(self._cohorts.readers, keys)) + sum(len(each.conflators) for each in published)
+
+    def arrival_order(self, stream: StreamKey) -> ArrivalOrder | None:
+        """Return what the stream's readers in order of arrival were told; `None` when there are none."""
+        arrival = self._arrivals.get(stream)
+        return None if arrival is None else arrival.ids
+
+    def complete_to(self, stream: StreamKey, mailbox: Mailbox) -> int | None:
+        """Return the id up to which a lagging reader was told everything; `None` if nothing was skipped."""
+        lagging = self._lagging.get(mailbox, {})
+        return next((lagging[key].complete_to for key in self._orders.keys(stream) if key in lagging), None)
 
     def sent_at(self, mailbox: Mailbox) -> float:
         """Return when something was last sent to the mailbox, monotonic seconds."""
         return self._cohorts.sent_at(mailbox)
 
-    def publish(self, key: StreamKey, payload: bytes, trade_id: int) -> None:
-        """Send one trade to every reader of the stream."""
-        self._delivered += self._broadcast(key, payload)
-        head = self._heads.get(key)
-        if head is not None:
-            head.put(payload, trade_id)
-            if idle := self._idle.pop(key, None):
-                for mailbox, lane in idle.items():
-                    self._pace(mailbox, lane)
+    # what is published
 
-    def publish_gap(self, key: StreamKey, payload: bytes, from_id: int, to_id: int) -> None:
-        """Send a gap to every reader of the stream, except those in `mode: latest`."""
-        self._broadcast(key, payload)
-        for lane in self._lanes.get(key, {}).values():
-            if not lane.interval_seconds:
-                lane.offer_gap(payload, from_id, to_id)
+    def publish(self, stream: StreamKey, payload: bytes, trade_id: int) -> None:
+        """Send the next trade in order of ids to every reader of the stream. The hot path.
+
+        In order of arrival, it is left out if it was published before.
+        """
+        frame = text_frame(payload)
+        self._delivered += self._send(stream, frame)
+        if self._published:
+            published = self._published.get(stream)
+            if published is not None:
+                published.put(payload, trade_id, is_newest=True)
+            arrival = self._arrivals.get(stream)
+            if arrival is not None:
+                self._arrive(arrival, frame, payload, trade_id, trade_id > arrival.newest_id)
+
+    def publish_arrival(self, stream: StreamKey, payload: bytes, trade_id: int, *, is_newest: bool) -> None:
+        """Send a trade in order of arrival only. Ids that it passes over are pending.
+
+        Args:
+            stream: the stream.
+            payload: the message.
+            trade_id: an id that was published before is ignored.
+            is_newest: whether it is the latest trade. A trade that was fetched late is not.
+
+        """
+        arrival = self._arrivals.get(stream)
+        if arrival is not None:
+            self._arrive(arrival, text_frame(payload), payload, trade_id, is_newest)
+
+    def expect(self, stream: StreamKey, newest_id: int) -> None:
+        """Tell the readers in order of arrival that the ids up to this one are pending."""
+        arrival = self._arrivals.get(stream)
+        if arrival is not None:
+            self._expect(arrival, newest_id)
+
+    def publish_gap(self, gap: Gap) -> None:
+        """Send a gap to every reader of the stream, in both orders, except those in `mode: latest`."""
+        stream = gap.key
+        published = self._published.get(stream)
+        if published is not None or stream in self._cohorts.counts:
+            payload = self._encode_gap(gap, gap.to_id)
+            self._send(stream, text_frame(payload))
+            if published is not None and gap.to_id < gap.from_id:
+                published.restart(gap.to_id, payload)
+            elif published is not None:
+                published.declare(gap.from_id, gap.to_id)
+        self._publish_arrival_gap(gap)
+
+    def _publish_arrival_gap(self, gap: Gap) -> None:
+        """Send a gap in order of arrival only, as far as its ids have neither come nor been declared."""
+        arrival = self._arrivals.get(gap.key)
+        if arrival is None:
+            return
+        if gap.to_id < gap.from_id:
+            self._restart(arrival, gap)
+            return
+        self._expect(arrival, gap.from_id - 1)
+        declared = arrival.declare(gap.from_id, gap.to_id)
+        untold = [first - 1 for first, _ in declared[1:]]
+        for (first, last), to_id in zip(declared, [*untold, arrival.ids.complete_to], strict=True):
+            complete_to = min(to_id, arrival.ids.complete_to)
+            self._send_gap(arrival, Gap(gap.key, first, last, gap.cause), complete_to)
 
     def post(self, mailbox: Mailbox, payload: bytes) -> None:
         """Queue one message for this reader only, behind its other messages."""
         self._schedule()
         self._cohorts.post(mailbox, text_frame(payload))
 
-    def _broadcast(self, key: StreamKey, payload: bytes) -> int:
-        count = self._cohorts.put(key, text_frame(payload))
+    def _arrive(
+        self, arrival: Published, frame: bytes, payload: bytes, trade_id: int, is_newest: bool
+    ) -> None:
+        if trade_id != arrival.ids.next_id:
+            self._expect(arrival, trade_id - 1)
+        if not arrival.put(payload, trade_id, is_newest=is_newest):
+            return
+        self._delivered += self._send(arrival.key, frame)
+        if is_newest and arrival.idle:
+            self._latest.note_newest(arrival)
+
+    def _expect(self, arrival: Published, newest_id: int) -> None:
+        pending = arrival.ids.expect(newest_id)
+        if pending is not None:
+            self._send_gap(arrival, Gap(arrival.stream, *pending, "pending"), arrival.ids.complete_to)
+
+    def _restart(self, arrival: Published, gap: Gap) -> None:
+        """Begin a new numbering. What is still pending in the old one cannot come any more."""
+        ids = arrival.ids
+        for first, last in ids.pending:
+            self._publish_arrival_gap(Gap(gap.key, first, last, "upstream"))
+        from_id = gap.from_id if ids.next_id is None else ids.next_id
+        payload = self._encode_gap(Gap(gap.key, from_id, gap.to_id, gap.cause), gap.to_id)
+        self._send(arrival.key, text_frame(payload))
+        arrival.restart(gap.to_id, payload)
+
+    def _send_gap(self, arrival: Published, gap: Gap, complete_to: int) -> None:
+        if arrival.key in self._cohorts.counts:
+            self._send(arrival.key, text_frame(self._encode_gap(gap, complete_to)))
+
+    def _send(self, key: StreamKey, frame: bytes) -> int:
+        count = self._cohorts.put(key, frame)
         if count and not self._is_scheduled:
             self._schedule()
         return count
@@ -173,29 +273,6 @@ class Fanout:
             if self._cohorts.has_something:
                 self._schedule()
 
-    # readers in `mode: latest`
-
-    def _pace(self, mailbox: Mailbox, lane: Conflator) -> None:
-        wait = lane.due_at - self._clock()
-        if wait <= 0:
-            self._send_newest(mailbox, lane)
-        else:
-            self._call_later(wait, lambda: self._send_newest(mailbox, lane))
-
-    def _send_newest(self, mailbox: Mailbox, lane: Conflator) -> None:
-        """Send the newest trade, unless the reader has left or has not yet read the one before."""
-        if mailbox.is_closed or self._lanes.get(lane.key, {}).get(mailbox) is not lane:
-            return
-        lane.due_at = self._clock() + lane.interval_seconds
-        if mailbox.backlog or mailbox.sink.is_paused:
-            self._call_later(lane.interval_seconds, lambda: self._send_newest(mailbox, lane))
-            return
-        self._idle.setdefault(lane.key, {})[mailbox] = lane
-        payload, skipped = lane.take_newest()
-        if payload is not None:
-            self._delivered += 1
-            self.post(mailbox, payload if not skipped else payload[:-1] + b',"skipped":%d}' % skipped)
-
     # readers that lag (MailboxOwner)
 
     def handle_overflow(self, mailbox: Mailbox) -> None:
@@ -203,26 +280,15 @@ class Fanout:
         if mailbox in self._lagging:
             return
         self._lags += 1
-        self._lagging[mailbox] = {}
+        conflators = self._lagging[mailbox] = {}
         for key in self._cohorts.keys(mailbox):
-            self.leave(key, mailbox)
-            self._begin_lane(key, mailbox)
-
-    def _begin_lane(self, key: StreamKey, mailbox: Mailbox) -> None:
-        self._lagging[mailbox][key] = self._new_lane(key, mailbox, 0.0)
-
-    def _new_lane(self, key: StreamKey, mailbox: Mailbox, interval_seconds: float) -> Conflator:
-        head = self._heads.setdefault(key, LatestTrade())
-        lane = Conflator(key, interval_seconds, self._encode_skipped, head)
-        self._lanes.setdefault(key, {})[mailbox] = lane
-        return lane
+            conflators[key] = self._orders.conflate(key, mailbox, 0.0)
+            self._cohorts.discard(key, mailbox)
 
     def handle_caught_up(self, mailbox: Mailbox) -> None:
         """Send a reader that has caught up what was skipped, and deliver every trade again."""
-        lanes = self._lagging.pop(mailbox, None)
-        if lanes is None:
-            return
-        for key, lane in lanes.items():
-            for payload in lane.take():
+        for key, conflator in self._lagging.pop(mailbox, {}).items():
+            for payload in conflator.take():
                 self.post(mailbox, payload)
-            self.join(key, mailbox)
+            self._cohorts.add(key, mailbox)
+            self._orders.release(key, mailbox, is_read=True)

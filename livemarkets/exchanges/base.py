@@ -10,7 +10,9 @@ Rules for every port:
 * Symbols have our spelling: letters and digits of any script, a to z in upper case, such as `BTCUSDT`. If the
   exchange writes `BTC-USDT`, the package converts it, for trades, history and the list of symbols.
 * A tick's price and size are finite and above 0, with the exchange's digits. Its side is the taker's. Its
-  times are ms since the epoch. Its `id` is above 0. A trade that does not fit these rules is left out.
+  times are ms since the epoch. Its `id` is above 0. A trade that does not fit these rules is never passed on.
+  If it has an id, the client reports the id (:meth:`ExchangeEvents.on_invalid`), and the history lists it
+  (:attr:`FetchedTrades.invalid_ids`).
 * Everything is called in one event loop. A method that is not `async` returns at once.
 * Monotonic times and `recv_ts` come from the :class:`~livemarkets.market.clock.Clock` of the composition
   root.
@@ -37,7 +39,9 @@ __all__ = [
     "FetchedTrades",
     "Guarantee",
     "HistoryStatistics",
+    "ListedSymbols",
     "Purpose",
+    "RateLimitStatistics",
     "Silence",
     "StreamState",
     "SymbolSource",
@@ -137,6 +141,20 @@ class ExchangeEvents(Protocol):
 
         """
 
+    def on_invalid(self, key: StreamKey, trade_id: int) -> None:
+        """A trade with impossible values arrived on a stream, such as a price of 0.
+
+        Its id is declared with the cause `invalid`. Report only a trade whose id is certain: a frame that
+        cannot be read is left out, and the history is asked for what is missing.
+        """
+
+    def on_newest(self, key: StreamKey, trade_id: int) -> None:
+        """Something that bears the id of a stream's newest trade showed this id, such as a ticker.
+
+        It may come before the trade: the feed waits a moment, then it fetches what is missing. It costs
+        nothing while nothing is missing. An id that is too far ahead of all others is ignored.
+        """
+
     def on_status(self, status: ClientStatus) -> None:
         """The client's status changed. :attr:`ExchangeClient.status` has this value already."""
 
@@ -226,12 +244,31 @@ class FetchedTrades(msgspec.Struct, frozen=True):
     """Ids from the requested one on that the exchange has with impossible values, such as a price of 0."""
 
 
+class RateLimitStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of an exchange's rate limit is used at present."""
+
+    used: int
+    """The weight of our calls in the minute that ends now."""
+    usable: int
+    """The weight that our calls may use in a minute, as far as it is known at present."""
+    counted: int | None
+    """What the exchange has counted for our IP address in its present minute; `None` if it has not said."""
+    waiting: Mapping[Purpose, int]
+    """How many calls wait."""
+    limited: frozenset[Purpose]
+    """The purposes whose calls wait for the limit, not for other calls to end."""
+    pause_seconds: float
+    """How long the exchange has forbidden every call from now on; 0 if calls are allowed."""
+
+
 class HistoryStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """Counters of the calls for an exchange's history and list of symbols since the start."""
 
     calls: int
     failures: int
     """Calls that failed at every address."""
+    rate_limit: RateLimitStatistics | None = None
+    """`None` if the exchange has no such limit."""
 
 
 class TradeHistory(Protocol):
@@ -243,7 +280,13 @@ class TradeHistory(Protocol):
     """
 
     async def trades_from(
-        self, symbol: str, from_id: int, *, purpose: Purpose = Purpose.HOLE, asker: str | None = None
+        self,
+        symbol: str,
+        from_id: int,
+        *,
+        purpose: Purpose = Purpose.HOLE,
+        asker: str | None = None,
+        newest_known: int | None = None,
     ) -> FetchedTrades:
         """Return the page of trades that begins with `from_id`.
 
@@ -253,6 +296,8 @@ class TradeHistory(Protocol):
             purpose: why the call is made; it decides which calls go first.
             asker: the reader for whom the call is made, such as its address. A reader's share of the
                 exchange's rate limit is bounded. `None` if the call is for everybody.
+            newest_known: the highest id that the caller knows the exchange to have; `None` if it knows none.
+                Where the newest trades have a faster source than older ones, the package chooses by it.
 
         Returns:
             About :data:`PAGE_TRADES`; fewer only if the newest trade is among them. No trade if `from_id` is
@@ -287,13 +332,33 @@ class TradeHistory(Protocol):
         """Close the idle connections. Idempotent. The object may be used again afterwards."""
 
 
+class ListedSymbols(msgspec.Struct, frozen=True):
+    """The list of an exchange's symbols."""
+
+    symbols: list[SymbolInfo]
+    """Each name once. A `tick_size` or `step_size` that is not known is 0."""
+    skipped: int = 0
+    """Entries that make no sense, and are left out."""
+    faults: tuple[str, ...] = ()
+    """What was wrong with the first of them, for the log."""
+
+
 class SymbolSource(Protocol):
     """A source of the list of symbols."""
 
-    async def symbols(self) -> list[SymbolInfo]:
-        """Return all listed symbols. A `tick_size` or `step_size` that is not known is 0.
+    async def symbols(self) -> ListedSymbols:
+        """Return all listed symbols. It must not hold the event loop for more than 20 ms at a time.
 
-        It is called when the exchange is first needed, then every hour, and 15 seconds after a failure.
+        It is called when the exchange is first needed, every few minutes after that, when somebody wants a
+        symbol that is not in the list, and some seconds after a failure.
+
+        Raises:
+            ExchangeError: there is no usable answer.
+
+        """
+
+    async def symbol(self, symbol: str) -> SymbolInfo | None:
+        """Return one symbol, which an exchange may have though its list leaves it out; `None` if it has not.
 
         Raises:
             ExchangeError: there is no usable answer.

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Protocol
 
 from loguru import logger
 
 from livemarkets.errors import ExchangeError, ExchangeUnreachable, RestError
-from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades
-from livemarkets.feed.ledger import Ledger, Released
-from livemarkets.market.models import TradeTick
+from livemarkets.exchanges.base import FetchedTrades, Purpose
+from livemarkets.feed.holes import Hole
+from livemarkets.feed.ledger import Ledger, Outcome
+from livemarkets.rate_limit import LogLimiter
 
 __all__ = ["Backfiller", "TradesByID"]
 
 _CHECK_SECONDS = 0.05
-_RETRY_CHECKS = 10
-_LAG_CHECKS = 4
-_LAG_ATTEMPTS = 10
-"""How many answers without the expected ids are explained by a delay of REST behind the stream."""
+_DENIALS = 10
+"""After how many answers the exchange is believed that it has no ids of which only a ticker spoke. They are
+spread over about two minutes."""
+_LOG_SECONDS = 60.0
 
 
 class TradesByID(Protocol):
     """A source of past trades; a part of :class:`livemarkets.exchanges.base.TradeHistory`."""
 
-    async def trades_from(self, symbol: str, from_id: int) -> FetchedTrades:
+    async def trades_from(
+        self,
+        symbol: str,
+        from_id: int,
+        *,
+        purpose: Purpose = Purpose.HOLE,
+        newest_known: int | None = None,
+    ) -> FetchedTrades:
         """Return a page of trades with ids from `from_id` on.
 
         Raises:
@@ -37,33 +45,37 @@ class TradesByID(Protocol):
 class Backfiller:
     """Fills the holes in the ledgers of one exchange.
 
-    A stream has one backfill task. The task fetches the first hole until no hole is left.
+    Each stream with a hole has at most one call at a time. How many streams call at once is decided by the
+    source, which keeps the exchange's rate limit.
 
     Args:
+        name: the exchange, for the log.
         source: where to fetch trades.
-        release: called with the trades and gaps that a ledger releases.
+        take: called with a ledger, and what an answer or the time limit changed in it.
         clock: monotonic seconds.
-        check_seconds: interval between two checks of a ledger with a hole. After a failed call, REST is
-            asked again after 10 intervals. When REST is behind the stream, it is asked again after 4.
+        check_seconds: interval between two checks of a ledger with a hole.
 
     """
 
     def __init__(
         self,
+        name: str,
         source: TradesByID,
-        release: Callable[[Iterable[Released]], None],
+        take: Callable[[Ledger, Outcome], None],
         clock: Callable[[], float],
         *,
         check_seconds: float = _CHECK_SECONDS,
     ) -> None:
         self.fetched = 0
         """Trades that were fetched over REST and delivered."""
+        self._name = name
         self._source = source
-        self._release = release
+        self._take = take
         self._clock = clock
         self._check_seconds = check_seconds
         self._open: dict[Ledger, asyncio.Task[None] | None] = {}
         self._wake = asyncio.Event()
+        self._outage = _Outage(name, clock)
 
     @property
     def open_holes(self) -> int:
@@ -95,69 +107,84 @@ class Backfiller:
 
     def _look_at(self, ledger: Ledger, tasks: asyncio.TaskGroup) -> None:
         now = self._clock()
-        if ledger.is_overdue(now) and not self._drop_impostor(ledger, None):
-            logger.warning(
-                "{}: missing trade ids not fetched in time: {}", ledger.key.symbol, ledger.missing()
-            )
-            self._release(ledger.give_up(now))
-        if ledger.missing() is None:
-            self.forget(ledger)
-            return
-        task = self._open[ledger]
-        if (task is None or task.done()) and ledger.is_due(now):
-            self._open[ledger] = tasks.create_task(self._fill(ledger), name=f"backfill {ledger.key.symbol}")
-
-    async def _fill(self, ledger: Ledger) -> None:
-        empty_answers = 0
-        while (hole := ledger.missing()) is not None:
-            first = max(hole[0], hole[1] + 1 - ledger.limits.backfill_trades)
-            try:
-                fetched = await self._source.trades_from(ledger.key.symbol, first)
-            except RestError as error:
-                if error.status != 400:
-                    await self._wait_after(ledger, first, error)
-                    continue
-                fetched = FetchedTrades([], first - 1, None)  # the exchange does not know such an id
-            except ExchangeError as error:
-                await self._wait_after(ledger, first, error)
-                continue
-            if fetched.newest_id is None or fetched.newest_id <= first:
-                empty_answers += 1
-            if empty_answers >= _LAG_ATTEMPTS:
-                denied_from = max(first, (fetched.newest_id or 0) + 1)
-                ledger.retract(denied_from)
-                if self._drop_impostor(ledger, denied_from):
-                    continue
-            self._apply(ledger, fetched, first)
-            if fetched.covered_to <= hole[1] and len(fetched.ticks) < PAGE_TRADES:
-                await asyncio.sleep(self._check_seconds * _LAG_CHECKS)  # REST lags behind the stream
-
-    async def _wait_after(self, ledger: Ledger, first: int, error: ExchangeError) -> None:
-        logger.warning("{}: backfill from {} failed: {}", ledger.key.symbol, first, error)
-        wait = error.retry_after_seconds if isinstance(error, ExchangeUnreachable) else None
-        await asyncio.sleep(max(wait or 0.0, self._check_seconds * _RETRY_CHECKS))
-
-    def _drop_impostor(self, ledger: Ledger, denied_from: int | None) -> bool:
-        impostor = ledger.drop_impostor(self._clock(), denied_from=denied_from)
+        impostor = ledger.drop_impostor(now)
         if impostor is not None:
             logger.warning(
                 "{}: ignoring a trade with the id {}: no other trade confirms this id",
-                ledger.key.symbol,
+                ledger.key,
                 impostor.id,
             )
-        return impostor is not None
+        if ledger.holes.is_overdue(now):
+            self._take(ledger, ledger.give_up(now))
+        if not ledger.holes:
+            self.forget(ledger)
+            return
+        task = self._open[ledger]
+        if (task is None or task.done()) and ledger.holes.due(now) is not None:
+            self._open[ledger] = tasks.create_task(self._fill(ledger), name=f"backfill {ledger.key.symbol}")
 
-    def _apply(self, ledger: Ledger, fetched: FetchedTrades, first: int) -> None:
-        now = self._clock()
-        covered_to = fetched.covered_to if fetched.covered_to >= first else -1  # else it proves nothing
-        if fetched.ticks:
-            oldest = min(tick.id for tick in fetched.ticks)
-            if covered_to < first:  # an address that serves the newest trades only
-                first, covered_to = oldest, fetched.newest_id or covered_to
-            if ledger.next_id is not None and ledger.next_id < first:
-                self._release(ledger.declare(first - 1, "upstream", now))
-        held = ledger.held
-        released = ledger.fill(fetched.ticks, covered_to, now)
-        # What was held already has come by the stream.
-        self.fetched += sum(isinstance(item, TradeTick) for item in released) + ledger.held - held
-        self._release(released)
+    async def _fill(self, ledger: Ledger) -> None:
+        """Ask for the holes that are due. The page begins with the id before the hole, as a proof."""
+        while (hole := ledger.holes.due(self._clock())) is not None:
+            first = hole.first
+            try:
+                fetched = await self._source.trades_from(
+                    ledger.key.symbol, max(0, first - 1), newest_known=ledger.newest_known()
+                )
+            except ExchangeError as error:
+                if not (isinstance(error, RestError) and error.status == 400):
+                    self._outage.note_failure(ledger, error)
+                    wait = error.retry_after_seconds if isinstance(error, ExchangeUnreachable) else None
+                    ledger.holes.postpone(None, self._clock(), wait or 0.0)
+                    return
+                fetched = FetchedTrades([], first - 1, None)  # the exchange does not know such an id
+            self._outage.note_success()
+            self._apply(ledger, hole, fetched)
+
+    def _apply(self, ledger: Ledger, hole: Hole, fetched: FetchedTrades) -> None:
+        now, first = self._clock(), hole.first
+        outcome = ledger.fill(fetched.ticks, fetched.invalid_ids, now)
+        self.fetched += len(outcome.arrived)
+        newest = max([first, *fetched.invalid_ids, *(tick.id for tick in fetched.ticks)])
+        is_short = fetched.reaches_newest or newest == first
+        ledger.holes.postpone(None if is_short else newest, now)
+        hole.denials += is_short
+        if hole.waiting_since is None and hole.denials >= _DENIALS:
+            ledger.forget_expected()
+        self._take(ledger, outcome)
+
+
+class _Outage:
+    """Logs once when trades cannot be fetched, and once when they can be fetched again."""
+
+    def __init__(self, name: str, clock: Callable[[], float]) -> None:
+        self._name = name
+        self._clock = clock
+        self._lines = LogLimiter(interval_seconds=_LOG_SECONDS, clock=clock)
+        self._since: float | None = None
+        self._failures = 0
+
+    def note_failure(self, ledger: Ledger, error: ExchangeError) -> None:
+        """A call failed."""
+        self._failures += 1
+        if self._since is None and self._lines.suppressed_since_last("outage") is not None:
+            self._since, self._failures = self._clock(), 1
+            logger.warning(
+                "{}: missing trades of {} cannot be fetched: {}. It is tried again; "
+                "trades wait behind a hole for at most {:.0f} s",
+                self._name,
+                ledger.key.symbol,
+                error,
+                ledger.limits.patience_seconds,
+            )
+
+    def note_success(self) -> None:
+        """A call succeeded."""
+        if self._since is not None:
+            logger.info(
+                "{}: missing trades can be fetched again, after {:.0f} s and {} failed calls",
+                self._name,
+                self._clock() - self._since,
+                self._failures,
+            )
+            self._since = None

@@ -8,11 +8,10 @@ another exchange or a message bus can take the place of either.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
-from loguru import logger
 
 from livemarkets.exchanges.base import (
     ClientStatus,
@@ -21,16 +20,19 @@ from livemarkets.exchanges.base import (
     StreamState,
 )
 from livemarkets.feed.backfill import Backfiller
-from livemarkets.feed.ledger import Ledger, LedgerLimits, Released
+from livemarkets.feed.downstream import Downstream
+from livemarkets.feed.gaps import GapRecord
+from livemarkets.feed.ledger import Ledger, LedgerLimits, Outcome
 from livemarkets.feed.publisher import TradePublisher
 from livemarkets.feed.resume import ResumeLimits, Resumer
 from livemarkets.feed.silence import SilenceDetector
 from livemarkets.feed.staleness import StalenessLimits, StalenessMonitor
 from livemarkets.feed.statistics import FeedStatistics
+from livemarkets.feed.status import next_status
 from livemarkets.feed.supervision import supervise
 from livemarkets.feed.symbol_list import SymbolList
 from livemarkets.market.clock import Clock
-from livemarkets.market.models import ExchangeName, ExchangeState, ExchangeStatus, Gap, StreamKey, TradeTick
+from livemarkets.market.models import ExchangeName, ExchangeState, ExchangeStatus, StreamKey, TradeTick
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.symbols import SymbolDirectory
 
@@ -91,12 +93,14 @@ class ExchangeFeed:
         self.status = ExchangeStatus(
             exchange=exchange, state=ExchangeState.IDLE, reason=None, ts=clock.now_ms()
         )
-        self._received = self._gaps = self._lost = self._duplicates = 0
+        self._received = self._duplicates = 0
+        self._gaps = GapRecord(limits.ledger.far_ids, clock.monotonic)
         self._streams: dict[StreamKey, _Stream] = {}
         self._ledgers: dict[StreamKey, Ledger] = {}
         self._latest = latest
         self._trades = trades
         self._publisher = publisher
+        self._downstream = Downstream(latest, trades, publisher, self._gaps)
         self._limits = limits
         self._prepare = ports.prepare
         self._symbols = SymbolList(exchange, ports.symbols)
@@ -110,11 +114,11 @@ class ExchangeFeed:
         if (guarantee.ids, guarantee.history) != ("consecutive", "by_id"):
             raise ValueError(f"{exchange}: consecutive ids and a history by id are required, not {guarantee}")
         self._client_status = self.client.status
-        self._backfiller = Backfiller(ports.history, self._release, clock.monotonic)
+        self._backfiller = Backfiller(exchange, ports.history, self._take, clock.monotonic)
         self._watcher = StalenessMonitor(
             self.client,
             ports.history,
-            self._backfiller.tend,
+            self._take,
             self._update_status,
             limits=limits.staleness,
             clock=clock.monotonic,
@@ -136,6 +140,10 @@ class ExchangeFeed:
     def keys(self) -> list[StreamKey]:
         """Return the streams that are wanted."""
         return list(self._streams)
+
+    def ledger(self, key: StreamKey) -> Ledger | None:
+        """Return the ledger of a wanted stream, for reading only."""
+        return self._ledgers.get(key)
 
     def handle_wanted(self, key: StreamKey, is_wanted: bool) -> None:
         """Start a stream, or stop it and discard its data. Called by the subscription manager."""
@@ -177,8 +185,8 @@ class ExchangeFeed:
             received=self._received,
             backfilled=self._backfiller.fetched,
             duplicates=self._duplicates + sum(ledger.duplicates for ledger in self._ledgers.values()),
-            lost=self._lost,
-            gaps=self._gaps,
+            lost=self._gaps.lost,
+            gaps=self._gaps.count,
             holes_open=self._backfiller.open_holes,
             streams_wanted=len(self._streams),
             symbols_known=len(self._symbols.directory),
@@ -213,64 +221,50 @@ class ExchangeFeed:
                 self._trades.append(key, tick)
                 self._publisher.publish_trade(key, tick)
             else:
-                self._take_out_of_turn(ledger, tick, now)
+                self._take(ledger, ledger.accept(tick, now))
+
+    def on_invalid(self, key: StreamKey, trade_id: int) -> None:
+        """Declare the id of a trade with impossible values."""
+        stream = self._streams.get(key)
+        if stream is not None:
+            stream.silence.last_at = now = self._monotonic()
+            stream.silence.arrivals += 1
+            self._take(stream.ledger, stream.ledger.reject(trade_id, now))
+
+    def on_newest(self, key: StreamKey, trade_id: int) -> None:
+        """Process an id that something showed as the newest of a stream."""
+        self._watcher.note_newest(key, trade_id)
 
     def on_status(self, status: ClientStatus) -> None:
         """Process a change of the client's status."""
         self._client_status = status
+        if status.state is ExchangeState.LIVE:
+            self._watcher.note_live()
         self._update_status()
 
     def silence_of(self, key: StreamKey) -> Silence:
         """Return what the silence of a stream means at present."""
         return self._watcher.silence_of(key)
 
-    def _take_out_of_turn(self, ledger: Ledger, tick: TradeTick, now: float) -> None:
-        released = ledger.accept(tick, now)
-        if ledger.held:
-            self._latest.put(ledger.key, tick)  # a shown price need not wait until the hole is filled
-            self._backfiller.tend(ledger)
-        if released:
-            self._release(released)
-
     def _update_status(self) -> None:
         """Combine the client's status with staleness, and call the listeners when it changed."""
-        status = self._client_status
-        if status.state is ExchangeState.LIVE and (mute := self._watcher.mute):
-            names = ", ".join(key.symbol for key in mute[:5]) + (" and more" if len(mute) > 5 else "")
-            status = ClientStatus(ExchangeState.STALE, f"no trades arrive for {names}")
-        retry_ts = None
-        if status.retry_at is not None:
-            retry_ts = self._now_ms() + int((status.retry_at - self._monotonic()) * 1000)
-        changed = (status.state, status.reason) != (self.status.state, self.status.reason)
-        self.status = ExchangeStatus(
-            exchange=self.exchange,
-            state=status.state,
-            reason=status.reason,
-            ts=self._now_ms() if changed else self.status.ts,
-            retry_ts=retry_ts,
+        before, mute = self.status, self._watcher.mute
+        self.status = next_status(
+            before, self._client_status, mute, now=self._monotonic(), now_ms=self._now_ms()
         )
-        if changed:
+        if (self.status.state, self.status.reason) != (before.state, before.reason):
             for listener in self._listeners:
                 listener(self.status)
 
     # downstream
 
-    def _release(self, released: Iterable[Released]) -> None:
-        for item in released:
-            if isinstance(item, Gap):
-                self._declare(item)
-            elif (stream := self._streams.get(StreamKey.trades(self.exchange, item.symbol))) is not None:
-                self._latest.put(stream.key, item)
-                self._trades.append(stream.key, item)
-                self._publisher.publish_trade(stream.key, item)
-
-    def _declare(self, gap: Gap) -> None:
-        self._gaps += 1
-        if gap.cause == "upstream":
-            self._lost += gap.to_id - gap.from_id + 1
-        logger.warning("{}: gap from {} to {} ({})", gap.key, gap.from_id, gap.to_id, gap.cause)
-        self._trades.note_gap(gap)
-        self._publisher.publish_gap(gap)
+    def _take(self, ledger: Ledger, outcome: Outcome) -> None:
+        """Pass on what a call of a ledger changed, and see to its holes."""
+        if self._ledgers.get(ledger.key) is not ledger:
+            return  # unsubscribed a moment ago
+        if ledger.holes:
+            self._backfiller.tend(ledger)
+        self._downstream.apply(ledger, outcome)
 
     # tasks
     async def run(self) -> None:

@@ -3,45 +3,22 @@
 Trade ids are consecutive per symbol, so the ledger knows the next id. The next trade is released. A trade
 that was released before is dropped and counted. A trade ahead of the next id is held, because two overlapping
 connections are not in step. A *hole* is a range of ids that is missing at present; it is fetched when it does
-not close soon. A *gap* is a hole that was given up, and is declared. Downstream, ids rise by exactly 1 or
-a :class:`~livemarkets.market.models.Gap` stands between them.
+not close soon. A *gap* is a hole that was given up, or of which the cause is known, and is declared.
+Downstream, ids rise by exactly 1 or a :class:`~livemarkets.market.models.Gap` stands between them.
 
 Times are monotonic seconds, passed in by the caller.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
-import msgspec
-
+from livemarkets.feed.false_ids import Peak, Renumbering, Suspect
+from livemarkets.feed.holes import Hole, Holes
+from livemarkets.feed.outcome import NOTHING, LedgerLimits, Outcome, Released
 from livemarkets.market.models import Gap, GapCause, StreamKey, TradeTick
 
-__all__ = ["Ledger", "LedgerLimits", "Released"]
-
-Released = TradeTick | Gap
-
-
-class LedgerLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Sizes and time limits of one ledger."""
-
-    hold_seconds: float = 0.25
-    """How long to wait for late trades before the missing range is fetched."""
-    patience_seconds: float = 15.0
-    """How long a hole may stay open in total. After that, a gap is declared."""
-    held_ticks: int = 50_000
-    """How many ticks may be held behind a hole. Beyond that, a gap is declared at once."""
-    backfill_trades: int = 20_000
-    """How many trades of one hole are fetched: the newest ones. A gap is declared for the older ones."""
-    contradictions: int = 3
-    """How many lower ids must arrive after an isolated highest id before that one is considered false."""
-    contradiction_seconds: float = 2.0
-    """For how long they must have been arriving. Two overlapping connections differ by less."""
-    far_ids: int = 1_000_000
-    """An isolated id this far above all others is considered false as soon as REST denies it. No symbol
-    trades so often within the delay of a REST database."""
-    relist_evidence: int = 3
-    """How many consecutive lower ids with later times show that the exchange restarted its numbering."""
+__all__ = ["Ledger", "LedgerLimits", "Outcome", "Released"]
 
 
 class Ledger:
@@ -56,21 +33,19 @@ class Ledger:
     """
 
     __slots__ = (
-        "_behind",
-        "_below_peak",
         "_held",
-        "_hole_end",
-        "_hole_since",
-        "_known_to",
-        "_last_ts",
+        "_is_disturbed",
+        "_newest_held",
         "_peak",
-        "_peak_since",
-        "_proven_to",
-        "_was_released",
+        "_renumbering",
+        "_top",
         "duplicates",
+        "holes",
         "key",
+        "last_ts",
         "limits",
         "next_id",
+        "suspect",
     )
 
     def __init__(
@@ -84,216 +59,241 @@ class Ledger:
         self.next_id: int | None = None
         """The next id to release; `None` before the first trade."""
         self.duplicates = 0
+        self.suspect = Suspect(limits)
+        self.holes = Holes(limits)
+        """What is missing. The first hole begins with :attr:`next_id`."""
+        # Each id from `next_id` to `_top` is held or in a hole.
         self._held: dict[int, TradeTick] = {}
-        self._hole_since: float | None = None
-        self._hole_end = -1
-        self._peak = -1  # the highest id that the stream delivered ahead of its turn
-        self._peak_since = 0.0
-        self._below_peak = 0  # trades with lower ids that the stream delivered since then
-        self._known_to = -1  # the exchange is known to have ids up to here
-        self._proven_to = -1  # up to here, the exchange has no ids except those held
-        self._last_ts = 0
-        self._was_released = was_released
-        self._behind: list[TradeTick] = []
+        self._top = -1  # the highest id that was seen or is known, while there is a hole
+        self._newest_held = -1
+        self._peak = Peak()
+        self.last_ts = 0
+        """When the newest released trade was executed, ms since the epoch."""
+        self._renumbering = Renumbering(limits, was_released)
+        self._is_disturbed = False  # there is a hole, or a sign of a new numbering
 
     @property
     def held(self) -> int:
         """How many ticks are held behind a hole."""
         return len(self._held)
 
+    @property
+    def complete_to(self) -> int | None:
+        """The id up to which nothing is missing; `None` before the first trade."""
+        return None if self.next_id is None else self.next_id - 1
+
     def take_if_next(self, tick: TradeTick) -> bool:
         """Release the tick if it has the next id and there is no hole. Return whether it was released."""
-        if tick.id != self.next_id or self._hole_since is not None or self._behind:
+        if tick.id != self.next_id or self._is_disturbed:
             return False
         self.next_id = tick.id + 1
-        self._last_ts = tick.ts
+        self.last_ts = tick.ts
         return True
 
-    def accept(self, tick: TradeTick, now: float) -> list[Released]:
-        """Process any tick. Return what is released now, in order."""
-        expected = self.next_id
-        if tick.id == expected or expected is None:
-            self.next_id = tick.id + 1
-            self._last_ts = tick.ts
-            self._behind.clear()
-            if self._hole_since is None:
-                return [tick]
-            self._below_peak += 1
-            return [tick, *self._drain(now)]
-        if tick.id < expected:
-            return self._handle_behind(tick, now)
-        if tick.id in self._held:
+    def accept(self, tick: TradeTick, now: float) -> Outcome:
+        """Process any tick of the stream."""
+        trade_id, expected = tick.id, self.next_id
+        if expected is None or trade_id == expected:
+            self._renumbering.clear()
+            if not self.holes:
+                self.next_id, self.last_ts, self._is_disturbed = trade_id + 1, tick.ts, False
+                return Outcome([tick], [tick])
+        elif trade_id < expected:
+            return self._handle_behind(tick)
+        elif trade_id in self._held:
             self.duplicates += 1
-            return []
-        self._held[tick.id] = tick
-        if tick.id > self._peak:
-            self._peak, self._peak_since, self._below_peak = tick.id, now, 0
-        else:
-            self._below_peak += 1
-        if self._hole_since is None:
-            self._hole_since, self._hole_end = now, tick.id - 1
-        if len(self._held) > self.limits.held_ticks:
-            return self.give_up(now)
-        return []
+            return NOTHING
+        elif self._is_far(trade_id):
+            return self._accept_far(tick, now)
+        opened = self._hold([tick], now)
+        self._peak.note(trade_id, now)
+        released: list[Released] = self._drain() if trade_id == expected else []
+        while len(self._held) > self.limits.held_ticks:
+            self.holes[0].cause = "upstream"
+            released += self._drain()
+        return Outcome(released, [tick], opened)
+
+    def reject(self, trade_id: int, now: float) -> Outcome:
+        """Process an id that the exchange sent with impossible values. It becomes a gap, in its turn."""
+        if self.next_id is None or self._is_far(trade_id):
+            return NOTHING
+        return Outcome(opened=self._settle_invalid(trade_id, now), released=self._drain())
 
     def begin(self, next_id: int) -> None:
         """Set the first id, if no trade has arrived yet."""
         if self.next_id is None:
             self.next_id = next_id
 
-    def expect(self, newest_id: int, now: float) -> bool:
-        """Note that the exchange has ids up to `newest_id`. Return whether there is a hole now."""
-        if self.next_id is None or newest_id < self.next_id:
-            return False
-        self._known_to = max(self._known_to, newest_id)
-        if self._hole_since is None:
-            self._hole_since, self._hole_end = now, self._known_to
-        return True
+    def expect(self, newest_id: int, now: float) -> Outcome:
+        """Note that the exchange is said to have ids up to `newest_id`. One that is absurdly far is ignored.
+
+        No gap is declared only because of this: if the ids are never seen, the hole is forgotten.
+        """
+        if self.next_id is None or self._is_far(newest_id):
+            return NOTHING
+        return Outcome(opened=self._open_to(newest_id, now, due_at=now))
 
     def newest_seen(self) -> int:
         """Return the newest id that was released or is held; -1 before the first."""
-        return max(self._held, default=-1 if self.next_id is None else self.next_id - 1)
+        return -1 if self.next_id is None else max(self._newest_held, self.next_id - 1)
+
+    def newest_known(self) -> int | None:
+        """Return the highest id that the exchange is known to have; `None` before the first trade."""
+        return None if self.next_id is None else max(self._top, self.next_id - 1)
 
     def missing(self) -> tuple[int, int] | None:
         """Return the first and last id of the first hole; `None` when there is no hole."""
-        if self.next_id is None:
-            return None
-        if self._held:
-            return self.next_id, min(self._held) - 1
-        return (self.next_id, self._known_to) if self.next_id <= self._known_to else None
+        return (self.holes[0].first, self.holes[0].last) if self.holes else None
 
-    def is_due(self, now: float) -> bool:
-        """Return whether the first hole is old enough to be fetched."""
-        return self._hole_since is not None and now - self._hole_since >= self.limits.hold_seconds
+    def waiting(self) -> list[TradeTick]:
+        """Return the ticks that are held behind a hole, in the order of ids."""
+        return [self._held[trade_id] for trade_id in sorted(self._held)]
 
-    def is_overdue(self, now: float) -> bool:
-        """Return whether the first hole has reached its time limit."""
-        return self._hole_since is not None and now - self._hole_since >= self.limits.patience_seconds
-
-    def fill(self, ticks: Iterable[TradeTick], covered_to: int, now: float) -> list[Released]:
-        """Process what was fetched for the first hole. Return what is released now, in order.
+    def fill(self, ticks: Iterable[TradeTick], invalid_ids: Iterable[int], now: float) -> Outcome:
+        """Process an answer of the exchange: all trades that it has within a range of ids.
 
         Args:
-            ticks: trades with ids from :attr:`next_id` on, in any order. Known trades are ignored.
-            covered_to: the answer is complete up to this id: ids that it does not contain do not exist.
-                A value below :attr:`next_id` proves nothing.
-            now: monotonic seconds.
+            ticks: the trades, in any order. Known ones prove that the answer spans what is between them.
+            invalid_ids: ids that the exchange has with impossible values.
 
         """
         if self.next_id is None:
-            return []
-        for tick in ticks:
-            if tick.id >= self.next_id:
-                self._held.setdefault(tick.id, tick)
-        self._proven_to = max(self._proven_to, covered_to)
-        return self._drain(now)
+            return NOTHING
+        found = {tick.id: tick for tick in ticks if not self._is_far(tick.id)}
+        invalid = sorted(trade_id for trade_id in invalid_ids if not self._is_far(trade_id))
+        present = sorted([*found, *invalid])
+        arrived = [
+            found[trade_id]
+            for trade_id in sorted(found)
+            if trade_id >= self.next_id and trade_id not in self._held
+        ]
+        opened = self._hold(arrived, now)
+        for trade_id in invalid:
+            opened += self._settle_invalid(trade_id, now)
+        if present:
+            self.holes.note_answer(present[0], present[-1], now)
+        return Outcome(self._drain(), arrived, opened)
 
-    def declare(self, to_id: int, cause: GapCause, now: float) -> list[Released]:
-        """Declare gaps for the missing ids up to and including `to_id`. Return what is released now."""
-        released: list[Released] = []
-        while self.next_id is not None and self.next_id <= to_id:
-            last = min(to_id, min(self._held, default=to_id + 1) - 1)
-            released.append(Gap(self.key, self.next_id, last, cause))
-            self.next_id = last + 1
-            released += self._drain(now)
-        return released
+    def give_up(self, now: float) -> Outcome:
+        """Declare gaps, cause `upstream`, for the holes that are overdue."""
+        self.holes.settle_overdue(now)
+        return Outcome(self._drain())
 
-    def give_up(self, now: float) -> list[Released]:
-        """Declare a gap for the first hole, with the cause `upstream`. Return what is released now."""
-        hole = self.missing()
-        return self.declare(hole[1], "upstream", now) if hole else []
+    def forget_expected(self) -> None:
+        """Undo :meth:`expect`: what is known beyond the trades that were seen."""
+        self._lower_top(self.newest_seen())
 
-    def retract(self, from_id: int) -> None:
-        """Undo :meth:`expect` from `from_id` on: the exchange has no such ids."""
-        self._known_to = min(self._known_to, from_id - 1)
-        self._end_hole_if_none()
+    def drop_impostor(self, now: float) -> TradeTick | None:
+        """Drop the highest held tick if its id is false (:class:`~livemarkets.feed.false_ids.Peak`).
 
-    def drop_impostor(self, now: float, *, denied_from: int | None = None) -> TradeTick | None:
-        """Drop the highest held tick if its id is false. Return the tick, or `None` when nothing was dropped.
-
-        REST alone is no proof: its database is seconds behind the stream, so it denies genuine trades too.
-        The stream must contradict the tick. A genuine trade above a hole has neighbours, and the stream
-        continues above it. A false id is isolated, and the stream continues below it.
-
-        Args:
-            now: monotonic seconds.
-            denied_from: REST denies the ids from here on; `None` when REST could not be asked.
-
+        Return the tick, or `None` when nothing was dropped.
         """
-        peak = self._peak
-        if peak not in self._held or peak - 1 in self._held or peak + 1 in self._held:
+        peak = self._peak.id
+        if peak not in self._held or peak != self._top:
             return None
-        limits = self.limits
-        if denied_from is not None and peak < denied_from:
-            return None
-        is_contradicted = (
-            self._below_peak >= limits.contradictions
-            and now - self._peak_since >= limits.contradiction_seconds
-        )
-        if not is_contradicted and (denied_from is None or not self._is_far(peak)):
+        if not self._peak.is_false(last := self.holes[-1], self.limits, now):
             return None
         impostor = self._held.pop(peak)
-        self._peak, self._peak_since, self._below_peak = max(self._held, default=-1), now, 0
-        self._end_hole_if_none()
+        self._newest_held = max(self._held, default=-1)
+        self._peak.lower(self._newest_held, now)
+        self._lower_top(last.first - 1)
         return impostor
 
-    def _is_far(self, peak: int) -> bool:
+    def _is_far(self, trade_id: int) -> bool:
         assert self.next_id is not None
-        known = max((trade_id for trade_id in self._held if trade_id != peak), default=self.next_id)
-        return peak - max(known, self._known_to) > self.limits.far_ids
+        return trade_id - max(self._top, self.next_id) > self.limits.far_ids
 
-    def _end_hole_if_none(self) -> None:
-        if self.missing() is None:
-            self._hole_since = None
+    def _accept_far(self, tick: TradeTick, now: float) -> Outcome:
+        """Take a tick with an absurdly high id if the one before confirms it, else remember it."""
+        arrived = self.suspect.judge(tick)
+        if not arrived:
+            return NOTHING
+        opened = self._hold(arrived, now)
+        self._peak.note(arrived[1].id, now)
+        return Outcome((), arrived, opened)
 
-    def _handle_behind(self, tick: TradeTick, now: float) -> list[Released]:
-        """Drop a duplicate, or detect that the exchange restarted its numbering: then times still rise."""
-        behind = self._behind
-        is_repeat = tick.ts <= self._last_ts or self._was_released(tick)
-        if is_repeat or (behind and tick.id != behind[-1].id + 1):
-            behind.clear()
-        if is_repeat:
-            self.duplicates += 1
-            return []
-        behind.append(tick)
-        if len(behind) < self.limits.relist_evidence:
-            self.duplicates += 1
-            return []
+    def _hold(self, ticks: Sequence[TradeTick], now: float) -> list[tuple[int, int]]:
+        """Hold new ticks, in rising order of ids. Return the ranges that are missing now below them."""
+        opened: list[tuple[int, int]] = []
+        if not ticks:
+            return opened
+        self.holes.close([tick.id for tick in ticks])
+        for tick in ticks:
+            opened += self._open_to(tick.id - 1, now)
+            self._held[tick.id] = tick
+            self._top = max(self._top, tick.id)
+        self._newest_held = max(self._newest_held, tick.id)
+        self.holes.note_waiting(tick.id, now)
+        return opened
+
+    def _settle_invalid(self, trade_id: int, now: float) -> Sequence[tuple[int, int]]:
+        opened = self._open_to(trade_id - 1, now)
+        self._open_to(trade_id, now)
+        self.holes.settle(trade_id, "invalid")
+        return opened
+
+    def _open_to(self, last_id: int, now: float, due_at: float | None = None) -> Sequence[tuple[int, int]]:
+        """Open a hole above all known ids, if `last_id` is above them."""
         assert self.next_id is not None
-        self.duplicates -= len(behind) - 1
+        first = max(self._top + 1, self.next_id)
+        if last_id < first:
+            return ()
+        self.holes.add(Hole(first, last_id, now + self.limits.hold_seconds if due_at is None else due_at))
+        self._top = last_id
+        self._is_disturbed = True
+        return ((first, last_id),)
+
+    def _lower_top(self, trade_id: int) -> None:
+        """Forget that ids above this one are missing. No trade may be held above it."""
+        self._top = trade_id
+        self.holes.remove_above(trade_id, self._newest_held)
+        self._is_disturbed = bool(self.holes or self._renumbering)
+
+    def _handle_behind(self, tick: TradeTick) -> Outcome:
+        """Drop a duplicate, or begin anew after the exchange restarted its numbering."""
+        arrived = self._renumbering.judge(tick, self.last_ts)
+        self._is_disturbed = bool(self.holes or self._renumbering)
+        if not arrived:
+            self.duplicates += 1
+            return NOTHING
+        self.duplicates -= len(arrived) - 1
         # Missing ids of the old numbering cannot be fetched any more; held ticks are genuine.
-        released = self.declare(max([*self._held, self._known_to]), "upstream", now)
-        released += [Gap(self.key, self.next_id, behind[0].id - 1, "venue"), *behind]
+        self._lower_top(self.newest_seen())
+        self.holes.settle_all("upstream")
+        released = self._drain()
+        assert self.next_id is not None
+        released += [Gap(self.key, self.next_id, arrived[0].id - 1, "venue"), *arrived]
         self.next_id = tick.id + 1
-        self._last_ts = tick.ts
-        self._held.clear()
-        self._hole_since = None
-        self._proven_to = self._known_to = self._peak = -1
-        behind.clear()
-        return released
+        self.last_ts = tick.ts
+        self._newest_held = self._top = -1
+        self._peak, self.suspect = Peak(), Suspect(self.limits)
+        return Outcome(released, arrived)
 
-    def _drain(self, now: float) -> list[Released]:
-        """Release the ticks up to the next hole. Ids that the exchange does not have become gaps."""
-        held = self._held
+    def _drain(self) -> list[Released]:
+        """Release the ticks, and the gaps whose cause is decided, up to the first hole without a cause."""
+        held, holes = self._held, self.holes
         released: list[Released] = []
-        next_id = self.next_id
-        assert next_id is not None
-        while held or next_id <= self._proven_to:
-            tick = held.pop(next_id, None)
-            if tick is not None:
+        if (next_id := self.next_id) is None:
+            return released
+        ended = 0  # holes
+        cause: GapCause | None = None  # of the gap that was released last
+        while True:
+            if (tick := held.pop(next_id, None)) is not None:
                 released.append(tick)
-                self._last_ts = max(self._last_ts, tick.ts)
-                next_id += 1
-            elif next_id <= self._proven_to:
-                last = min(self._proven_to, min(held, default=self._proven_to + 1) - 1)
-                released.append(Gap(self.key, next_id, last, "venue"))
-                next_id = last + 1
-            else:
+                self.last_ts = max(self.last_ts, tick.ts)
+                next_id, cause = next_id + 1, None
+                continue
+            hole = holes[ended] if ended < len(holes) else None
+            if hole is None or hole.cause is None:
                 break
+            first = hole.first
+            if cause == hole.cause and isinstance(last := released[-1], Gap):
+                first = last.from_id
+                released.pop()
+            released.append(Gap(self.key, first, hole.last, hole.cause))
+            next_id, cause, ended = hole.last + 1, hole.cause, ended + 1
         self.next_id = next_id
-        hole = self.missing()
-        if hole is None:
-            self._hole_since = None
-        elif self._hole_since is None or hole[1] != self._hole_end:
-            self._hole_since, self._hole_end = now, hole[1]  # this is another hole
+        holes.remove_first(ended)
+        if not holes:
+            self._is_disturbed = bool(self._renumbering)
         return released

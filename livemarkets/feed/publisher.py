@@ -1,4 +1,8 @@
-"""The port through which a feed publishes trades and gaps. A package that serves readers implements it."""
+"""The port through which a feed publishes trades and gaps. A package that serves readers implements it.
+
+A stream has two orders. In order of ids, a trade behind a hole waits until the hole is closed or declared. In
+order of arrival nothing waits, and the ids of a hole are *pending*. Without a hole both are the same.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,26 @@ class TradePublisher(Protocol):
     """Publishes trades and gaps to the readers of a stream. Called synchronously; must not raise."""
 
     def publish_trade(self, key: StreamKey, tick: TradeTick) -> None:
-        """Publish the next trade of a stream. Ids rise by 1, or a gap was published in between."""
+        """Publish a trade that arrives in its turn, in both orders.
+
+        In order of ids, ids rise by 1, or a gap was published in between.
+        """
+
+    def publish_arrival(self, key: StreamKey, tick: TradeTick, *, is_newest: bool) -> None:
+        """Publish a trade that arrives out of its turn, in order of arrival only.
+
+        Args:
+            key: the stream.
+            tick: the trade. Ids that it passes over are pending. A trade that was published is ignored.
+            is_newest: whether it is the latest trade. A trade that was fetched late is not.
+
+        """
+
+    def publish_released(self, key: StreamKey, tick: TradeTick) -> None:
+        """Publish the next trade in order of ids; in order of arrival only if it was not published there."""
+
+    def publish_pending(self, key: StreamKey, newest_id: int) -> None:
+        """Publish in order of arrival that ids up to this one are pending: the exchange has them."""
 
     def publish_gap(self, gap: Gap) -> None:
-        """Publish a gap: ids that will not be delivered."""
+        """Publish a gap in both orders: ids that will not be delivered."""

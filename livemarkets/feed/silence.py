@@ -85,9 +85,18 @@ class SilenceDetector:
         """Return whether the silence should be checked: it is too long and was not checked recently."""
         return now >= self._reassured_until and self.is_silent(now)
 
+    def is_rare(self) -> bool:
+        """Return whether the stream trades so rarely, or is so new, that no silence is unusual for it."""
+        return self.usual_silence() >= self.limits.unknown_seconds
+
+    def is_urgent(self, now: float, unhurried_seconds: float) -> bool:
+        """Return whether a suspicious silence should be checked at once. For a rare stream it may wait."""
+        since = max(self._reassured_until, self.last_at + self.usual_silence())
+        return not self.is_rare() or now - since >= unhurried_seconds
+
     def meaning(self, now: float) -> Silence:
         """Return what the silence says about the connection that the stream shares with others."""
-        if now < self._real_until or self.usual_silence() >= self.limits.unknown_seconds:
+        if now < self._real_until or self.is_rare():
             return Silence.NATURAL
         return Silence.UNUSUAL if self.is_silent(now) else Silence.NONE
 

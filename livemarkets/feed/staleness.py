@@ -1,35 +1,43 @@
-"""Detects stalled streams, and tells them apart from quiet ones.
+"""Detects trades that a stream did not bring and that no later trade shows.
 
-A silence that is long for its stream is only a suspicion. One REST call checks whether the exchange has a
-newer trade. If it has none, the stream is quiet. If it has one, the stream is *mute*: the missing trades are
-fetched, and the client is told. The client decides how to restart the stream.
+One call asks the exchange for the newest ids of many streams: of all streams that were interrupted, and of
+streams that are silent for unusually long. If the exchange has no newer trade, the stream is whole, or quiet.
+If it has one, the missing trades are fetched. If the stream was silent for long, it is *mute*: the client is
+told, and decides how to restart the stream. Whatever bears the newest id of a stream is evidence too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 from loguru import logger
 
-from livemarkets.errors import ExchangeError
+from livemarkets.errors import ExchangeError, ExchangeUnreachable
 from livemarkets.exchanges.base import Evidence, Silence, StreamState
-from livemarkets.feed.ledger import Ledger
+from livemarkets.feed.ledger import Ledger, Outcome
 from livemarkets.feed.silence import SilenceDetector, SilenceLimits
 from livemarkets.market.models import StreamKey
 
 __all__ = ["StalenessLimits", "StalenessMonitor"]
-
-_GRACE_SECONDS = 0.3
-_QUESTIONS_AT_ONCE = 4
 
 
 class StalenessLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of a staleness monitor."""
 
     silence: SilenceLimits = SilenceLimits()
+    grace_seconds: float = 0.3
+    """How long a trade of which the exchange told may still be on its way."""
+    gather_seconds: float = 0.8
+    """After a reconnect, how long the question waits for further streams to be acknowledged."""
+    unhurried_seconds: float = 5.0
+    """How long the question about a rare stream waits for others, so that one call answers for all."""
+    retry_seconds: float = 1.0
+    """After a question without an answer, it is asked again after this time, then after twice this time."""
+    retry_most_seconds: float = 30.0
 
 
 class Upstream(Protocol):
@@ -52,14 +60,26 @@ class SecondOpinion(Protocol):
 class _Stream:
     """One monitored stream."""
 
+    __slots__ = ("baseline", "claim", "interrupted_at", "is_mute", "ledger", "silence", "was_acknowledged")
+
     def __init__(self, ledger: Ledger, silence: SilenceDetector) -> None:
         self.ledger = ledger
         self.silence = silence
-        self.baseline: int | None = (
-            None  # the newest id at the first check, if no trade had arrived until then
-        )
+        self.baseline: int | None = None  # the newest id at the first check, before any trade
+        self.claim: tuple[int, float] | None = None  # an id that is said to be the newest, and since when
+        self.interrupted_at: float | None = None  # acknowledged at this time, not asked about since
         self.was_acknowledged = False
         self.is_mute = False
+
+    def is_behind(self, newest: int | None) -> bool:
+        """Return whether the exchange has newer trades, if `newest` is its newest id."""
+        if newest is None:
+            return False
+        if self.ledger.next_id is not None:
+            return self.ledger.newest_seen() < newest
+        if self.baseline is None:
+            self.baseline = newest
+        return newest > self.baseline
 
 
 class StalenessMonitor:
@@ -68,7 +88,7 @@ class StalenessMonitor:
     Args:
         upstream: the exchange's client.
         second_opinion: the exchange's REST API.
-        tend: called with a ledger that misses trades.
+        take: called with a ledger that misses trades, and what changed in it.
         on_change: called when the set of mute streams changed.
         limits: tolerances (:class:`StalenessLimits`).
         clock: monotonic seconds.
@@ -79,7 +99,7 @@ class StalenessMonitor:
         self,
         upstream: Upstream,
         second_opinion: SecondOpinion,
-        tend: Callable[[Ledger], None],
+        take: Callable[[Ledger, Outcome], None],
         on_change: Callable[[], None],
         *,
         limits: StalenessLimits,
@@ -87,12 +107,15 @@ class StalenessMonitor:
     ) -> None:
         self._upstream = upstream
         self._second_opinion = second_opinion
-        self._tend = tend
+        self._take = take
         self._on_change = on_change
         self._limits = limits
         self._clock = clock
         self._streams: dict[StreamKey, _Stream] = {}
         self._asking: set[StreamKey] = set()
+        self._failures = 0  # consecutive questions without an answer
+        self._retry_at = 0.0
+        self._wake = asyncio.Event()
 
     @property
     def mute(self) -> list[StreamKey]:
@@ -118,68 +141,145 @@ class StalenessMonitor:
             return Silence.NATURAL
         return Silence.UNUSUAL if stream.is_mute else stream.silence.meaning(self._clock())
 
+    def note_live(self) -> None:
+        """Note that every wanted stream is acknowledged, so that nobody need be waited for."""
+        self._wake.set()
+
+    def note_newest(self, key: StreamKey, trade_id: int) -> None:
+        """Note an id that something showed as the newest of a stream. The trade may still be on its way."""
+        stream = self._streams.get(key)
+        if stream is None or stream.claim is not None or stream.ledger.next_id is None:
+            return
+        if stream.ledger.newest_seen() < trade_id:
+            stream.claim = trade_id, self._clock()
+
     async def run(self) -> None:
         """Run until cancelled."""
+        slot_at = self._clock()
         async with asyncio.TaskGroup() as tasks:
             while True:
-                await asyncio.sleep(self._limits.silence.slot_seconds)
-                for key in self.suspects(self._clock()):
-                    self._asking.add(key)
-                    tasks.create_task(self._ask(key), name=f"second opinion on {key.symbol}")
+                now = self._clock()
+                if now >= slot_at:
+                    slot_at = now + self._limits.silence.slot_seconds
+                    self.observe(now)
+                self._note_acknowledged(now)
+                keys = [] if self._asking else self.to_ask(now)
+                if keys:
+                    self._asking.update(keys)
+                    tasks.create_task(self._ask(keys), name=f"newest ids of {len(keys)} streams")
+                self._wake.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(slot_at - self._clock()):
+                        await self._wake.wait()
 
-    def suspects(self, now: float) -> list[StreamKey]:
-        """End a time slot for every stream. Return the streams to check."""
-        found: list[StreamKey] = []
+    def observe(self, now: float) -> None:
+        """End a time slot for every stream."""
         for key, stream in self._streams.items():
-            silence = stream.silence
-            if silence.arrivals and stream.is_mute:
+            if stream.silence.arrivals and stream.is_mute:
                 stream.is_mute = False
                 logger.info("{}: trades arrive again", key)
                 self._on_change()
-            silence.observe(now)
+            stream.silence.observe(now)
+            if stream.claim is not None and now - stream.claim[1] >= self._limits.grace_seconds:
+                newest, stream.claim = stream.claim[0], None
+                self._judge(stream, newest, now)
+
+    def _note_acknowledged(self, now: float) -> None:
+        for key, stream in self._streams.items():
             acknowledged = self._upstream.state_of(key) is StreamState.ACKNOWLEDGED
             if acknowledged and not stream.was_acknowledged:
-                # Trades missed before the subscription are found at the next trade or the next check.
-                silence.restart(now)
+                stream.silence.restart(now)
+                if stream.ledger.next_id is not None:  # else it misses nothing
+                    stream.interrupted_at = now
             stream.was_acknowledged = acknowledged
-            if acknowledged and key not in self._asking and silence.is_suspicious(now):
-                found.append(key)
-        return found[: max(0, _QUESTIONS_AT_ONCE - len(self._asking))]
 
-    async def _ask(self, key: StreamKey) -> None:
-        stream = self._streams.get(key)
+    def to_ask(self, now: float) -> list[StreamKey]:
+        """Return the streams to ask about now, in one question."""
+        interrupted = self._interrupted(now)
+        suspects = [
+            (key, stream)
+            for key, stream in self._streams.items()
+            if stream.was_acknowledged and stream.silence.is_suspicious(now)
+        ]
+        wait = self._limits.unhurried_seconds
+        if not interrupted and not any(stream.silence.is_urgent(now, wait) for _, stream in suspects):
+            return []
+        return list(dict.fromkeys([*interrupted, *(key for key, _ in suspects)]))
+
+    def _interrupted(self, now: float) -> list[StreamKey]:
+        """Return the streams that were interrupted and may miss trades that no later trade shows."""
+        found: dict[StreamKey, float] = {}
+        for key, stream in self._streams.items():
+            if stream.interrupted_at is None or not stream.was_acknowledged:
+                continue
+            if stream.silence.last_at > stream.interrupted_at:
+                stream.interrupted_at = None  # a trade came since then, and shows what is missing
+            else:
+                found[key] = stream.interrupted_at
+        if not found or now < self._retry_at:
+            return []
+        is_gathered = now - min(found.values()) >= self._limits.gather_seconds
+        if not is_gathered and any(self._upstream.state_of(k) is StreamState.PENDING for k in self._streams):
+            return []
+        return list(found)
+
+    async def _ask(self, keys: Sequence[StreamKey]) -> None:
+        streams = {key: self._streams[key] for key in keys}
+        asked_at = self._clock()
         try:
-            if stream is not None:
-                newest = await self._second_opinion.newest_ids([key.symbol])
-                await self._judge(key, stream, newest.get(key.symbol))
-        except ExchangeError as error:
-            logger.debug("{}: could not ask the exchange for its newest trade id: {}", key, error)
-            if stream is not None and self._streams.get(key) is stream:
-                self._upstream.suspect(key, Evidence.SILENT)
-                stream.silence.postpone(self._clock())
-        finally:
-            self._asking.discard(key)
-
-    async def _judge(self, key: StreamKey, stream: _Stream, newest: int | None) -> None:
-        if not self._is_behind(stream, newest):
-            stream.silence.reassure(self._clock())
-            return
-        await asyncio.sleep(_GRACE_SECONDS)  # the trade may still be on its way
-        if newest is not None and self._is_behind(stream, newest) and self._streams.get(key) is stream:
+            newest = await self._second_opinion.newest_ids([key.symbol for key in keys])
             now = self._clock()
-            if stream.ledger.expect(newest, now):
-                self._tend(stream.ledger)
-            self._upstream.suspect(key, Evidence.BEHIND)
-            stream.silence.restart(now)
-            if not stream.is_mute:
-                stream.is_mute = True
-                self._on_change()
+            self._failures, self._retry_at = 0, 0.0
+            behind = []
+            for key, stream in streams.items():
+                if stream.interrupted_at is not None and stream.interrupted_at <= asked_at:
+                    stream.interrupted_at = None
+                if stream.is_behind(newest.get(key.symbol)):
+                    behind.append(stream)
+                else:
+                    self._note_whole(stream, now)
+            if behind:
+                await asyncio.sleep(self._limits.grace_seconds)  # the trade may still be on its way
+                for stream in sorted(behind, key=lambda stream: stream.ledger.last_ts):
+                    self._judge(stream, newest[stream.ledger.key.symbol], self._clock())
+        except ExchangeError as error:
+            self._note_failure(streams, error)
+        finally:
+            self._asking.clear()
 
-    def _is_behind(self, stream: _Stream, newest: int | None) -> bool:
-        if newest is None:
-            return False
-        if stream.ledger.next_id is not None:
-            return stream.ledger.newest_seen() < newest
-        if stream.baseline is None:
-            stream.baseline = newest
-        return newest > stream.baseline
+    def _note_failure(self, streams: Mapping[StreamKey, _Stream], error: ExchangeError) -> None:
+        now, limits = self._clock(), self._limits
+        logger.debug("could not ask for the newest ids of {} streams: {}", len(streams), error)
+        wait = min(limits.retry_seconds * 2 ** min(self._failures, 16), limits.retry_most_seconds)
+        told = error.retry_after_seconds if isinstance(error, ExchangeUnreachable) else None
+        self._retry_at = now + max(wait, told or 0.0)
+        self._failures += 1
+        for key, stream in streams.items():
+            if self._streams.get(key) is stream and stream.silence.is_suspicious(now):
+                self._upstream.suspect(key, Evidence.SILENT)
+                stream.silence.postpone(now)
+
+    def _note_whole(self, stream: _Stream, now: float) -> None:
+        """Note that the exchange has no newer trade: the stream is whole. Perhaps it is quiet."""
+        if stream.silence.is_suspicious(now):
+            stream.silence.reassure(now)
+        if stream.is_mute and stream.silence.is_rare():
+            stream.is_mute = False  # its next trade may be far away
+            self._on_change()
+
+    def _judge(self, stream: _Stream, newest: int, now: float) -> None:
+        """Act on what the exchange is said to have, after the grace."""
+        ledger = stream.ledger
+        if self._streams.get(ledger.key) is not stream or not stream.is_behind(newest):
+            return
+        self._take(ledger, ledger.expect(newest, now))
+        known = ledger.newest_known()
+        if known is not None and known < newest:
+            return  # it is not believed
+        if now - stream.silence.last_at < self._limits.silence.floor_seconds:
+            return  # it was interrupted, or lost a trade, but it is not silent
+        self._upstream.suspect(ledger.key, Evidence.BEHIND)
+        stream.silence.restart(now)
+        if not stream.is_mute:
+            stream.is_mute = True
+            self._on_change()

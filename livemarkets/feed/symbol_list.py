@@ -46,7 +46,7 @@ class SymbolList:
         while True:
             delay = _REFRESH_SECONDS
             try:
-                self.directory.replace(await self._source.symbols())
+                self.directory.replace((await self._source.symbols()).symbols)
                 logger.info("{}: {} symbols loaded", self._exchange, len(self.directory))
             except ExchangeError as error:
                 delay = _RETRY_SECONDS

@@ -49,6 +49,30 @@ _PER_EXCHANGE: tuple[tuple[str, str, bool, Callable[[FeedStatistics], float]], .
     ("upstream_rotations", "Connections replaced before they ended", True, lambda f: f.client.rotations),
     ("rest_calls", "REST calls made", True, lambda f: f.history.calls),
     ("rest_failures", "REST calls that failed at every address", True, lambda f: f.history.failures),
+    (
+        "rest_weight_used",
+        "Request weight of our REST calls in the last minute",
+        False,
+        lambda f: 0 if f.history.rate_limit is None else f.history.rate_limit.used,
+    ),
+    (
+        "rest_weight_usable",
+        "Request weight that all programs at our IP address may use in a minute before calls wait",
+        False,
+        lambda f: 0 if f.history.rate_limit is None else f.history.rate_limit.usable,
+    ),
+    (
+        "rest_weight_counted",
+        "Request weight that the exchange counted for our IP address in its minute, as it last said",
+        False,
+        lambda f: 0 if f.history.rate_limit is None else f.history.rate_limit.counted or 0,
+    ),
+    (
+        "rest_pause_seconds",
+        "How long the exchange forbids REST calls from now on",
+        False,
+        lambda f: 0.0 if f.history.rate_limit is None else f.history.rate_limit.pause_seconds,
+    ),
     ("symbols_known", "Symbols listed by the exchange", False, lambda f: f.symbols_known),
 )
 
@@ -86,13 +110,22 @@ class MarketsCollector(Collector):
             "Malformed messages and refusals from the exchange",
             labels=["exchange", "kind"],
         )
+        waiting = GaugeMetricFamily(
+            "livemarkets_rest_waiting",
+            "REST calls that wait for their turn, by purpose",
+            labels=["exchange", "purpose"],
+        )
         for exchange, feed in self._services.feeds.items():
+            limit = feeds[exchange].history.rate_limit
+            for purpose, count in (limit.waiting if limit is not None else {}).items():
+                waiting.add_metric([exchange, purpose.name.lower()], count)
             for name in ExchangeState:
                 state.add_metric([exchange, name.value], float(feed.status.state is name))
             for kind, count in feeds[exchange].client.complaints.items():
                 complaints.add_metric([exchange, kind], count)
         yield state
         yield complaints
+        yield waiting
 
     def _process(self) -> Iterator[Metric]:
         hub, fanout = self._services.hub.statistics(), self._services.fanout.statistics()

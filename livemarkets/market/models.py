@@ -93,6 +93,8 @@ class SymbolInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Smallest size step, without trailing zeros."""
     is_trading: bool = True
     """Whether it can be traded at present (Binance: `status` is `TRADING`)."""
+    status: str = "TRADING"
+    """The exchange's word for it, such as `TRADING`, `BREAK`, `HALT`."""
 
 
 class ExchangeState(StrEnum):

@@ -36,15 +36,19 @@ class LatestPriceStore:
         """A number that rises with every :meth:`put`, for use with :meth:`changed_since`."""
         return self._version
 
-    def put(self, key: StreamKey, tick: TradeTick) -> None:
-        """Store `tick` as the latest of its stream, unless a later one is stored (backfilled trades)."""
+    def put(self, key: StreamKey, tick: TradeTick) -> bool:
+        """Store `tick` as the latest of its stream, unless a later one is stored (backfilled trades).
+
+        Return whether it was stored.
+        """
         entry = self._entries.get(key)
         if entry is None:
             entry = self._entries[key] = _Latest(tick)
         elif tick.id < entry.tick.id and tick.ts <= entry.tick.ts:
-            return
+            return False
         self._version += 1
         entry.tick, entry.version = tick, self._version
+        return True
 
     def get(self, key: StreamKey) -> TradeTick | None:
         """Return the latest tick; `None` when the stream has none."""

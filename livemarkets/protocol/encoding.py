@@ -134,10 +134,18 @@ def _encode_plain(tick: TradeTick) -> bytes:
     return _encode(fields)
 
 
-def encode_gap(gap: Gap) -> bytes:
-    """Encode a gap. `to_id` below `from_id` means that the exchange restarted its numbering after `to_id`."""
-    key = gap.key
-    return _encode(GapMessage(key.exchange, key.channel, key.symbol, gap.from_id, gap.to_id, gap.cause))
+def encode_gap(gap: Gap, complete_to: int | None = None) -> bytes:
+    """Encode a gap. `to_id` below `from_id` means that the exchange restarted its numbering after `to_id`.
+
+    Args:
+        gap: the gap.
+        complete_to: the id up to which nothing is open for the reader; `None` where that is the gap's
+            `to_id`, as in order of ids.
+
+    """
+    key, from_id, to_id = gap.key, gap.from_id, gap.to_id
+    complete_to = to_id if complete_to is None else complete_to
+    return _encode(GapMessage(key.exchange, key.channel, key.symbol, from_id, to_id, gap.cause, complete_to))
 
 
 def encode_lagged(key: StreamKey, skipped: Skipped) -> bytes:
@@ -152,13 +160,9 @@ def encode_status(status: ExchangeStatus) -> bytes:
     return _encode(StatusMessage(status.exchange, status.state.value, status.reason, status.ts))
 
 
-def encode_list(request_id: RequestId, subscriptions: Iterable[tuple[StreamKey, str, int | None]]) -> bytes:
-    """Encode the subscriptions of a connection, each with its mode and newest trade id."""
-    held = [
-        Subscription(key.exchange, key.channel, key.symbol, mode, last_id)
-        for key, mode, last_id in subscriptions
-    ]
-    return _encode(Subscriptions(id=_optional(request_id), subscriptions=held))
+def encode_list(request_id: RequestId, subscriptions: Iterable[Subscription]) -> bytes:
+    """Encode the subscriptions of a connection."""
+    return _encode(Subscriptions(id=_optional(request_id), subscriptions=list(subscriptions)))
 
 
 def encode_pong(request_id: RequestId, ts: int) -> bytes:

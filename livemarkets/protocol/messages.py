@@ -141,6 +141,8 @@ class GapMessage(msgspec.Struct, frozen=True, tag_field="type", tag="gap"):
     from_id: int
     to_id: int
     cause: GapCause
+    complete_to: int
+    """The id up to which nothing is open for this reader: the only one to give as `after`."""
 
 
 class Lagged(msgspec.Struct, frozen=True, tag_field="type", tag="lagged"):
@@ -162,8 +164,12 @@ class Subscription(msgspec.Struct, frozen=True):
     channel: str
     symbol: str
     mode: str
+    order: str
     last_id: int | None
     """The newest trade id; `None` before the first trade."""
+    complete_to: int | None
+    """The id up to which nothing is open for this reader; `None` before the first trade, and while a
+    resumption is in progress."""
 
 
 class Subscriptions(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="subscriptions"):

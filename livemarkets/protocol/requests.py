@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 MODES = ("all", "latest")
+ORDERS = ("id", "arrival")
 DEFAULT_INTERVAL_MS = 250
 LEAST_INTERVAL_MS, MOST_INTERVAL_MS = 20, 60_000
 
@@ -49,6 +50,8 @@ class SubscribeRequest(msgspec.Struct, frozen=True):
     """Symbol → the last trade id that the client has. Those symbols are resumed."""
     interval_ms: int | None
     """At most one trade per symbol in this time, in `mode: latest`; `None` in `mode: all`."""
+    order: str = "id"
+    """One of :data:`ORDERS`: in order of ids, a trade behind a hole waits until the hole is closed."""
 
 
 class UnsubscribeRequest(msgspec.Struct, frozen=True):
@@ -85,6 +88,7 @@ class _Streams(msgspec.Struct):
     snapshot: int = 1
     mode: str = "all"
     interval_ms: int = DEFAULT_INTERVAL_MS
+    order: str = "id"
     after: dict[str, int] | None = None
 
 
@@ -167,6 +171,7 @@ def _parse_message(
         streams.snapshot,
         _parse_after(streams),
         _parse_mode(streams),
+        order=_parse_order(streams),
     )
 
 
@@ -225,6 +230,14 @@ def _parse_mode(streams: _Streams) -> int | None:
             "invalid_message", f"interval_ms must be {LEAST_INTERVAL_MS} to {MOST_INTERVAL_MS}"
         )
     return streams.interval_ms if streams.mode == "latest" else None
+
+
+def _parse_order(streams: _Streams) -> str:
+    if streams.order not in ORDERS:
+        raise ClientMessageError(
+            "invalid_message", f"order must be one of {', '.join(ORDERS)}, not {_quote(streams.order)}"
+        )
+    return streams.order
 
 
 def _parse_after(streams: _Streams) -> dict[str, int]:

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from contextlib import aclosing
 from functools import partial
 
 from loguru import logger
 
+from livemarkets.delivery.arrival import ArrivalOrder
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.delivery.mailbox import Mailbox
 from livemarkets.errors import ClientMessageError
 from livemarkets.feed.exchange_feed import ExchangeFeed
-from livemarkets.market.models import StreamKey
+from livemarkets.feed.ledger import Released
+from livemarkets.feed.resume import ResumePart
+from livemarkets.market.models import Gap, StreamKey, TradeTick
 from livemarkets.market.stores import RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
-from livemarkets.protocol.encoding import encode_error, encode_released, encode_snapshots
+from livemarkets.protocol.encoding import encode_error, encode_gap, encode_released, encode_snapshots
+from livemarkets.protocol.messages import Subscription
 from livemarkets.protocol.requests import SubscribeRequest
+from livemarkets.ws_markets.beginning import with_gaps, without
+from livemarkets.ws_markets.terms import Terms
 
 __all__ = ["ClientStreams"]
 
 _TRADES_AT_ONCE = 2_000
 """If the snapshots of a request are longer, each is sent only after the client has read the one before."""
+_WAITING_AT_ONCE = 500
+"""If more trades wait behind a hole after a resumption, they are sent in parts."""
 
 
 class ClientStreams:
@@ -29,6 +38,7 @@ class ClientStreams:
 
     Args:
         client: the subscriber, as the manager knows it.
+        address: the client's address, to which limits apply.
         mailbox: the client's mailbox.
         manager: the subscriptions of all subscribers.
         trades: the recent trades of every stream.
@@ -39,27 +49,43 @@ class ClientStreams:
     def __init__(
         self,
         client: Hashable,
+        address: str,
         mailbox: Mailbox,
         manager: SubscriptionManager,
         trades: RecentTrades,
         fanout: Fanout,
     ) -> None:
         self._client = client
+        self._address = address
         self._mailbox = mailbox
         self._manager = manager
         self._trades = trades
         self._fanout = fanout
-        self._modes: dict[StreamKey, str] = {}
+        self._terms: dict[StreamKey, Terms] = {}
         self._tasks: dict[StreamKey, asyncio.Task[None]] = {}
+        self._posting = asyncio.Lock()
 
     def keys(self) -> list[StreamKey]:
         """Return the subscribed streams in the order of subscription."""
         return self._manager.subscriptions(self._client)
 
-    def describe(self) -> list[tuple[StreamKey, str, int | None]]:
-        """Return the subscribed streams, each with its mode and newest trade id."""
-        newest = {key: self._trades.recent(key, 1) for key in self.keys()}
-        return [(key, self._modes[key], ticks[0].id if ticks else None) for key, ticks in newest.items()]
+    def describe(self) -> list[Subscription]:
+        """Return the subscribed streams, each with what the client asked for and how far it is."""
+        return [self._describe(key, self._terms[key]) for key in self.keys()]
+
+    def _describe(self, key: StreamKey, terms: Terms) -> Subscription:
+        ledger = terms.feed.ledger(key)
+        newest = self._trades.recent(key, 1)
+        last_id = newest[0].id if newest else None
+        complete_to = None if ledger is None else ledger.complete_to
+        if ledger is not None and terms.reads_arrivals and ledger.held:
+            last_id = ledger.newest_seen()
+        told_to = self._fanout.complete_to(key, self._mailbox)
+        if key in self._tasks:
+            complete_to = None
+        elif complete_to is not None and told_to is not None:
+            complete_to = min(complete_to, told_to)
+        return Subscription(*key[:3], terms.mode, terms.order, last_id, complete_to)
 
     def want(self, keys: Iterable[StreamKey]) -> None:
         """Keep the streams subscribed at the exchange from now on."""
@@ -68,18 +94,20 @@ class ClientStreams:
 
     def begin(self, feed: ExchangeFeed, keys: Sequence[StreamKey], request: SubscribeRequest) -> None:
         """Start wanted streams: the requested snapshot or resumption first, then live trades."""
-        expected = sum(min(request.snapshot, self._trades.count(key)) for key in keys)
-        interval = None if request.interval_ms is None else request.interval_ms / 1000
+        terms = Terms.of(request, feed)
+        expected = sum(
+            min(request.snapshot, self._trades.count(key)) + self._held(key, terms) for key in keys
+        )
         for key in keys:
             self._cancel(key)
             self._fanout.leave(key, self._mailbox)
-            self._modes[key] = "all" if interval is None else "latest"
+            self._terms[key] = terms
             if key.symbol in request.after:
-                self._spawn(key, partial(self._resume, feed, key, request.after[key.symbol], interval))
+                self._spawn(key, partial(self._resume, key, request.after[key.symbol], terms))
             elif expected > _TRADES_AT_ONCE or not self._mailbox.room.is_set():
-                self._spawn(key, partial(self._introduce_when_there_is_room, key, request.snapshot, interval))
+                self._spawn(key, partial(self._introduce_when_there_is_room, key, request.snapshot, terms))
             else:
-                self._introduce(key, request.snapshot, interval)
+                self._introduce(key, request.snapshot, terms)
 
     def end(self, keys: Iterable[StreamKey]) -> None:
         """Unsubscribe streams. Idempotent."""
@@ -87,37 +115,111 @@ class ClientStreams:
             self._cancel(key)
             self._fanout.leave(key, self._mailbox)
             self._manager.unsubscribe(self._client, key)
-            self._modes.pop(key, None)
+            self._terms.pop(key, None)
 
     def release(self) -> None:
         """Unsubscribe every stream. Idempotent."""
         self.end(self.keys())
         self._fanout.forget(self._mailbox)
 
-    def _introduce(self, key: StreamKey, snapshot: int, interval: float | None) -> None:
-        self._post_all(encode_snapshots(key, self._trades.recent(key, snapshot)))
-        self._fanout.join(key, self._mailbox, interval)
+    def _held(self, key: StreamKey, terms: Terms) -> int:
+        """Return how many trades behind a hole the client is sent at the beginning."""
+        ledger = terms.feed.ledger(key) if terms.wants_all_arrivals else None
+        return 0 if ledger is None else ledger.held
 
-    async def _introduce_when_there_is_room(
-        self, key: StreamKey, snapshot: int, interval: float | None
-    ) -> None:
-        await asyncio.sleep(0)  # posted messages are sent at the end of this turn
-        await self._mailbox.room.wait()
-        self._introduce(key, snapshot, interval)
+    def _waiting(self, key: StreamKey, terms: Terms) -> list[TradeTick]:
+        """Return the trades behind a hole, for a client that reads in order of arrival."""
+        ledger = terms.feed.ledger(key) if terms.reads_arrivals else None
+        return [] if ledger is None else ledger.waiting()
 
-    async def _resume(self, feed: ExchangeFeed, key: StreamKey, after: int, interval: float | None) -> None:
-        async for part in feed.resumer.resume(key, after):
-            if part.is_last:  # no await from here to the join, so that no trade is missed or repeated
-                self._post_all(encode_released(key, part.items) or encode_snapshots(key, ()))
-                self._fanout.join(key, self._mailbox, interval)
-                return
-            self._post_all(encode_released(key, part.items))
-            await asyncio.sleep(0)
+    def _introduce(self, key: StreamKey, snapshot: int, terms: Terms) -> None:
+        """Send the recent trades, and all of those behind a hole to a client that wants every trade."""
+        waiting = self._waiting(key, terms)
+        if not terms.wants_all_arrivals:
+            waiting = waiting[max(0, len(waiting) - snapshot) :]
+        parts = [*self._recent(key, max(0, snapshot - len(waiting)), terms), *waiting]
+        self._post_all(encode_released(key, parts) or encode_snapshots(key, ()))
+        self._join(key, terms)
+
+    def _recent(self, key: StreamKey, count: int, terms: Terms) -> list[Released]:
+        """Return the newest trades in order of ids, for a client of every trade with the gaps among them."""
+        ticks = self._trades.recent(key, count)
+        if not ticks or terms.mode == "latest":
+            return [*ticks]
+        return with_gaps(ticks, self._trades.gaps(key), _complete_to(key, terms))
+
+    async def _introduce_when_there_is_room(self, key: StreamKey, snapshot: int, terms: Terms) -> None:
+        async with self._posting:  # many streams of a client must not find room in the same turn
             await self._mailbox.room.wait()
+            if self._held(key, terms) <= _TRADES_AT_ONCE:
+                self._introduce(key, snapshot, terms)
+                await asyncio.sleep(0)  # posted messages are sent at the end of this turn
+                return
+        recent = self._recent(key, snapshot, terms)
+        complete_to = _complete_to(key, terms)
+        await self._post_when_there_is_room(encode_released(key, recent))
+        await self._resume(key, complete_to, terms)
+
+    async def _resume(self, key: StreamKey, after: int, terms: Terms) -> None:
+        """Send what follows `after` in order of ids, then what waits behind a hole, then join the stream.
+
+        So many trades can wait that they are sent in parts. If their hole is closed meanwhile, the resumption
+        goes on, without those that were sent.
+        """
+        told: set[int] = set()
+        had_snapshot = is_done = False
+        while not is_done:
+            async with aclosing(terms.feed.resumer.resume(key, after, self._address)) as parts:
+                async for part in parts:
+                    had_snapshot |= part.has_everything or any(map(_is_trade, part.items))
+                    if not part.is_last:
+                        await self._post_when_there_is_room(_encode_part(key, part, told))
+                        continue
+                    # From here to the join there is no await, so that no trade is missed or repeated.
+                    waiting = self._waiting_untold(key, terms, told)
+                    payloads = _encode_part(key, part, told, waiting[:_TRADES_AT_ONCE])
+                    is_done = len(waiting) <= _WAITING_AT_ONCE
+                    if is_done:
+                        self._post_all(payloads)
+                        if not (had_snapshot or waiting):
+                            self._post_all(encode_snapshots(key, ()))
+                        self._join(key, terms)
+                        return
+                    had_snapshot = True
+                    told.update(tick.id for tick in waiting[:_TRADES_AT_ONCE])
+                    after = _complete_to(key, terms)
+                    await self._post_when_there_is_room(payloads)
+
+    def _waiting_untold(self, key: StreamKey, terms: Terms, told: set[int]) -> list[TradeTick]:
+        waiting = [tick for tick in self._waiting(key, terms) if tick.id not in told]
+        return waiting if terms.wants_all_arrivals else waiting[-1:]
+
+    def _join(self, key: StreamKey, terms: Terms) -> None:
+        """Deliver the live stream from here on; in order of arrival, first say what is pending."""
+        if not terms.reads_arrivals:
+            self._fanout.join(key, self._mailbox)
+            return
+        ledger = terms.feed.ledger(key)
+        arrival = self._fanout.arrival_order(key)
+        if arrival is None or arrival.next_id is None:
+            holes = () if ledger is None else [(hole.first, hole.last) for hole in ledger.holes]
+            newest_id = None if ledger is None else ledger.newest_known()
+            arrival = ArrivalOrder(None if newest_id is None else newest_id + 1, holes)
+        if terms.wants_all_arrivals:
+            for first, last in arrival.pending:
+                gap = Gap(key, first, last, "pending")
+                self._fanout.post(self._mailbox, encode_gap(gap, arrival.complete_to))
+        self._fanout.join(key, self._mailbox, terms.interval_seconds, arrival)
 
     def _post_all(self, payloads: Iterable[bytes]) -> None:
         for payload in payloads:
             self._fanout.post(self._mailbox, payload)
+
+    async def _post_when_there_is_room(self, payloads: Iterable[bytes]) -> None:
+        async with self._posting:
+            await self._mailbox.room.wait()
+            self._post_all(payloads)
+            await asyncio.sleep(0)
 
     def _spawn(self, key: StreamKey, work: Callable[[], Awaitable[None]]) -> None:
         async def run() -> None:
@@ -143,3 +245,24 @@ class ClientStreams:
         task = self._tasks.pop(key, None)
         if task is not None:
             task.cancel()
+
+
+def _complete_to(key: StreamKey, terms: Terms) -> int:
+    """Return the id up to which nothing is open, or -1 before the first trade."""
+    ledger = terms.feed.ledger(key)
+    return -1 if ledger is None or ledger.complete_to is None else ledger.complete_to
+
+
+def _encode_part(
+    key: StreamKey, part: ResumePart, told: set[int], waiting: Sequence[TradeTick] = ()
+) -> Sequence[bytes]:
+    """Encode a part of a resumption without what was told, and the trades that wait behind a hole."""
+    if told or waiting:
+        return encode_released(key, [*without(part.items, told), *waiting])
+    if part.payloads is None:  # the same part may go to many readers
+        part.payloads = encode_snapshots(key, ()) if part.has_everything else encode_released(key, part.items)
+    return part.payloads
+
+
+def _is_trade(item: Released) -> bool:
+    return isinstance(item, TradeTick)

@@ -85,7 +85,7 @@ class Hub(Protocol):
 class MarketsConnection:
     """One client of `/ws/markets`."""
 
-    def __init__(self, hub: Hub, mailbox: Mailbox) -> None:
+    def __init__(self, hub: Hub, mailbox: Mailbox, address: str) -> None:
         self.client_id = uuid4().hex[:12]
         self.mailbox = mailbox
         self._hub = hub
@@ -95,7 +95,7 @@ class MarketsConnection:
             burst=2 * limits.messages_per_second,
             clock=hub.clock.monotonic,
         )
-        self._streams = ClientStreams(self, mailbox, hub.manager, hub.trades, hub.fanout)
+        self._streams = ClientStreams(self, address, mailbox, hub.manager, hub.trades, hub.fanout)
         self._ignored = 0
 
     async def serve(self, websocket: WebSocket) -> None:

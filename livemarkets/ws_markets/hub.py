@@ -110,7 +110,7 @@ class MarketsHub:
             await websocket.send_denial_response(denial)
             return
         with self._per_address.use(address):
-            await self._serve(websocket)
+            await self._serve(websocket, address)
 
     def _denial(self, address: str) -> Response | None:
         if len(self.connections) >= self.limits.clients:
@@ -119,11 +119,12 @@ class MarketsHub:
             return PlainTextResponse("too many clients from this address\n", 429)
         return None
 
-    async def _serve(self, websocket: WebSocket) -> None:
+    async def _serve(self, websocket: WebSocket, address: str) -> None:
         offered = websocket.scope.get("subprotocols", ())
         await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
         async with open_sink(websocket) as sink:
-            connection = MarketsConnection(self, self.fanout.open(sink, limit_bytes=self.limits.buffer_bytes))
+            mailbox = self.fanout.open(sink, limit_bytes=self.limits.buffer_bytes)
+            connection = MarketsConnection(self, mailbox, address)
             self.connections.add(connection)
             try:
                 await connection.serve(websocket)

@@ -1,25 +1,42 @@
-"""Encodes a feed's trades and gaps once, and passes them to the fan-out of `/ws/markets`."""
+"""Encodes a feed's trades once, and passes them with its gaps to the fan-out of `/ws/markets`."""
 
 from __future__ import annotations
 
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.market.models import Gap, StreamKey, TradeTick
-from livemarkets.protocol.encoding import encode_gap, encode_trade
+from livemarkets.protocol.encoding import encode_trade
 
 __all__ = ["MarketsPublisher"]
 
 
 class MarketsPublisher:
-    """The :class:`livemarkets.feed.publisher.TradePublisher` of `/ws/markets`."""
+    """The :class:`livemarkets.feed.publisher.TradePublisher` of `/ws/markets`.
+
+    Without readers, nothing is encoded.
+    """
 
     def __init__(self, fanout: Fanout) -> None:
         self._fanout = fanout
 
     def publish_trade(self, key: StreamKey, tick: TradeTick) -> None:
-        """Publish a trade. Without readers of the stream, nothing is encoded."""
+        """Publish a trade in both orders."""
         if self._fanout.has_readers(key):
             self._fanout.publish(key, encode_trade(tick), tick.id)
 
+    def publish_arrival(self, key: StreamKey, tick: TradeTick, *, is_newest: bool) -> None:
+        """Publish a trade in order of arrival."""
+        if self._fanout.is_new_arrival(key, tick.id):
+            self._fanout.publish_arrival(key, encode_trade(tick), tick.id, is_newest=is_newest)
+
+    def publish_released(self, key: StreamKey, tick: TradeTick) -> None:
+        """Publish a trade in order of ids, and in order of arrival if it is new there."""
+        if self._fanout.has_readers_in_order(key) or self._fanout.is_new_arrival(key, tick.id):
+            self._fanout.publish(key, encode_trade(tick), tick.id)
+
+    def publish_pending(self, key: StreamKey, newest_id: int) -> None:
+        """Publish in order of arrival that ids are pending."""
+        self._fanout.expect(key, newest_id)
+
     def publish_gap(self, gap: Gap) -> None:
-        """Publish a gap."""
-        self._fanout.publish_gap(gap.key, encode_gap(gap), gap.from_id, gap.to_id)
+        """Publish a gap in both orders."""
+        self._fanout.publish_gap(gap)

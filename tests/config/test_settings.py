@@ -25,6 +25,7 @@ DEFAULTS = {
     "LIVE_DEFAULT_SYMBOLS": ("BTCUSDT", "ETHUSDT"),
     "LIVE_FEED_LENGTH": 1000,
     "LIVE_LINGER_SECONDS": 5.0,
+    "LIVE_GAP_PATIENCE_SECONDS": 15.0,
     "LIVE_MAX_CLIENTS": 5000,
     "LIVE_MAX_SYMBOLS_PER_CLIENT": 200,
     "LIVE_CLIENT_BUFFER_BYTES": 1_048_576,
@@ -185,6 +186,8 @@ def test_values_are_read(name: str, text: str, value: object) -> None:
         ("LIVE_LINGER_SECONDS", "-1"),
         ("LIVE_LINGER_SECONDS", "nan"),
         ("LIVE_LINGER_SECONDS", "inf"),
+        ("LIVE_GAP_PATIENCE_SECONDS", "0.5"),
+        ("LIVE_GAP_PATIENCE_SECONDS", "601"),
         ("LIVE_MAX_CLIENTS", "-5"),
         ("LIVE_MAX_SYMBOLS_PER_CLIENT", "1025"),
         ("LIVE_CLIENT_BUFFER_BYTES", "1"),
@@ -241,6 +244,15 @@ def test_the_description_names_every_setting_but_not_the_token(tmp_path: Path) -
     assert "hunter2" not in line + repr(settings)
     assert "LIVE_ACCESS_TOKEN=(set)" in line
     assert "LIVE_ALLOWED_ORIGINS=http://a,http://b" in line
+
+
+def test_times_in_microseconds_are_refused_in_one_line() -> None:
+    """The unit of time is decided here, never by the size of a number."""
+    with pytest.raises(SettingsError) as caught:
+        load(Path("/nonexistent"), {"LIVE_BINANCE_WS_URL": "wss://h/stream?timeUnit=MICROSECOND"})
+    line = str(caught.value)
+    assert line.endswith("(times are read in milliseconds: remove timeUnit)")
+    assert "\n" not in line
 
 
 def test_unknown_variables_are_warned_about_with_a_suggestion(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.delivery.framing import text_frame
 from livemarkets.delivery.mailbox import CLOSE_TOO_SLOW, Mailbox, SinkListener
+from livemarkets.market.models import Gap
 from tests.support.delivery import Turns, follow, read_frames
 from tests.support.ticks import BTC, ETH
 
@@ -285,10 +286,10 @@ def test_whatever_a_slow_reader_does_every_trade_is_received_or_declared(actions
             fanout.publish(BTC, f"trade {next_id}".encode(), next_id)
             next_id, sent = next_id + 1, sent + 1
         elif action == "hole":
-            fanout.publish_gap(BTC, f"gap {next_id} {next_id + 4}".encode(), next_id, next_id + 4)
+            fanout.publish_gap(Gap(BTC, next_id, next_id + 4, "upstream"))
             next_id += 5
         elif action == "anew":
-            fanout.publish_gap(BTC, f"gap {next_id} 9".encode(), next_id, 9)
+            fanout.publish_gap(Gap(BTC, next_id, 9, "venue"))
             next_id = 10
         elif action == "turn":
             turns.take()
@@ -304,7 +305,7 @@ def test_who_lags_into_a_hole_gets_the_last_price_before_it(fanout: Fanout, turn
     fanout.join(BTC, box)
     sink.is_paused = True
     trade_by_turns(fanout, turns, range(5))
-    fanout.publish_gap(BTC, b"gap 5 9", 5, 9)
+    fanout.publish_gap(Gap(BTC, 5, 9, "upstream"))
     turns.take()
     take_again(box, sink, turns)
     assert sink.payloads[-3:] == ["lagged 3 3 1 BTCUSDT", "trade 4", "lagged 5 9 0 BTCUSDT"]

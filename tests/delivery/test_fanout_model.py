@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from livemarkets.delivery.fanout import Fanout
-from livemarkets.market.models import StreamKey
+from livemarkets.market.models import Gap, StreamKey
 from tests.support.delivery import Peer, Turns, follow, read_frames
 from tests.support.ticks import BTC, ETH
 
@@ -69,7 +69,7 @@ class Delivery(RuleBasedStateMachine):
     @rule(key=st.sampled_from(KEYS), count=st.integers(1, 3))
     def hole(self, key: StreamKey, count: int) -> None:
         first, last = self.next_id[key], self.next_id[key] + count - 1
-        self.fanout.publish_gap(key, f"gap {first} {last} {key.symbol}".encode(), first, last)
+        self.fanout.publish_gap(Gap(key, first, last, "upstream"))
         self.next_id[key] = last + 1
 
     @rule(number=st.integers(0, READERS - 1), key=st.sampled_from(KEYS), wants_all=st.booleans())

@@ -1,24 +1,45 @@
-"""Holes in ledgers and where their trades are had, with an exchange's history that lives in memory."""
+"""Holes in ledgers and where their trades are had, in simulated time, with a history in memory."""
+
+from __future__ import annotations
 
 import asyncio
-import bisect
 import contextlib
-import time
-from collections.abc import AsyncIterator, Iterable
+import functools
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from loguru import logger
 
 from livemarkets.errors import ExchangeError, ExchangeUnreachable, MalformedMessage, RestError
-from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades
+from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades, Purpose
 from livemarkets.feed.backfill import Backfiller
-from livemarkets.feed.ledger import Ledger, LedgerLimits, Released
+from livemarkets.feed.ledger import Ledger, LedgerLimits, Outcome, Released
 from livemarkets.market.models import Gap, StreamKey, TradeTick
 from tests.support.helpers import eventually
+from tests.support.simulated_time import run_in_simulated_time
 from tests.support.ticks import BTC, ETH, make_tick
 
-LIMITS = LedgerLimits(hold_seconds=0.02, patience_seconds=5.0)
-SPEED = 20
-"""How much faster than in reality time passes where a test waits for a lag of many seconds."""
+LIMITS = LedgerLimits()
+PATIENCE = LIMITS.patience_seconds
+TROUBLE = ExchangeUnreachable("timeout")
+
+
+def simulated(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test in simulated time: its waits take none."""
+
+    @functools.wraps(test)
+    def run(*arguments: Any, **named: Any) -> None:
+        run_in_simulated_time(test(*arguments, **named))
+
+    return run
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class History:
@@ -26,74 +47,85 @@ class History:
 
     def __init__(self, ids: Iterable[int] = ()) -> None:
         self.ids = sorted(ids)
-        self.errors: list[ExchangeError] = []
-        """What happens to the next calls instead."""
+        self.invalid: set[int] = set()
+        self.error: Callable[[], ExchangeError | None] = lambda: None
+        """What happens to the next call instead."""
         self.newest_only: int | None = None
         """Serve so many of the newest trades, as an address without history does."""
+        self.oldest = 0
+        """Serve no older ones: an older `fromId` is answered as this one is."""
+        self.answer_seconds = 0.05
         self.calls: list[tuple[str, int]] = []
+        self.newest_known: list[int | None] = []
         self.at_once = 0
         self.most_at_once = 0
 
-    async def trades_from(self, symbol: str, from_id: int) -> FetchedTrades:
+    async def trades_from(
+        self,
+        symbol: str,
+        from_id: int,
+        *,
+        purpose: Purpose = Purpose.HOLE,
+        newest_known: int | None = None,
+    ) -> FetchedTrades:
+        assert purpose is Purpose.HOLE
         self.calls.append((symbol, from_id))
+        self.newest_known.append(newest_known)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(self.answer_seconds)
         finally:
             self.at_once -= 1
-        if self.errors:
-            raise self.errors.pop(0)
-        if self.newest_only is None:
-            found, proven = [n for n in self.ids if n >= from_id][:PAGE_TRADES], True
-        else:
-            newest = self.ids[-self.newest_only :]
-            found, proven = [n for n in newest if n >= from_id], bool(newest) and newest[0] <= from_id
-        newest_id = found[-1] if found else None
-        ticks = [make_tick(n, symbol=symbol, backfilled=True) for n in found]
-        return FetchedTrades(ticks, newest_id if newest_id is not None and proven else from_id - 1, newest_id)
+        if (error := self.error()) is not None:
+            raise error
+        known = self.known()
+        newest = known[-1] if known else None
+        if self.newest_only is not None:
+            known = known[-self.newest_only :]
+        start = bisect_left(known, max(from_id, self.oldest))
+        found = known[start : start + PAGE_TRADES]
+        return FetchedTrades(
+            [make_tick(n, symbol=symbol, backfilled=True) for n in found if n not in self.invalid],
+            from_id - 1,  # the ledger judges by the ids alone
+            found[-1] if found else None,
+            reaches_newest=not found or found[-1] == newest,
+            invalid_ids=frozenset(self.invalid.intersection(found)),
+        )
 
-
-class LaggingHistory(History):
-    """An exchange whose REST knows a trade some time after the stream has brought it."""
-
-    def __init__(self, lag_seconds: float) -> None:
-        super().__init__()
-        self._lag_seconds = lag_seconds
-        self._traded: list[float] = []
-
-    def trade(self) -> None:
-        self.ids.append(len(self.ids) + 1)
-        self._traded.append(time.monotonic())
-
-    async def trades_from(self, symbol: str, from_id: int) -> FetchedTrades:
-        await asyncio.sleep(0.001)
-        known = self.ids[: bisect.bisect_right(self._traded, time.monotonic() - self._lag_seconds)]
-        found = known[max(0, from_id - 1) :][:PAGE_TRADES]
-        newest_id = found[-1] if found else None
-        ticks = [make_tick(n, symbol=symbol, backfilled=True) for n in found]
-        return FetchedTrades(ticks, from_id - 1 if newest_id is None else newest_id, newest_id)
+    def known(self) -> list[int]:
+        """What it knows at present."""
+        return self.ids
 
 
 class Bench:
     """A backfiller at work, and what came out of the ledgers."""
 
-    def __init__(self, history: History, speed: float = 1.0) -> None:
+    def __init__(self, history: History) -> None:
         self.history = history
         self.out: dict[StreamKey, list[Released]] = {}
-        self.backfiller = Backfiller(history, self.take, time.monotonic, check_seconds=0.05 / speed)
+        self.late = 0.0
+        """The longest time between the arrival of a trade and its delivery."""
+        self.backfiller = Backfiller("binance", history, self.take, now)
+        self._arrived: dict[tuple[StreamKey, int], float] = {}
 
-    def take(self, released: Iterable[Released]) -> None:
-        for item in released:
-            key = item.key if isinstance(item, Gap) else (BTC if item.symbol == "BTCUSDT" else ETH)
-            self.out.setdefault(key, []).append(item)
+    def take(self, ledger: Ledger, outcome: Outcome) -> None:
+        for tick in outcome.arrived:
+            self._arrived[ledger.key, tick.id] = now()
+        for item in outcome.released:
+            if isinstance(item, TradeTick):
+                self.late = max(self.late, now() - self._arrived[ledger.key, item.id])
+        self.out.setdefault(ledger.key, []).extend(outcome.released)
 
     def arrive(self, ledger: Ledger, *ids: int) -> None:
         """Let trades come from the stream, as the feed does it."""
         for trade_id in ids:
-            self.take(ledger.accept(make_tick(trade_id, symbol=ledger.key.symbol), time.monotonic()))
-            if ledger.held:
-                self.backfiller.tend(ledger)
+            self.take(ledger, ledger.accept(make_tick(trade_id, symbol=ledger.key.symbol), now()))
+            self.tend(ledger)
+
+    def tend(self, ledger: Ledger) -> None:
+        if ledger.holes:
+            self.backfiller.tend(ledger)
 
     def shown(self, key: StreamKey = BTC) -> list[int | tuple[int, int, str]]:
         return [
@@ -107,17 +139,19 @@ class Bench:
     def gaps(self) -> list[tuple[int, int, str]]:
         return [(gap.from_id, gap.to_id, gap.cause) for gap in self.out[BTC] if isinstance(gap, Gap)]
 
-    async def shows(self, *expected: int | tuple[int, int, str], key: StreamKey = BTC) -> None:
+    async def shows(
+        self, *expected: int | tuple[int, int, str], key: StreamKey = BTC, within: float = 5.0
+    ) -> None:
         def is_so() -> bool:
             assert self.shown(key) == list(expected)
             return True
 
-        await eventually(is_so)
+        await eventually(is_so, within)
 
 
 @contextlib.asynccontextmanager
-async def at_work(history: History, speed: float = 1.0) -> AsyncIterator[Bench]:
-    bench = Bench(history, speed)
+async def at_work(history: History) -> AsyncIterator[Bench]:
+    bench = Bench(history)
     task = asyncio.create_task(bench.backfiller.run(), name="backfill under test")
     try:
         yield bench
@@ -129,6 +163,18 @@ async def at_work(history: History, speed: float = 1.0) -> AsyncIterator[Bench]:
     assert not [other for other in asyncio.all_tasks() if other.get_name().startswith("backfill ")]
 
 
+@contextlib.contextmanager
+def logged() -> Any:
+    """The lines of the log from INFO on."""
+    lines: list[str] = []
+    handler = logger.add(lambda line: lines.append(str(line)), level="INFO", format="{message}")
+    try:
+        yield lines
+    finally:
+        logger.remove(handler)
+
+
+@simulated
 async def test_a_hole_is_filled() -> None:
     async with at_work(History(range(1, 10))) as bench:
         bench.arrive(Ledger(BTC, LIMITS), 1, 2, 7)
@@ -140,17 +186,20 @@ async def test_a_hole_is_filled() -> None:
         assert 7 not in backfilled
 
 
+@simulated
 async def test_a_hole_that_closes_by_itself_is_not_asked_about() -> None:
     history = History(range(1, 10))
     async with at_work(history) as bench:
-        ledger = Ledger(BTC, LedgerLimits(hold_seconds=60))
+        ledger = Ledger(BTC, LIMITS)
         bench.arrive(ledger, 1, 3)
-        await eventually(lambda: bench.backfiller.open_holes == 1)
+        await asyncio.sleep(0.2)
+        assert bench.backfiller.open_holes == 1
         bench.arrive(ledger, 2)
         await eventually(lambda: bench.backfiller.open_holes == 0)
     assert history.calls == []
 
 
+@simulated
 async def test_several_holes_of_a_stream_are_one_job() -> None:
     history = History(range(1, 1001))
     async with at_work(history) as bench:
@@ -160,6 +209,7 @@ async def test_several_holes_of_a_stream_are_one_job() -> None:
     assert len(history.calls) == 1, "one page brought it all"
 
 
+@simulated
 async def test_streams_do_not_wait_for_each_other() -> None:
     history = History(range(1, 10))
     async with at_work(history) as bench:
@@ -169,35 +219,55 @@ async def test_streams_do_not_wait_for_each_other() -> None:
         await bench.shows(*range(2, 10), key=ETH)
 
 
+@simulated
 async def test_a_hole_longer_than_a_page_is_filled_page_by_page() -> None:
     history = History(range(1, 3002))
     async with at_work(history) as bench:
         bench.arrive(Ledger(BTC, LIMITS), 1, 3000)
         await bench.shows(*range(1, 3002))
-    assert [from_id for _, from_id in history.calls] == [2, 1002, 2002]
+    assert [from_id for _, from_id in history.calls] == [1, 1000, 1999, 2998]
 
 
+@simulated
 async def test_what_the_exchange_does_not_have_is_its_own_hole() -> None:
-    async with at_work(History([1, 2, 6, 7, 8])) as bench:
-        bench.arrive(Ledger(BTC, LIMITS), 1, 2, 6)
-        await bench.shows(1, 2, (3, 5, "venue"), 6, 7, 8)
-
-
-async def test_of_a_hole_beyond_the_ceiling_the_newest_part_is_had() -> None:
-    limits = LedgerLimits(hold_seconds=0.02, backfill_trades=10)
-    async with at_work(History(range(1, 101))) as bench:
-        bench.arrive(Ledger(BTC, limits), 1, 100)
-        await bench.shows(1, (2, 89, "upstream"), *range(90, 101))
-
-
-async def test_an_address_with_the_newest_trades_only_gives_what_it_has() -> None:
-    history = History(range(1, 101))
-    history.newest_only = 10
+    """Two answers, some seconds apart, held ids on both sides of it."""
+    history = History([1, 2, 6, 7, 8])
     async with at_work(history) as bench:
-        bench.arrive(Ledger(BTC, LIMITS), 1, 100)
-        await bench.shows(1, (2, 90, "upstream"), *range(91, 101))
+        bench.arrive(Ledger(BTC, LIMITS), 1, 2, 6)
+        began = now()
+        await bench.shows(1, 2, (3, 5, "venue"), 6, 7, 8, within=10)
+        assert LIMITS.proof_seconds <= now() - began < LIMITS.proof_seconds + 3
+    assert set(history.calls) == {("BTCUSDT", 2)}
 
 
+@simulated
+async def test_of_a_hole_of_any_length_is_fetched_what_can_be_had_in_time() -> None:
+    """Oldest first, page by page. Beyond 20,000 the rest was declared unasked (REVIEW B14)."""
+    history = History(range(1, 50_001))
+    history.answer_seconds = 0.5
+    async with at_work(history) as bench:
+        bench.arrive(Ledger(BTC, LIMITS), 1, 50_000)
+        await eventually(lambda: bench.out[BTC][-1] == make_tick(50_000), PATIENCE + 1)
+        assert bench.shown()[:2] == [1, 2]
+        ((first, last, cause),) = bench.gaps()
+        assert (last, cause) == (49_999, "upstream")
+        assert first > 25_000
+        assert bench.late <= PATIENCE + 1
+
+
+@simulated
+async def test_old_trades_that_are_not_served_any_more_are_lost_not_inexistent() -> None:
+    """An old `fromId` is answered with the oldest trades that are still served (REVIEW B9)."""
+    for oldest, newest_only in ((9000, None), (0, 10)):
+        history = History(range(1, 9010))
+        history.oldest, history.newest_only = oldest, newest_only
+        async with at_work(history) as bench:
+            bench.arrive(Ledger(BTC, LIMITS), 1, 9009)
+            await bench.shows(1, (2, 8999, "upstream"), *range(9000, 9010), within=PATIENCE + 1)
+        assert len(history.calls) < 20
+
+
+@simulated
 async def test_an_address_with_the_newest_trades_only_is_enough_for_a_short_hole() -> None:
     history = History(range(1, 101))
     history.newest_only = 10
@@ -206,28 +276,29 @@ async def test_an_address_with_the_newest_trades_only_is_enough_for_a_short_hole
         await bench.shows(*range(94, 101))
 
 
+@simulated
 async def test_rest_that_is_down_is_asked_again() -> None:
     history = History(range(1, 10))
-    history.errors = [
-        ExchangeUnreachable("timeout"),
-        MalformedMessage("malformed REST response", "no"),
-        RestError(500, None, ""),
-    ]
+    errors = [TROUBLE, MalformedMessage("malformed REST response", "no"), RestError(500, None, "")]
+    history.error = lambda: errors.pop() if errors else None
     async with at_work(history) as bench:
         bench.arrive(Ledger(BTC, LIMITS), 1, 9)
         await bench.shows(*range(1, 10))
 
 
+@simulated
 async def test_a_pause_that_the_exchange_asks_for_is_kept() -> None:
     history = History(range(1, 10))
-    history.errors = [ExchangeUnreachable("HTTP 429", retry_after_seconds=0.8)]
+    errors = [ExchangeUnreachable("HTTP 429", retry_after_seconds=8)]
+    history.error = lambda: errors.pop() if errors else None
     async with at_work(history) as bench:
-        began = time.monotonic()
+        began = now()
         bench.arrive(Ledger(BTC, LIMITS), 1, 9)
-        await bench.shows(*range(1, 10))
-        assert time.monotonic() - began > 0.75
+        await bench.shows(*range(1, 10), within=10)
+        assert now() - began > 8
 
 
+@simulated
 async def test_rest_that_lags_behind_the_stream_is_waited_for() -> None:
     history = History(range(1, 4))
     async with at_work(history) as bench:
@@ -238,92 +309,231 @@ async def test_rest_that_lags_behind_the_stream_is_waited_for() -> None:
         await bench.shows(*range(1, 9))
 
 
+@simulated
 async def test_patience_ends_and_the_stream_goes_on() -> None:
     history = History()
-    history.errors = [ExchangeUnreachable("timeout")] * 1000
+    history.error = lambda: TROUBLE
     async with at_work(history) as bench:
-        ledger = Ledger(BTC, LedgerLimits(hold_seconds=0.02, patience_seconds=0.3))
+        ledger = Ledger(BTC, LIMITS)
         bench.arrive(ledger, 1, 5, 6)
+        await asyncio.sleep(PATIENCE - 1)
+        assert bench.shown() == [1]
         await bench.shows(1, (2, 4, "upstream"), 5, 6)
         bench.arrive(ledger, 7)
         await bench.shows(1, (2, 4, "upstream"), 5, 6, 7)
 
 
-async def test_an_id_from_nowhere_is_forgotten_and_nothing_declared() -> None:
-    history = History(range(1, 6))
+@simulated
+async def test_losses_one_after_the_other_do_not_add_up() -> None:
+    """REST down, a loss every 10 s: readers were 250 s late after 13 minutes (REVIEW B8)."""
+    history = History()
+    history.error = lambda: TROUBLE
     async with at_work(history) as bench:
         ledger = Ledger(BTC, LIMITS)
-        bench.arrive(ledger, 1, 2**40, 2, 3, 4, 5)
-        await eventually(lambda: ledger.held == 0)
-        await eventually(lambda: bench.backfiller.open_holes == 0)
-        bench.arrive(ledger, 6, 7)
-        await bench.shows(1, 2, 3, 4, 5, 6, 7)
+        for trade_id in range(1, 2000):
+            if trade_id % 20 >= 2:
+                bench.arrive(ledger, trade_id)
+            await asyncio.sleep(0.5)
+        assert bench.late <= PATIENCE + 1
+        assert bench.ids()[-1] > 1900
+        assert all(last - first == 1 for first, last, _ in bench.gaps()), "only what is missing"
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("lag_seconds", [3, 20, 45])
+@simulated
+async def test_ten_minutes_without_rest_are_few_lines_in_the_log() -> None:
+    """It was a line for each hole and each attempt (REVIEW C9)."""
+    history = History()
+    history.error = lambda: TROUBLE
+    with logged() as lines:
+        async with at_work(history) as bench:
+            ledgers = [Ledger(StreamKey.trades("binance", f"S{n}USDT"), LIMITS) for n in range(100)]
+            for minute in range(1, 11):
+                for ledger in ledgers:
+                    bench.arrive(ledger, minute * 10, minute * 10 + 2)
+                await asyncio.sleep(60)
+            for ledger in ledgers:
+                bench.arrive(ledger, 200)
+            history.ids, history.error = list(range(1, 201)), lambda: None
+            await eventually(lambda: bench.backfiller.open_holes == 0)
+    assert len(lines) == 2
+    assert "missing trades of S0USDT cannot be fetched: timeout. It is tried again" in lines[0]
+    assert "missing trades can be fetched again, after 60" in lines[1]
+
+
+@simulated
+async def test_failures_now_and_then_are_few_lines_too() -> None:
+    history = History(range(1, 10_000))
+    turns = 0
+
+    def every_other() -> ExchangeError | None:
+        nonlocal turns
+        turns += 1
+        return TROUBLE if turns % 2 else None
+
+    history.error = every_other
+    with logged() as lines:
+        async with at_work(history) as bench:
+            ledger = Ledger(BTC, LIMITS)
+            for trade_id in range(1, 6000, 10):
+                bench.arrive(ledger, trade_id)
+                await asyncio.sleep(1)
+    assert history.ids[: len(bench.ids())] == bench.ids()
+    assert 2 <= len(lines) <= 24
+
+
+@simulated
+async def test_a_symbol_that_the_exchange_does_not_know_is_no_outage() -> None:
+    history = History()
+    history.error = lambda: RestError(400, -1121, "Invalid symbol.")
+    with logged() as lines:
+        async with at_work(history) as bench:
+            bench.arrive(Ledger(BTC, LIMITS), 1, 5)
+            await bench.shows(1, (2, 4, "upstream"), 5, within=PATIENCE + 1)
+    assert lines == []
+
+
+@simulated
+async def test_an_id_from_nowhere_is_ignored_and_nothing_declared() -> None:
+    async with at_work(History(range(1, 6))) as bench:
+        bench.arrive(Ledger(BTC, LIMITS), 1, 2**40, 2, 3, 4, 5)
+        await bench.shows(1, 2, 3, 4, 5)
+        assert bench.backfiller.open_holes == 0
+
+
+@simulated
+async def test_ids_that_only_a_ticker_knows_are_fetched_when_they_can_be_had() -> None:
+    """Nothing waits behind them, so nothing is declared however long it takes."""
+    history = History(range(1, 6))
+    history.error = lambda: TROUBLE
+    async with at_work(history) as bench:
+        ledger = Ledger(BTC, LIMITS)
+        bench.arrive(ledger, 1)
+        bench.take(ledger, ledger.expect(5, now()))
+        bench.tend(ledger)
+        await asyncio.sleep(600)
+        assert bench.shown() == [1]
+        assert len(history.calls) < 40
+        history.error = lambda: None
+        await bench.shows(1, 2, 3, 4, 5, within=31)
+        assert bench.backfiller.open_holes == 0
+
+
+@simulated
+async def test_ids_that_only_a_ticker_knows_and_rest_denies_are_forgotten() -> None:
+    history = History(range(1, 2))
+    async with at_work(history) as bench:
+        ledger = Ledger(BTC, LIMITS)
+        bench.arrive(ledger, 1)
+        bench.take(ledger, ledger.expect(5, now()))
+        bench.tend(ledger)
+        await asyncio.sleep(60)
+        assert bench.backfiller.open_holes == 1
+        await eventually(lambda: bench.backfiller.open_holes == 0, 300)
+        bench.arrive(ledger, 2, 3, 4, 5)
+        await bench.shows(1, 2, 3, 4, 5)
+    assert len(history.calls) <= 12
+
+
+class SlowHistory(History):
+    """An exchange whose REST knows a trade some time after the stream has brought it."""
+
+    def __init__(self, lag_seconds: float) -> None:
+        super().__init__()
+        self.lag_seconds = lag_seconds
+        self.middle = range(0)
+        """Ids that it knows only after :attr:`middle_seconds`, though it knows later ones."""
+        self.middle_seconds = 0.0
+        self.traded: dict[int, float] = {}
+
+    def trade(self, trade_id: int) -> None:
+        self.traded[trade_id] = now()
+
+    def known(self) -> list[int]:
+        return [
+            trade_id
+            for trade_id, at in self.traded.items()
+            if now() - at >= (self.middle_seconds if trade_id in self.middle else self.lag_seconds)
+        ]
+
+
+@pytest.mark.parametrize("lag_seconds", [3, 10, 20, 45])
+@simulated
 async def test_rest_that_lags_costs_nothing_that_the_stream_brought(lag_seconds: float) -> None:
     """Its trades come from a database, some seconds after the stream brought them."""
-    history = LaggingHistory(lag_seconds / SPEED)
-    limits = LedgerLimits(
-        hold_seconds=0.25 / SPEED, patience_seconds=15 / SPEED, contradiction_seconds=2 / SPEED
-    )
+    history = SlowHistory(lag_seconds)
     lost = range(50, 60)
-    async with at_work(history, SPEED) as bench:
-        ledger = Ledger(BTC, limits)
-
-        def trade_on() -> bool:
-            history.trade()
-            if history.ids[-1] not in lost:
-                bench.arrive(ledger, history.ids[-1])
-            return history.ids[-1] >= 1000 and ledger.missing() is None
-
-        await eventually(trade_on, 30, interval_seconds=1 / SPEED / 20)
-    ids, gaps = bench.ids(), bench.gaps()
-    brought = set(range(1, ids[-1] + 1)) - set(lost)
-    assert brought <= set(ids), "something that the stream brought was lost"
+    async with at_work(history) as bench:
+        ledger = Ledger(BTC, LIMITS)
+        trade_id = 0
+        while trade_id < 1000 or ledger.holes:
+            trade_id += 1
+            history.trade(trade_id)
+            if trade_id not in lost:
+                bench.arrive(ledger, trade_id)
+            await asyncio.sleep(0.05)
+    ids = bench.ids()
+    assert set(range(1, trade_id)) - set(lost) <= set(ids), "something that the stream brought was lost"
     fetched = {item.id for item in bench.out[BTC] if isinstance(item, TradeTick) and item.backfilled}
     assert fetched <= set(lost), "something that the stream brought was fetched again"
-    patient = lag_seconds < limits.patience_seconds * SPEED
-    assert gaps == ([] if patient else [(50, 59, "upstream")])
+    assert bench.gaps() == ([] if lag_seconds < PATIENCE else [(50, 59, "upstream")])
     assert ids == sorted(ids)
+    assert bench.late <= PATIENCE + 1
 
 
-async def test_an_id_from_nowhere_is_dropped_without_rest_too() -> None:
-    history = History()
-    history.errors = [ExchangeUnreachable("timeout")] * 1000
+@pytest.mark.parametrize("middle_seconds", [1, 3, 5])
+@simulated
+async def test_a_replica_that_lacks_the_middle_for_a_moment_denies_nothing(middle_seconds: float) -> None:
+    """FIELD-2, experiment 19."""
+    history = SlowHistory(0)
+    history.middle, history.middle_seconds = range(3, 6), middle_seconds
     async with at_work(history) as bench:
-        ledger = Ledger(BTC, LedgerLimits(hold_seconds=0.02, patience_seconds=0.3, contradiction_seconds=0.1))
-        bench.arrive(ledger, 1, 5000, 2, 3, 4, 5)
-        await eventually(lambda: bench.backfiller.open_holes == 0)
-        bench.arrive(ledger, 6)
-        await bench.shows(1, 2, 3, 4, 5, 6)
+        ledger = Ledger(BTC, LIMITS)
+        for trade_id in range(1, 9):
+            history.trade(trade_id)
+            if trade_id not in history.middle:
+                bench.arrive(ledger, trade_id)
+        await bench.shows(*range(1, 9), within=middle_seconds + 3)
 
 
+@simulated
+async def test_an_invalid_trade_is_declared_as_such_also_when_only_rest_has_it() -> None:
+    history = History(range(1, 10))
+    history.invalid = {4, 5, 9}
+    async with at_work(history) as bench:
+        ledger = Ledger(BTC, LIMITS)
+        bench.arrive(ledger, 1, 7)
+        await bench.shows(1, 2, 3, (4, 5, "invalid"), 6, 7, 8, (9, 9, "invalid"))
+        bench.arrive(ledger, 10)
+        assert bench.shown()[-1] == 10
+
+
+@simulated
+async def test_rest_is_told_what_is_known_to_be_newest() -> None:
+    history = History(range(1, 10))
+    async with at_work(history) as bench:
+        ledger = Ledger(BTC, LIMITS)
+        bench.arrive(ledger, 1, 5)
+        bench.take(ledger, ledger.expect(8, now()))
+        await bench.shows(*range(1, 10))
+    assert history.newest_known == [8, 9]
+
+
+@simulated
 async def test_rest_of_another_exchange_does_not_hold_a_stream_for_ever() -> None:
     """It denies every id that the stream brings."""
     async with at_work(History(range(1, 50))) as bench:
-        limits = LedgerLimits(hold_seconds=0.02, patience_seconds=0.5)
-        ledger = Ledger(BTC, limits)
+        ledger = Ledger(BTC, LIMITS)
         bench.arrive(ledger, 1000)
-        trade_id = 1001
-
-        def goes_on() -> bool:
-            nonlocal trade_id
-            trade_id += 1
+        for trade_id in range(1002, 1400):
             bench.arrive(ledger, trade_id)
-            return any(isinstance(item, Gap) for item in bench.out[BTC])
-
-        await eventually(goes_on, 15.0, interval_seconds=0.05)
-        ids: list[int] = []
-        for item in bench.out[BTC]:
-            ids += range(item.from_id, item.to_id + 1) if isinstance(item, Gap) else [item.id]
-        assert ids == list(range(1000, ids[-1] + 1))
+            await asyncio.sleep(0.05)
+        await bench.shows(1000, (1001, 1001, "upstream"), *range(1002, 1400))
 
 
+@simulated
 async def test_a_stream_that_nobody_wants_is_forgotten_at_once() -> None:
     history = History(range(1, 10))
-    history.errors = [ExchangeUnreachable("timeout")] * 1000
+    history.error = lambda: TROUBLE
     async with at_work(history) as bench:
         ledger = Ledger(BTC, LIMITS)
         bench.arrive(ledger, 1, 9)
@@ -333,10 +543,11 @@ async def test_a_stream_that_nobody_wants_is_forgotten_at_once() -> None:
         assert bench.backfiller.open_holes == 0
         calls = len(history.calls)
         bench.arrive(Ledger(ETH, LIMITS), 1, 9)
-        await eventually(lambda: ("ETHUSDT", 2) in history.calls)
+        await eventually(lambda: ("ETHUSDT", 1) in history.calls)
         assert [symbol for symbol, _ in history.calls[calls:]].count("BTCUSDT") == 0
 
 
+@simulated
 async def test_hole_after_hole_after_hole() -> None:
     """Each new one opens while the backfiller is just done with the one before."""
     history = History()
@@ -350,3 +561,76 @@ async def test_hole_after_hole_after_hole() -> None:
             next_id += 6
         await bench.shows(*range(1, next_id))
     assert not any(isinstance(item, Gap) for item in bench.out[BTC])
+
+
+class Fate:
+    """What becomes of one trade of the exchange."""
+
+    GOOD, LOST, NEVER, INVALID, INVALID_LOST = range(5)
+
+
+fates = st.sampled_from([Fate.GOOD] * 6 + [Fate.LOST] * 3 + [Fate.NEVER, Fate.INVALID, Fate.INVALID_LOST])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(fates, min_size=3, max_size=60),
+    st.sampled_from([0.05, 0.4, 2.0]),
+    st.sampled_from([0, 3, 10, 30]),
+    st.lists(st.tuples(st.integers(0, 60), st.integers(1, 40)), max_size=3),
+    st.tuples(st.integers(1, 60), st.integers(0, 20), st.floats(0, LIMITS.proof_seconds)),
+    st.sampled_from([0, 5, 20]),
+    st.sampled_from([None, 3, 10]),
+)
+def test_whatever_rest_says_nothing_is_lost_undeclared_or_late(
+    wishes: list[int],
+    pace: float,
+    lag: float,
+    outages: list[tuple[int, int]],
+    lacking: tuple[int, int, float],
+    oldest: int,
+    newest_only: int | None,
+) -> None:
+    """Losses, invalid trades; REST that lags, fails, lacks the middle, or serves only a part."""
+    history = SlowHistory(lag)
+    history.oldest, history.newest_only = oldest, newest_only
+    first, count, history.middle_seconds = lacking
+    history.middle = range(first, first + count)
+    kinds = dict(enumerate([Fate.GOOD, *wishes, Fate.GOOD, Fate.GOOD], start=1))
+    never = {trade_id for trade_id, fate in kinds.items() if fate == Fate.NEVER}
+    history.invalid = {n for n, fate in kinds.items() if fate in (Fate.INVALID, Fate.INVALID_LOST)}
+    brought = {trade_id for trade_id, fate in kinds.items() if fate == Fate.GOOD}
+
+    async def play() -> Bench:
+        began = now()
+        history.error = lambda: (
+            TROUBLE if any(start <= now() - began < start + long for start, long in outages) else None
+        )
+        async with at_work(history) as bench:
+            ledger = Ledger(BTC, LIMITS)
+            for trade_id, fate in kinds.items():
+                if fate != Fate.NEVER:
+                    history.trade(trade_id)
+                if fate == Fate.GOOD:
+                    bench.arrive(ledger, trade_id)
+                elif fate == Fate.INVALID:
+                    bench.take(ledger, ledger.reject(trade_id, now()))
+                    bench.tend(ledger)
+                await asyncio.sleep(pace)
+            await asyncio.sleep(PATIENCE + 1)
+            assert not ledger.holes
+            assert ledger.complete_to == len(kinds)
+        return bench
+
+    bench = run_in_simulated_time(play())
+    next_id = 1
+    for item in bench.out[BTC]:
+        start, last = (item.from_id, item.to_id) if isinstance(item, Gap) else (item.id, item.id)
+        assert start == next_id
+        next_id = last + 1
+        if isinstance(item, Gap):
+            declared = set(range(start, last + 1))
+            assert not declared & brought
+            assert item.cause != "venue" or declared <= never
+            assert item.cause != "invalid" or declared <= history.invalid
+    assert bench.late <= PATIENCE + 1

@@ -31,7 +31,7 @@ def quick_tuning(patience_seconds: float) -> Tuning:
     return Tuning(
         client=quick(),
         feed=FeedLimits(
-            ledger=LedgerLimits(hold_seconds=0.05, patience_seconds=patience_seconds),
+            ledger=LedgerLimits(hold_seconds=0.05, patience_seconds=patience_seconds, proof_seconds=0.3),
             staleness=StalenessLimits(
                 silence=SilenceLimits(
                     slot_seconds=0.05, memory_seconds=2, floor_seconds=0.5, unknown_seconds=2
@@ -257,10 +257,11 @@ async def test_a_mute_stream_is_noticed_subscribed_again_and_healed(world: World
 
 async def test_quiet_streams_are_no_cause_for_alarm() -> None:
     silence = SilenceLimits(slot_seconds=0.05, floor_seconds=0.1, unknown_seconds=0.3)
-    tuning = Tuning(client=quick(), feed=FeedLimits(staleness=StalenessLimits(silence=silence)))
+    staleness = StalenessLimits(silence=silence, unhurried_seconds=0.1)
+    tuning = Tuning(client=quick(), feed=FeedLimits(staleness=staleness))
     async with running(tuning, source=quick_market(0.001)) as world:
         world.subscribe(*KEYS)
-        await eventually(lambda: world.statistics.history.calls >= 7)  # one was for the list of symbols
+        await eventually(lambda: world.statistics.history.calls >= 3)  # one was for the list of symbols
         assert {status.state for status in world.statuses} <= {"connecting", "live"}
         assert world.venue.stats()["connects"] == 1
 

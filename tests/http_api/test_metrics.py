@@ -57,6 +57,7 @@ async def test_an_idle_app_has_counted_nothing(app: RunningApp) -> None:
     idle = values(app)
     assert idle.pop(("uptime_seconds",)) >= 0
     assert {idle.pop(("exchange_state", name, "idle")) for name in ("binance", "simulator")} == {1}
+    assert {idle.pop(("rest_weight_usable", name)) for name in ("binance", "simulator")} == {3000}
     assert set(idle.values()) == {0}
 
 

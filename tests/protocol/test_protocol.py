@@ -33,6 +33,7 @@ from livemarkets.protocol.messages import (
     ServerMessage,
     Snapshot,
     Subscribed,
+    Subscription,
     SymbolResult,
     Tick,
     Trade,
@@ -78,6 +79,7 @@ def subscription(*symbols: str | RefusedName, **fields: Any) -> SubscribeRequest
         "snapshot": 1,
         "after": {},
         "interval_ms": None,
+        "order": "id",
     }
     return SubscribeRequest(symbols=symbols, **{**defaults, **fields})
 
@@ -98,6 +100,8 @@ def subscription(*symbols: str | RefusedName, **fields: Any) -> SubscribeRequest
         (subscribe(mode="all"), subscription("BTCUSDT")),
         (subscribe(mode="all", interval_ms=1000), subscription("BTCUSDT")),
         (subscribe(mode="latest"), subscription("BTCUSDT", interval_ms=250)),
+        (subscribe(order="id"), subscription("BTCUSDT")),
+        (subscribe(order="arrival"), subscription("BTCUSDT", order="arrival")),
         (subscribe(mode="latest", interval_ms=20), subscription("BTCUSDT", interval_ms=20)),
         (subscribe(mode="latest", interval_ms=60_000), subscription("BTCUSDT", interval_ms=60_000)),
         (subscribe(id=7), subscription("BTCUSDT", id=7)),
@@ -269,6 +273,10 @@ REFUSED: list[tuple[str, object, str]] = [
     ("mode unknown", subscribe(mode="sometimes"), "invalid_message"),
     ("mode number", subscribe(mode=1), "invalid_message"),
     ("mode null", subscribe(mode=None), "invalid_message"),
+    ("order unknown", subscribe(order="time"), "invalid_message"),
+    ("order in capitals", subscribe(order="ARRIVAL"), "invalid_message"),
+    ("order null", subscribe(order=None), "invalid_message"),
+    ("order a number", subscribe(order=1), "invalid_message"),
     ("interval too short", subscribe(mode="latest", interval_ms=19), "invalid_message"),
     ("interval too long", subscribe(mode="latest", interval_ms=60_001), "invalid_message"),
     ("interval negative", subscribe(mode="latest", interval_ms=-250), "invalid_message"),
@@ -363,6 +371,7 @@ def test_no_json_raises_anything_else(value: object) -> None:
                 "snapshot",
                 "mode",
                 "interval_ms",
+                "order",
                 "after",
                 "id",
             ]
@@ -533,6 +542,20 @@ RESULTS = [
                 "from_id": 11,
                 "to_id": 42,
                 "cause": "upstream",
+                "complete_to": 42,
+            },
+        ),
+        (
+            encode_gap(Gap(BTC, 11, 42, "pending"), 10),
+            {
+                "type": "gap",
+                "exchange": "binance",
+                "channel": "trades",
+                "symbol": "BTCUSDT",
+                "from_id": 11,
+                "to_id": 42,
+                "cause": "pending",
+                "complete_to": 10,
             },
         ),
         (
@@ -553,7 +576,13 @@ RESULTS = [
             {"type": "status", "exchange": "binance", "state": "down", "reason": "timeout", "ts": 5},
         ),
         (
-            encode_list(8, [(BTC, "all", 42), (ETH, "latest", None)]),
+            encode_list(
+                8,
+                [
+                    Subscription(*BTC[:3], "all", "id", 42, 42),
+                    Subscription(*ETH[:3], "latest", "arrival", None, None),
+                ],
+            ),
             {
                 "type": "subscriptions",
                 "id": 8,
@@ -563,14 +592,18 @@ RESULTS = [
                         "channel": "trades",
                         "symbol": "BTCUSDT",
                         "mode": "all",
+                        "order": "id",
                         "last_id": 42,
+                        "complete_to": 42,
                     },
                     {
                         "exchange": "binance",
                         "channel": "trades",
                         "symbol": "ETHUSDT",
                         "mode": "latest",
+                        "order": "arrival",
                         "last_id": None,
+                        "complete_to": None,
                     },
                 ],
             },

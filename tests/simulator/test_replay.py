@@ -249,3 +249,21 @@ def test_a_speed_that_makes_no_sense_is_refused(
 def test_a_recording_cannot_be_relisted(written: Callable[..., Path]) -> None:
     with pytest.raises(SimulatorError):
         Replay(written(line(1, 1))).relist("BTCUSDT", 1)
+
+
+def test_a_recording_in_microseconds_is_played_in_milliseconds(written: Callable[..., Path]) -> None:
+    """The first time of the recording decides, not each frame (binance-public-data#386)."""
+    micro, milli = 1_736_000_000_123_456, 1_736_000_000_123
+    replay = Replay(written(line(0, 1, time_ms=micro), line(1, 2, time_ms=micro)))
+    replay.want(BOTH, NOW_MS)
+    for event in replay.advance(NOW_MS + 10_000):
+        data = msgspec.json.decode(event.raw())
+        assert (data["T"], data["E"]) == (milli, milli)
+        assert msgspec.json.decode(event.combined)["data"] == data
+    assert [trade.time_ms for trade in replay.history("BTCUSDT", NOW_MS).trades] == [milli, milli]
+    mixed = Replay(written(line(0, 1, time_ms=milli), line(1, 2, time_ms=micro)))
+    mixed.want(BOTH, NOW_MS)
+    assert [msgspec.json.decode(event.raw())["T"] for event in mixed.advance(NOW_MS + 10_000)] == [
+        milli,
+        micro,
+    ]

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livemarkets.simulator import SimulatedMarket
+from livemarkets.simulator import ExchangeLimits, SimulatedMarket
+from livemarkets.simulator.protocol.limits import WeightMeter
 from livemarkets.simulator.protocol.rest import Answer, RestApi
 
 NOW_MS = 1_723_161_255_000.0
@@ -206,3 +207,23 @@ def test_whatever_is_asked_has_an_answer(api: RestApi, call: str, query: list[tu
     assert isinstance(answer, Answer)
     assert answer.status in (200, 400, 404)
     msgspec.json.decode(answer.body)
+
+
+def test_a_mini_ticker_has_the_ids_and_less_of_the_rest(api: RestApi) -> None:
+    (full,) = ask(api, 'ticker/24hr?symbols=["BTCUSDT"]')
+    (mini,) = ask(api, 'ticker/24hr?symbols=["BTCUSDT"]&type=MINI')
+    assert list(mini) == [
+        *("symbol", "lastPrice", "openPrice", "highPrice", "lowPrice", "volume", "quoteVolume"),
+        *("openTime", "closeTime", "firstId", "lastId", "count"),
+    ]
+    assert mini.items() <= full.items()
+    assert ask(api, "ticker/24hr?symbol=BTCUSDT&type=TINY", 400)["code"] == -1130
+
+
+def test_who_goes_on_after_refusals_is_banned_for_a_time() -> None:
+    meter = WeightMeter(ExchangeLimits(rest_weight_per_minute=10, refusals_before_ban=3, ban_seconds=120.0))
+    assert meter.use(10, NOW_MS)
+    assert not any(meter.use(1, NOW_MS) for _ in range(4))
+    assert meter.banned_until_ms == NOW_MS + 120_000
+    assert not meter.use(1, NOW_MS + 119_000), "a new minute does not end it"
+    assert meter.use(1, NOW_MS + 120_000)

@@ -11,7 +11,7 @@ from websockets.protocol import Protocol as WebSocketProtocol
 
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.delivery.mailbox import SinkListener
-from livemarkets.market.models import Skipped, StreamKey
+from livemarkets.market.models import Gap, Skipped, StreamKey
 from tests.support.ticks import ManualClock
 
 ALL = -1
@@ -83,7 +83,7 @@ class Turns:
         def write(fd: int, frames: bytes) -> int:
             return peers[fd].take_some(frames)
 
-        return Fanout(self, self.call_later, self.clock, write, describe)
+        return Fanout(self, self.call_later, self.clock, write, describe, describe_gap)
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> None:
         self.later.append((self.clock.now + seconds, callback))
@@ -110,6 +110,10 @@ class Turns:
 
 def describe(key: StreamKey, skipped: Skipped) -> bytes:
     return f"lagged {skipped.first_id} {skipped.last_id} {skipped.count} {key.symbol}".encode()
+
+
+def describe_gap(gap: Gap, complete_to: int) -> bytes:
+    return f"{gap.cause} {gap.from_id} {gap.to_id} {complete_to} {gap.key.symbol}".encode()
 
 
 def read_frames(data: bytes) -> list[str]:

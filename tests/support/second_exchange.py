@@ -29,6 +29,7 @@ from livemarkets.exchanges.base import (
     FetchedTrades,
     Guarantee,
     HistoryStatistics,
+    ListedSymbols,
     Purpose,
     StreamState,
 )
@@ -89,7 +90,7 @@ class HarbourRest:
         self._pairs: dict[str, str] = {}  # our spelling -> theirs
         self._calls = self._failures = 0
 
-    async def symbols(self) -> list[SymbolInfo]:
+    async def symbols(self) -> ListedSymbols:
         found = []
         for pair in await self._get("/pairs", list[Pair]):
             base, quote = pair.name.split("-")
@@ -97,7 +98,10 @@ class HarbourRest:
             steps = {"tick_size": pair.price_step, "step_size": pair.size_step}
             found.append(msgspec.convert(names | steps, SymbolInfo))
             self._pairs[base + quote] = pair.name
-        return found
+        return ListedSymbols(found)
+
+    async def symbol(self, symbol: str) -> SymbolInfo | None:
+        return next((info for info in (await self.symbols()).symbols if info.symbol == symbol), None)
 
     async def pair(self, symbol: str) -> str:
         """A stream may be wanted before the list of symbols is there."""
@@ -114,7 +118,13 @@ class HarbourRest:
         return {symbol: rows[0].id for symbol, rows in newest.items() if rows}
 
     async def trades_from(
-        self, symbol: str, from_id: int, *, purpose: Purpose = Purpose.HOLE, asker: str | None = None
+        self,
+        symbol: str,
+        from_id: int,
+        *,
+        purpose: Purpose = Purpose.HOLE,
+        asker: str | None = None,
+        newest_known: int | None = None,
     ) -> FetchedTrades:
         ticks: list[TradeTick] = []
         covered_to = from_id - 1

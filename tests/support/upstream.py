@@ -76,6 +76,8 @@ class Recorder:
         budget: ConnectBudget | None = None,
     ) -> None:
         self.ticks: list[TradeTick] = []
+        self.invalid: list[tuple[str, int, int]] = []
+        """Symbol, id, and how many trades came before."""
         self.statuses: list[ClientStatus] = []
         self.silence = Silence.NONE
         """What the silence of every stream is said to mean."""
@@ -87,6 +89,12 @@ class Recorder:
         assert ticks
         assert {tick.symbol for tick in ticks} == {key.symbol}
         self.ticks += ticks
+
+    def on_invalid(self, key: StreamKey, trade_id: int) -> None:
+        self.invalid.append((key.symbol, trade_id, len(self.ticks)))
+
+    def on_newest(self, key: StreamKey, trade_id: int) -> None:
+        raise AssertionError("no stream of this client bears the newest id of another")
 
     def on_status(self, status: ClientStatus) -> None:
         self.statuses.append(status)
@@ -166,10 +174,15 @@ class Listener:
     def __init__(self) -> None:
         self.ticks: list[TradeTick] = []
         self.complaints: list[tuple[str, str]] = []
+        self.invalid: list[tuple[str, int, int]] = []
+        """Symbol, id, and how many trades came before."""
         self.changes = 0
 
     def handle_trades(self, connection: Connection, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
         self.ticks += ticks
+
+    def handle_invalid(self, connection: Connection, key: StreamKey, trade_id: int) -> None:
+        self.invalid.append((key.symbol, trade_id, len(self.ticks)))
 
     def handle_change(self, connection: Connection) -> None:
         self.changes += 1

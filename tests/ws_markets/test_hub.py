@@ -305,7 +305,9 @@ async def test_the_list_tells_what_is_subscribed_and_how_far_it_is(
         "channel": "trades",
         "symbol": "BTCUSDT",
         "mode": "all",
+        "order": "id",
         "last_id": last["id"],
+        "complete_to": last["id"],
     }
     assert (simulator["exchange"], simulator["symbol"]) == ("simulator", "ETHUSDT")
 

@@ -239,6 +239,10 @@ class BinanceClient:
             clock=self._clock,
         )
 
+    def handle_invalid(self, key: StreamKey, trade_id: int) -> None:
+        """Pass on the id of an invalid trade."""
+        self._events.on_invalid(key, trade_id)
+
     def handle_complaint(self, connection: Connection, kind: str, detail: str) -> None:
         """Count an error of the exchange, and log it once per kind and minute."""
         self._complaints[kind] += 1

@@ -17,7 +17,14 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from livemarkets.errors import ExchangeUnreachable, MalformedMessage
-from livemarkets.exchanges.binance.messages import Frame, OtherEvent, Reply, ServerShutdown, parse_frame
+from livemarkets.exchanges.binance.messages import (
+    Frame,
+    InvalidTrade,
+    OtherEvent,
+    Reply,
+    ServerShutdown,
+    parse_frame,
+)
 from livemarkets.exchanges.binance.session import Session, SessionTimings
 from livemarkets.exchanges.failures import UNUSABLE, first_of, is_loopback, unreachable
 from livemarkets.exchanges.stream_socket import StreamSocket
@@ -48,6 +55,9 @@ class ConnectionEvents(Protocol):
 
     def handle_trades(self, connection: Connection, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
         """Trades of one stream arrived in one read, in the order in which the exchange sent them."""
+
+    def handle_invalid(self, connection: Connection, key: StreamKey, trade_id: int) -> None:
+        """A trade with impossible values arrived, after the trades that were passed on before."""
 
     def handle_change(self, connection: Connection) -> None:
         """The connection opened, a request was acknowledged, or the exchange announced its shutdown."""
@@ -170,7 +180,10 @@ class Connection:
             try:
                 message = parse_frame(raw, exchange, recv_ts)
                 if type(message) is not TradeTick:
-                    self._handle_rare(message)
+                    if type(message) is InvalidTrade:
+                        self._handle_invalid(message, trades.pop(message.symbol, None))
+                    else:
+                        self._handle_rare(message)
                 elif (ticks := trades.get(message.symbol)) is None:
                     trades[message.symbol] = [message]
                 else:
@@ -186,6 +199,15 @@ class Connection:
                     self._events.handle_trades(self, key, ticks)
                 except Exception as error:  # of our own: it loses these trades, not the connection
                     self._note_defect(error)
+
+    def _handle_invalid(self, trade: InvalidTrade, before: Sequence[TradeTick] | None) -> None:
+        """Pass on an invalid trade, after the trades of its stream that came before it."""
+        self._events.handle_complaint(self, trade.problem, trade.detail)
+        key = self._keys.get(trade.symbol)
+        if key is not None:
+            if before:
+                self._events.handle_trades(self, key, before)
+            self._events.handle_invalid(self, key, trade.trade_id)
 
     def _note_defect(self, error: Exception) -> None:
         logger.opt(exception=True).debug("{}: could not handle a frame", self.name)

@@ -17,19 +17,24 @@ from livemarkets.errors import MalformedMessage
 from livemarkets.market.models import TRADES, ExchangeName, StreamKey, TradeTick
 
 __all__ = [
+    "InvalidTrade",
     "OtherEvent",
     "Reply",
     "ServerShutdown",
     "encode_request",
     "parse_frame",
     "plausible",
+    "plausible_ms",
     "stream_name",
 ]
 
 _SMALLEST = Decimal("1e-20")
 _LARGEST = Decimal("1e20")
 _ENDLESS = 2**62
-"""Upper limit of ids and times, which are int64 at the exchange."""
+"""Upper limit of ids, which are int64 at the exchange."""
+_EARLIEST_MS = 1_230_768_000_000
+_LATEST_MS = 4_133_980_800_000
+"""Times of trades are in the years 2009 to 2100. A time in microseconds is far outside."""
 _SHOWN_CHARACTERS = 120
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
@@ -54,6 +59,16 @@ class OtherEvent(msgspec.Struct, frozen=True):
     name: str
 
 
+class InvalidTrade(msgspec.Struct, frozen=True):
+    """A trade with impossible values. Its id is the exchange's, so no other trade will have it."""
+
+    symbol: str
+    trade_id: int
+    problem: str
+    """For the log and the metrics."""
+    detail: str
+
+
 class _TradeData(msgspec.Struct, gc=False):
     """`{"e":"trade","E":1672515782136,"s":"BNBBTC","t":12345,"p":"0.001","q":"100","T":1672515782136,"m":true,…}`."""
 
@@ -76,7 +91,7 @@ _decode_trade = msgspec.json.Decoder(_TradeFrame).decode
 _decode_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
-Frame = TradeTick | Reply | ServerShutdown | OtherEvent
+Frame = TradeTick | InvalidTrade | Reply | ServerShutdown | OtherEvent
 
 
 def stream_name(key: StreamKey) -> str:
@@ -125,11 +140,25 @@ def parse_frame(raw: bytes, exchange: ExchangeName, recv_ts: int) -> Frame:
         data = _decode_trade(raw).data
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError):
         return _parse_rare(raw)
-    if not (0 <= data.t < _ENDLESS and 0 <= data.T < _ENDLESS and plausible(data.p, data.q)):
-        raise MalformedMessage("implausible trade", _shorten(raw))
+    if not (0 <= data.t < _ENDLESS and _EARLIEST_MS <= data.T < _LATEST_MS and plausible(data.p, data.q)):
+        return _invalid(data, raw)
     # `m`: the buyer was the maker, so the taker sold.
     side: Literal["sell", "buy"] = "sell" if data.m else "buy"
     return TradeTick(exchange, data.s, data.p, data.q, side, data.T, data.t, recv_ts)
+
+
+def plausible_ms(time_ms: int) -> bool:
+    """Return whether a time, ms since the epoch, is possible for a trade. The unit is never guessed."""
+    return _EARLIEST_MS <= time_ms < _LATEST_MS
+
+
+def _invalid(data: _TradeData, raw: bytes) -> InvalidTrade:
+    if not 0 <= data.t < _ENDLESS:
+        raise MalformedMessage("implausible trade", _shorten(raw))
+    if plausible_ms(data.T):
+        return InvalidTrade(data.s, data.t, "implausible trade", _shorten(raw))
+    unit = "; microseconds? timeUnit must not be set" if plausible_ms(data.T // 1000) else ""
+    return InvalidTrade(data.s, data.t, "implausible time", f"T is {data.T}, but must be in ms{unit}")
 
 
 def _parse_rare(raw: bytes) -> Frame:

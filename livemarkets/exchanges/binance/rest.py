@@ -5,65 +5,36 @@ Source: Binance spot API documents, `rest-api.md` ("General endpoints", "Market 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from decimal import Decimal
-from typing import Any, TypeVar
+import asyncio
+from collections.abc import Iterable, Sequence
 
 import httpx
 import msgspec
-from loguru import logger
 
-from livemarkets.errors import ExchangeError, ExchangeUnreachable, MalformedMessage, RestError
-from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades, HistoryStatistics, Purpose
-from livemarkets.exchanges.binance.messages import plausible
-from livemarkets.exchanges.budgets import WeightBudget
-from livemarkets.exchanges.failures import describe, explain, is_loopback, parse_retry_after, root_cause
+from livemarkets.errors import ExchangeError, ExchangeUnreachable, RestError
+from livemarkets.exchanges.base import (
+    PAGE_TRADES,
+    FetchedTrades,
+    HistoryStatistics,
+    ListedSymbols,
+    Purpose,
+)
+from livemarkets.exchanges.binance.exchange_info import ExchangeInfo
+from livemarkets.exchanges.binance.rest_answers import Aggregate, DayTicker, RestTrade, fetched_trades
+from livemarkets.exchanges.binance.rest_calls import RestCalls
+from livemarkets.exchanges.failures import describe, first_of, is_loopback
+from livemarkets.exchanges.governor import Governor
 from livemarkets.market.clock import Clock
-from livemarkets.market.models import ExchangeName, SymbolInfo, TradeTick
+from livemarkets.market.models import ExchangeName, SymbolInfo
 
 __all__ = ["BinanceRest"]
 
 _TIMEOUT_SECONDS = 5.0
-_DEFAULT_PAUSE_SECONDS = 30.0
-_TRY_NEXT_STATUSES = frozenset({401, 403, 404, 451})
-_NOT_SERVED_STATUSES = frozenset({401, 404})
-"""Statuses of an address that does not serve a call, or serves it only with an API key."""
-
-T = TypeVar("T")
-
-
-class _RestTrade(msgspec.Struct, gc=False):
-    """`{"id":28457,"price":"4.00000100","qty":"12.00000000","time":1499865549590,"isBuyerMaker":true,…}`."""
-
-    id: int
-    price: Decimal
-    qty: Decimal
-    time: int
-    isBuyerMaker: bool
-
-
-class _Filter(msgspec.Struct):
-    filterType: str
-    tickSize: str = "0"
-    stepSize: str = "0"
-
-
-class _Symbol(msgspec.Struct):
-    symbol: str
-    status: str
-    baseAsset: str
-    quoteAsset: str
-    filters: list[_Filter] = []
-
-
-class _ExchangeInfo(msgspec.Struct):
-    symbols: list[_Symbol]
-
-
-class _Aggregate(msgspec.Struct):
-    a: int
-    f: int
-    l: int  # noqa: E741
+_UNKNOWN_SYMBOL = -1121
+"""`errors.md`: "Invalid symbol."."""
+_TICKER_WEIGHTS = ((20, 2), (100, 40))
+_ALL_TICKERS = 80
+"""The weights of `ticker/24hr`: of up to 20 symbols, of up to 100, of more."""
 
 
 class BinanceRest:
@@ -73,7 +44,6 @@ class BinanceRest:
         exchange: the exchange name of the ticks.
         urls: base addresses; `/api/v3/…` is appended.
         clock: source of the time.
-        weight: the weight budget; `None` makes one with the defaults.
 
     """
 
@@ -83,17 +53,22 @@ class BinanceRest:
         urls: Sequence[str],
         *,
         clock: Clock,
-        weight: WeightBudget | None = None,
     ) -> None:
-        self.weight = weight or WeightBudget()
-        self._calls = 0
-        self._failures = 0
+        self.governor = Governor(clock)
         self._exchange: ExchangeName = exchange
-        self.urls = tuple(url.rstrip("/") for url in urls)
-        self._clock = clock.monotonic
         self._now_ms = clock.now_ms
         self._client: httpx.AsyncClient | None = None
-        self._without_history: set[str] = set()  # base addresses that do not serve historicalTrades
+        self._calls = RestCalls(exchange, self._ready_client, self.governor, clock)
+        self.urls = urls
+
+    @property
+    def urls(self) -> Sequence[str]:
+        """The base addresses, the preferred one first."""
+        return tuple(self._calls.addresses)
+
+    @urls.setter
+    def urls(self, urls: Iterable[str]) -> None:
+        self._calls.addresses.replace(url.rstrip("/") for url in urls)
 
     async def aclose(self) -> None:
         """Close the idle connections. Idempotent. The object may be used again afterwards."""
@@ -101,152 +76,175 @@ class BinanceRest:
         if client is not None:
             await client.aclose()
 
-    async def symbols(self) -> list[SymbolInfo]:
+    async def symbols(self) -> ListedSymbols:
         """Return all listed symbols (`GET /api/v3/exchangeInfo`, weight 20).
+
+        `showPermissionSets=false` makes the answer a third as long. An address may refuse it.
 
         Raises:
             ExchangeError: no base address gave a usable answer.
 
         """
-        info = await self._get("exchangeInfo", {}, 20, _ExchangeInfo)
-        return [_symbol_info(symbol) for symbol in info.symbols]
+        try:
+            answer = await self._exchange_info({"showPermissionSets": "false"})
+        except RestError as error:
+            if error.status != 400:
+                raise
+            answer = await self._exchange_info({})
+        return answer.listed
+
+    async def symbol(self, symbol: str) -> SymbolInfo | None:
+        """Return one symbol (`GET /api/v3/exchangeInfo?symbol=`, weight 20), which the list may leave out.
+
+        `rest-api.md`, "Exchange information": without parameters, symbols of some groups are left out.
+
+        Raises:
+            ExchangeError: no base address gave a usable answer.
+
+        """
+        try:
+            answer = await self._exchange_info({"symbol": symbol})
+        except RestError as error:
+            if error.code == _UNKNOWN_SYMBOL:
+                return None
+            raise
+        return next((info for info in answer.listed.symbols if info.symbol == symbol), None)
+
+    async def _exchange_info(self, parameters: dict[str, str]) -> ExchangeInfo:
+        answer = await self._calls.get("exchangeInfo", parameters, 20, ExchangeInfo, purpose=Purpose.LIST)
+        if answer.weight_per_minute is not None:
+            self.governor.weight.note_limit(answer.weight_per_minute)
+        return answer
 
     def statistics(self) -> HistoryStatistics:
-        """Return the counters since the start."""
-        return HistoryStatistics(calls=self._calls, failures=self._failures)
+        """Return the counters since the start, and the use of the rate limit."""
+        return HistoryStatistics(
+            calls=self._calls.calls, failures=self._calls.failures, rate_limit=self.governor.statistics()
+        )
 
     async def newest_ids(
         self, symbols: Sequence[str], *, purpose: Purpose = Purpose.CHECK, asker: str | None = None
     ) -> dict[str, int]:
-        """Return the newest trade id of each symbol (`GET /api/v3/aggTrades`, weight 4 each).
+        """Return the newest trade id of each symbol, by one call (`GET /api/v3/ticker/24hr`, weight 2 to 80).
 
-        A symbol without trades is left out.
+        `rest-api.md`, "24hr ticker price change statistics": its source is memory, so it is not behind the
+        stream. A symbol without a trade in the last 24 hours is left out.
+
+        If an address refuses the list of symbols, because it does not know one of them, all symbols are asked
+        for. If no address serves the call, `aggTrades` (weight 4) is asked for each symbol.
 
         Raises:
             ExchangeError: no base address gave a usable answer.
 
         """
-        newest = {}
-        for symbol in symbols:
-            found = await self._get("aggTrades", {"symbol": symbol, "limit": 1}, 4, list[_Aggregate])
-            if found:
-                newest[symbol] = found[-1].l
-        return newest
+        try:
+            tickers = await self._day_tickers(symbols, purpose, asker)
+        except ExchangeError:
+            if self._calls.is_served("ticker/24hr"):
+                raise
+            return await self._newest_aggregates(symbols, purpose, asker)
+        wanted = set(symbols)
+        return {
+            one.symbol: one.lastId
+            for one in tickers
+            if one.symbol in wanted and one.lastId and one.lastId > 0
+        }
+
+    async def _day_tickers(
+        self, symbols: Sequence[str], purpose: Purpose, asker: str | None
+    ) -> list[DayTicker]:
+        weight = next((weight for most, weight in _TICKER_WEIGHTS if len(symbols) <= most), _ALL_TICKERS)
+        kind = {"type": "MINI"}
+        if weight < _ALL_TICKERS:
+            listed = kind | {"symbols": msgspec.json.encode(list(symbols)).decode()}
+            try:
+                return await self._calls.get(
+                    "ticker/24hr", listed, weight, list[DayTicker], purpose=purpose, asker=asker
+                )
+            except RestError as error:
+                if error.code != _UNKNOWN_SYMBOL or len(symbols) == 1:
+                    raise
+        return await self._calls.get(
+            "ticker/24hr", kind, _ALL_TICKERS, list[DayTicker], purpose=purpose, asker=asker
+        )
+
+    async def _newest_aggregates(
+        self, symbols: Sequence[str], purpose: Purpose, asker: str | None
+    ) -> dict[str, int]:
+        async def newest(symbol: str) -> int | None:
+            try:
+                found = await self._calls.get(
+                    "aggTrades",
+                    {"symbol": symbol, "limit": 1},
+                    4,
+                    list[Aggregate],
+                    purpose=purpose,
+                    asker=asker,
+                )
+            except RestError as error:
+                if error.code == _UNKNOWN_SYMBOL and len(symbols) > 1:
+                    return None
+                raise
+            return found[-1].l if found else None
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                asked = {
+                    symbol: tasks.create_task(newest(symbol), name=f"newest id of {symbol}")
+                    for symbol in symbols
+                }
+        except BaseExceptionGroup as group:
+            raise first_of(group) from None
+        return {symbol: found for symbol, task in asked.items() if (found := task.result()) is not None}
 
     async def trades_from(
-        self, symbol: str, from_id: int, *, purpose: Purpose = Purpose.HOLE, asker: str | None = None
+        self,
+        symbol: str,
+        from_id: int,
+        *,
+        purpose: Purpose = Purpose.HOLE,
+        asker: str | None = None,
+        newest_known: int | None = None,
     ) -> FetchedTrades:
         """Return up to 1,000 trades with ids from `from_id` on.
 
-        It calls `historicalTrades` (weight 25) where the address serves it. Otherwise it calls `trades`
-        (weight 25), whose answer holds the newest 1,000 and is complete only within them.
+        `trades` (weight 25) holds the newest 1,000. Its source is memory. `historicalTrades` (weight 25)
+        holds all, and comes from a database, which is seconds behind the stream (`rest-api.md`, "Data
+        Sources"). So if `from_id` is among the newest 1,000, `trades` is asked first. So it is if no address
+        serves `historicalTrades`.
 
         Raises:
             ExchangeError: no base address gave a usable answer.
 
         """
-        parameters = {"symbol": symbol, "fromId": from_id, "limit": PAGE_TRADES}
-        urls = [url for url in self.urls if url not in self._without_history]
-        if urls:
+        newest: FetchedTrades | None = None
+        if newest_known is not None and newest_known - from_id < PAGE_TRADES:
             try:
-                found = await self._get("historicalTrades", parameters, 25, list[_RestTrade], urls)
+                newest = await self._newest_trades(symbol, from_id, purpose, asker)
             except ExchangeError as error:
-                return await self._newest_trades(symbol, from_id, error)
-            return self._fetched(symbol, found, from_id, from_id)
-        return await self._newest_trades(symbol, from_id, None)
+                if _is_limited(error) or not self._calls.is_served("historicalTrades", symbol):
+                    raise
+            if newest is not None and _reaches_back(newest, from_id):
+                return newest
+        if not self._calls.is_served("historicalTrades", symbol):
+            return newest or await self._newest_trades(symbol, from_id, purpose, asker)
+        parameters = {"symbol": symbol, "fromId": from_id, "limit": PAGE_TRADES}
+        try:
+            found = await self._calls.get(
+                "historicalTrades", parameters, 25, list[RestTrade], purpose=purpose, asker=asker
+            )
+        except ExchangeError:
+            if self._calls.is_served("historicalTrades", symbol):
+                raise
+            return newest or await self._newest_trades(symbol, from_id, purpose, asker)
+        return fetched_trades(self._exchange, symbol, found, from_id, self._now_ms(), are_newest=False)
 
-    async def _newest_trades(self, symbol: str, from_id: int, error: ExchangeError | None) -> FetchedTrades:
-        """Fall back to the newest 1,000 trades, if they reach back far enough or nothing else is served."""
-        if error is not None and not self._without_history:
-            raise error
-        found = await self._get("trades", {"symbol": symbol, "limit": PAGE_TRADES}, 25, list[_RestTrade])
-        oldest = min((trade.id for trade in found), default=from_id)
-        if error is not None and oldest > from_id and _may_pass(error):
-            raise error
-        return self._fetched(symbol, found, from_id, oldest)
-
-    def _fetched(
-        self, symbol: str, found: list[_RestTrade], from_id: int, covered_from: int
+    async def _newest_trades(
+        self, symbol: str, from_id: int, purpose: Purpose, asker: str | None
     ) -> FetchedTrades:
-        recv_ts = self._now_ms()
-        ticks = [
-            TradeTick(
-                self._exchange,
-                symbol,
-                trade.price,
-                trade.qty,
-                "sell" if trade.isBuyerMaker else "buy",
-                trade.time,
-                trade.id,
-                recv_ts,
-                backfilled=True,
-            )
-            for trade in found
-            if trade.id >= from_id and plausible(trade.price, trade.qty)
-        ]
-        newest = max((trade.id for trade in found), default=None)
-        covered_to = newest if newest is not None and covered_from <= from_id else from_id - 1
-        return FetchedTrades(
-            ticks,
-            covered_to,
-            newest,
-            reaches_newest=len(found) < PAGE_TRADES or covered_from > from_id,
-            invalid_ids=frozenset(
-                trade.id for trade in found if trade.id >= from_id and not plausible(trade.price, trade.qty)
-            ),
-        )
-
-    async def _get(
-        self,
-        call: str,
-        parameters: dict[str, Any],
-        weight: int,
-        shape: type[T],
-        urls: Sequence[str] | None = None,
-    ) -> T:
-        """Try the base addresses in order. If all fail, raise the last error."""
-        wait = self.weight.delay(weight, self._clock())
-        if wait > 0:
-            raise ExchangeUnreachable(
-                "REST paused: request weight used up, or a Retry-After is in force", wait
-            )
-        error: ExchangeError = ExchangeUnreachable("no REST address is set")
-        for url in urls or self.urls:
-            if self.weight.delay(0, self._clock()) > 0:
-                break  # the last answer asked for a pause, which applies to all addresses of the exchange
-            self.weight.spend(weight, self._clock())
-            self._calls += 1
-            try:
-                return await self._get_from(f"{url}/api/v3/{call}", parameters, shape)
-            except RestError as failure:
-                error = failure
-                if call == "historicalTrades" and failure.status in _NOT_SERVED_STATUSES:
-                    self._without_history.add(url)
-                    logger.info("{}: {} does not serve historicalTrades: {}", self._exchange, url, failure)
-                if failure.status not in _TRY_NEXT_STATUSES and failure.status < 500:
-                    break
-            except ExchangeError as failure:
-                error = failure
-        self._failures += 1
-        raise error
-
-    async def _get_from(self, url: str, parameters: dict[str, Any], shape: type[T]) -> T:
-        client = self._ready_client()
-        try:
-            response = await client.get(url, params=parameters)
-        except httpx.TimeoutException:
-            raise ExchangeUnreachable("timeout") from None
-        except httpx.HTTPError as error:
-            raise ExchangeUnreachable(explain(root_cause(error))) from None
-        except Exception as error:  # any error of a library fails this call only
-            logger.opt(exception=True).debug("{}: {} failed", self._exchange, url)
-            raise ExchangeUnreachable(describe(error)) from error
-        if response.status_code != 200:
-            raise self._error(response)
-        try:
-            return msgspec.json.decode(response.content, type=shape)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
-            raise MalformedMessage("malformed REST response", f"{url}: {error}") from None
+        parameters = {"symbol": symbol, "limit": PAGE_TRADES}
+        found = await self._calls.get("trades", parameters, 25, list[RestTrade], purpose=purpose, asker=asker)
+        return fetched_trades(self._exchange, symbol, found, from_id, self._now_ms(), are_newest=True)
 
     def _ready_client(self) -> httpx.AsyncClient:
         if self._client is None:
@@ -263,41 +261,14 @@ class BinanceRest:
                 ) from error
         return self._client
 
-    def _error(self, response: httpx.Response) -> ExchangeError:
-        """Return the error of an answer. After 429 and 418, pause (`rest-api.md`, "IP Limits")."""
-        status = response.status_code
-        if status in (418, 429):
-            seconds = parse_retry_after(response.headers.get("Retry-After", ""))
-            seconds = _DEFAULT_PAUSE_SECONDS if seconds is None else seconds
-            self.weight.pause(seconds, self._clock())
-            return ExchangeUnreachable(f"HTTP {status} (too many requests)", retry_after_seconds=seconds)
-        try:
-            body = response.json()
-            return RestError(status, body.get("code"), str(body.get("msg"))[:200])
-        except (ValueError, AttributeError):
-            return RestError(status, None, response.reason_phrase)
+
+def _is_limited(error: ExchangeError) -> bool:
+    """Return whether the exchange allows no call at present."""
+    return isinstance(error, ExchangeUnreachable) and error.retry_after_seconds is not None
 
 
-def _may_pass(error: ExchangeError) -> bool:
-    """Return whether the next attempt may succeed."""
-    return not (isinstance(error, RestError) and error.status < 500)
-
-
-def _symbol_info(symbol: _Symbol) -> SymbolInfo:
-    sizes = {entry.filterType: entry for entry in symbol.filters}
-    price, lot = sizes.get("PRICE_FILTER"), sizes.get("LOT_SIZE")
-    return SymbolInfo(
-        symbol=symbol.symbol,
-        base_asset=symbol.baseAsset,
-        quote_asset=symbol.quoteAsset,
-        tick_size=_step(price.tickSize if price else "0"),
-        step_size=_step(lot.stepSize if lot else "0"),
-        is_trading=symbol.status == "TRADING",
-    )
-
-
-def _step(text: str) -> Decimal:
-    try:
-        return Decimal(text).normalize()
-    except ArithmeticError:
-        return Decimal(0)
+def _reaches_back(newest: FetchedTrades, from_id: int) -> bool:
+    """Return whether the newest trades include the wanted ones, or end before them."""
+    if newest.newest_id is None or newest.newest_id < from_id:
+        return True
+    return newest.covered_to >= from_id

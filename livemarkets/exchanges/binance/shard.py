@@ -47,6 +47,9 @@ class ShardOwner(Protocol):
     def handle_trades(self, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
         """Trades arrived on either connection. During a rotation there may be duplicates."""
 
+    def handle_invalid(self, key: StreamKey, trade_id: int) -> None:
+        """A trade with impossible values arrived."""
+
     def handle_change(self) -> None:
         """The status may have changed."""
 
@@ -148,6 +151,10 @@ class Shard:
             self._seen.add(key)
             self._wake.set()
         self._owner.handle_trades(key, ticks)
+
+    def handle_invalid(self, connection: Connection, key: StreamKey, trade_id: int) -> None:
+        """Pass on the id of an invalid trade."""
+        self._owner.handle_invalid(key, trade_id)
 
     def handle_change(self, connection: Connection) -> None:
         """Check the connections again."""

@@ -1,11 +1,14 @@
 """Reads a recording of an exchange's frames: one JSON object per line, gzip or plain.
 
 A line is `{"recv_ms": …, "frame": {"stream": …, "data": …}}`; the text of `frame` is kept byte for byte.
+Only a recording in microseconds (`web-socket-streams.md`, "Time unit") is converted: its first time decides.
+Streams have milliseconds unless a client asks otherwise.
 """
 
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -36,6 +39,11 @@ _QUOTE_ASSETS = (
     "JPY",
     "USD",
 )
+
+
+_TIME = re.compile(rb'("[ETt]":)(\d{13})\d{3}(?!\d)')
+"""A time in microseconds, and its milliseconds. No id has so many digits."""
+_FIRST_TIME = re.compile(rb'"[ET]":(\d+)')
 
 
 class _Line(msgspec.Struct):
@@ -119,6 +127,8 @@ class Recording:
 
     frames: list[RecordedFrame] = field(default_factory=list)
     rules: dict[str, SymbolRules] = field(default_factory=dict)
+    was_in_microseconds: bool | None = None
+    """`None` before the first frame with a time."""
 
     @property
     def streams(self) -> set[str]:
@@ -142,7 +152,8 @@ def read_recording(path: Path) -> Recording:
             parsed = _LINE.decode(line)
             first_ms = parsed.recv_ms if first_ms is None else first_ms
             offset_ms = max(parsed.recv_ms - first_ms, offset_ms)
-            recording.frames.append(_entry(offset_ms, bytes(parsed.frame), digits))
+            text = _in_milliseconds(recording, bytes(parsed.frame))
+            recording.frames.append(_entry(offset_ms, text, digits))
         except (msgspec.MsgspecError, ArithmeticError, UnicodeDecodeError) as error:
             raise SimulatorError(f"{path}, line {number}: not a recorded frame: {error}") from None
     if not recording.frames:
@@ -168,6 +179,12 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         where = f", after line {number}" if number else ""
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise SimulatorError(f"{path}{where}: cannot read the recording: {reason}") from None
+
+
+def _in_milliseconds(recording: Recording, text: bytes) -> bytes:
+    if recording.was_in_microseconds is None and (found := _FIRST_TIME.search(text)):
+        recording.was_in_microseconds = len(found[1]) == 16
+    return _TIME.sub(rb"\1\2", text) if recording.was_in_microseconds else text
 
 
 def _entry(offset_ms: float, text: bytes, digits: dict[str, _Digits]) -> RecordedFrame:

@@ -38,6 +38,8 @@ class Replay:
             raise SimulatorError("a replay's speed must be greater than 0, its lead-in not negative")
         self._path = Path(path)
         self._recording = read_recording(self._path)
+        if self._recording.was_in_microseconds:
+            logger.info("simulator: {} has times in microseconds; it is played in ms", self._path.name)
         self._speed = speed
         self._lead_in_ms = lead_in_seconds * 1000.0
         self._available = self._recording.streams

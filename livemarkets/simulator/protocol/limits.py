@@ -23,6 +23,8 @@ class ExchangeLimits:
         ping_timeout_seconds: time limit for the answer to a ping.
         max_age_seconds: age at which a connection is closed.
         rest_weight_per_minute: request weight per address.
+        refusals_before_ban: REST calls of one address that are refused in one minute before it is banned.
+        ban_seconds: how long it is banned (at Binance from 2 minutes to 3 days).
         send_buffer_bytes: a client with more unread bytes is disconnected.
 
     """
@@ -35,6 +37,8 @@ class ExchangeLimits:
     ping_timeout_seconds: float = 60.0
     max_age_seconds: float = 86_400.0
     rest_weight_per_minute: int = 6000
+    refusals_before_ban: int = 20
+    ban_seconds: float = 120.0
     send_buffer_bytes: int = 16 * 2**20
 
 
@@ -67,25 +71,37 @@ class SlidingWindow:
 
 
 class WeightMeter:
-    """Request weight used by one address in the present minute.
+    """Request weight used by one address in the present minute. Who goes on after refusals is banned.
 
     Args:
-        limit: allowed weight per minute.
+        limits: the allowed weight per minute, and when a ban follows.
 
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limits: ExchangeLimits) -> None:
+        self._limits = limits
         self._minute = -1
+        self._refused = 0
+        self.banned_until_ms = 0.0
         self.used = 0
 
     def use(self, weight: int, now_ms: float) -> bool:
         """Count a request and return whether it is allowed. A refused request is counted too."""
+        self._begin_minute(now_ms)
+        self.used += weight
+        if now_ms < self.banned_until_ms:
+            return False
+        if self.used <= self._limits.rest_weight_per_minute:
+            return True
+        self._refused += 1
+        if self._refused > self._limits.refusals_before_ban:
+            self.banned_until_ms = now_ms + self._limits.ban_seconds * 1000.0
+        return False
+
+    def _begin_minute(self, now_ms: float) -> None:
         minute = int(now_ms // 60_000)
         if minute != self._minute:
-            self._minute, self.used = minute, 0
-        self.used += weight
-        return self.used <= self._limit
+            self._minute, self.used, self._refused = minute, 0, 0
 
     @staticmethod
     def retry_after_seconds(now_ms: float) -> int:

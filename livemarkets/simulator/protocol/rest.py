@@ -17,6 +17,7 @@ from livemarkets.simulator.protocol.rest_views import (
     bar_view,
     day_view,
     empty_day_view,
+    mini_view,
     symbol_view,
     trade_view,
 )
@@ -191,24 +192,28 @@ class RestApi:
 
     def _day_ticker(self, query: _Query, now_ms: float) -> Any:
         one, several = query.text("symbol"), query.text("symbols")
-        query.text("type")
+        kind = query.text("type") or "FULL"
+        if kind not in ("FULL", "MINI"):
+            raise _Refused(-1130, "Data sent for parameter 'type' is not valid.")
         if one is not None:
             if several is not None:
                 raise _Refused(-1128, "Combination of optional parameters invalid.")
-            return self._ticker(self._rule(one), now_ms)
+            return self._ticker(self._rule(one), now_ms, kind)
         names = list(self._source.rules) if several is None else _names(several)
         if several is None or len(names) > 100:
             query.weight = 80
         elif len(names) > 20:
             query.weight = 40
-        return [self._ticker(self._rule(name), now_ms) for name in names]
+        return [self._ticker(self._rule(name), now_ms, kind) for name in names]
 
-    def _ticker(self, rules: SymbolRules, now_ms: float) -> dict[str, Any]:
+    def _ticker(self, rules: SymbolRules, now_ms: float, kind: str) -> dict[str, Any]:
         day = summary_of(self._source.history(rules.symbol, now_ms).trades)
         close_ms = int(now_ms) + self._source.skew_ms
         if day is None:
-            return empty_day_view(rules, close_ms)
-        return day_view(rules, day, self._source.quote(rules.symbol), close_ms)
+            view = empty_day_view(rules, close_ms)
+        else:
+            view = day_view(rules, day, self._source.quote(rules.symbol), close_ms)
+        return mini_view(view) if kind == "MINI" else view
 
     def _symbol(self, query: _Query) -> str:
         name = query.text("symbol")

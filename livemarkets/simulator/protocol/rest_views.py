@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from livemarkets.simulator.market.history import Aggregate, Trade
@@ -9,7 +10,15 @@ from livemarkets.simulator.market.statistics import Bar, Summary
 from livemarkets.simulator.market.streams import Quote
 from livemarkets.simulator.market.symbols import UNIT, SymbolRules, from_units
 
-__all__ = ["aggregate_view", "bar_view", "day_view", "empty_day_view", "symbol_view", "trade_view"]
+__all__ = [
+    "aggregate_view",
+    "bar_view",
+    "day_view",
+    "empty_day_view",
+    "mini_view",
+    "symbol_view",
+    "trade_view",
+]
 
 _ORDER_TYPES = (
     "LIMIT",
@@ -21,6 +30,10 @@ _ORDER_TYPES = (
     "TAKE_PROFIT_LIMIT",
 )
 _DAY_MS = 86_400_000
+_ONLY_FULL = {
+    *("priceChange", "priceChangePercent", "weightedAvgPrice", "prevClosePrice", "lastQty"),
+    *("bidPrice", "bidQty", "askPrice", "askQty"),
+}
 _DAY_AMOUNTS = (
     *("priceChange", "weightedAvgPrice", "prevClosePrice", "lastPrice", "lastQty", "bidPrice", "bidQty"),
     *("askPrice", "askQty", "openPrice", "highPrice", "lowPrice", "volume", "quoteVolume"),
@@ -141,3 +154,8 @@ def empty_day_view(rules: SymbolRules, close_ms: int) -> dict[str, Any]:
         "lastId": -1,
         "count": 0,
     }
+
+
+def mini_view(view: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the answer of `ticker/24hr` with `type=MINI`, made from that with `type=FULL`."""
+    return {name: value for name, value in view.items() if name not in _ONLY_FULL}

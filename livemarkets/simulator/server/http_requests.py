@@ -87,20 +87,20 @@ class HttpRequests:
             return _plain(405, "Only GET is supported.")
         path = urlsplit(target).path
         self.rest_calls[path if path in self._api.paths else "other"] += 1
+        meter = _of_address(self._weights, address, lambda: WeightMeter(self._limits))
         fault = self._faults.rest.take()
         if fault is not None:
             if fault.status == 0:
                 return None
-            return _response(_faulty(fault.status, fault.retry_after_seconds))
+            return _weighed(_faulty(fault.status, fault.retry_after_seconds), meter)
         answer = self._api.answer(target, now_ms)
-        meter = _of_address(self._weights, address, lambda: WeightMeter(self._limits.rest_weight_per_minute))
         within = meter.use(answer.weight, now_ms)
         self.rest_weight += answer.weight
         self.rest_weight_peak = max(self.rest_weight_peak, meter.used)
         if not within:
             self.violations["rest_weight"] += 1
-            answer = self._too_much_weight(now_ms)
-        return _response(answer, {"X-MBX-USED-WEIGHT": meter.used, "X-MBX-USED-WEIGHT-1M": meter.used})
+            answer = self._too_much_weight(now_ms, meter)
+        return _weighed(answer, meter)
 
     def handshake(
         self, connection: ExchangeConnection, request: Request, now_seconds: float
@@ -161,7 +161,16 @@ class HttpRequests:
         connection.doomed_code = fault.close_code if fault is not None else None
         return None
 
-    def _too_much_weight(self, now_ms: float) -> Answer:
+    def _too_much_weight(self, now_ms: float, meter: WeightMeter) -> Answer:
+        if now_ms < meter.banned_until_ms:
+            until = int(meter.banned_until_ms)
+            return error_answer(
+                418,
+                -1003,
+                f"Way too much request weight used; IP banned until {until}. "
+                "Please use WebSocket Streams for live updates to avoid bans.",
+                (("Retry-After", str(int((meter.banned_until_ms - now_ms) / 1000) + 1)),),
+            )
         wait = WeightMeter.retry_after_seconds(now_ms)
         limit = self._limits.rest_weight_per_minute
         return error_answer(
@@ -192,6 +201,10 @@ def _faulty(status: int, retry_after_seconds: int | None) -> Answer:
     headers = () if retry_after_seconds is None else (("Retry-After", str(retry_after_seconds)),)
     code, text = (-1003, "Too many requests.") if status in (418, 429) else (-1000, "Service unavailable.")
     return error_answer(status, code, text, headers)
+
+
+def _weighed(answer: Answer, meter: WeightMeter) -> Response:
+    return _response(answer, {"X-MBX-USED-WEIGHT": meter.used, "X-MBX-USED-WEIGHT-1M": meter.used})
 
 
 def _plain(status: int, text: str, headers: Mapping[str, object] | None = None) -> Response:

@@ -74,6 +74,8 @@ class Simulator:
         self.host = ""
         self.port = 0
         self.now_ms = clock
+        self.rest_seconds = 0.0
+        """How long a REST call takes."""
         self._fanout = Fanout(self.faults.disturbances)
         self._http_requests = HttpRequests(
             RestApi(source),
@@ -212,6 +214,8 @@ class Simulator:
         client = cast(ExchangeConnection, connection)
         if "Upgrade" in request.headers:
             return self._http_requests.handshake(client, request, client.loop.time())
+        if self.rest_seconds:
+            await asyncio.sleep(self.rest_seconds)
         self.pulse()
         answer = self._http_requests.rest(request, address_of(client), self.now_ms())
         if answer is None:

@@ -216,6 +216,30 @@ async def test_garbage_is_counted_and_harms_nothing(venue: Simulator) -> None:
     assert_consecutive(tick.id for tick in listener.ticks)
 
 
+async def test_an_invalid_trade_is_reported_after_the_trades_before_it(venue: Simulator) -> None:
+    """With its id, in its turn, and to the log once."""
+    listener = Listener()
+
+    def frame(symbol: str, trade_id: int, price: str) -> bytes:
+        return text_frame(
+            b'{"stream":"%b@trade","data":{"e":"trade","E":1723161255343,"s":"%b","t":%d,"p":"%b",'
+            b'"q":"1.0","T":1723161255342,"m":true}}'
+            % (symbol.lower().encode(), symbol.encode(), trade_id, price.encode())
+        )
+
+    async with running(connect_to(venue.ws_url, BTC, listener=listener)):
+        await listener.more_trades()
+        before = len(listener.ticks)
+        frames = [("BTCUSDT", 7, "1.0"), ("BTCUSDT", 8, "0.0"), ("BTCUSDT", 9, "1.0"), ("NOBODY", 10, "0.0")]
+        venue.connections[0].outbox.append(b"".join(frame(*entry) for entry in frames))
+        await eventually(lambda: [tick.id for tick in listener.ticks].count(9))
+    ((symbol, trade_id, position),) = listener.invalid
+    assert (symbol, trade_id) == ("BTCUSDT", 8)
+    assert position > before
+    assert [tick.id for tick in listener.ticks[position - 1 :]][:1] == [7]
+    assert [kind for kind, _ in listener.complaints] == ["implausible trade"] * 2
+
+
 async def test_a_message_beyond_all_size_ends_the_connection_not_the_program(venue: Simulator) -> None:
     listener = Listener()
     async with running(connect_to(venue.ws_url, BTC, listener=listener)) as task:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from livemarkets.errors import MalformedMessage
 from livemarkets.exchanges.binance.messages import (
     Frame,
+    InvalidTrade,
     OtherEvent,
     Reply,
     ServerShutdown,
@@ -183,18 +184,43 @@ MALFORMED: dict[str, tuple[bytes | dict[str, Any], str]] = {
     "side number": (trade(m=1), "malformed trade"),
     "symbol null": (trade(s=None), "malformed trade"),
     "time text": (trade(T="now"), "malformed trade"),
-    "price NaN": (trade(p="NaN"), "implausible trade"),
-    "price sNaN": (trade(p="sNaN"), "implausible trade"),
-    "price infinite": (trade(p="Infinity"), "implausible trade"),
-    "price negative": (trade(p="-1.00000000"), "implausible trade"),
-    "price zero": (trade(p="0.00000000"), "implausible trade"),
-    "price beyond reason": (trade(p="1e999999"), "implausible trade"),
-    "price beneath reason": (trade(p="1e-999999"), "implausible trade"),
-    "size zero": (trade(q="0"), "implausible trade"),
-    "size NaN": (trade(q="NaN"), "implausible trade"),
     "id negative": (trade(t=-1), "implausible trade"),
-    "time negative": (trade(T=-1), "implausible trade"),
+    "id beyond reason": (trade(t=2**62), "implausible trade"),
 }
+
+
+INVALID = {
+    "price NaN": trade(p="NaN"),
+    "price sNaN": trade(p="sNaN"),
+    "price infinite": trade(p="Infinity"),
+    "price negative": trade(p="-1.00000000"),
+    "price zero": trade(p="0.00000000"),
+    "price beyond reason": trade(p="1e999999"),
+    "price beneath reason": trade(p="1e-999999"),
+    "size zero": trade(q="0"),
+    "size NaN": trade(q="NaN"),
+}
+
+
+@pytest.mark.parametrize("name", INVALID)
+def test_a_trade_with_impossible_values_keeps_its_id(name: str) -> None:
+    invalid = parse(INVALID[name])
+    assert isinstance(invalid, InvalidTrade)
+    assert (invalid.symbol, invalid.trade_id) == ("BTCUSDT", 3_735_683_259)
+    assert invalid.problem == "implausible trade"
+    assert invalid.detail.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("time", "hint"),
+    [(1_723_161_255_342_000, True), (1_723_161_255, False), (-1, False), (0, False), (2**62, False)],
+)
+def test_a_time_in_another_unit_is_no_tick_of_the_year_57000(time: int, hint: bool) -> None:
+    invalid = parse(trade(T=time))
+    assert isinstance(invalid, InvalidTrade)
+    assert invalid.problem == "implausible time"
+    assert str(time) in invalid.detail
+    assert ("timeUnit" in invalid.detail) == hint
 
 
 @pytest.mark.parametrize("name", MALFORMED)

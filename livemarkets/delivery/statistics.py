@@ -1,0 +1,18 @@
+"""The counters of the fan-out, for metrics and pages."""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["FanoutStatistics"]
+
+
+class FanoutStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """Counters of a fan-out since the start."""
+
+    delivered: int
+    """Trades passed to mailboxes."""
+    lags: int
+    """How many times a reader exceeded its limit."""
+    lagging: int
+    """Readers that lag at present."""

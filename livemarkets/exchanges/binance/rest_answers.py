@@ -1,0 +1,153 @@
+"""Answers of Binance's REST API: trades, the newest ids, refusals and pauses. No I/O.
+
+Source: Binance spot API documents, `rest-api.md` ("Market Data endpoints", "IP Limits") and `errors.md`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+from livemarkets.errors import MalformedMessage, RestError
+from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades
+from livemarkets.exchanges.binance.messages import plausible
+from livemarkets.market.models import ExchangeName, TradeTick
+
+__all__ = ["Aggregate", "DayTicker", "RestTrade", "fetched_trades", "refusal", "told_pause_seconds"]
+
+_YEARS_MS = range(1_230_768_000_000, 4_133_980_800_000)
+"""2009 to 2100: before, there was nothing to trade. A time in microseconds is far above."""
+_BANNED_UNTIL = re.compile(rb"banned until ([0-9]{10,16})\b")
+_REASONS = {
+    401: "an API key is required",
+    403: "refused by the exchange's firewall",
+    404: "not served at this address",
+    418: "this IP address is banned temporarily",
+    429: "too many requests",
+    451: "not available in this country",
+    503: "overloaded",
+}
+
+
+class RestTrade(msgspec.Struct, gc=False):
+    """`{"id":28457,"price":"4.00000100","qty":"12.00000000","time":1499865549590,"isBuyerMaker":true,…}`."""
+
+    id: int
+    price: Decimal
+    qty: Decimal
+    time: int
+    isBuyerMaker: bool
+
+
+class Aggregate(msgspec.Struct, gc=False):
+    """One aggregate of `aggTrades`: its id, and the first and the last of its trades' ids."""
+
+    a: int
+    f: int
+    l: int  # noqa: E741
+
+
+class DayTicker(msgspec.Struct, gc=False):
+    """One symbol of `ticker/24hr`. Without a trade in 24 hours, `count` is 0 and `lastId` is -1."""
+
+    symbol: str
+    lastId: int | None = None
+    count: int = 0
+
+
+def fetched_trades(
+    exchange: ExchangeName,
+    symbol: str,
+    found: Sequence[RestTrade],
+    from_id: int,
+    recv_ts: int,
+    *,
+    are_newest: bool,
+) -> FetchedTrades:
+    """Return an answer of `historicalTrades` or `trades` in the form of the port.
+
+    Args:
+        exchange: the exchange name of the ticks.
+        symbol: the symbol of the ticks.
+        found: the trades.
+        from_id: the first id that is needed.
+        recv_ts: when the answer was read, ms since the epoch.
+        are_newest: whether these are the newest trades (`trades`). Otherwise the exchange was asked for
+            trades from `from_id` on.
+
+    Raises:
+        MalformedMessage: a trade has an impossible time. Its unit is not guessed.
+
+    """
+    wrong = next((trade.time for trade in found if trade.time not in _YEARS_MS), None)
+    if wrong is not None:
+        raise MalformedMessage("impossible time", f"{wrong} is no time in milliseconds from 2009 to 2100")
+    needed = [trade for trade in found if trade.id >= from_id]
+    ticks = [
+        TradeTick(
+            exchange,
+            symbol,
+            trade.price,
+            trade.qty,
+            "sell" if trade.isBuyerMaker else "buy",
+            trade.time,
+            trade.id,
+            recv_ts,
+            backfilled=True,
+        )
+        for trade in needed
+        if plausible(trade.price, trade.qty)
+    ]
+    invalid = frozenset(trade.id for trade in needed if not plausible(trade.price, trade.qty))
+    newest = max((trade.id for trade in found), default=None)
+    is_proof = newest is not None and (not are_newest or min(trade.id for trade in found) <= from_id)
+    return FetchedTrades(
+        ticks,
+        newest if newest is not None and is_proof else from_id - 1,
+        newest,
+        reaches_newest=are_newest or len(found) < PAGE_TRADES,
+        invalid_ids=invalid,
+    )
+
+
+def refusal(status: int, body: bytes) -> RestError:
+    """Return the error of an answer with an error status. A body that is not Binance's is left out."""
+    try:
+        answer = msgspec.json.decode(body, type=dict[str, object])
+        code, text = answer.get("code"), answer.get("msg")
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        code = text = None
+    if not isinstance(text, str) or not text:
+        text = _REASONS.get(status, "no reason given")
+    shown = "".join(letter if letter.isprintable() else " " for letter in text[:200])
+    return RestError(status, code if isinstance(code, int) else None, shown)
+
+
+def told_pause_seconds(headers: Mapping[str, str], body: bytes, now_ms: int) -> float | None:
+    """Return how long a refusal (429, 418) forbids calls, from now; `None` if it does not say.
+
+    The later of `Retry-After` (seconds, or a date as in RFC 9110, 10.2.3) and `banned until` in the body, ms
+    since the epoch (`errors.md`, -1003).
+    """
+    told = []
+    header = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", header):
+        told.append(float(header))
+    elif header:
+        try:
+            until = parsedate_to_datetime(header)
+        except ValueError:
+            pass
+        else:
+            until = until if until.tzinfo is not None else until.replace(tzinfo=UTC)
+            told.append(until.timestamp() - now_ms / 1000)
+    banned = _BANNED_UNTIL.search(body[:4096])
+    if banned is not None and int(banned[1]) in _YEARS_MS:
+        told.append((int(banned[1]) - now_ms) / 1000)
+    longest = max(told, default=0.0)
+    return longest if longest > 0 else None

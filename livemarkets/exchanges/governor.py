@@ -1,0 +1,269 @@
+"""Decides which call of an exchange's REST API goes next, within the exchange's limits. No I/O.
+
+A call waits until there is weight for it, and a place among the simultaneous calls. Of the waiting calls goes
+first the one with the most urgent :class:`~livemarkets.exchanges.base.Purpose`, then the one whose asker used
+least in the last ten minutes, then the oldest. Each purpose has a share that the others cannot use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+
+from livemarkets.errors import ExchangeUnreachable
+from livemarkets.exchanges.askers import Askers
+from livemarkets.exchanges.base import Purpose, RateLimitStatistics
+from livemarkets.exchanges.request_weight import KeptBack, RequestWeight, Spent
+from livemarkets.market.clock import Clock
+
+__all__ = ["Governor", "Turn"]
+
+_AT_ONCE = 10
+"""Simultaneous calls. More would not be faster: the weight of a minute is gone in seconds even so."""
+_WEIGHT = KeptBack((0.15, 0.10, 0.25, 0.05))
+_PLACES = KeptBack((0.3, 0.1, 0.1, 0.1))
+"""What is kept back for holes, checks, resumptions and lists, in this order."""
+_ASKER_PART = 0.5
+"""The part of the usable weight of a minute that one asker may use."""
+_WAIT_SECONDS = {Purpose.HOLE: 30.0, Purpose.CHECK: 15.0, Purpose.RESUME: 90.0, Purpose.LIST: 60.0}
+_PAUSE_SECONDS = 30.0
+_LONGEST_PAUSE_SECONDS = 3 * 86_400.0
+"""`rest-api.md`, "IP Limits": a ban lasts from 2 minutes to 3 days."""
+_LOOK_AGAIN_SECONDS = 1.0
+
+
+class Turn:
+    """The right to make one call now, at one address after the other."""
+
+    def __init__(self, governor: Governor, purpose: Purpose, asker: str | None, spent: Spent) -> None:
+        self._governor = governor
+        self._purpose = purpose
+        self._asker = asker
+        self._spent = spent
+
+    @property
+    def weight(self) -> int:
+        """The weight of this call that may not be counted by the exchange yet."""
+        return self._spent.weight
+
+    def note_not_reached(self) -> None:
+        """Note that the exchange did not see the call. It costs no weight."""
+        self._governor.take_back(self._spent, self._asker)
+
+    def again(self, weight: int) -> None:
+        """Count the call at a further address."""
+        self._spent = self._governor.spend(weight, self._purpose, self._asker)
+
+
+class _Waiting:
+    """A call that waits for its turn."""
+
+    __slots__ = ("asker", "deadline", "future", "purpose", "weight")
+
+    def __init__(self, purpose: Purpose, asker: str | None, weight: int, deadline: float) -> None:
+        self.purpose = purpose
+        self.asker = asker
+        self.weight = weight
+        self.deadline = deadline
+        self.future: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
+
+
+class Governor:
+    """Gives turns to the calls of one exchange's REST API.
+
+    Args:
+        clock: source of the time.
+        wait_seconds: how long a call may wait for its turn.
+
+    """
+
+    def __init__(self, clock: Clock, *, wait_seconds: Mapping[Purpose, float] = _WAIT_SECONDS) -> None:
+        self.weight = RequestWeight()
+        self._wait_seconds = wait_seconds
+        self._clock = clock
+        self._askers = Askers()
+        self._waiting: dict[Purpose, dict[str | None, deque[_Waiting]]] = {one: {} for one in Purpose}
+        self._running = [0] * len(Purpose)
+        self._in_flight = 0  # weight of the calls that have no answer yet
+        self._paused_until = 0.0
+        self._untold_pauses = 0  # consecutive refusals that did not say how long to wait
+        self._timer: asyncio.TimerHandle | None = None
+
+    @contextlib.asynccontextmanager
+    async def turn(self, weight: int, purpose: Purpose, asker: str | None) -> AsyncIterator[Turn]:
+        """Wait for the turn of a call, and hold a place among the simultaneous calls during the context.
+
+        Args:
+            weight: the request weight of the call.
+            purpose: why the call is made.
+            asker: for whom; `None` if it is for everybody.
+
+        Raises:
+            ExchangeUnreachable: it waited too long. `retry_after_seconds` says when it may be its turn.
+
+        """
+        waiting = _Waiting(purpose, asker, weight, self._clock.monotonic() + self._wait_seconds[purpose])
+        self._waiting[purpose].setdefault(asker, deque()).append(waiting)
+        self._give_turns()
+        try:
+            turn = await waiting.future
+        except asyncio.CancelledError:
+            if waiting.future.done() and not waiting.future.cancelled() and not waiting.future.exception():
+                waiting.future.result().note_not_reached()
+                self._end(purpose, weight)
+            self._remove(waiting)
+            raise
+        try:
+            yield turn
+        finally:
+            self._end(purpose, weight)
+
+    def take_back(self, spent: Spent, asker: str | None) -> None:
+        """Undo :meth:`spend`."""
+        now = self._clock.monotonic()
+        self._askers.spend(asker, -spent.weight, now)
+        self.weight.take_back(spent, now)
+
+    def spend(self, weight: int, purpose: Purpose, asker: str | None) -> Spent:
+        """Count a call that goes now."""
+        now = self._clock.monotonic()
+        self._askers.spend(asker, weight, now)
+        return self.weight.spend(weight, purpose, now)
+
+    def note_count(self, counted: int, turn: Turn) -> None:
+        """Set what the exchange has counted in its present minute, as the answer to this call said."""
+        now_seconds = self._clock.now_ms() / 1000
+        self.weight.note_count(
+            counted, self._in_flight - turn.weight, self._clock.monotonic(), 61.0 - now_seconds % 60
+        )
+
+    def note_answer(self) -> None:
+        """Note that the exchange answered a call."""
+        self._untold_pauses = 0
+
+    def pause(self, seconds: float | None) -> float:
+        """Give no turn for a time, because the exchange forbade calls. Return the length of the pause.
+
+        Args:
+            seconds: as the exchange said; `None` if it did not say. Then the pause is 30 s, and twice as long
+                after each further refusal of that kind.
+
+        """
+        now = self._clock.monotonic()
+        if not seconds or seconds < 0:
+            if now < self._paused_until:
+                return self._paused_until - now  # a call that was under way when the pause began
+            seconds = _PAUSE_SECONDS * 2.0 ** min(self._untold_pauses, 20)
+            self._untold_pauses += 1
+        seconds = min(seconds, _LONGEST_PAUSE_SECONDS)
+        self._paused_until = max(self._paused_until, now + seconds)
+        self._give_turns()
+        return self._paused_until - now
+
+    @property
+    def pause_seconds(self) -> float:
+        """How long no call is allowed from now on; 0 when calls are allowed."""
+        return max(0.0, self._paused_until - self._clock.monotonic())
+
+    def statistics(self) -> RateLimitStatistics:
+        """Return how much of the limit is used."""
+        now = self._clock.monotonic()
+        waiting = {one: sum(map(len, self._waiting[one].values())) for one in Purpose}
+        return RateLimitStatistics(
+            used=sum(self.weight.used(now)),
+            usable=self.weight.usable,
+            counted=self.weight.counted,
+            waiting=waiting,
+            limited=frozenset(one for one in Purpose if waiting[one] and self._is_limited(one, now)),
+            pause_seconds=self.pause_seconds,
+        )
+
+    def _is_limited(self, purpose: Purpose, now: float) -> bool:
+        """Return whether the waiting calls of a purpose would wait even with no other call under way."""
+        if now < self._paused_until:
+            return True
+        return not any(
+            self._has_weight(queue[0], now, may_share=True) for queue in self._waiting[purpose].values()
+        )
+
+    def _give_turns(self) -> None:
+        """Let all waiting calls go that may go now, and refuse those that cannot go in time."""
+        now = self._clock.monotonic()
+        self._refuse_the_late(now)
+        if now >= self._paused_until:
+            may_share = True
+            for purpose in Purpose:
+                while (waiting := self._next(purpose, now, may_share)) is not None:
+                    self._remove(waiting)
+                    if waiting.future.done():
+                        continue  # cancelled a moment ago
+                    self._running[purpose] += 1
+                    self._in_flight += waiting.weight
+                    spent = self.spend(waiting.weight, purpose, waiting.asker)
+                    waiting.future.set_result(Turn(self, purpose, waiting.asker, spent))
+                # Calls that are less urgent must not take the common weight that these wait for.
+                may_share = may_share and not self._waiting[purpose]
+        self._arm(now)
+
+    def _next(self, purpose: Purpose, now: float, may_share: bool) -> _Waiting | None:
+        queues = self._waiting[purpose]
+        if not queues or not _PLACES.fits(self._running, purpose, 1, _AT_ONCE):
+            return None
+        for asker in sorted(queues, key=lambda one: self._askers.lately(one, now)):
+            waiting = queues[asker][0]
+            if self._has_weight(waiting, now, may_share):
+                return waiting
+        return None
+
+    def _has_weight(self, waiting: _Waiting, now: float, may_share: bool) -> bool:
+        usable, others = self.weight.usable, self.weight.others(now)
+        bound = max(int(usable * _ASKER_PART), waiting.weight)
+        if self._askers.in_minute(waiting.asker, now) + waiting.weight > bound:
+            return False
+        used = self.weight.used(now)
+        return _WEIGHT.fits(used, waiting.purpose, waiting.weight, usable, others=others, may_share=may_share)
+
+    def _refuse_the_late(self, now: float) -> None:
+        latest = max(now, self._paused_until)
+        for queue in [queue for queues in self._waiting.values() for queue in queues.values()]:
+            while queue and queue[0].deadline <= latest:
+                waiting = queue[0]
+                self._remove(waiting)
+                if not waiting.future.done():
+                    waiting.future.set_exception(self._refusal(now))
+
+    def _first_of_each(self) -> list[_Waiting]:
+        """Return the oldest waiting call of each purpose and asker."""
+        return [queue[0] for queues in self._waiting.values() for queue in queues.values()]
+
+    def _refusal(self, now: float) -> ExchangeUnreachable:
+        if now < self._paused_until:
+            return ExchangeUnreachable("REST paused: the exchange forbade calls", self._paused_until - now)
+        free_at = self.weight.next_change(now)
+        return ExchangeUnreachable("REST paused: request weight used up", max(1.0, min(free_at - now, 60.0)))
+
+    def _remove(self, waiting: _Waiting) -> None:
+        queues = self._waiting[waiting.purpose]
+        queue = queues.get(waiting.asker)
+        if queue is not None and waiting in queue:
+            queue.remove(waiting)
+            if not queue:
+                del queues[waiting.asker]
+
+    def _end(self, purpose: Purpose, weight: int) -> None:
+        self._running[purpose] -= 1
+        self._in_flight -= weight
+        self._give_turns()
+
+    def _arm(self, now: float) -> None:
+        """Look again when the next call may go or is late."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadlines = [waiting.deadline for waiting in self._first_of_each()]
+        if deadlines:
+            next_turn = self._paused_until if now < self._paused_until else self.weight.next_change(now)
+            wait = min(max(min(next_turn, *deadlines) - now, 0.001), _LOOK_AGAIN_SECONDS)
+            self._timer = asyncio.get_running_loop().call_later(wait, self._give_turns)

@@ -1,0 +1,36 @@
+"""The status of an exchange: what its client says, and whether trades arrive. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from livemarkets.exchanges.base import ClientStatus
+from livemarkets.market.models import ExchangeState, ExchangeStatus, StreamKey
+
+__all__ = ["next_status"]
+
+
+def next_status(
+    before: ExchangeStatus, client: ClientStatus, mute: Sequence[StreamKey], *, now: float, now_ms: int
+) -> ExchangeStatus:
+    """Combine the client's status with staleness.
+
+    Args:
+        before: the present status. Its time is kept while state and reason are the same.
+        client: the client's status.
+        mute: the streams that do not deliver although the exchange has newer trades.
+        now: monotonic seconds.
+        now_ms: ms since the epoch.
+
+    """
+    if client.state is ExchangeState.LIVE and mute:
+        names = ", ".join(key.symbol for key in mute[:5]) + (" and more" if len(mute) > 5 else "")
+        client = ClientStatus(ExchangeState.STALE, f"no trades arrive for {names}")
+    is_same = (client.state, client.reason) == (before.state, before.reason)
+    return ExchangeStatus(
+        exchange=before.exchange,
+        state=client.state,
+        reason=client.reason,
+        ts=before.ts if is_same else now_ms,
+        retry_ts=None if client.retry_at is None else now_ms + int((client.retry_at - now) * 1000),
+    )

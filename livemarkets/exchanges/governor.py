@@ -176,17 +176,23 @@ class Governor:
             usable=self.weight.usable,
             counted=self.weight.counted,
             waiting=waiting,
-            limited=frozenset(one for one in Purpose if waiting[one] and self._is_limited(one, now)),
+            limited=frozenset(self._limited(now)),
             pause_seconds=self.pause_seconds,
         )
 
-    def _is_limited(self, purpose: Purpose, now: float) -> bool:
-        """Return whether the waiting calls of a purpose would wait even with no other call under way."""
+    def _limited(self, now: float) -> list[Purpose]:
+        """Return the purposes whose calls would wait even if no other call were under way."""
         if now < self._paused_until:
-            return True
-        return not any(
-            self._has_weight(queue[0], now, may_share=True) for queue in self._waiting[purpose].values()
-        )
+            return [purpose for purpose in Purpose if self._waiting[purpose]]
+        limited: list[Purpose] = []
+        for purpose in Purpose:
+            if self._waits_for_weight(purpose, now, may_share=not limited):
+                limited.append(purpose)
+        return limited
+
+    def _waits_for_weight(self, purpose: Purpose, now: float, may_share: bool) -> bool:
+        queues = self._waiting[purpose].values()
+        return bool(queues) and not any(self._has_weight(queue[0], now, may_share) for queue in queues)
 
     def _give_turns(self) -> None:
         """Let all waiting calls go that may go now, and refuse those that cannot go in time."""
@@ -204,7 +210,7 @@ class Governor:
                     spent = self.spend(waiting.weight, purpose, waiting.asker)
                     waiting.future.set_result(Turn(self, purpose, waiting.asker, spent))
                 # Calls that are less urgent must not take the common weight that these wait for.
-                may_share = may_share and not self._waiting[purpose]
+                may_share = may_share and not self._waits_for_weight(purpose, now, may_share)
         self._arm(now)
 
     def _next(self, purpose: Purpose, now: float, may_share: bool) -> _Waiting | None:

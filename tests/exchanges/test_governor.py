@@ -127,6 +127,33 @@ async def test_weight_is_kept_back_for_each_purpose(calls: Calls) -> None:
 
 
 @simulated
+async def test_calls_that_wait_behind_more_urgent_ones_are_limited_too(calls: Calls) -> None:
+    """They would have weight if no hole waited for it: a resumption must not take that for a dead REST."""
+    await calls.use(1740, HOLE)
+    await calls.use(770, RESUME)
+    calls.call("hole", HOLE, weight=80)
+    calls.call("resumption", RESUME, weight=25)
+    await asyncio.sleep(0.01)
+    assert calls.names == []
+    assert calls.limit.limited == {HOLE, RESUME}
+    for task in calls.tasks:
+        task.cancel()
+
+
+@simulated
+async def test_calls_that_wait_for_a_place_are_not_limited(calls: Calls) -> None:
+    """While REST says nothing, all places are taken."""
+    for number in range(30):
+        calls.call(f"hole {number}", HOLE, seconds=100)
+        calls.call(f"resumption {number}", RESUME, seconds=100)
+    await asyncio.sleep(0.01)
+    assert calls.limit.waiting[RESUME] > 0 < calls.limit.waiting[HOLE]
+    assert calls.limit.limited == frozenset()
+    for task in calls.tasks:
+        task.cancel()
+
+
+@simulated
 async def test_half_is_used_while_nobody_knows_what_others_use(calls: Calls) -> None:
     assert calls.limit.usable == 3000
     await calls.call("one", counted=25)

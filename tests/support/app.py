@@ -220,7 +220,10 @@ class Process:
 
 @contextlib.asynccontextmanager
 async def running_process(
-    *arguments: str | Path, environment: dict[str, str] | None = None, program: str | None = None
+    *arguments: str | Path,
+    environment: dict[str, str] | None = None,
+    program: str | None = None,
+    reads_input: bool = False,
 ) -> AsyncIterator[Process]:
     """Run Python, or another program, in the project's folder with no `LIVE_*` variable but those given."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LIVE_")}
@@ -230,6 +233,7 @@ async def running_process(
             *arguments,
             cwd=PROJECT_ROOT,
             env=inherited | (environment or {}),
+            stdin=asyncio.subprocess.PIPE if reads_input else None,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             limit=2**20,

@@ -12,6 +12,7 @@ from livemarkets.errors import ExchangeError, ExchangeUnreachable, RestError
 from livemarkets.exchanges.base import FetchedTrades, Purpose
 from livemarkets.feed.holes import Hole
 from livemarkets.feed.ledger import Ledger, Outcome
+from livemarkets.market.models import StreamKey
 from livemarkets.rate_limit import LogLimiter
 
 __all__ = ["Backfiller", "TradesByID"]
@@ -52,6 +53,7 @@ class Backfiller:
         name: the exchange, for the log.
         source: where to fetch trades.
         take: called with a ledger, and what an answer or the time limit changed in it.
+        note_false_id: called with a stream, and the id of a trade that is dropped because the id is false.
         clock: monotonic seconds.
         check_seconds: interval between two checks of a ledger with a hole.
 
@@ -62,6 +64,7 @@ class Backfiller:
         name: str,
         source: TradesByID,
         take: Callable[[Ledger, Outcome], None],
+        note_false_id: Callable[[StreamKey, int], None],
         clock: Callable[[], float],
         *,
         check_seconds: float = _CHECK_SECONDS,
@@ -71,6 +74,7 @@ class Backfiller:
         self._name = name
         self._source = source
         self._take = take
+        self._note_false_id = note_false_id
         self._clock = clock
         self._check_seconds = check_seconds
         self._open: dict[Ledger, asyncio.Task[None] | None] = {}
@@ -109,11 +113,7 @@ class Backfiller:
         now = self._clock()
         impostor = ledger.drop_impostor(now)
         if impostor is not None:
-            logger.warning(
-                "{}: ignoring a trade with the id {}: no other trade confirms this id",
-                ledger.key,
-                impostor.id,
-            )
+            self._note_false_id(ledger.key, impostor.id)
         if ledger.holes.is_overdue(now):
             self._take(ledger, ledger.give_up(now))
         if not ledger.holes:

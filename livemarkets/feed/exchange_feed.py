@@ -114,7 +114,9 @@ class ExchangeFeed:
         if (guarantee.ids, guarantee.history) != ("consecutive", "by_id"):
             raise ValueError(f"{exchange}: consecutive ids and a history by id are required, not {guarantee}")
         self._client_status = self.client.status
-        self._backfiller = Backfiller(exchange, ports.history, self._take, clock.monotonic)
+        self._backfiller = Backfiller(
+            exchange, ports.history, self._take, self._gaps.note_false_id, clock.monotonic
+        )
         self._watcher = StalenessMonitor(
             self.client,
             ports.history,
@@ -222,6 +224,8 @@ class ExchangeFeed:
                 self._publisher.publish_trade(key, tick)
             else:
                 self._take(ledger, ledger.accept(tick, now))
+                if ledger.suspect.tick is tick:
+                    self._gaps.note_false_id(key, tick.id)
 
     def on_invalid(self, key: StreamKey, trade_id: int) -> None:
         """Declare the id of a trade with impossible values."""

@@ -1,4 +1,4 @@
-"""Counts the gaps of one exchange, and logs them: a few lines, however many gaps there are."""
+"""Counts the gaps of one exchange, and logs gaps and false ids: a few lines, however many there are."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from loguru import logger
 
-from livemarkets.market.models import Gap
+from livemarkets.market.models import Gap, StreamKey
 from livemarkets.rate_limit import LogLimiter
 
 __all__ = ["GapRecord"]
@@ -15,7 +15,7 @@ _LOG_SECONDS = 60.0
 
 
 class GapRecord:
-    """The gaps since the start. It logs at most one of each cause a minute.
+    """The gaps since the start. It logs at most one gap of each cause a minute, and one false id.
 
     Args:
         far_ids: the most trades that one gap counts as lost. A longer one is no loss, but a jump of the ids.
@@ -40,3 +40,15 @@ class GapRecord:
         if suppressed is not None:
             more = f"; {suppressed} more of this cause since the last such line" if suppressed else ""
             logger.warning("{}: gap from {} to {} ({}){}", gap.key, gap.from_id, gap.to_id, gap.cause, more)
+
+    def note_false_id(self, key: StreamKey, trade_id: int) -> None:
+        """Log that a trade is left out because of its id, which is far ahead of all others."""
+        suppressed = self._lines.suppressed_since_last("false id")
+        if suppressed is not None:
+            more = f"; {suppressed} more such trades since the last such line" if suppressed else ""
+            logger.warning(
+                "{}: leaving out a trade with the id {}: no other trade confirms this id{}",
+                key,
+                trade_id,
+                more,
+            )

@@ -21,8 +21,11 @@ from livemarkets.exchanges.base import Evidence, Silence, StreamState
 from livemarkets.feed.ledger import Ledger, Outcome
 from livemarkets.feed.silence import SilenceDetector, SilenceLimits
 from livemarkets.market.models import StreamKey
+from livemarkets.rate_limit import LogLimiter
 
 __all__ = ["StalenessLimits", "StalenessMonitor"]
+
+_LOG_SECONDS = 60.0
 
 
 class StalenessLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +119,7 @@ class StalenessMonitor:
         self._failures = 0  # consecutive questions without an answer
         self._retry_at = 0.0
         self._wake = asyncio.Event()
+        self._lines = LogLimiter(interval_seconds=_LOG_SECONDS, clock=clock)
 
     @property
     def mute(self) -> list[StreamKey]:
@@ -177,12 +181,17 @@ class StalenessMonitor:
         for key, stream in self._streams.items():
             if stream.silence.arrivals and stream.is_mute:
                 stream.is_mute = False
-                logger.info("{}: trades arrive again", key)
+                self._note_again(key)
                 self._on_change()
             stream.silence.observe(now)
             if stream.claim is not None and now - stream.claim[1] >= self._limits.grace_seconds:
                 newest, stream.claim = stream.claim[0], None
                 self._judge(stream, newest, now)
+
+    def _note_again(self, key: StreamKey) -> None:
+        more = self._lines.suppressed_since_last("again")
+        if more is not None:
+            logger.info("{}: trades arrive again{}", key, f", as for {more} more streams" if more else "")
 
     def _note_acknowledged(self, now: float) -> None:
         for key, stream in self._streams.items():

@@ -40,7 +40,12 @@ _PER_EXCHANGE: tuple[tuple[str, str, bool, Callable[[FeedStatistics], float]], .
         lambda f: f.backfilled,
     ),
     ("trades_duplicate", "Trades dropped because their id was seen", True, lambda f: f.duplicates),
-    ("trades_lost", "Trades lost: declared in gaps with the cause upstream", True, lambda f: f.lost),
+    (
+        "trades_lost",
+        "Trades lost: declared in gaps with the cause upstream, at most 1,000,000 for a gap",
+        True,
+        lambda f: f.lost,
+    ),
     ("gaps", "Gaps declared, all causes", True, lambda f: f.gaps),
     ("holes_open", "Streams with missing trades that are not fetched yet", False, lambda f: f.holes_open),
     ("streams_wanted", "Streams that have a subscriber or linger", False, lambda f: f.streams_wanted),

@@ -104,9 +104,12 @@ class Bench:
     def __init__(self, history: History) -> None:
         self.history = history
         self.out: dict[StreamKey, list[Released]] = {}
+        self.false: list[int] = []
         self.late = 0.0
         """The longest time between the arrival of a trade and its delivery."""
-        self.backfiller = Backfiller("binance", history, self.take, now)
+        self.backfiller = Backfiller(
+            "binance", history, self.take, lambda key, trade_id: self.false.append(trade_id), now
+        )
         self._arrived: dict[tuple[StreamKey, int], float] = {}
 
     def take(self, ledger: Ledger, outcome: Outcome) -> None:
@@ -390,6 +393,16 @@ async def test_a_symbol_that_the_exchange_does_not_know_is_no_outage() -> None:
             bench.arrive(Ledger(BTC, LIMITS), 1, 5)
             await bench.shows(1, (2, 4, "upstream"), 5, within=PATIENCE + 1)
     assert lines == []
+
+
+@simulated
+async def test_a_near_id_from_nowhere_is_dropped_when_the_stream_contradicts_it() -> None:
+    history = History(range(1, 6))
+    async with at_work(history) as bench:
+        bench.arrive(Ledger(BTC, LIMITS), 1, 5000, 2, 3, 4, 5)
+        await eventually(lambda: bench.false == [5000])
+        assert bench.shown() == [1, 2, 3, 4, 5]
+        assert bench.backfiller.open_holes == 0
 
 
 @simulated

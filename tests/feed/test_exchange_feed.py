@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 from typing import Any
@@ -17,7 +18,8 @@ from livemarkets.feed.staleness import StalenessLimits
 from livemarkets.feed.statistics import FeedStatistics
 from livemarkets.market.models import TRADES, ExchangeStatus, Gap, StreamKey
 from livemarkets.simulator import Simulator
-from tests.support.app import settings_for
+from livemarkets.simulator.protocol.connection import text_frame
+from tests.support.app import quiet_market, settings_for
 from tests.support.helpers import eventually
 from tests.support.upstream import SYMBOLS, exchange, quick, quick_market
 
@@ -104,9 +106,17 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def running(tuning: Tuning = QUICK, **options: Any) -> AsyncIterator[World]:
+async def running(
+    tuning: Tuning = QUICK, *, gap_patience_seconds: float = 15.0, **options: Any
+) -> AsyncIterator[World]:
     async with exchange(**{"source": quick_market(300.0), **options}) as venue:
-        services = app.build(settings_for(venue, feed_length=100_000, simulator_enabled=False), tuning=tuning)
+        settings = settings_for(
+            venue,
+            feed_length=100_000,
+            simulator_enabled=False,
+            gap_patience_seconds=gap_patience_seconds,
+        )
+        services = app.build(settings, tuning=tuning)
         world = World(venue, services)
         await services.start()
         try:
@@ -203,6 +213,51 @@ async def test_ids_that_the_exchange_left_out_are_its_own_hole(world: World) -> 
     (gap,) = world.gaps()
     assert (gap.to_id - gap.from_id + 1, gap.cause) == (7, "venue")
     assert (world.statistics.gaps, world.statistics.lost) == (1, 0)
+
+
+async def test_a_trade_with_impossible_values_is_declared_as_invalid() -> None:
+    """Its id was declared as one that the exchange does not have (REVIEW B17; FIELD-2, experiment 11)."""
+    async with running(source=quiet_market(*SYMBOLS)) as world:
+        world.subscribe(BTC)
+        await eventually(lambda: world.venue.stats()["open"] == 1 and not world.feed.unconfirmed())
+        world.venue.faults.burst(symbol="BTCUSDT", trades=3)
+        await eventually(lambda: len(world.ids()) == 3)
+        bad = world.ids()[-1] + 1
+        world.venue.faults.hole(symbol="BTCUSDT", count=1)
+        world.venue.connections[0].outbox.append(
+            text_frame(
+                b'{"stream":"btcusdt@trade","data":{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":%d,'
+                b'"p":"0.00000000","q":"1.0","T":1723161255342,"m":true}}' % bad
+            )
+        )
+        world.venue.faults.burst(symbol="BTCUSDT", trades=2)
+        await eventually(lambda: len(world.ids()) == 5)
+        assert [(gap.from_id, gap.to_id, gap.cause) for gap in world.gaps()] == [(bad, bad, "invalid")]
+        assert world.ids()[-2:] == [bad + 1, bad + 2]
+        assert world.statistics.client.complaints == {"implausible trade": 1}
+
+
+async def test_the_patience_is_a_setting() -> None:
+    async with running(Tuning(client=quick()), gap_patience_seconds=1.0) as world:
+        world.subscribe(BTC)
+        await world.more_trades()
+        world.venue.faults.rest_down(seconds=60)
+        world.venue.faults.lose(stream=BTC_STREAM, count=30)
+        began = time.monotonic()
+        await eventually(world.gaps, 8)
+        assert time.monotonic() - began > 0.9
+        world.check(BTC)
+
+
+async def test_whatever_bears_a_newer_id_is_evidence(world: World) -> None:
+    """A ticker of the next channel will say so; here the last trades of a stream are lost."""
+    quiet = StreamKey("binance", TRADES, "SOLUSDT")
+    world.venue.faults.lose(stream="solusdt@trade", count=1_000_000)
+    await eventually(lambda: world.made(quiet) > world.ids(quiet)[-1] + 3)
+    newest = world.made(quiet)
+    world.feed.on_newest(quiet, newest)
+    await eventually(lambda: world.ids(quiet)[-1] >= newest)
+    assert world.gaps(quiet) == []
 
 
 async def test_what_cannot_be_had_is_declared_and_the_stream_goes_on(world: World) -> None:

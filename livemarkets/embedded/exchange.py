@@ -156,13 +156,13 @@ class EmbeddedExchange:
         return f"showed no sign of life for {self._timings.silence_seconds:g} s"
 
     def _handle_line(self, line: str) -> None:
-        self._is_heard = True
-        if not line or self.addresses is not None:
+        if self.addresses is not None:
+            self._is_heard = True
             return
         try:
             self.addresses = msgspec.json.decode(line, type=Addresses)
         except msgspec.MsgspecError:
-            return
+            return  # and no sign of life
         logger.info(
             "simulator: the embedded exchange is listening on {} (process {})",
             self.addresses.ws_url,

@@ -197,6 +197,14 @@ async def test_a_process_without_a_sign_of_life_is_replaced(said: list[tuple[str
     assert "showed no sign of life for 0.5 s" in warning
 
 
+async def test_a_process_that_never_tells_its_address_is_replaced() -> None:
+    script = "import time\nwhile True:\n    print('hello', flush=True)\n    time.sleep(0.02)"
+    async with Kept(AT_ONCE, script) as kept:
+        with pytest.raises(ExchangeUnreachable, match=r"no sign of life for 0\.5 s"):
+            await kept.exchange.ready()
+    assert kept.used == []
+
+
 async def test_signs_of_life_keep_a_process() -> None:
     signs = "import time\nfor _ in range(60):\n    print(flush=True)\n    time.sleep(0.02)"
     async with Kept(AT_ONCE, f"{HELLO}\n{signs}") as kept:

@@ -44,6 +44,8 @@ class Faults:
         self._exchange = exchange
         self.injected: Counter[str] = Counter()
         """How often each method was called."""
+        self.spoiled_rest = False
+        """Whether REST was ever anything but honest and prompt."""
         self.clear()
 
     def clear(self) -> None:
@@ -164,28 +166,33 @@ class Faults:
     def lag(self, seconds: float) -> None:
         """Let the database (`historicalTrades`, `aggTrades`, `klines`) lag."""
         self.injected["lag"] += 1
+        self.spoiled_rest = True
         self.lag_seconds = seconds
 
     def break_rest(self, manner: str, *symbols: str) -> None:
         """Spoil every answer of REST, or those about these symbols, in one of `REST_MANNERS`."""
         assert manner in REST_MANNERS
         self.injected[f"rest {manner}"] += 1
+        self.spoiled_rest = True
         self.rest, self.rest_symbols = manner, frozenset(symbols) or None
 
     def forget(self, symbol: str, before_id: int) -> None:
         """Serve nothing older; who asks for older trades gets the oldest still served."""
         self.injected["forget"] += 1
+        self.spoiled_rest = True
         self.oldest_served[symbol] = before_id
 
     def lack(self, symbol: str, first: int, last: int) -> None:
         """The replica behind the database calls has lost these."""
         self.injected["lack"] += 1
+        self.spoiled_rest = True
         self.lacking[symbol] = range(first, last + 1)
 
     def ban(self, seconds: float, form: str = "seconds") -> None:
         """Ban the address, REST and handshakes alike; open connections go on."""
         assert form in BAN_FORMS
         self.injected[f"ban {form}"] += 1
+        self.spoiled_rest = True
         self._exchange.rules.ban(seconds, form)
 
     # the list

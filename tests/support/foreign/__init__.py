@@ -13,7 +13,9 @@ and other habits than `livemarkets/simulator`. So a mistake that both sides of t
         exchange.rules.violations                    # how its user broke the rules of the exchange
         exchange.carried                             # the streams that are subscribed
 
-Nothing trades by itself: a test lets it.
+Nothing trades by itself: a test lets it, or calls `exchange.trade_by_itself(per_second=20)`.
+
+`world.py` runs the app on it, with readers that hold every message against the truth (`reader.py`).
 """
 
 from tests.support.foreign.exchange import ForeignExchange, foreign_exchange

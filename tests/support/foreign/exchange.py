@@ -87,6 +87,20 @@ class ForeignExchange:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def trade_by_itself(self, per_second: float) -> None:
+        """From now on symbols trade by themselves, at times in bursts; for a campaign."""
+        self._own(asyncio.create_task(self._keep_trading(per_second), name="trades of the foreign exchange"))
+
+    async def _keep_trading(self, per_second: float) -> None:
+        random = self.market.random
+        while True:
+            await asyncio.sleep(random.expovariate(per_second))
+            names = [each.symbol for each in self.market.listed() if each.status == "TRADING"]
+            if names and random.random() < 0.9:
+                self.market.trade(random.choice(names))
+            elif names:
+                self.market.trade(*random.sample(names, k=min(3, len(names))), count=random.randint(1, 10))
+
     def _port(self, number: int) -> int:
         return int(self._servers[number].sockets[0].getsockname()[1])
 

@@ -22,36 +22,40 @@ from tests.support.app import RunningApp, running_app, settings_for
 from tests.support.foreign.exchange import ForeignExchange, foreign_exchange
 from tests.support.foreign.reader import Reader
 
-PATIENCE_SECONDS = 4.0
 SETTLE_SECONDS = 15.0
-TUNING = Tuning(
-    client=ClientTimings(
-        streams_per_connection=4,
-        shard=ShardTimings(
-            connection=ConnectionTimings(
-                open_seconds=2.0,
-                ping_seconds=1.0,
-                pong_seconds=1.0,
-                session=SessionTimings(ack_timeout_seconds=1.5, rejection_seconds=1.5),
+
+
+def tuning(patience_seconds: float) -> Tuning:
+    """What the app is given, so that a case is short."""
+    return Tuning(
+        client=ClientTimings(
+            streams_per_connection=4,
+            shard=ShardTimings(
+                connection=ConnectionTimings(
+                    open_seconds=2.0,
+                    ping_seconds=1.0,
+                    pong_seconds=1.0,
+                    session=SessionTimings(ack_timeout_seconds=1.5, rejection_seconds=1.5),
+                ),
+                takeover_seconds=2.0,
+                backoff_initial_seconds=0.1,
+                backoff_cap_seconds=1.0,
             ),
-            takeover_seconds=2.0,
-            backoff_initial_seconds=0.1,
-            backoff_cap_seconds=1.0,
         ),
-    ),
-    feed=FeedLimits(
-        ledger=LedgerLimits(patience_seconds=PATIENCE_SECONDS, hold_seconds=0.1),
-        resume=ResumeLimits(patience_seconds=PATIENCE_SECONDS),
-    ),
-)
+        feed=FeedLimits(
+            ledger=LedgerLimits(patience_seconds=patience_seconds, hold_seconds=0.1),
+            resume=ResumeLimits(patience_seconds=patience_seconds),
+        ),
+    )
 
 
 class World:
     """The exchange, the app and its readers; `check` says which promise is broken, with the trace."""
 
-    def __init__(self, exchange: ForeignExchange, app: RunningApp) -> None:
+    def __init__(self, exchange: ForeignExchange, app: RunningApp, patience_seconds: float) -> None:
         self.exchange = exchange
         self.app = app
+        self.patience_seconds = patience_seconds
         self.log: list[str] = []
         self.readers: list[Reader] = []
         self.errors: list[str] = []
@@ -86,7 +90,7 @@ class World:
             f"reader {len(self.readers)}",
             f"ws://127.0.0.1:{self.app.port}/ws/markets",
             self.exchange,
-            patience_seconds=PATIENCE_SECONDS,
+            patience_seconds=self.patience_seconds,
             note=self.note,
         )
         self.readers.append(reader)
@@ -144,12 +148,13 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def running_world(tuning: Tuning = TUNING, **fields: Any) -> AsyncIterator[World]:
+async def running_world(*, patience_seconds: float = 3.0, **fields: Any) -> AsyncIterator[World]:
     """Run the foreign exchange and the app on it; `fields` are settings of the app."""
     async with foreign_exchange(ping_seconds=2.0) as exchange:
         urls = {"binance_ws_url": exchange.ws_url, "binance_rest_url": exchange.rest_url}
-        async with running_app(settings_for(None, **urls, **fields), tuning=tuning) as app:
-            world = World(exchange, app)
+        settings = settings_for(None, **(urls | fields))
+        async with running_app(settings, tuning=tuning(patience_seconds)) as app:
+            world = World(exchange, app, patience_seconds)
             sink = logger.add(world.note_record, level="WARNING", format="{level}: {message}")
             loop, before = asyncio.get_running_loop(), asyncio.get_running_loop().get_exception_handler()
             loop.set_exception_handler(lambda _, context: world.errors.append(f"asyncio: {context}"))

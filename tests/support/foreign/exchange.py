@@ -236,7 +236,8 @@ def _spoiled(answer: Answer, manner: str, target: str) -> Answer:
     if manner == "moved":
         return Answer(301, b"", [*answer.headers, ("Location", f"{target}&moved=1")], "text/html")
     if manner == "truncated gzip":
-        half = gzip.compress(answer.body)[:-9]
+        whole = gzip.compress(answer.body)
+        half = whole[: len(whole) // 2]
         return Answer(200, half, [*answer.headers, ("Content-Encoding", "gzip")])
     if manner == "wrong type":
         return Answer(200, answer.body, answer.headers, "text/plain; charset=utf-7")

@@ -9,15 +9,9 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from loguru import logger
+from msgspec.structs import replace
 
 from livemarkets.app import Tuning
-from livemarkets.exchanges.binance.client import ClientTimings
-from livemarkets.exchanges.binance.connection import ConnectionTimings
-from livemarkets.exchanges.binance.session import SessionTimings
-from livemarkets.exchanges.binance.shard import ShardTimings
-from livemarkets.feed.exchange_feed import FeedLimits
-from livemarkets.feed.ledger import LedgerLimits
-from livemarkets.feed.resume import ResumeLimits
 from tests.support.app import RunningApp, running_app, settings_for
 from tests.support.foreign.exchange import ForeignExchange, foreign_exchange
 from tests.support.foreign.reader import Reader
@@ -27,26 +21,29 @@ SETTLE_SECONDS = 15.0
 
 def tuning(patience_seconds: float) -> Tuning:
     """What the app is given, so that a case is short."""
-    return Tuning(
-        client=ClientTimings(
-            streams_per_connection=4,
-            shard=ShardTimings(
-                connection=ConnectionTimings(
-                    open_seconds=2.0,
-                    ping_seconds=1.0,
-                    pong_seconds=1.0,
-                    session=SessionTimings(ack_timeout_seconds=1.5, rejection_seconds=1.5),
-                ),
-                takeover_seconds=2.0,
-                backoff_initial_seconds=0.1,
-                backoff_cap_seconds=1.0,
-            ),
-        ),
-        feed=FeedLimits(
-            ledger=LedgerLimits(patience_seconds=patience_seconds, hold_seconds=0.1),
-            resume=ResumeLimits(patience_seconds=patience_seconds),
+    usual = Tuning()
+    connection = replace(
+        usual.client.shard.connection,
+        open_seconds=2.0,
+        ping_seconds=1.0,
+        pong_seconds=1.0,
+        session=replace(
+            usual.client.shard.connection.session, ack_timeout_seconds=1.5, rejection_seconds=1.5
         ),
     )
+    shard = replace(
+        usual.client.shard,
+        connection=connection,
+        takeover_seconds=2.0,
+        backoff_initial_seconds=0.1,
+        backoff_cap_seconds=1.0,
+    )
+    feed = replace(
+        usual.feed,
+        ledger=replace(usual.feed.ledger, patience_seconds=patience_seconds, hold_seconds=0.1),
+        resume=replace(usual.feed.resume, patience_seconds=patience_seconds),
+    )
+    return Tuning(client=replace(usual.client, streams_per_connection=4, shard=shard), feed=feed)
 
 
 class World:

@@ -153,6 +153,8 @@ class StreamConnection:
     # what comes in
 
     def _on_event(self, event: Event) -> None:
+        if not self.is_open and not isinstance(event, Request | CloseConnection):
+            return  # it was on its way when this side closed; nothing can be answered any more
         if isinstance(event, Request):
             self._on_handshake(event)
         elif isinstance(event, Ping):

@@ -263,17 +263,20 @@ def test_a_page_of_a_campaign_that_hardly_ran_is_no_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("faults", "seconds", "received", "deaths"),
+    ("exchange", "faults", "seconds", "received", "deaths"),
     [
-        pytest.param(30, 8.0, 1_500, 1, id="every kind of fault"),
-        pytest.param(120, 45.0, 10_000, 5, id="most of them several times", marks=pytest.mark.verify),
+        pytest.param("simulator", 30, 8.0, 1_500, 1, id="every kind of fault"),
+        pytest.param("simulator", 120, 45.0, 10_000, 5, id="several times", marks=pytest.mark.verify),
+        pytest.param("foreign", 120, 45.0, 10_000, 5, id="the foreign exchange", marks=pytest.mark.verify),
     ],
 )
 async def test_a_short_campaign_keeps_every_promise(
-    tmp_path: Path, faults: int, seconds: float, received: int, deaths: int
+    tmp_path: Path, exchange: str, faults: int, seconds: float, received: int, deaths: int
 ) -> None:
     """Over four streams and five clients; the memory is judged where there is time for it to grow."""
-    outcome = await run(Plan(seed=3, faults=faults, seconds=seconds, log=tmp_path / "app.log"))
+    outcome = await run(
+        Plan(exchange=exchange, seed=3, faults=faults, seconds=seconds, log=tmp_path / "app.log")
+    )
     report = text(outcome)
     print(report)  # noqa: T201 (shown by `make verify`)
     assert outcome.is_clean, report

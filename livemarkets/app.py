@@ -19,7 +19,6 @@ from livemarkets import __version__
 from livemarkets.config.settings import Settings
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.embedded.exchange import Addresses, EmbeddedExchange, EmbeddedTimings
-from livemarkets.errors import ExchangeUnreachable
 from livemarkets.exchanges.base import ClientStatus, ExchangeEvents, ExchangePorts
 from livemarkets.exchanges.binance.client import BinanceClient, ClientTimings
 from livemarkets.exchanges.binance.rest import BinanceRest
@@ -191,14 +190,8 @@ class Services:
 
         async def prepare() -> None:
             feed = self.feeds["simulator"]
-            while True:
-                try:
-                    await simulator.ready()
-                except ExchangeUnreachable as error:
-                    feed.on_status(ClientStatus(ExchangeState.DOWN, f"the embedded exchange {error.reason}"))
-                else:
-                    feed.on_status(feed.client.status)
-                    return
+            await simulator.wait(lambda why: feed.on_status(ClientStatus(ExchangeState.DOWN, why)))
+            feed.on_status(feed.client.status)
 
         self._add_feed("simulator", ExchangePorts(connect, rest, rest, prepare))
 

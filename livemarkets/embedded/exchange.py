@@ -102,6 +102,14 @@ class EmbeddedExchange:
         if self.addresses is None:
             raise ExchangeUnreachable(self._reason)
 
+    async def wait(self, report: Callable[[str], None]) -> None:
+        """Like :meth:`ready`, but wait through any number of failed starts, and report the reason of each."""
+        while True:
+            try:
+                return await self.ready()
+            except ExchangeUnreachable as error:
+                report(f"the embedded exchange {error.reason}")
+
     async def aclose(self) -> None:
         """End the process and the task. Idempotent."""
         task, self._task = self._task, None

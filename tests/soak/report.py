@@ -13,7 +13,7 @@ _WIDTH, _HEIGHT = 760, 160
 
 def text(outcome: Outcome) -> str:
     """Return the figures as lines."""
-    return "\n".join(f"{name:<44}{value}" if value else f"\n{name}" for name, value in _rows(outcome))
+    return "\n".join(f"{name:<46}{value}" if value else f"\n{name}" for name, value in _rows(outcome))
 
 
 def page(outcome: Outcome) -> str:

@@ -115,7 +115,7 @@ class Rules:
                 '{"code":-1003,"msg":"Way too much request weight used; IP banned until '
                 f'{until_ms}. Please use WebSocket Streams for live updates to avoid bans."}}'
             )
-        return headers, text.encode()
+        return [("Date", formatdate(usegmt=True)), *headers], text.encode()
 
 
 class MessageRate:

@@ -8,8 +8,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
 from loguru import logger
-from msgspec.structs import replace
 
 from livemarkets.app import Tuning
 from tests.support.app import RunningApp, running_app, settings_for
@@ -20,30 +20,30 @@ SETTLE_SECONDS = 15.0
 
 
 def tuning(patience_seconds: float) -> Tuning:
-    """What the app is given, so that a case is short."""
-    usual = Tuning()
-    connection = replace(
-        usual.client.shard.connection,
-        open_seconds=2.0,
-        ping_seconds=1.0,
-        pong_seconds=1.0,
-        session=replace(
-            usual.client.shard.connection.session, ack_timeout_seconds=1.5, rejection_seconds=1.5
-        ),
-    )
-    shard = replace(
-        usual.client.shard,
-        connection=connection,
-        takeover_seconds=2.0,
-        backoff_initial_seconds=0.1,
-        backoff_cap_seconds=1.0,
-    )
-    feed = replace(
-        usual.feed,
-        ledger=replace(usual.feed.ledger, patience_seconds=patience_seconds, hold_seconds=0.1),
-        resume=replace(usual.feed.resume, patience_seconds=patience_seconds),
-    )
-    return Tuning(client=replace(usual.client, streams_per_connection=4, shard=shard), feed=feed)
+    """What the app is given, so that a case is short. Limits are named wherever they are kept."""
+    changes = {
+        "open_seconds": 2.0,
+        "ping_seconds": 1.0,
+        "pong_seconds": 1.0,
+        "ack_timeout_seconds": 1.5,
+        "rejection_seconds": 1.5,
+        "takeover_seconds": 2.0,
+        "backoff_initial_seconds": 0.1,
+        "backoff_cap_seconds": 1.0,
+        "streams_per_connection": 4,
+        "hold_seconds": 0.1,
+        "proof_seconds": 1.0,
+        "at_once_seconds": 0.5,
+        "patience_seconds": patience_seconds,
+    }
+    return msgspec.convert(_changed(msgspec.to_builtins(Tuning()), changes), Tuning)
+
+
+def _changed(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _changed(value, changes) if isinstance(value, dict) else changes.get(name, value)
+        for name, value in values.items()
+    }
 
 
 class World:

@@ -148,7 +148,7 @@ def _start(
     command: Sequence[str], directory: Path, environment: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
     # Not asyncio.create_subprocess_exec: uvloop copies the page tables of this process (`fork`), which stops
-    # the event loop for 35 ms per GB of memory. `Popen` uses `vfork`, which takes 0.5 ms.
+    # the event loop for some 35 ms per GB of memory. `Popen` uses `vfork`, which takes 0.5 to 5 ms.
     return subprocess.Popen(
         command,
         cwd=directory,

@@ -7,6 +7,7 @@ The packages, in layers. A package imports only from layers below it (`make chec
     http_api/    plain HTTP: the API, health, metrics
 
     ws_markets/  the route `/ws/markets`: connections, their subscriptions, their frames
+    embedded/    the embedded exchange as a child process: its start, its end, its log
 
     feed/        one exchange's feed handler: order, missing trades, resumption, staleness
     simulator/   the embedded exchange; it implements Binance's protocol, shares no code with `exchanges`

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 
@@ -20,7 +19,8 @@ from msgspec.structs import replace
 from livemarkets import __version__
 from livemarkets.config.settings import Settings
 from livemarkets.delivery.fanout import Fanout
-from livemarkets.exchanges.base import ExchangeEvents, ExchangePorts
+from livemarkets.embedded.exchange import Addresses, EmbeddedExchange, EmbeddedTimings
+from livemarkets.exchanges.base import ClientStatus, ExchangeEvents, ExchangePorts
 from livemarkets.exchanges.binance.client import BinanceClient, ClientTimings
 from livemarkets.exchanges.binance.rest import BinanceRest
 from livemarkets.exchanges.budgets import ConnectBudget
@@ -29,14 +29,13 @@ from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.feed.supervision import supervise
 from livemarkets.http_api.routes import http_router
 from livemarkets.market.clock import Clock, system_clock
-from livemarkets.market.models import ExchangeName, ExchangeStatus, StreamKey
+from livemarkets.market.models import ExchangeName, ExchangeState, ExchangeStatus, StreamKey
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
 from livemarkets.protocol.encoding import encode_gap, encode_lagged
 from livemarkets.security.middleware import SecurityMiddleware
 from livemarkets.security.token_auth import TokenAuth
-from livemarkets.simulator import SimulatedMarket, Simulator
 from livemarkets.ws_markets.hub import MarketsHub, MarketsRoute, RouteLimits
 from livemarkets.ws_markets.publisher import MarketsPublisher
 
@@ -53,6 +52,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
 
     client: ClientTimings = ClientTimings()
     feed: FeedLimits = FeedLimits()
+    embedded: EmbeddedTimings = EmbeddedTimings()
     heartbeat_seconds: int = 5
     connects_per_5_minutes: int = 270
     """Limit of connection attempts per exchange. The embedded exchange does not count towards Binance's."""
@@ -84,8 +84,7 @@ class Services:
             encode_gap,
         )
         self.feeds: dict[str, ExchangeFeed] = {}
-        self.simulator: Simulator | None = None
-        self.simulator_secret = secrets.token_urlsafe(32)
+        self.simulator: EmbeddedExchange | None = None
         self._tuning = tuning
         self._task: asyncio.Task[None] | None = None
         self._publisher = MarketsPublisher(self.fanout)
@@ -143,9 +142,8 @@ class Services:
             if pending:  # an error in the program; the process must exit nevertheless
                 names = sorted(task.get_name() for task in asyncio.all_tasks())
                 logger.error("tasks still running {} s after the stop: {}", _STOP_SECONDS, ", ".join(names))
-        simulator, self.simulator = self.simulator, None
-        if simulator is not None:
-            await simulator.aclose()
+        if self.simulator is not None:
+            await self.simulator.aclose()
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -178,7 +176,7 @@ class Services:
             self._add_simulator()
 
     def _add_simulator(self) -> None:
-        """Add the feed of the embedded exchange. Its addresses are set when it has started."""
+        """Add the feed of the embedded exchange. Each start of its process tells new addresses."""
         rest = BinanceRest("simulator", (), clock=self.clock)
         client: BinanceClient | None = None
 
@@ -187,10 +185,16 @@ class Services:
             client = self._new_client("simulator", (), events)
             return client
 
-        async def prepare() -> None:
-            simulator = await self._start_simulator()
+        def use(addresses: Addresses) -> None:
             assert client is not None
-            client.urls, rest.urls = (simulator.ws_url,), (simulator.rest_url,)
+            client.urls, rest.urls = (addresses.ws_url,), (addresses.rest_url,)
+
+        simulator = self.simulator = EmbeddedExchange(use, timings=self._tuning.embedded)
+
+        async def prepare() -> None:
+            feed = self.feeds["simulator"]
+            await simulator.wait(lambda why: feed.on_status(ClientStatus(ExchangeState.DOWN, why)))
+            feed.on_status(feed.client.status)
 
         self._add_feed("simulator", ExchangePorts(connect, rest, rest, prepare))
 
@@ -226,16 +230,6 @@ class Services:
             timings=self._tuning.client,
             clock=self.clock,
         )
-
-    async def _start_simulator(self) -> Simulator:
-        """Start the embedded exchange on a loopback port, at its first use."""
-        if self.simulator is None:
-            self.simulator = Simulator(
-                SimulatedMarket(), control_secret=self.simulator_secret, serves_browsers=False
-            )
-            await self.simulator.start()
-            logger.info("simulator: the embedded exchange is listening on {}", self.simulator.ws_url)
-        return self.simulator
 
 
 def build(

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from livemarkets.delivery.fanout import Fanout
+from livemarkets.embedded.exchange import EmbeddedExchange
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.feed.statistics import FeedStatistics
 from livemarkets.market.clock import Clock
@@ -27,6 +28,7 @@ class MeasuredServices(Protocol):
     manager: SubscriptionManager
     hub: MarketsHub
     fanout: Fanout
+    simulator: EmbeddedExchange | None
     started_at: float
     clock: Clock
 
@@ -159,6 +161,17 @@ class MarketsCollector(Collector):
             "livemarkets_streams_lingering",
             "Streams kept although their last subscriber left",
             value=lingering,
+        )
+        simulator = self._services.simulator
+        yield GaugeMetricFamily(
+            "livemarkets_simulator_running",
+            "1 while the process of the embedded exchange runs and listens",
+            value=float(simulator is not None and simulator.addresses is not None),
+        )
+        yield CounterMetricFamily(
+            "livemarkets_simulator_starts",
+            "Processes of the embedded exchange that were started",
+            value=simulator.starts if simulator is not None else 0,
         )
         uptime = self._services.clock.monotonic() - self._services.started_at
         yield GaugeMetricFamily("livemarkets_uptime_seconds", "Seconds since the start", value=uptime)

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from livemarkets.delivery.fanout import Fanout
+from livemarkets.embedded.exchange import EmbeddedExchange
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.http_api.health import readiness
 from livemarkets.http_api.metrics import MarketsCollector
@@ -39,6 +40,7 @@ class HttpServices(Protocol):
     trades: RecentTrades
     hub: MarketsHub
     fanout: Fanout
+    simulator: EmbeddedExchange | None
     started_at: float
     clock: Clock
 

@@ -156,9 +156,8 @@ def bar_fault(data: Any, symbol: str, interval: str) -> str | None:
 def bar_of(data: Mapping[str, Any], at: float) -> Bar:
     """Return a kline event whose shape is right."""
     k = data["k"]
-    return Bar(
-        k["t"], k["T"], k["f"], k["L"], k["o"], k["h"], k["l"], k["c"], k["v"], k["n"], k["x"], data["E"], at
-    )
+    ids, prices = (k["f"], k["L"]), (k["o"], k["h"], k["l"], k["c"])
+    return Bar(k["t"], k["T"], *ids, *prices, k["v"], k["n"], k["x"], data["E"], at)
 
 
 def day_fault(data: Any, symbol: str) -> str | None:

@@ -16,6 +16,8 @@ __all__ = ["CHECKS"]
 
 _PACES = {"1s": 1.0, "1m": 2.0}
 """Documented seconds between two events of an interval."""
+_TOGETHER_SECONDS = 0.2
+"""The end of a bar and the beginning of the next one may come together."""
 _BY_OPEN = attrgetter("open_ms")
 
 
@@ -29,9 +31,8 @@ def _pace(record: Record) -> Finding:
     gaps: dict[str, list[float]] = {}
     for symbol, interval, bars in _series(record):
         if symbol in record.symbols:
-            # A bar that closes and the next one that opens may come together.
-            times = [bar.at for bar in bars if not bar.closed]
-            gaps.setdefault(interval, []).extend(b - a for a, b in pairwise(times))
+            between = [later.at - earlier.at for earlier, later in pairwise(bars)]
+            gaps.setdefault(interval, []).extend(each for each in between if each > _TOGETHER_SECONDS)
     usual = {interval: median(each) for interval, each in gaps.items() if each}
     if not usual:
         return not_seen("fewer than two candle events came")

@@ -122,7 +122,7 @@ def _least_weights(record: Record) -> dict[str, tuple[int, int]]:
     before: dict[str, int] = {}
     for answer in record.answers:
         used, last = answer.used_weight, before.get(answer.address)
-        if used is not None and last is not None and used > last:
+        if used is not None and last is not None and used > last and answer.failure is None:
             name = f"{answer.call} ({answer.label})" if answer.charged > 25 else answer.call
             told = used - last
             least[name] = (answer.charged, min(told, least.get(name, (0, told))[1]))

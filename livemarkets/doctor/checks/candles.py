@@ -72,7 +72,7 @@ def _agree(record: Record) -> Finding:
         trades = {trade.id: trade for trade in main.trades.get(symbol, ())} if main else {}
         for bar in bars:
             ids = range(bar.first_id, bar.last_id + 1)
-            if bar.closed and bar.first_id >= 0 and all(each in trades for each in ids):
+            if bar.closed and bar.count and all(each in trades for each in ids):
                 compared += 1
                 different += not _is_made_of(bar, [trades[each] for each in ids])
     if not compared:
@@ -98,7 +98,7 @@ def _follow_on(record: Record) -> Finding:
     """Judge that a bar begins with the trade after the last one of the bar before."""
     pairs = holes = 0
     for _, _, bars in _series(record):
-        final = {bar.open_ms: bar for bar in bars if bar.closed and bar.first_id >= 0}
+        final = {bar.open_ms: bar for bar in bars if bar.closed and bar.count}
         ordered = [final[open_ms] for open_ms in sorted(final)]
         for earlier, later in pairwise(ordered):
             if later.open_ms == earlier.close_ms + 1:

@@ -96,7 +96,7 @@ def _again(record: Record) -> Finding:
     if not after:
         return not_seen("it is acknowledged, and no trade came afterwards")
     seen = f"it is acknowledged; {repeated} of {len(after)} trades afterwards came twice"
-    return (failed if repeated > len(after) // 2 else passed)(seen, trades=len(after), repeated=repeated)
+    return (failed if repeated > len(after) // 4 else passed)(seen, trades=len(after), repeated=repeated)
 
 
 def _listed(record: Record) -> Finding:

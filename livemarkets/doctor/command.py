@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -87,9 +87,12 @@ def _parser() -> ArgumentParser:
 
 def _seconds(text: str) -> float:
     low, high = _SECONDS_BOUNDS
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not low <= value <= high:
-        raise ValueError
+        raise ArgumentTypeError(f"{text[:20]!r} is not a number from {low:g} to {high:g}")
     return value
 
 

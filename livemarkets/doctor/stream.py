@@ -35,8 +35,8 @@ from livemarkets.market.clock import Clock
 __all__ = ["StreamTap", "opened"]
 
 _CLOSE_SECONDS = 1.0
-_SPACING_SECONDS = 0.3
-"""Interval of messages: at most 4 a second, and a pong (`web-socket-streams.md`, "WebSocket Limits")."""
+_SPACING_SECONDS = 0.35
+"""Interval of messages: at most 3 a second, and pongs (`web-socket-streams.md`, "WebSocket Limits")."""
 _MOST_TRADES = 200_000
 """Trades of one connection that are kept."""
 _MOST_KINDS = 50

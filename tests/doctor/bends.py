@@ -170,7 +170,7 @@ def never_closed(wire: Wire, data: Any) -> None:
 
 
 def more_volume(wire: Wire, data: Any) -> None:
-    if data["k"]["x"]:
+    if data["k"]["x"] and data["k"]["n"]:
         data["k"]["v"] = "1" + data["k"]["v"]
 
 

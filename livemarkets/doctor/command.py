@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping, Sequence
@@ -128,6 +129,8 @@ def _report(record: Record, json_file: str | None, is_interrupted: bool) -> int:
         return _cannot_run(f"no address of the exchange can be reached: {'; '.join(_once(reasons))}")
     findings = judge(CHECKS, record)
     out = sys.stderr if json_file == "-" else sys.stdout
+    if isinstance(out, io.TextIOWrapper):
+        out.reconfigure(errors="backslashreplace")  # symbols may have letters that a terminal lacks
     out.write(as_text(record, findings, colours=out.isatty()))
     out.flush()
     try:

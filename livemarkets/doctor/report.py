@@ -20,6 +20,7 @@ FORMAT = 1
 """The number of the JSON's form. Fields may be added within one number."""
 _COLOURS: dict[Verdict, str] = {"pass": "32", "fail": "1;31", "not_seen": "33"}
 _WIDTH = 110
+_LONGEST_TEXT = 2000
 _INDENT = " " * 10
 
 Findings = Sequence[tuple[Check, Finding]]
@@ -47,7 +48,7 @@ def _lines(record: Record, findings: Findings, colours: bool) -> Iterator[str]:
         yield f"{_coloured(finding.verdict, colours)} {check.id}"
         if finding.verdict != "pass":
             yield from _wrapped(f"{check.assumption} ({check.used_by})")
-        yield from _wrapped(finding.seen)
+        yield from _wrapped(_printable(finding.seen))
     yield ""
     for note in _notes(record):
         yield from textwrap.wrap(f"note: {note}", _WIDTH)
@@ -68,6 +69,11 @@ def _notes(record: Record) -> list[str]:
 def _coloured(verdict: Verdict, colours: bool) -> str:
     text = f"{verdict.replace('_', ' '):<9}"
     return f"\x1b[{_COLOURS[verdict]}m{text}\x1b[0m" if colours else text
+
+
+def _printable(text: str) -> str:
+    """Return a text in which the exchange's words cannot control a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:_LONGEST_TEXT])
 
 
 def _wrapped(text: str) -> list[str]:

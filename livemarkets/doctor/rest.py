@@ -38,7 +38,7 @@ _MINUTE_MS = 60_000
 
 
 class Rest:
-    """Sends calls and records their answers. After 429 or 418 it sends nothing more.
+    """Sends calls, one at a time, and records their answers. After 429 or 418 it sends nothing more.
 
     Args:
         record: receives the answers.
@@ -56,6 +56,7 @@ class Rest:
         self._clock = clock
         self._urls = urls
         self._clients: dict[str, httpx.AsyncClient] = {}
+        self._one_at_a_time = asyncio.Lock()
         self._minute = -1
         self._charged = 0
         self._used_by_all = 0
@@ -81,6 +82,12 @@ class Rest:
         Returns: the answer; `None` when the call was left out.
 
         """
+        async with self._one_at_a_time:  # else the weight of a call could not be told from that of others
+            return await self._get(address, call, label, charged, parameters)
+
+    async def _get(
+        self, address: str, call: str, label: str, charged: int | None, parameters: dict[str, Any]
+    ) -> Answer | None:
         weight = CHARGES[call] if charged is None else charged
         if self.stopped or not self._admit(weight):
             self.left_out += 1

@@ -28,9 +28,11 @@ from livemarkets.doctor.shapes import (
     trade_of,
 )
 from livemarkets.errors import MalformedMessage
-from livemarkets.exchanges.binance.messages import OtherEvent, parse_frame
+from livemarkets.exchanges.binance.messages import Reply as ParsedReply
+from livemarkets.exchanges.binance.messages import ServerShutdown, parse_frame
 from livemarkets.exchanges.failures import UNUSABLE, explain
 from livemarkets.market.clock import Clock
+from livemarkets.market.models import TradeTick
 
 __all__ = ["StreamTap", "opened"]
 
@@ -78,6 +80,7 @@ class StreamTap:
         self._kept = 0
         self._quotes: dict[str, tuple[float, float]] = {}
         self._symbols: dict[str, str] = {}
+        self._asked: set[str] = set()
         self._came = asyncio.Event()
 
     async def request(self, method: str, streams: Iterable[str] = (), symbols: Iterable[str] = ()) -> Request:
@@ -89,9 +92,10 @@ class StreamTap:
             symbols: the symbols of these streams, in the exchange's spelling.
 
         """
+        names = tuple(streams)
+        self._asked.update(names)
         self._symbols |= {lower_case(symbol): symbol for symbol in symbols}
         await self._take_turn()
-        names = tuple(streams)
         request = Request(self._next_id, method, names, self._now())
         self._next_id += 1
         self.channel.requests.append(request)
@@ -167,16 +171,19 @@ class StreamTap:
         elif isinstance(message, dict) and ("result" in message or "code" in message or "error" in message):
             self._take_reply(message, raw, at)
         else:
-            self._parse(raw)
+            self._parse(raw, (ServerShutdown,))
 
     def _take_event(self, stream: str, data: Any, raw: bytes, at: float) -> None:
+        if stream not in self._asked:
+            self._parse(raw, (ServerShutdown,))  # it may announce its shutdown in this way, and nothing else
+            return
         channel = self.channel
         name, _, kind = stream.partition("@")
         symbol = self._symbols.get(name, name)
         channel.last_event_at[stream] = at
         channel.counts[kind] = channel.counts.get(kind, 0) + 1
         if kind == "trade":
-            self._parse(raw)
+            self._parse(raw, (TradeTick,))
             fault = trade_fault(data, symbol)
             if fault is None:
                 channel.trades.setdefault(symbol, []).append(trade_of(data, at, self._quotes.get(symbol)))
@@ -201,7 +208,7 @@ class StreamTap:
             _count(channel.problems.setdefault(kind, {}), fault)
 
     def _take_reply(self, message: dict[str, Any], raw: bytes, at: float) -> None:
-        self._parse(raw)
+        self._parse(raw, (ParsedReply,))
         error = message.get("error", message if "code" in message else None)
         text = ""
         if error is not None:
@@ -211,15 +218,15 @@ class StreamTap:
             Reply(message.get("id"), error is not None, message.get("result"), text, at)
         )
 
-    def _parse(self, raw: bytes) -> None:
-        """Give a frame to the product's own parser, which must understand it."""
+    def _parse(self, raw: bytes, kinds: tuple[type, ...]) -> None:
+        """Give a frame to the product's own parser, which must see one of these kinds in it."""
         try:
             parsed = parse_frame(raw, "binance", self._now_ms())
         except MalformedMessage as error:
             self._complain(error.kind)
         else:
-            if isinstance(parsed, OtherEvent):
-                self._complain("an event of another name")
+            if not isinstance(parsed, kinds):
+                self._complain(f"a frame in an unexpected place: {type(parsed).__name__}")
 
     def _complain(self, text: str) -> None:
         _count(self.channel.refused_by_parser, text)

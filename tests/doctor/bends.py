@@ -307,6 +307,8 @@ def follows(*names: str) -> frozenset[str]:
 
 
 CLOSED = "control.stays_open"
+LATE_IDS = follows("tickers.stream_ids", "tickers.day_ids")
+"""A trade that is lost or late is named by a ticker before the stream brings it."""
 ONE = '["BTCUSDT"]'
 
 GROUPS: dict[str, tuple[Bend, ...]] = {
@@ -364,8 +366,8 @@ GROUPS: dict[str, tuple[Bend, ...]] = {
     "trades": (
         Bend("trades.fields", frame=adding("trade", lambda data: data.update(E=str(data["E"])))),
         Bend("trades.decimals", frame=changing("trade", with_exponent)),
-        Bend("trades.consecutive", frame=lose_trades),
-        Bend("trades.once_in_order", frame=swap_trades),
+        Bend("trades.consecutive", frame=lose_trades, follows=LATE_IDS),
+        Bend("trades.once_in_order", frame=swap_trades, follows=LATE_IDS),
         Bend("trades.two_connections", frame=changing("trade", other_text_on_second)),
         Bend("trades.side", frame=changing("trade", lambda wire, data: flip(data, "m")), answer=flip_in_rest),
         Bend("trades.parser", frame=strange_frame),

@@ -121,8 +121,9 @@ class Observer:
             for day in days
             if type(day.get("count")) is int and day.get("symbol") in trading
         ]
-        quiet = min((each for each in counts if each[1] not in self._record.symbols), default=(0, ""))
-        return quiet[1]
+        others = [each for each in counts if each[1] not in self._record.symbols]
+        # One that has never traded has no price, and so no candles.
+        return min(others, key=lambda each: (each[0] == 0, each), default=(0, ""))[1]
 
     async def _observe_streams(self) -> None:
         async with AsyncExitStack() as stack:

@@ -56,8 +56,6 @@ class Trade(msgspec.Struct, frozen=True, gc=False):
         ts_ms: `T`.
         event_ms: `E`.
         at: when it was read.
-        book_side: 1 when its price lies nearer to the best ask that came last, -1 nearer to the best bid, 0
-            when that cannot be told.
 
     """
 
@@ -68,7 +66,6 @@ class Trade(msgspec.Struct, frozen=True, gc=False):
     ts_ms: int
     event_ms: int
     at: float
-    book_side: int = 0
 
 
 class Bar(msgspec.Struct, frozen=True, gc=False):
@@ -133,13 +130,9 @@ def trade_fault(data: Any, symbol: str) -> str | None:
     return fault
 
 
-def trade_of(data: Mapping[str, Any], at: float, quote: tuple[float, float] | None) -> Trade:
-    """Return a trade whose fields are right. `quote` is the best bid and ask that came last."""
-    side = 0
-    if quote is not None and _DECIMAL.fullmatch(data["p"]):
-        middle, price = (quote[0] + quote[1]) / 2, float(data["p"])
-        side = (price > middle) - (price < middle)
-    return Trade(data["t"], data["p"], data["q"], data["m"], data["T"], data["E"], at, side)
+def trade_of(data: Mapping[str, Any], at: float) -> Trade:
+    """Return a trade whose fields are right."""
+    return Trade(data["t"], data["p"], data["q"], data["m"], data["T"], data["E"], at)
 
 
 def bar_fault(data: Any, symbol: str, interval: str) -> str | None:

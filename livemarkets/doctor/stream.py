@@ -78,7 +78,6 @@ class StreamTap:
         self._next_id = 1
         self._next_send = 0.0
         self._kept = 0
-        self._quotes: dict[str, tuple[float, float]] = {}
         self._symbols: dict[str, str] = {}
         self._asked: set[str] = set()
         self._came = asyncio.Event()
@@ -186,7 +185,7 @@ class StreamTap:
             self._parse(raw, (TradeTick,))
             fault = trade_fault(data, symbol)
             if fault is None:
-                channel.trades.setdefault(symbol, []).append(trade_of(data, at, self._quotes.get(symbol)))
+                channel.trades.setdefault(symbol, []).append(trade_of(data, at))
                 self._kept += 1
                 self.full = self._kept >= _MOST_TRADES
         elif kind.startswith("kline_"):
@@ -200,8 +199,6 @@ class StreamTap:
                 channel.days.setdefault(symbol, []).append(day_of(data, at))
         elif kind == "bookTicker":
             fault = book_fault(data, symbol)
-            if fault is None:
-                self._quotes[symbol] = (float(data["b"]), float(data["a"]))
         else:
             fault = depth_fault(data) if kind.startswith("depth") else None
         if fault is not None:

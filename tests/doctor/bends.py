@@ -184,6 +184,12 @@ def zero_ids(wire: Wire, data: Any) -> None:
         data["k"]["f"] = data["k"]["L"] = 0
 
 
+def every_other_quiet(wire: Wire, message: Message) -> Iterable[Message]:
+    if message.get("stream") != "muteusdt@kline_1s":
+        return [message]
+    return [message] if message["data"]["k"]["t"] // 1000 % 2 else []
+
+
 # --- what the client asks --------------------------------------------------------------------------------
 
 
@@ -383,6 +389,7 @@ GROUPS: dict[str, tuple[Bend, ...]] = {
         Bend("candles.pace", frame=more_candles),
         Bend("candles.agree", frame=changing("kline", more_volume)),
         Bend("candles.quiet", frame=changing("kline", zero_ids)),
+        Bend("candles.quiet_runs", frame=every_other_quiet),
         Bend("control.again", frame=repeat_trades, follows=follows("trades.once_in_order")),
         Bend(
             "control.messages",

@@ -24,7 +24,7 @@ LIMITS = Limits(
     open_seconds=1.0,
     connect_seconds=0.5,
     pace_tolerance=0.6,
-    side_trades=20,
+    side_trades=5,
     settle_seconds=1.0,
 )
 """Short, so that six seconds are enough to break each of them."""

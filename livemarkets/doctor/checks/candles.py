@@ -18,6 +18,7 @@ _PACES = {"1s": 1.0, "1m": 2.0}
 """Documented seconds between two events of an interval."""
 _TOGETHER_SECONDS = 0.2
 """The end of a bar and the beginning of the next one may come together."""
+_ENOUGH_SECONDS = 4.0
 _BY_OPEN = attrgetter("open_ms")
 
 
@@ -29,8 +30,9 @@ def _series(record: Record) -> Iterator[tuple[str, str, list[Bar]]]:
 
 def _pace(record: Record) -> Finding:
     gaps: dict[str, list[float]] = {}
+    busiest = max(record.symbols, key=lambda symbol: _trades_of(record, symbol), default="")
     for symbol, interval, bars in _series(record):
-        if symbol in record.symbols:
+        if symbol == busiest:
             between = [later.at - earlier.at for earlier, later in pairwise(bars)]
             gaps.setdefault(interval, []).extend(each for each in between if each > _TOGETHER_SECONDS)
     usual = {interval: median(each) for interval, each in gaps.items() if each}
@@ -44,10 +46,17 @@ def _pace(record: Record) -> Finding:
     return (failed if wrong else passed)(seen, **numbers)
 
 
+def _trades_of(record: Record, symbol: str) -> int:
+    main = record.channel("main")
+    return len(main.trades.get(symbol, ())) if main else 0
+
+
 def _closes(record: Record) -> Finding:
-    """Judge every bar that another one of its series has followed."""
+    """Judge every bar of the observed symbols that another one of its series has followed."""
     once = never = again = changed = 0
-    for _, _, bars in _series(record):
+    for symbol, _, bars in _series(record):
+        if symbol not in record.symbols:
+            continue
         groups = [list(group) for _, group in groupby(sorted(bars, key=_BY_OPEN), _BY_OPEN)]
         for group in groups[1:-1]:
             closed = [index for index, bar in enumerate(group) if bar.closed]
@@ -95,19 +104,25 @@ def _is_made_of(bar: Bar, trades: list[Trade]) -> bool:
 
 
 def _follow_on(record: Record) -> Finding:
-    """Judge that a bar begins with the trade after the last one of the bar before."""
+    """Judge that a bar begins with the trade after the last one before it, also after bars without trades."""
     pairs = holes = 0
     for _, _, bars in _series(record):
-        final = {bar.open_ms: bar for bar in bars if bar.closed and bar.count}
-        ordered = [final[open_ms] for open_ms in sorted(final)]
-        for earlier, later in pairwise(ordered):
-            if later.open_ms == earlier.close_ms + 1:
+        final = {bar.open_ms: bar for bar in bars if bar.closed}
+        last_id: int | None = None
+        for earlier, later in pairwise(final[open_ms] for open_ms in sorted(final)):
+            if earlier.count:
+                last_id = earlier.last_id
+            if later.open_ms != earlier.close_ms + 1:
+                last_id = None
+            elif later.count and last_id is not None:
                 pairs += 1
-                holes += later.first_id != earlier.last_id + 1
+                holes += later.first_id != last_id + 1
     if not pairs:
-        return not_seen("no two bars closed one after the other")
+        return not_seen("no two bars with trades closed one after the other")
     return (failed if holes else passed)(
-        f"{holes} of {pairs} bars do not begin with the trade after the bar before", pairs=pairs, holes=holes
+        f"{holes} of {pairs} bars do not begin with the trade after the last one before them",
+        pairs=pairs,
+        holes=holes,
     )
 
 
@@ -129,6 +144,20 @@ def _looks_empty(bar: Bar) -> bool:
     )
 
 
+def _quiet_runs(record: Record) -> Finding:
+    main, symbol = record.channel("main"), record.quiet_symbol
+    if main is None or not symbol or not main.replies:
+        return not_seen("no symbol that rarely trades was subscribed")
+    opens = sorted({bar.open_ms for bar in main.bars.get((symbol, "1s"), ())})
+    lived = (main.ended_at or record.ended_at) - main.replies[0].at
+    if not opens:
+        seen = f"no candle of {symbol} came in {lived:.0f} s"
+        return (failed if lived > _ENOUGH_SECONDS else not_seen)(seen, candles=0)
+    missing = (opens[-1] - opens[0]) // 1000 + 1 - len(opens)
+    seen = f"{len(opens)} candles of 1s of {symbol} came in {lived:.0f} s, {missing} between them did not"
+    return (failed if missing else passed)(seen, candles=len(opens), missing=missing)
+
+
 _USED_BY = "candles (planned)"
 
 CHECKS = (
@@ -148,7 +177,7 @@ CHECKS = (
     Check("candles.agree", "A closed bar agrees with its trades.", _USED_BY, _agree),
     Check(
         "candles.follow_on",
-        "A bar begins with the trade after the last one of the bar before.",
+        "A bar begins with the trade after the last one of the bars before.",
         _USED_BY,
         _follow_on,
     ),
@@ -157,5 +186,11 @@ CHECKS = (
         "A candle in which nothing traded has f -1, L -1, volume 0 and one price.",
         _USED_BY,
         _quiet,
+    ),
+    Check(
+        "candles.quiet_runs",
+        "Candles come one after the other also where nothing trades.",
+        _USED_BY,
+        _quiet_runs,
     ),
 )

@@ -97,8 +97,9 @@ def _ticker_pace(record: Record) -> Finding:
 
 
 def _gaps(main: Channel, symbols: tuple[str, ...]) -> list[float]:
-    times = [sorted(map(attrgetter("at"), main.days.get(symbol, ()))) for symbol in symbols]
-    return [later - earlier for each in times for earlier, later in itertools.pairwise(each)]
+    busiest = max(symbols, key=lambda symbol: len(main.trades.get(symbol, ())), default="")
+    times = sorted(map(attrgetter("at"), main.days.get(busiest, ())))
+    return [later - earlier for earlier, later in itertools.pairwise(times)]
 
 
 CHECKS = (

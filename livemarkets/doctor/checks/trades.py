@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import pairwise
 
 from livemarkets.doctor.record import Channel, Record
 from livemarkets.doctor.shapes import Trade, decimal_fault
@@ -81,7 +81,7 @@ def _once_in_order(record: Record) -> Finding:
         ids = [trade.id for trade in trades]
         total += len(ids)
         repeated += len(ids) - len(set(ids))
-        backwards += sum(later < earlier for earlier, later in itertools.pairwise(ids))
+        backwards += sum(later < earlier for earlier, later in pairwise(ids))
     if total < 2:
         return not_seen(_NO_TRADES if not total else "only one trade came")
     seen = f"of {total} trades, {repeated} came again and {backwards} came after a later one"
@@ -117,16 +117,32 @@ def _told(trade: Trade) -> tuple[str, str, bool, int]:
 
 
 def _side(record: Record) -> Finding:
-    told = [trade for trade in _all(record) if trade.book_side]
+    """Look at orders that took several prices: a taker who buys pays more and more, and is not the maker.
+
+    The best bid and ask would not tell: they often come before the trade that has changed them.
+    """
     limit = record.limits
-    if len(told) < limit.side_trades:
-        return not_seen(
-            f"only {len(told)} trades can be compared with the best bid and ask", trades=len(told)
-        )
-    # A taker who buys pays the ask; then the buyer is not the maker.
-    right = sum((trade.book_side > 0) != trade.buyer_is_maker for trade in told)
-    seen = f"{right} of {len(told)} trades lie on the side of the book that m names"
-    return (passed if right >= limit.side_share * len(told) else failed)(seen, trades=len(told), right=right)
+    right = moves = 0
+    for _, _, trades in _runs(record):
+        for earlier, later in pairwise(trades):
+            rise = _rise(earlier, later)
+            moves += rise != 0
+            right += (rise > 0 and not later.buyer_is_maker) or (rise < 0 and later.buyer_is_maker)
+    if moves < limit.side_trades:
+        return not_seen(f"only {moves} trades followed one of the same order at another price", trades=moves)
+    seen = f"{right} of {moves} trades moved the price of their order in the direction that m names"
+    return (passed if right >= limit.side_share * moves else failed)(seen, trades=moves, right=right)
+
+
+def _rise(earlier: Trade, later: Trade) -> float:
+    """Return by how much the price rose between two fills of one order; 0 when they may be of two orders."""
+    if (later.id, later.ts_ms, later.buyer_is_maker) != (
+        earlier.id + 1,
+        earlier.ts_ms,
+        earlier.buyer_is_maker,
+    ):
+        return 0.0
+    return float(later.price) - float(earlier.price) if _is_plain(earlier) and _is_plain(later) else 0.0
 
 
 def _parser(record: Record) -> Finding:
@@ -180,7 +196,7 @@ CHECKS = (
     ),
     Check(
         "trades.side",
-        "m says that the buyer was the maker: then the price is that of the bid.",
+        "m says that the buyer was the maker: the fills of such an order go down in price.",
         "exchanges/binance/messages.py",
         _side,
     ),

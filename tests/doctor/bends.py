@@ -135,17 +135,17 @@ def strange_frame(wire: Wire, message: Message) -> Iterable[Message]:
     return [message, {"hello": "world"}] if wire.seen["frames"] == 5 else [message]
 
 
-def half_of_tickers(wire: Wire, message: Message) -> Iterable[Message]:
+def third_of_tickers(wire: Wire, message: Message) -> Iterable[Message]:
     if kind_of(message) != "ticker":
         return [message]
     wire.seen[message["stream"]] += 1
-    return [message] if wire.seen[message["stream"]] % 2 else []
+    return [message] if wire.seen[message["stream"]] % 3 == 1 else []
 
 
 def more_candles(wire: Wire, message: Message) -> Iterable[Message]:
     if kind_of(message) == "kline_1m":
-        for number in (1, 2, 3):
-            wire.later(0.5 * number, message)
+        for number in range(1, 7):
+            wire.later(0.3 * number, message)
     return [message]
 
 
@@ -383,7 +383,7 @@ GROUPS: dict[str, tuple[Bend, ...]] = {
         Bend("depth.fields", frame=depth(("612.39", "2"), ("612.40", "1"))),
     ),
     "candles and tickers": (
-        Bend("tickers.pace", frame=half_of_tickers),
+        Bend("tickers.pace", frame=third_of_tickers),
         Bend("tickers.fields", frame=adding("ticker", lambda data: data.update(L=str(data["L"])))),
         Bend("book.fields", frame=adding("bookTicker", lambda data: data.pop("B"))),
         Bend("candles.pace", frame=more_candles),

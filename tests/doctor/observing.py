@@ -17,13 +17,13 @@ from tests.doctor.bent import Bend, bent_exchange
 
 SECONDS = 6.0
 LIMITS = Limits(
-    acknowledgement_seconds=1.5,
+    acknowledgement_seconds=2.0,
     memory_lag_seconds=1.0,
     database_lag_seconds=1.0,
     ping_seconds=1.0,
-    open_seconds=1.0,
-    connect_seconds=0.5,
-    pace_tolerance=0.6,
+    open_seconds=2.0,
+    connect_seconds=1.5,
+    pace_tolerance=0.8,
     side_trades=5,
     settle_seconds=1.0,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
 import sys
@@ -34,12 +35,14 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 async def start(simulator: Simulator, *options: str) -> asyncio.subprocess.Process:
     """Start `python -m livemarkets doctor` at a simulator."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("LIVE_")}
     words = ("-m", "livemarkets", "doctor", "--ws-url", simulator.ws_url, "--rest-url", simulator.rest_url)
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *words,
         *options,
         cwd=PROJECT_ROOT,
+        env=inherited,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

@@ -11,6 +11,7 @@ The packages, in layers. A package imports only from layers below it (`make chec
 
     feed/        one exchange's feed handler: order, missing trades, resumption, staleness
     simulator/   the embedded exchange; it implements Binance's protocol, shares no code with `exchanges`
+    doctor/      checks, against the real exchange, what this product assumes of it; no part of the app
 
     exchanges/   connections to exchanges: the ports (what an exchange implements), shared parts, `binance/`
     delivery/    fan-out of one message to many readers, with bounded buffers, without I/O

@@ -1,0 +1,130 @@
+"""The network between this machine and an address: proxy, families, certificates. It judges nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import certifi
+from websockets.proxy import get_proxy
+from websockets.uri import parse_uri
+
+from livemarkets.doctor.record import Address
+from livemarkets.exchanges.failures import explain, is_loopback
+
+__all__ = ["probe", "proxy_of", "without_secrets"]
+
+_FAMILIES = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
+_PORTS = {"ws": 80, "wss": 443, "http": 80, "https": 443}
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL without user, password and query, and with this machine's name replaced."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if host and host.lower() == socket.gethostname().lower():
+        host = "this-machine"
+    shown = f"[{host}]" if ":" in host else host
+    port = "" if parts.port is None else f":{parts.port}"
+    return f"{parts.scheme}://{shown}{port}{parts.path}"
+
+
+def proxy_of(url: str) -> str | None:
+    """Return the proxy that the product uses for a base address; `None` for none.
+
+    The client of the streams and the client of REST each read the environment by the rules of their library.
+
+    Raises:
+        ValueError: a variable of the environment has a value that is no address.
+
+    """
+    if is_loopback(url):
+        return None
+    parts = urlsplit(url)
+    if parts.scheme in ("ws", "wss"):
+        return get_proxy(parse_uri(url))
+    host = parts.hostname or ""
+    if proxy_bypass(host):
+        return None
+    proxies = getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
+
+
+async def probe(address: Address, url: str, limit_seconds: float) -> None:
+    """Fill in what the network does with an address.
+
+    Args:
+        address: filled in.
+        url: the address with everything that the settings say.
+        limit_seconds: the longest time to wait for one family, and for one handshake.
+
+    """
+    try:
+        proxy = proxy_of(url)
+    except Exception as error:  # the libraries raise errors of many types for odd variables
+        address.route = f"unusable proxy variables ({type(error).__name__})"
+        return
+    if proxy is not None:
+        address.route = without_secrets(proxy)
+        return  # the proxy looks names up and connects
+    address.route = "direct"
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    await _try_families(address, host, port, limit_seconds)
+    if parts.scheme in ("wss", "https"):
+        for store, make in _stores().items():
+            address.certificates[store] = await _handshake(host, port, make, limit_seconds)
+
+
+async def _try_families(address: Address, host: str, port: int, limit_seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(limit_seconds):
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, TimeoutError, ValueError) as error:
+        address.families["name"] = explain(error)
+        return
+    targets: dict[int, Any] = {}
+    for family, _, _, _, target in found:
+        if family in _FAMILIES:
+            targets.setdefault(family, target)
+    for number, target in targets.items():
+        began = time.monotonic()
+        with socket.socket(number, socket.SOCK_STREAM) as opened:
+            opened.setblocking(False)
+            try:
+                async with asyncio.timeout(limit_seconds):
+                    await loop.sock_connect(opened, target)
+                outcome: float | str = round(time.monotonic() - began, 3)
+            except (OSError, TimeoutError) as error:
+                outcome = explain(error)
+        address.families[_FAMILIES[socket.AddressFamily(number)]] = outcome
+        address.slowest_seconds = max(address.slowest_seconds, time.monotonic() - began)
+
+
+def _stores() -> dict[str, Callable[[], ssl.SSLContext]]:
+    return {
+        "system": ssl.create_default_context,
+        "certifi": lambda: ssl.create_default_context(cafile=certifi.where()),
+    }
+
+
+async def _handshake(host: str, port: int, make: Callable[[], ssl.SSLContext], limit_seconds: float) -> str:
+    try:
+        async with asyncio.timeout(limit_seconds):
+            _, writer = await asyncio.open_connection(host, port, ssl=make(), server_hostname=host)
+    except (OSError, TimeoutError, ValueError) as error:
+        return explain(error)
+    version = writer.get_extra_info("ssl_object").version()
+    writer.close()
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(limit_seconds):
+            await writer.wait_closed()
+    return f"accepted ({version})"

@@ -32,6 +32,7 @@ from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
 from livemarkets.protocol.encoding import encode_lagged
+from livemarkets.security.forwarded import ForwardedHeaders
 from livemarkets.security.middleware import SecurityMiddleware
 from livemarkets.security.token_auth import TokenAuth
 from livemarkets.simulator import SimulatedMarket, Simulator
@@ -277,11 +278,16 @@ def create_app(services: Services) -> FastAPI:
     )
     if services.settings.stream_enabled:
         app.add_middleware(MarketsRoute, hub=services.hub)
-    app.add_middleware(  # added last, so it sees a request first
+    app.add_middleware(  # the last one added sees a request first
         SecurityMiddleware,
         access=services.access,
         allowed_origins=services.settings.allowed_origins,
         note_refusal=services.hub.note_refusal,
+    )
+    app.add_middleware(
+        ForwardedHeaders,
+        trusted=services.settings.trusted_proxies,
+        root_path=services.settings.root_path,
     )
     app.include_router(http_router(services))
     return app

@@ -11,14 +11,16 @@ from collections.abc import Callable, Sequence
 from urllib.parse import parse_qs, quote
 
 import msgspec
+from loguru import logger
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from livemarkets.rate_limit import TokenBuckets, UsageCounter
+from livemarkets.rate_limit import LogLimiter, TokenBuckets, UsageCounter
 from livemarkets.security.addresses import client_address
+from livemarkets.security.forwarded import FROM_PROXY
 from livemarkets.security.origins import is_allowed_origin
 from livemarkets.security.token_auth import (
     BEARER_PREFIX,
@@ -62,6 +64,9 @@ _HEADERS = {
 _PAGE_HEADERS = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": "no-store"}
 
 
+_REPEAT_SECONDS = 60.0
+"""How often the refusal of one origin is logged."""
+_SHOWN_CHARACTERS = 100
 _RETRY = {"Retry-After": "5", "Refresh": "5"}
 """When to retry, in seconds: `Retry-After` for programs, `Refresh` for browsers."""
 
@@ -86,7 +91,8 @@ class SecurityMiddleware:
     Args:
         app: the ASGI app behind it.
         access: checks tokens and sessions.
-        allowed_origins: browser origins that may open `/ws/markets`, besides the app's own.
+        allowed_origins: browser origins that may open `/ws/markets` and the pages' own socket, besides the
+            app's own.
         note_refusal: called for each refused handshake of `/ws/markets`.
         limits: limits of pages per address; `None` for the defaults.
         clock: monotonic seconds.
@@ -112,6 +118,7 @@ class SecurityMiddleware:
             rate_per_second=self._limits.per_second, burst=self._limits.burst, clock=clock
         )
         self._page_sockets = UsageCounter()
+        self._log_limiter = LogLimiter(interval_seconds=_REPEAT_SECONDS, clock=clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request or handshake to the app, or refuse it."""
@@ -154,7 +161,7 @@ class SecurityMiddleware:
 
     def _refusal(self, request: HTTPConnection) -> Response | None:
         if not self._may_come_from_there(request):
-            return PlainTextResponse("origin not allowed\n", 403)
+            return self._refuse_origin(request)
         if not self._access.is_on or request.scope["path"] in _OPEN:
             return None
         tokens = bearer_tokens(
@@ -174,7 +181,32 @@ class SecurityMiddleware:
             return True
         if len(request.headers.getlist("origin")) > 1:
             return False
-        return is_allowed_origin(request.headers, self._allowed_origins if path == MARKETS_PATH else ())
+        is_socket = path == MARKETS_PATH or path.startswith(_PAGE_SOCKET)
+        return is_allowed_origin(
+            request.headers,
+            self._allowed_origins if is_socket else (),
+            is_from_proxy=FROM_PROXY in scope,
+        )
+
+    def _refuse_origin(self, request: HTTPConnection) -> Response:
+        """Answer 403 and log it. Both texts name both sides, because a proxy often changes one of them."""
+        origin = ascii(request.headers.get("origin", ""))[1:-1][:_SHOWN_CHARACTERS]
+        host = ascii(request.headers.get("host", ""))[1:-1][:_SHOWN_CHARACTERS]
+        held_back = self._log_limiter.suppressed_since_last(f"{origin} {host}")
+        if held_back is not None:
+            logger.warning(
+                "refused a browser page of {} at {}: its origin is not that of this app (header Host: {}), "
+                "and LIVE_ALLOWED_ORIGINS does not list it{}",
+                origin or "several origins",
+                request.scope["path"][:_SHOWN_CHARACTERS],
+                host or "missing",
+                f" ({held_back} similar messages not logged)" if held_back else "",
+            )
+        text = (
+            f"origin not allowed: the page's origin is {origin}, but this app was addressed as Host {host}. "
+            "A proxy in front must pass on the header Host, or LIVE_ALLOWED_ORIGINS must list the origin.\n"
+        )
+        return PlainTextResponse(text, 403)
 
     def _judge(self, tokens: Sequence[str], address: str) -> Response | None:
         verdict = self._access.judge(tokens[0], address) if len(tokens) == 1 else TokenCheck.WRONG
@@ -207,7 +239,8 @@ def _ask_for_the_token(request: HTTPConnection) -> Response:
         # sends the cookie when a page of our own requests the same address.
         return HTMLResponse('<!doctype html><meta http-equiv="refresh" content="0"><title>…</title>')
     target = quote(path) + (f"?{request.url.query}" if request.url.query else "")
-    return RedirectResponse("/login" if target == "/" else f"/login?next={quote(target, safe='/')}", 303)
+    login = f"{scope.get('root_path', '')}/login"
+    return RedirectResponse(login if target == "/" else f"{login}?next={quote(target, safe='/')}", 303)
 
 
 def _with_security_headers(send: Send) -> Send:

@@ -22,6 +22,7 @@ from livemarkets.rate_limit import LogLimiter, TokenBuckets, UsageCounter
 from livemarkets.security.addresses import client_address
 from livemarkets.security.forwarded import FROM_PROXY
 from livemarkets.security.origins import is_allowed_origin
+from livemarkets.security.page_socket import PacedSocket
 from livemarkets.security.token_auth import (
     BEARER_PREFIX,
     SESSION_COOKIE,
@@ -29,6 +30,7 @@ from livemarkets.security.token_auth import (
     TokenCheck,
     bearer_tokens,
 )
+from livemarkets.server.frame_writer import EXTENSION, FrameWriter
 
 __all__ = ["CONTENT_SECURITY_POLICY", "MARKETS_PATH", "PageLimits", "SecurityMiddleware"]
 
@@ -117,6 +119,7 @@ class SecurityMiddleware:
         self._pages = TokenBuckets(
             rate_per_second=self._limits.per_second, burst=self._limits.burst, clock=clock
         )
+        self._clock = clock
         self._page_sockets = UsageCounter()
         self._log_limiter = LogLimiter(interval_seconds=_REPEAT_SECONDS, clock=clock)
 
@@ -152,7 +155,12 @@ class SecurityMiddleware:
             await WebSocket(scope, receive, send).send_denial_response(denial)
             return
         with self._page_sockets.use(address):
-            await self._app(scope, receive, send)
+            writer = scope.get("extensions", {}).get(EXTENSION)
+            if not isinstance(writer, FrameWriter):  # another server, or polling: nothing can be paced here
+                await self._app(scope, receive, send)
+                return
+            paced = PacedSocket(receive, send, writer.close, clock=self._clock)
+            await self._app(scope, paced.receive, paced.send)
 
     def _page_refusal(self, request: HTTPConnection) -> Response | None:
         if not _begins_a_page(request.scope) or self._pages.take(client_address(request)):

@@ -31,11 +31,13 @@ from livemarkets.security.token_auth import (
     bearer_tokens,
 )
 from livemarkets.server.frame_writer import EXTENSION, FrameWriter
+from livemarkets.server.open_files import SHORT_OF_FILES
 
 __all__ = ["CONTENT_SECURITY_POLICY", "MARKETS_PATH", "PageLimits", "SecurityMiddleware"]
 
 MARKETS_PATH = "/ws/markets"
 _OPEN = {"/healthz", "/login", "/logout"}
+_HEALTH = {"/healthz", "/readyz", "/metrics"}
 _NO_PAGES = ("/api/", "/ws/", "/_nicegui", "/metrics", "/readyz", "/favicon")
 """Paths of programs and of parts of a page. Without the token they get 401 instead of the login form."""
 _PAGE_SOCKET = "/_nicegui_ws/"
@@ -95,7 +97,8 @@ class SecurityMiddleware:
         access: checks tokens and sessions.
         allowed_origins: browser origins that may open `/ws/markets` and the pages' own socket, besides the
             app's own.
-        note_refusal: called for each refused handshake of `/ws/markets`.
+        note_refusal: called with the reason for each refused handshake of `/ws/markets`: `origin`, `token` or
+            `files`.
         limits: limits of pages per address; `None` for the defaults.
         clock: monotonic seconds.
 
@@ -106,7 +109,7 @@ class SecurityMiddleware:
         app: ASGIApp,
         access: TokenAuth,
         allowed_origins: Sequence[str],
-        note_refusal: Callable[[], None],
+        note_refusal: Callable[[str], None],
         *,
         limits: PageLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -126,14 +129,14 @@ class SecurityMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request or handshake to the app, or refuse it."""
         if scope["type"] == "websocket":
-            refusal = self._refusal(HTTPConnection(scope))
+            refusal, reason = self._refusal(HTTPConnection(scope))
             # Remove the token, so that it is neither logged nor selected as a subprotocol.
             scope["subprotocols"] = [
                 offer for offer in scope.get("subprotocols", ()) if not offer.startswith(BEARER_PREFIX)
             ]
             if refusal is not None:
                 if scope["path"] == MARKETS_PATH:
-                    self._note_refusal()
+                    self._note_refusal(reason)
                 await WebSocket(scope, receive, send).send_denial_response(refusal)
                 return
             if scope["path"].startswith(_PAGE_SOCKET):
@@ -142,7 +145,7 @@ class SecurityMiddleware:
         elif scope["type"] == "http":
             send = _with_security_headers(send)
             request = HTTPConnection(scope)
-            refusal = self._refusal(request) or self._page_refusal(request)
+            refusal = self._refusal(request)[0] or self._page_refusal(request)
             if refusal is not None:
                 await refusal(scope, receive, send)
                 return
@@ -167,9 +170,25 @@ class SecurityMiddleware:
             return None
         return PlainTextResponse("too many page requests from this address\n", 429, _RETRY)
 
-    def _refusal(self, request: HTTPConnection) -> Response | None:
+    def _refusal(self, request: HTTPConnection) -> tuple[Response | None, str]:
+        """Return the answer to a request that is refused, and the reason in a word; `None` if it is not."""
+        if request.scope["path"] not in _HEALTH and SHORT_OF_FILES in request.scope:
+            return self._refuse_for_files(), "files"
         if not self._may_come_from_there(request):
-            return self._refuse_origin(request)
+            return self._refuse_origin(request), "origin"
+        return self._token_refusal(request), "token"
+
+    def _refuse_for_files(self) -> Response:
+        held_back = self._log_limiter.suppressed_since_last("files")
+        if held_back is not None:
+            logger.error(
+                "open files are nearly used up: new connections get HTTP 503, except health checks; raise "
+                "the limit of open files (ulimit -n, LimitNOFILE){}",
+                f" ({held_back} more since the last line)" if held_back else "",
+            )
+        return PlainTextResponse("too many open connections\n", 503, _RETRY | {"Connection": "close"})
+
+    def _token_refusal(self, request: HTTPConnection) -> Response | None:
         if not self._access.is_on or request.scope["path"] in _OPEN:
             return None
         tokens = bearer_tokens(

@@ -19,6 +19,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 
 from livemarkets.server.frame_writer import EXTENSION, FrameWriter
+from livemarkets.server.open_files import KEPT_BACK, SHORT_OF_FILES, files_left
 from livemarkets.server.strict_frames import StrictFrameProtocol
 
 __all__ = ["RawFrameProtocol"]
@@ -64,6 +65,8 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         scope = getattr(self, "scope", None)
         if scope is not None:
+            if files_left(self.transport) < KEPT_BACK:
+                scope[SHORT_OF_FILES] = True
             self._writer = scope["extensions"][EXTENSION] = FrameWriter(self.transport, self)
             self.transport.pause_reading()  # no frame may be processed before the handshake is answered
 

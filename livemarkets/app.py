@@ -35,6 +35,7 @@ from livemarkets.protocol.encoding import encode_lagged
 from livemarkets.security.forwarded import ForwardedHeaders
 from livemarkets.security.middleware import SecurityMiddleware
 from livemarkets.security.token_auth import TokenAuth
+from livemarkets.server.layered_app import LayeredApp
 from livemarkets.simulator import SimulatedMarket, Simulator
 from livemarkets.ws_markets.hub import MarketsHub, MarketsRoute, RouteLimits
 from livemarkets.ws_markets.publisher import MarketsPublisher
@@ -268,7 +269,7 @@ def create_app(services: Services) -> FastAPI:
         finally:
             await services.stop()
 
-    app = FastAPI(
+    app = LayeredApp(
         title="Live Markets",
         version=__version__,
         lifespan=lifespan,
@@ -276,18 +277,19 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
     )
-    if services.settings.stream_enabled:
-        app.add_middleware(MarketsRoute, hub=services.hub)
-    app.add_middleware(  # the last one added sees a request first
-        SecurityMiddleware,
-        access=services.access,
-        allowed_origins=services.settings.allowed_origins,
-        note_refusal=services.hub.note_refusal,
+    settings = services.settings
+    if settings.stream_enabled:
+        app.put_in_front(partial(MarketsRoute, hub=services.hub))
+    app.put_in_front(
+        partial(
+            SecurityMiddleware,
+            access=services.access,
+            allowed_origins=settings.allowed_origins,
+            note_refusal=services.hub.note_refusal,
+        )
     )
-    app.add_middleware(
-        ForwardedHeaders,
-        trusted=services.settings.trusted_proxies,
-        root_path=services.settings.root_path,
+    app.put_in_front(
+        partial(ForwardedHeaders, trusted=settings.trusted_proxies, root_path=settings.root_path)
     )
     app.include_router(http_router(services))
     return app

@@ -34,8 +34,10 @@ from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
 from livemarkets.protocol.encoding import encode_gap, encode_lagged
+from livemarkets.security.forwarded import ForwardedHeaders
 from livemarkets.security.middleware import SecurityMiddleware
 from livemarkets.security.token_auth import TokenAuth
+from livemarkets.server.layered_app import LayeredApp
 from livemarkets.ws_markets.hub import MarketsHub, MarketsRoute, RouteLimits
 from livemarkets.ws_markets.publisher import MarketsPublisher
 
@@ -270,7 +272,7 @@ def create_app(services: Services) -> FastAPI:
         finally:
             await services.stop()
 
-    app = FastAPI(
+    app = LayeredApp(
         title="Live Markets",
         version=__version__,
         lifespan=lifespan,
@@ -278,13 +280,19 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
     )
-    if services.settings.stream_enabled:
-        app.add_middleware(MarketsRoute, hub=services.hub)
-    app.add_middleware(  # added last, so it sees a request first
-        SecurityMiddleware,
-        access=services.access,
-        allowed_origins=services.settings.allowed_origins,
-        note_refusal=services.hub.note_refusal,
+    settings = services.settings
+    if settings.stream_enabled:
+        app.put_in_front(partial(MarketsRoute, hub=services.hub))
+    app.put_in_front(
+        partial(
+            SecurityMiddleware,
+            access=services.access,
+            allowed_origins=settings.allowed_origins,
+            note_refusal=services.hub.note_refusal,
+        )
+    )
+    app.put_in_front(
+        partial(ForwardedHeaders, trusted=settings.trusted_proxies, root_path=settings.root_path)
     )
     app.include_router(http_router(services))
     return app

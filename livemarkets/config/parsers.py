@@ -5,6 +5,7 @@ the invalid part. A value that is not a string comes from code; it is returned u
 its type.
 """
 
+import ipaddress
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -20,7 +21,9 @@ __all__ = [
     "host",
     "http_urls",
     "is_exactly_true",
+    "networks",
     "origins",
+    "root_path",
     "symbol_list",
     "token",
     "upper",
@@ -31,6 +34,8 @@ ERROR_TYPE = "unfit_setting"
 
 _HOST = re.compile(r"[A-Za-z0-9._:%-]+")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+_OWN_PATHS = frozenset({"api", "healthz", "labs", "login", "logout", "metrics", "readyz", "ws"})
 _VISIBLE_ASCII = re.compile(r"[!-~]*")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -88,6 +93,32 @@ def origins(value: object) -> object:
     """Parse origins into a browser's spelling (RFC 6454, section 6.1): lower case, without a default port."""
     parts = _parts(value)
     return value if parts is None else _unique(_origin(part) for part in parts)
+
+
+def networks(value: object) -> object:
+    """Parse IP addresses and networks, such as `127.0.0.1` and `10.0.0.0/8`."""
+    parts = _parts(value)
+    if parts is None:
+        return value
+    for part in parts:
+        try:
+            ipaddress.ip_network(part)
+        except ValueError as error:
+            raise _unfit(str(error)) from None
+    return _unique(parts)
+
+
+def root_path(value: object) -> object:
+    """Parse a path prefix, `/markets`; a slash at its end is removed."""
+    if not isinstance(value, str):
+        return value
+    path = value.strip().rstrip("/")
+    if not _ROOT_PATH.fullmatch(path):
+        raise _unfit("it must begin with a slash and contain no space, query or empty part")
+    first = path.lstrip("/").partition("/")[0]
+    if first in _OWN_PATHS or first.startswith("_"):
+        raise _unfit(f"/{first} is a path of the app itself")
+    return path
 
 
 def _origin(text: str) -> str:

@@ -33,6 +33,7 @@ class MeasuredServices(Protocol):
     clock: Clock
 
 
+REFUSALS = ("address", "files", "full", "origin", "token")
 _PER_EXCHANGE: tuple[tuple[str, str, bool, Callable[[FeedStatistics], float]], ...] = (
     ("trades_received", "Trades read from the stream, duplicates included", True, lambda f: f.received),
     (
@@ -138,9 +139,12 @@ class MarketsCollector(Collector):
         hub, fanout = self._services.hub.statistics(), self._services.fanout.statistics()
         subscribers, subscribed, lingering = self._services.manager.counts()
         yield GaugeMetricFamily("livemarkets_clients", "Connections to /ws/markets", value=hub.clients)
-        yield CounterMetricFamily(
-            "livemarkets_clients_refused", "Refused handshakes of /ws/markets", value=hub.refused
+        refused = CounterMetricFamily(
+            "livemarkets_clients_refused", "Refused handshakes of /ws/markets", labels=["reason"]
         )
+        for reason in REFUSALS:
+            refused.add_metric([reason], hub.refused.get(reason, 0))
+        yield refused
         yield CounterMetricFamily(
             "livemarkets_deliveries", "Trades handed to clients", value=fanout.delivered
         )

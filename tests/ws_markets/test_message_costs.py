@@ -84,7 +84,7 @@ async def hold_ms(services: Services, *messages: dict[str, Any]) -> float:
     held: list[float] = []
     for _ in range(5):
         mailbox = services.fanout.open(NoSink(), limit_bytes=2**22)
-        connection = MarketsConnection(services.hub, mailbox)
+        connection = MarketsConnection(services.hub, mailbox, "127.0.0.1")
         script = Script(messages)
         await connection.serve(cast(WebSocket, script))
         connection.release()

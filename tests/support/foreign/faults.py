@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -44,12 +45,15 @@ class Faults:
         self._exchange = exchange
         self.injected: Counter[str] = Counter()
         """How often each method was called."""
-        self.spoiled_rest = False
-        """Whether REST was ever anything but honest and prompt."""
+        self.is_database_honest = True
+        """Whether the database never lagged, forgot or lacked anything."""
+        self.rest = "honest"
+        self._trouble_until = 0.0
         self.clear()
 
     def clear(self) -> None:
         """End every fault that lasts."""
+        self._note_end_of_trouble()
         self.framing = "plain"
         self.text = "plain"
         self.rest = "honest"
@@ -68,6 +72,15 @@ class Faults:
     def is_banned(self) -> bool:
         """Whether a ban is in force."""
         return self._exchange.rules.is_banned
+
+    @property
+    def trouble_until(self) -> float:
+        """Until when (monotonic) no call could be trusted to be answered; infinite while it cannot."""
+        return self._trouble_until if self.rest == "honest" else float("inf")
+
+    def _note_end_of_trouble(self) -> None:
+        if self.rest != "honest":
+            self._trouble_until = max(self._trouble_until, time.monotonic())
 
     # the stream
 
@@ -166,33 +179,33 @@ class Faults:
     def lag(self, seconds: float) -> None:
         """Let the database (`historicalTrades`, `aggTrades`, `klines`) lag."""
         self.injected["lag"] += 1
-        self.spoiled_rest = True
+        self.is_database_honest = False
         self.lag_seconds = seconds
 
     def break_rest(self, manner: str, *symbols: str) -> None:
         """Spoil every answer of REST, or those about these symbols, in one of `REST_MANNERS`."""
         assert manner in REST_MANNERS
         self.injected[f"rest {manner}"] += 1
-        self.spoiled_rest = True
+        self._note_end_of_trouble()
         self.rest, self.rest_symbols = manner, frozenset(symbols) or None
 
     def forget(self, symbol: str, before_id: int) -> None:
         """Serve nothing older; who asks for older trades gets the oldest still served."""
         self.injected["forget"] += 1
-        self.spoiled_rest = True
+        self.is_database_honest = False
         self.oldest_served[symbol] = before_id
 
     def lack(self, symbol: str, first: int, last: int) -> None:
         """The replica behind the database calls has lost these."""
         self.injected["lack"] += 1
-        self.spoiled_rest = True
+        self.is_database_honest = False
         self.lacking[symbol] = range(first, last + 1)
 
     def ban(self, seconds: float, form: str = "seconds") -> None:
         """Ban the address, REST and handshakes alike; open connections go on."""
         assert form in BAN_FORMS
         self.injected[f"ban {form}"] += 1
-        self.spoiled_rest = True
+        self._trouble_until = max(self._trouble_until, time.monotonic() + seconds + 1)
         self._exchange.rules.ban(seconds, form)
 
     # the list

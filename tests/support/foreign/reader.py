@@ -17,6 +17,10 @@ from websockets.exceptions import ConnectionClosed
 from tests.support.foreign.exchange import ForeignExchange
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
+MEMORY_TRADES = 1000
+"""How many trades `trades` answers with: no lag of a database makes them unknown."""
+GRACE_SECONDS = 2.0
+"""How long after the end of a fault REST may still be thought to be broken."""
 _REST_WEIGHT = 2000
 """Who has spent less weight than this cannot say that there was none left."""
 
@@ -234,9 +238,16 @@ class Reader:
         brought = [each for each in truth.brought(symbol, first, last, since=record.since) if each in valid]
         if brought:
             self._complain(f"{shown}: the stream brought {brought[:5]}")
-        is_rest_whole = not self._exchange.faults.spoiled_rest
-        if valid and is_rest_whole and self._exchange.rules.weight_spent < _REST_WEIGHT:
-            self._complain(f"{shown}: REST has {valid[:5]}, and never failed")
+        if had := [each for each in valid if self._could_be_fetched(symbol, each)]:
+            self._complain(f"{shown}: REST has {had[:5]}, and was in order")
+
+    def _could_be_fetched(self, symbol: str, trade_id: int) -> bool:
+        """Whether nothing stood in the way of fetching a trade since it happened."""
+        faults, truth = self._exchange.faults, self._exchange.truth
+        is_in_memory = trade_id > truth.newest(symbol) - MEMORY_TRADES
+        was_in_order = faults.trouble_until + GRACE_SECONDS < truth.trades(symbol)[trade_id].happened_at
+        had_weight = self._exchange.rules.weight_spent < _REST_WEIGHT
+        return was_in_order and had_weight and (is_in_memory or faults.is_database_honest)
 
     def _judge_lagged(self, record: Record, lagged: dict[str, Any]) -> None:
         if not self._has_stalled:

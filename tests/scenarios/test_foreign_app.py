@@ -14,6 +14,7 @@ from tests.support.foreign import (
     CUTS,
     FRAMINGS,
     REST_MANNERS,
+    SICKNESSES,
     SYMBOLS,
     TEXTS,
     foreign_exchange,
@@ -125,17 +126,16 @@ async def test_data_counts_as_an_acknowledgement(world: World) -> None:
     assert world.exchange.rules.dials == dials
 
 
-async def test_an_address_that_accepts_and_closes_is_passed_over() -> None:
-    async with foreign_exchange() as sick, foreign_exchange() as healthy:
-        sick.faults.accept_and_close(1000)
-        settings = settings_for(
-            None, binance_ws_url=f"{sick.ws_url},{healthy.ws_url}", binance_rest_url=healthy.rest_url
-        )
-        async with running_app(settings, tuning=tuning(PATIENCE_SECONDS)) as app:
-            client = await app.connect()
-            await client.subscribe("BTCUSDT")
-            await eventually(lambda: healthy.carried == {"btcusdt@trade"}, 8)
-            assert sick.rules.dials < 8
+@pytest.mark.parametrize("sickness", SICKNESSES)
+async def test_a_sick_address_is_passed_over(world: World, sickness: str) -> None:
+    reader = await reader_of(world, "BTCUSDT")
+    dials = world.exchange.rules.dials
+    world.exchange.faults.sicken(0, sickness)
+    world.exchange.faults.cut("1001")
+    world.exchange.market.trade("BTCUSDT")
+    await eventually(lambda: has_all(reader, world, "BTCUSDT"), 12)
+    world.check()
+    assert world.exchange.rules.dials - dials < 12
 
 
 @pytest.mark.parametrize("form", BAN_FORMS)
@@ -154,6 +154,17 @@ async def test_a_ban_is_kept_however_it_is_told(world: World, form: str) -> None
 
 
 # REST
+
+
+@pytest.mark.parametrize("manner", ["html", "hang", "reset", "503"])
+async def test_the_other_address_answers_for_a_broken_one(world: World, manner: str) -> None:
+    reader = await reader_of(world, *ALL)
+    world.exchange.faults.break_rest(manner, address=0)
+    world.exchange.faults.withhold(*ALL, count=3)
+    world.exchange.market.trade(*ALL)
+    await eventually(lambda: has_all(reader, world, *ALL), PATIENCE_SECONDS + 1)
+    world.check()
+    assert [declared(reader, symbol) for symbol in ALL] == [{}] * len(ALL)
 
 
 async def test_a_database_that_lags_proves_nothing(world: World) -> None:

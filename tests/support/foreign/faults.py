@@ -31,6 +31,9 @@ REST_MANNERS = (
 )
 """What REST does with every answer. `wrong type` and `short pages` are right in themselves."""
 
+SICKNESSES = ("hangs", "answers nothing", "accepts and closes")
+"""What one address for streams does to whoever dials it."""
+
 BAN_FORMS = ("seconds", "date", "body")
 REFUSALS = (403, 404, 418, 429, 451, 500, 503)
 
@@ -47,7 +50,7 @@ class Faults:
         """How often each method was called."""
         self.is_database_honest = True
         """Whether the database never lagged, forgot or lacked anything."""
-        self.rest = "honest"
+        self.rest, self.rest_address = "honest", None
         self._trouble_until = 0.0
         self.clear()
 
@@ -59,6 +62,9 @@ class Faults:
         self.rest = "honest"
         self.rest_symbols: frozenset[str] | None = None
         """Which symbols the REST fault is about; `None` means every call."""
+        self.rest_address: int | None = None
+        """Which address the REST fault is about; `None` means both."""
+        self.sick_addresses: dict[int, str] = {}
         self.lag_seconds = 0.0
         self.late_seconds = 0.0
         self.oldest_served: dict[str, int] = {}
@@ -76,10 +82,14 @@ class Faults:
     @property
     def trouble_until(self) -> float:
         """Until when (monotonic) no call could be trusted to be answered; infinite while it cannot."""
-        return self._trouble_until if self.rest == "honest" else float("inf")
+        return float("inf") if self._is_broken else self._trouble_until
+
+    @property
+    def _is_broken(self) -> bool:
+        return self.rest != "honest" and self.rest_address is None
 
     def _note_end_of_trouble(self) -> None:
-        if self.rest != "honest":
+        if self._is_broken:
             self._trouble_until = max(self._trouble_until, time.monotonic())
 
     # the stream
@@ -151,6 +161,12 @@ class Faults:
         self.injected["accept and close"] += 1
         self.accepted_and_closed += count
 
+    def sicken(self, address: int, sickness: str) -> None:
+        """From now on, whoever dials this address for streams meets one of `SICKNESSES`."""
+        assert sickness in SICKNESSES
+        self.injected[f"address {sickness}"] += 1
+        self.sick_addresses[address] = sickness
+
     def acks(self, *manners: str, late_seconds: float = 1.0) -> None:
         """Answer the next control messages in these manners of `ACKS`; then promptly again."""
         assert set(manners) <= set(ACKS)
@@ -182,12 +198,12 @@ class Faults:
         self.is_database_honest = False
         self.lag_seconds = seconds
 
-    def break_rest(self, manner: str, *symbols: str) -> None:
-        """Spoil every answer of REST, or those about these symbols, in one of `REST_MANNERS`."""
+    def break_rest(self, manner: str, *symbols: str, address: int | None = None) -> None:
+        """Spoil every answer of REST, or those about these symbols or of one address (`REST_MANNERS`)."""
         assert manner in REST_MANNERS
         self.injected[f"rest {manner}"] += 1
         self._note_end_of_trouble()
-        self.rest, self.rest_symbols = manner, frozenset(symbols) or None
+        self.rest, self.rest_symbols, self.rest_address = manner, frozenset(symbols) or None, address
 
     def forget(self, symbol: str, before_id: int) -> None:
         """Serve nothing older; who asks for older trades gets the oldest still served."""
@@ -219,6 +235,11 @@ class Faults:
         """Take a symbol off the list: it trades no more, and its streams are silent."""
         self.injected["delist"] += 1
         self._exchange.market.listings[symbol].is_listed = False
+
+    def relist(self, symbol: str) -> None:
+        """Put it back; its ids go on."""
+        self.injected["relist"] += 1
+        self._exchange.market.listings[symbol].is_listed = True
 
     def odd_entries(self) -> None:
         """Put entries into `exchangeInfo` that no reader can use."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
@@ -21,6 +23,8 @@ MEMORY_TRADES = 1000
 """How many trades `trades` answers with: no lag of a database makes them unknown."""
 GRACE_SECONDS = 2.0
 """How long after the end of a fault REST may still be thought to be broken."""
+RECEIVE_BYTES = 65536
+"""The kernel keeps no more for a reader that stalls, so that the server notices soon."""
 _REST_WEIGHT = 2000
 """Who has spent less weight than this cannot say that there was none left."""
 
@@ -88,8 +92,13 @@ class Reader:
 
     async def join(self) -> None:
         """Connect, without subscriptions."""
+        raw = socket.socket()
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+        raw.setblocking(False)
+        port = urlsplit(self._url).port
+        await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", port))
         self._socket = await connect(
-            self._url, compression=None, max_queue=4, close_timeout=0.5, proxy=None, max_size=None
+            self._url, sock=raw, compression=None, max_queue=4, close_timeout=0.5, proxy=None, max_size=None
         )
         self._has_stalled = False
         self.go_on()

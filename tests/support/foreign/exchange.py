@@ -44,14 +44,24 @@ class ForeignExchange:
         market.on_trades = self._push
 
     @property
+    def ws_urls(self) -> list[str]:
+        """Its two addresses for streams."""
+        return [f"ws://127.0.0.1:{port}" for port in self._ports[:ADDRESSES]]
+
+    @property
+    def rest_urls(self) -> list[str]:
+        """Its two addresses for REST."""
+        return [f"http://127.0.0.1:{port}" for port in self._ports[ADDRESSES:]]
+
+    @property
     def ws_url(self) -> str:
-        """For `LIVE_BINANCE_WS_URL`: two addresses of the same exchange."""
-        return ",".join(f"ws://127.0.0.1:{port}" for port in self._ports[:ADDRESSES])
+        """For `LIVE_BINANCE_WS_URL`: both addresses."""
+        return ",".join(self.ws_urls)
 
     @property
     def rest_url(self) -> str:
-        """For `LIVE_BINANCE_REST_URL`: two addresses of the same exchange."""
-        return ",".join(f"http://127.0.0.1:{port}" for port in self._ports[ADDRESSES:])
+        """For `LIVE_BINANCE_REST_URL`: both addresses."""
+        return ",".join(self.rest_urls)
 
     @property
     def carried(self) -> set[str]:

@@ -50,7 +50,9 @@ class Faults:
         """How often each method was called."""
         self.is_database_honest = True
         """Whether the database never lagged, forgot or lacked anything."""
-        self.rest, self.rest_address = "honest", None
+        self.rest = "honest"
+        self.rest_address: int | None = None
+        """Which address the REST fault is about; `None` means both."""
         self._trouble_until = 0.0
         self.clear()
 
@@ -62,8 +64,7 @@ class Faults:
         self.rest = "honest"
         self.rest_symbols: frozenset[str] | None = None
         """Which symbols the REST fault is about; `None` means every call."""
-        self.rest_address: int | None = None
-        """Which address the REST fault is about; `None` means both."""
+        self.rest_address = None
         self.sick_addresses: dict[int, str] = {}
         self.lag_seconds = 0.0
         self.late_seconds = 0.0
@@ -86,7 +87,8 @@ class Faults:
 
     @property
     def _is_broken(self) -> bool:
-        return self.rest != "honest" and self.rest_address is None
+        takes_time = self.rest in ("hang", "trickle")  # longer than the patience of a short case
+        return self.rest != "honest" and (self.rest_address is None or takes_time)
 
     def _note_end_of_trouble(self) -> None:
         if self._is_broken:

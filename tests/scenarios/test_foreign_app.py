@@ -139,17 +139,37 @@ async def test_a_sick_address_is_passed_over(world: World, sickness: str) -> Non
 
 
 @pytest.mark.parametrize("form", BAN_FORMS)
-async def test_a_ban_is_kept_however_it_is_told(world: World, form: str) -> None:
+async def test_a_ban_from_streams_is_kept_however_it_is_told(world: World, form: str) -> None:
     reader = await reader_of(world, "BTCUSDT")
-    world.exchange.faults.ban(2.0, form)
-    world.exchange.faults.withhold("BTCUSDT", count=3)
-    world.exchange.market.trade("BTCUSDT")
-    await eventually(lambda: world.exchange.rules.requests[-1].startswith(("historicalTrades", "trades")))
+    world.exchange.faults.ban_dials(2.0, form)
     world.exchange.faults.cut("1001")
+    world.exchange.market.trade("BTCUSDT")
+    await asyncio.sleep(0.2)
     await reader.leave(abruptly=True)  # a ban outlives whoever comes and goes
+    await eventually(lambda: world.app.services.manager.wanted("binance") == set())
     await reader.join()
     await reader.subscribe("BTCUSDT")
-    await eventually(lambda: has_all(reader, world, "BTCUSDT"), PATIENCE_SECONDS + 4)
+    await eventually(lambda: world.wanted() <= world.exchange.carried, 5, because="a dial after the ban")
+    await eventually(lambda: has_all(reader, world, "BTCUSDT"))
+    world.check()
+    assert declared(reader, "BTCUSDT") == {}
+
+
+@pytest.mark.parametrize("form", BAN_FORMS)
+async def test_a_ban_from_rest_is_kept_however_it_is_told_and_streams_go_on(world: World, form: str) -> None:
+    reader = await reader_of(world, "BTCUSDT", "TUSDT")
+    world.exchange.faults.ban(3.0, form)
+    world.exchange.faults.withhold("BTCUSDT", count=3)
+    world.exchange.market.trade("BTCUSDT")
+    world.exchange.faults.cut("1001")
+    await eventually(lambda: world.exchange.open_connections > 0, because="streams go on")
+    await eventually(lambda: world.wanted() <= world.exchange.carried)
+    world.exchange.market.trade("TUSDT")
+    await eventually(lambda: has_all(reader, world, "TUSDT"))
+    await eventually(lambda: has_all(reader, world, "BTCUSDT"), PATIENCE_SECONDS + 1)
+    world.exchange.faults.withhold("TUSDT", count=3)
+    world.exchange.market.trade("TUSDT")
+    await eventually(lambda: has_all(reader, world, "TUSDT"), 4.5, because="REST after the ban")
     world.check()
 
 

@@ -161,6 +161,10 @@ class Markets(RuleBasedStateMachine):
     def we_are_banned(self, form: str, seconds: float) -> None:
         self._fault(f"ban {form} {seconds}", lambda e: e.faults.ban(seconds, form))
 
+    @rule(form=st.sampled_from(BAN_FORMS), seconds=st.sampled_from((1.0, 3.0)))
+    def we_are_banned_from_streams(self, form: str, seconds: float) -> None:
+        self._fault(f"ban dials {form} {seconds}", lambda e: e.faults.ban_dials(seconds, form))
+
     @rule(name=symbols)
     def a_replica_lacks_the_middle(self, name: str) -> None:
         def lack(exchange: ForeignExchange) -> None:

@@ -81,7 +81,7 @@ class ForeignExchange:
     def admit(self) -> tuple[int, list[tuple[str, str]], bytes] | None:
         """Count a dial, and return the refusal if there is one."""
         if not self.rules.dial():
-            headers, body = self.rules.ban_answer()
+            headers, body = self.rules.dial_ban.answer()
             return 418, headers, body
         if self.faults.refusals:
             status = self.faults.refusals.pop(0)

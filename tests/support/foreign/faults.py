@@ -73,12 +73,8 @@ class Faults:
         self.refusals: list[int] = []
         self.accepted_and_closed = 0
         self._acks: list[str] = []
-        self._exchange.rules.banned_until = 0.0
-
-    @property
-    def is_banned(self) -> bool:
-        """Whether a ban is in force."""
-        return self._exchange.rules.is_banned
+        self._exchange.rules.rest_ban.end()
+        self._exchange.rules.dial_ban.end()
 
     @property
     def trouble_until(self) -> float:
@@ -220,11 +216,17 @@ class Faults:
         self.lacking[symbol] = range(first, last + 1)
 
     def ban(self, seconds: float, form: str = "seconds") -> None:
-        """Ban the address, REST and handshakes alike; open connections go on."""
+        """Ban the address from REST; streams go on."""
         assert form in BAN_FORMS
         self.injected[f"ban {form}"] += 1
         self._trouble_until = max(self._trouble_until, time.monotonic() + seconds + 1)
-        self._exchange.rules.ban(seconds, form)
+        self._exchange.rules.rest_ban.begin(seconds, form)
+
+    def ban_dials(self, seconds: float, form: str = "seconds") -> None:
+        """Ban the address from opening streams; open connections and REST go on."""
+        assert form in BAN_FORMS
+        self.injected[f"ban dials {form}"] += 1
+        self._exchange.rules.dial_ban.begin(seconds, form)
 
     # the list
 

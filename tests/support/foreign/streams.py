@@ -130,11 +130,12 @@ class StreamConnection:
     def announce_shutdown(self) -> None:
         """Send `serverShutdown`."""
         event = {"e": "serverShutdown", "E": _now_ms()}
-        self.frames.send_texts([self._text_of("!serverShutdown", event)], "plain")
+        self.send_raw(self._text_of("!serverShutdown", event))
 
     def send_raw(self, text: str) -> None:
         """Send a text that is no event."""
-        self.frames.send_texts([text], "plain")
+        if self.is_open:
+            self.frames.send_texts([text], "plain")
 
     def ping(self) -> None:
         """Send a ping; its payload comes back with a pong, or a rule is broken."""

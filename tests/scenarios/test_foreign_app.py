@@ -14,6 +14,7 @@ from tests.support.foreign import (
     CUTS,
     FRAMINGS,
     REST_MANNERS,
+    SICKNESSES,
     SYMBOLS,
     TEXTS,
     foreign_exchange,
@@ -125,35 +126,71 @@ async def test_data_counts_as_an_acknowledgement(world: World) -> None:
     assert world.exchange.rules.dials == dials
 
 
-async def test_an_address_that_accepts_and_closes_is_passed_over() -> None:
-    async with foreign_exchange() as sick, foreign_exchange() as healthy:
-        sick.faults.accept_and_close(1000)
-        settings = settings_for(
-            None, binance_ws_url=f"{sick.ws_url},{healthy.ws_url}", binance_rest_url=healthy.rest_url
-        )
-        async with running_app(settings, tuning=tuning(PATIENCE_SECONDS)) as app:
-            client = await app.connect()
-            await client.subscribe("BTCUSDT")
-            await eventually(lambda: healthy.carried == {"btcusdt@trade"}, 8)
-            assert sick.rules.dials < 8
+@pytest.mark.parametrize("sickness", SICKNESSES)
+async def test_a_sick_address_is_passed_over(world: World, sickness: str) -> None:
+    reader = await reader_of(world, "BTCUSDT")
+    dials = world.exchange.rules.dials
+    world.exchange.faults.sicken(0, sickness)
+    world.exchange.faults.cut("1001")
+    world.exchange.market.trade("BTCUSDT")
+    await eventually(lambda: has_all(reader, world, "BTCUSDT"), 12)
+    world.check()
+    assert world.exchange.rules.dials - dials < 12
 
 
 @pytest.mark.parametrize("form", BAN_FORMS)
-async def test_a_ban_is_kept_however_it_is_told(world: World, form: str) -> None:
+async def test_a_ban_from_streams_is_kept_however_it_is_told(world: World, form: str) -> None:
     reader = await reader_of(world, "BTCUSDT")
-    world.exchange.faults.ban(2.0, form)
-    world.exchange.faults.withhold("BTCUSDT", count=3)
-    world.exchange.market.trade("BTCUSDT")
-    await eventually(lambda: world.exchange.rules.requests[-1].startswith(("historicalTrades", "trades")))
+    world.exchange.faults.ban_dials(2.0, form)
     world.exchange.faults.cut("1001")
+    world.exchange.market.trade("BTCUSDT")
+    await asyncio.sleep(0.2)
     await reader.leave(abruptly=True)  # a ban outlives whoever comes and goes
+    await eventually(lambda: world.app.services.manager.wanted("binance") == set())
     await reader.join()
     await reader.subscribe("BTCUSDT")
-    await eventually(lambda: has_all(reader, world, "BTCUSDT"), PATIENCE_SECONDS + 4)
+    await eventually(lambda: world.wanted() <= world.exchange.carried, 5, because="a dial after the ban")
+    await eventually(lambda: has_all(reader, world, "BTCUSDT"))
+    world.check()
+    assert declared(reader, "BTCUSDT") == {}
+
+
+@pytest.mark.parametrize("form", BAN_FORMS)
+async def test_a_ban_from_rest_is_kept_however_it_is_told_and_streams_go_on(world: World, form: str) -> None:
+    reader = await reader_of(world, "BTCUSDT", "TUSDT")
+    world.exchange.faults.ban(3.0, form)
+    world.exchange.faults.withhold("BTCUSDT", count=3)
+    world.exchange.market.trade("BTCUSDT")
+    world.exchange.faults.cut("1001")
+    await eventually(lambda: world.exchange.open_connections > 0, because="streams go on")
+    await eventually(lambda: world.wanted() <= world.exchange.carried)
+    world.exchange.market.trade("TUSDT")
+    await eventually(lambda: has_all(reader, world, "TUSDT"))
+    await eventually(lambda: has_all(reader, world, "BTCUSDT"), PATIENCE_SECONDS + 1)
+    world.exchange.faults.withhold("TUSDT", count=3)
+    world.exchange.market.trade("TUSDT")
+    await eventually(lambda: has_all(reader, world, "TUSDT"), 4.5, because="REST after the ban")
     world.check()
 
 
 # REST
+
+
+@pytest.mark.long
+async def test_the_other_address_answers_for_a_broken_one() -> None:
+    manners = [each for each in REST_MANNERS if each != "empty list"]  # which may be the truth
+    await asyncio.gather(*[_with_one_address(manner) for manner in manners])
+
+
+async def _with_one_address(manner: str) -> None:
+    async with running_world(patience_seconds=12.0) as world:
+        reader = await reader_of(world, *ALL)
+        world.exchange.faults.break_rest(manner, address=0)
+        world.exchange.faults.withhold(*ALL, count=3)
+        world.exchange.market.trade(*ALL)
+        await eventually(lambda: has_all(reader, world, *ALL), 13, because=manner)
+        world.check()
+        assert [declared(reader, symbol) for symbol in ALL] == [{}] * len(ALL), manner
 
 
 async def test_a_database_that_lags_proves_nothing(world: World) -> None:

@@ -32,7 +32,7 @@ async def test_every_manner_of_writing_says_the_same(
     foreign.faults.frames(framing)
     foreign.faults.texts(text)
     streams = "/".join(quote(foreign.market.listings[symbol].stream) for symbol in ALL)
-    async with connect(f"{foreign.ws_url}/stream?streams={streams}", proxy=None) as socket:
+    async with connect(f"{foreign.ws_urls[0]}/stream?streams={streams}", proxy=None) as socket:
         happened = foreign.market.trade(*ALL, count=2)
         events = [json.loads(await socket.recv())["data"] for _ in happened]
     assert [(event["t"], event["p"], event["q"]) for event in events] == [
@@ -45,7 +45,7 @@ async def test_every_manner_of_writing_says_the_same(
 async def test_what_was_sent_before_a_cut_arrives_unless_the_cut_is_a_reset(
     foreign: ForeignExchange, manner: str
 ) -> None:
-    async with connect(f"{foreign.ws_url}/stream?streams=btcusdt@trade", proxy=None) as socket:
+    async with connect(f"{foreign.ws_urls[0]}/stream?streams=btcusdt@trade", proxy=None) as socket:
         foreign.market.trade("BTCUSDT", count=3)
         foreign.faults.cut(manner)
         received = (
@@ -59,7 +59,7 @@ async def test_what_was_sent_before_a_cut_arrives_unless_the_cut_is_a_reset(
 async def test_rest_answers_from_memory_and_from_a_database_that_lags(foreign: ForeignExchange) -> None:
     newest = foreign.market.trade("BTCUSDT")[0].id
     foreign.faults.lag(30)
-    async with httpx.AsyncClient(base_url=f"{foreign.rest_url}/api/v3/", trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=f"{foreign.rest_urls[0]}/api/v3/", trust_env=False) as http:
         memory = (await http.get("trades", params={"symbol": "BTCUSDT"})).json()
         database = (await http.get("historicalTrades", params={"symbol": "BTCUSDT", "fromId": 1})).json()
         ticker = await http.get("ticker/24hr", params={"symbols": '["BTCUSDT","币安人生USDT"]'})

@@ -28,6 +28,7 @@ from tests.support.foreign import (
     FRAMINGS,
     REFUSALS,
     REST_MANNERS,
+    SICKNESSES,
     SYMBOLS,
     TEXTS,
     ForeignExchange,
@@ -59,7 +60,7 @@ class Markets(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.stack = contextlib.AsyncExitStack()
-        self.world = self.runner.run(self.stack.enter_async_context(running_world()))
+        self.world = self.runner.run(self.stack.enter_async_context(running_world(client_buffer_bytes=65536)))
 
     @initialize(names=several, more=several)
     def begin(self, names: list[str], more: list[str]) -> None:
@@ -75,6 +76,10 @@ class Markets(RuleBasedStateMachine):
     @rule(name=symbols, fills=st.integers(1, 200))
     def an_order_sweeps_the_book(self, name: str, fills: int) -> None:
         self._fault_of(f"order {name} {fills}", name, lambda e: e.market.order(name, fills))
+
+    @rule(name=symbols)
+    def a_storm_of_trades_comes(self, name: str) -> None:
+        self._fault_of(f"storm {name}", name, lambda e: e.market.trade(name, count=3000))
 
     @rule(name=symbols, count=st.integers(1, 30), follows=st.booleans())
     def the_stream_loses_trades(self, name: str, count: int, follows: bool) -> None:
@@ -120,6 +125,16 @@ class Markets(RuleBasedStateMachine):
     def dials_are_accepted_and_closed(self, count: int) -> None:
         self._fault(f"accept and close {count}", lambda e: e.faults.accept_and_close(count))
 
+    @rule(address=st.integers(0, 1), sickness=st.sampled_from(SICKNESSES))
+    def an_address_is_sick(self, address: int, sickness: str) -> None:
+        self._fault(f"address {address} {sickness}", lambda e: e.faults.sicken(address, sickness))
+
+    @rule()
+    def the_exchange_goes_down_for_maintenance(self) -> None:
+        self._fault("shutdown", lambda e: e.faults.shutdown())
+        self._do("", asyncio.sleep(0.3))
+        self._fault("cut 1001", lambda e: e.faults.cut("1001"))
+
     @rule(manners=st.lists(st.sampled_from(ACKS), min_size=1, max_size=3))
     def answers_are_strange(self, manners: list[str]) -> None:
         self._fault(f"acks {manners}", lambda e: e.faults.acks(*manners))
@@ -138,9 +153,17 @@ class Markets(RuleBasedStateMachine):
     def rest_breaks(self, manner: str, names: list[str]) -> None:
         self._fault(f"rest {manner} {names}", lambda e: e.faults.break_rest(manner, *names))
 
+    @rule(manner=st.sampled_from(REST_MANNERS), address=st.integers(0, 1))
+    def rest_breaks_at_one_address(self, manner: str, address: int) -> None:
+        self._fault(f"rest {manner} at {address}", lambda e: e.faults.break_rest(manner, address=address))
+
     @rule(form=st.sampled_from(BAN_FORMS), seconds=st.sampled_from((1.0, 3.0)))
     def we_are_banned(self, form: str, seconds: float) -> None:
         self._fault(f"ban {form} {seconds}", lambda e: e.faults.ban(seconds, form))
+
+    @rule(form=st.sampled_from(BAN_FORMS), seconds=st.sampled_from((1.0, 3.0)))
+    def we_are_banned_from_streams(self, form: str, seconds: float) -> None:
+        self._fault(f"ban dials {form} {seconds}", lambda e: e.faults.ban_dials(seconds, form))
 
     @rule(name=symbols)
     def a_replica_lacks_the_middle(self, name: str) -> None:
@@ -161,6 +184,11 @@ class Markets(RuleBasedStateMachine):
     @rule(name=symbols, status=st.sampled_from(("TRADING", "BREAK", "HALT", "CANCEL_ONLY", "UNHEARD_OF")))
     def a_symbol_is_halted(self, name: str, status: str) -> None:
         self._fault(f"status {name} {status}", lambda e: e.faults.set_status(name, status))
+
+    @rule(name=symbols, is_listed=st.booleans())
+    def a_symbol_is_delisted_and_listed_again(self, name: str, is_listed: bool) -> None:
+        act = "relist" if is_listed else "delist"
+        self._fault(f"{act} {name}", lambda e: getattr(e.faults, act)(name))
 
     @rule()
     def the_list_has_odd_entries(self) -> None:
@@ -200,6 +228,19 @@ class Markets(RuleBasedStateMachine):
 
         self._with_reader(f"come back {abruptly}", number, resume)
 
+    @rule(number=st.integers(0, 4), name=symbols, count=st.sampled_from((1, 700, 1500)))
+    def a_reader_was_away(self, number: int, name: str, count: int) -> None:
+        async def be_away(reader: Reader) -> None:
+            held = reader.held()
+            await reader.leave(abruptly=True)
+            for each in self._trading([name]):
+                self.world.exchange.market.trade(each, count=count)
+            await reader.join()
+            if held:
+                await reader.subscribe(*held)
+
+        self._with_reader(f"away {name} {count}", number, be_away)
+
     @rule(number=st.integers(0, 4))
     def a_reader_stalls(self, number: int) -> None:
         self._with_reader("stall", number, lambda reader: reader.stall())
@@ -223,9 +264,9 @@ class Markets(RuleBasedStateMachine):
             self.runner.close()
 
     def _trading(self, names: list[str]) -> list[str]:
-        """Nothing trades of a symbol that is halted."""
+        """Nothing trades of a symbol that is halted or delisted."""
         listings = self.world.exchange.market.listings
-        return [name for name in names if listings[name].status == "TRADING"]
+        return [name for name in names if listings[name].status == "TRADING" and listings[name].is_listed]
 
     def _fault(self, text: str, act: Callable[[ForeignExchange], object]) -> None:
         exchange = self.world.exchange

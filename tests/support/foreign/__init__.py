@@ -19,7 +19,7 @@ Nothing trades by itself: a test lets it, or calls `exchange.trade_by_itself(per
 """
 
 from tests.support.foreign.exchange import ForeignExchange, foreign_exchange
-from tests.support.foreign.faults import BAN_FORMS, REFUSALS, REST_MANNERS, Faults
+from tests.support.foreign.faults import BAN_FORMS, REFUSALS, REST_MANNERS, SICKNESSES, Faults
 from tests.support.foreign.frames import CUTS, FRAMINGS, TEXTS
 from tests.support.foreign.market import SYMBOLS, Market, Trade, Truth
 from tests.support.foreign.rules import Rules
@@ -32,6 +32,7 @@ __all__ = [
     "FRAMINGS",
     "REFUSALS",
     "REST_MANNERS",
+    "SICKNESSES",
     "SYMBOLS",
     "TEXTS",
     "Faults",

@@ -1,4 +1,4 @@
-"""The server: one port for streams, one for REST."""
+"""The server: two addresses for streams, two for REST."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import gzip
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from urllib.parse import parse_qsl, urlsplit
 
 import h11
@@ -19,6 +20,8 @@ from tests.support.foreign.rules import Rules
 from tests.support.foreign.streams import StreamConnection
 
 _PAGE = b"<!DOCTYPE html><html><head><title>Attention</title></head><body>" + b"<p>blocked</p>" * 200
+ADDRESSES = 2
+"""Of either kind, as in the settings of the product; both lead to the same exchange."""
 _HANG_SECONDS = 60.0
 _TRICKLE_SECONDS = 0.2
 _SHORT_ROWS = 37
@@ -36,18 +39,29 @@ class ForeignExchange:
         self.ping_seconds = ping_seconds
         self._calls = RestCalls(self)
         self._servers: list[asyncio.Server] = []
+        self._ports: list[int] = []
         self._tasks: set[asyncio.Task[None]] = set()
         market.on_trades = self._push
 
     @property
+    def ws_urls(self) -> list[str]:
+        """Its two addresses for streams."""
+        return [f"ws://127.0.0.1:{port}" for port in self._ports[:ADDRESSES]]
+
+    @property
+    def rest_urls(self) -> list[str]:
+        """Its two addresses for REST."""
+        return [f"http://127.0.0.1:{port}" for port in self._ports[ADDRESSES:]]
+
+    @property
     def ws_url(self) -> str:
-        """For `LIVE_BINANCE_WS_URL`."""
-        return f"ws://127.0.0.1:{self._port(0)}"
+        """For `LIVE_BINANCE_WS_URL`: both addresses."""
+        return ",".join(self.ws_urls)
 
     @property
     def rest_url(self) -> str:
-        """For `LIVE_BINANCE_REST_URL`."""
-        return f"http://127.0.0.1:{self._port(1)}"
+        """For `LIVE_BINANCE_REST_URL`: both addresses."""
+        return ",".join(self.rest_urls)
 
     @property
     def carried(self) -> set[str]:
@@ -67,7 +81,7 @@ class ForeignExchange:
     def admit(self) -> tuple[int, list[tuple[str, str]], bytes] | None:
         """Count a dial, and return the refusal if there is one."""
         if not self.rules.dial():
-            headers, body = self.rules.ban_answer()
+            headers, body = self.rules.dial_ban.answer()
             return 418, headers, body
         if self.faults.refusals:
             status = self.faults.refusals.pop(0)
@@ -75,9 +89,12 @@ class ForeignExchange:
         return None
 
     async def start(self) -> None:
-        """Listen on two free ports of the loopback."""
+        """Listen on free ports of the loopback."""
         for serve in (self._serve_streams, self._serve_rest):
-            self._servers.append(await asyncio.start_server(serve, "127.0.0.1", 0))
+            for address in range(ADDRESSES):
+                server = await asyncio.start_server(partial(serve, address), "127.0.0.1", 0)
+                self._servers.append(server)
+                self._ports.append(server.sockets[0].getsockname()[1])
         self._own(asyncio.create_task(self._keep_pinging(), name="pings of the foreign exchange"))
 
     async def aclose(self) -> None:
@@ -102,9 +119,6 @@ class ForeignExchange:
             elif names:
                 self.market.trade(*random.sample(names, k=min(3, len(names))), count=random.randint(1, 10))
 
-    def _port(self, number: int) -> int:
-        return int(self._servers[number].sockets[0].getsockname()[1])
-
     def _own(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -123,11 +137,13 @@ class ForeignExchange:
             for connection in self.connections:
                 connection.ping()
 
-    async def _serve_streams(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_streams(
+        self, address: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._own(task)
-        connection = StreamConnection(self, reader, writer)
+        connection = StreamConnection(self, reader, writer, address)
         self.connections.append(connection)
         with contextlib.suppress(asyncio.CancelledError):
             try:
@@ -135,12 +151,14 @@ class ForeignExchange:
             finally:
                 self.connections.remove(connection)
 
-    async def _serve_rest(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_rest(
+        self, address: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._own(task)
         try:
-            await _RestConnection(self, self._calls, reader, writer).run()
+            await _RestConnection(self, self._calls, reader, writer, address).run()
         except (ConnectionError, h11.ProtocolError, asyncio.CancelledError):
             pass
         finally:
@@ -156,9 +174,11 @@ class _RestConnection:
         calls: RestCalls,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
+        address: int,
     ) -> None:
         self._exchange = exchange
         self._calls = calls
+        self._address = address
         self._reader = reader
         self._writer = writer
         self._protocol = h11.Connection(h11.SERVER)
@@ -198,6 +218,8 @@ class _RestConnection:
 
     def _manner(self, parameters: dict[str, str]) -> str:
         faults = self._exchange.faults
+        if faults.rest_address not in (None, self._address):
+            return "honest"
         asked = parameters.get("symbol") or parameters.get("symbols") or ""
         about = faults.rest_symbols is None or any(symbol in asked for symbol in faults.rest_symbols)
         return faults.rest if about else "honest"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,9 @@ REST_MANNERS = (
 )
 """What REST does with every answer. `wrong type` and `short pages` are right in themselves."""
 
+SICKNESSES = ("hangs", "answers nothing", "accepts and closes")
+"""What one address for streams does to whoever dials it."""
+
 BAN_FORMS = ("seconds", "date", "body")
 REFUSALS = (403, 404, 418, 429, 451, 500, 503)
 
@@ -44,17 +48,24 @@ class Faults:
         self._exchange = exchange
         self.injected: Counter[str] = Counter()
         """How often each method was called."""
-        self.spoiled_rest = False
-        """Whether REST was ever anything but honest and prompt."""
+        self.is_database_honest = True
+        """Whether the database never lagged, forgot or lacked anything."""
+        self.rest = "honest"
+        self.rest_address: int | None = None
+        """Which address the REST fault is about; `None` means both."""
+        self._trouble_until = 0.0
         self.clear()
 
     def clear(self) -> None:
         """End every fault that lasts."""
+        self._note_end_of_trouble()
         self.framing = "plain"
         self.text = "plain"
         self.rest = "honest"
         self.rest_symbols: frozenset[str] | None = None
         """Which symbols the REST fault is about; `None` means every call."""
+        self.rest_address = None
+        self.sick_addresses: dict[int, str] = {}
         self.lag_seconds = 0.0
         self.late_seconds = 0.0
         self.oldest_served: dict[str, int] = {}
@@ -62,12 +73,22 @@ class Faults:
         self.refusals: list[int] = []
         self.accepted_and_closed = 0
         self._acks: list[str] = []
-        self._exchange.rules.banned_until = 0.0
+        self._exchange.rules.rest_ban.end()
+        self._exchange.rules.dial_ban.end()
 
     @property
-    def is_banned(self) -> bool:
-        """Whether a ban is in force."""
-        return self._exchange.rules.is_banned
+    def trouble_until(self) -> float:
+        """Until when (monotonic) no call could be trusted to be answered; infinite while it cannot."""
+        return float("inf") if self._is_broken else self._trouble_until
+
+    @property
+    def _is_broken(self) -> bool:
+        takes_time = self.rest in ("hang", "trickle")  # longer than the patience of a short case
+        return self.rest != "honest" and (self.rest_address is None or takes_time)
+
+    def _note_end_of_trouble(self) -> None:
+        if self._is_broken:
+            self._trouble_until = max(self._trouble_until, time.monotonic())
 
     # the stream
 
@@ -138,6 +159,12 @@ class Faults:
         self.injected["accept and close"] += 1
         self.accepted_and_closed += count
 
+    def sicken(self, address: int, sickness: str) -> None:
+        """From now on, whoever dials this address for streams meets one of `SICKNESSES`."""
+        assert sickness in SICKNESSES
+        self.injected[f"address {sickness}"] += 1
+        self.sick_addresses[address] = sickness
+
     def acks(self, *manners: str, late_seconds: float = 1.0) -> None:
         """Answer the next control messages in these manners of `ACKS`; then promptly again."""
         assert set(manners) <= set(ACKS)
@@ -166,34 +193,40 @@ class Faults:
     def lag(self, seconds: float) -> None:
         """Let the database (`historicalTrades`, `aggTrades`, `klines`) lag."""
         self.injected["lag"] += 1
-        self.spoiled_rest = True
+        self.is_database_honest = False
         self.lag_seconds = seconds
 
-    def break_rest(self, manner: str, *symbols: str) -> None:
-        """Spoil every answer of REST, or those about these symbols, in one of `REST_MANNERS`."""
+    def break_rest(self, manner: str, *symbols: str, address: int | None = None) -> None:
+        """Spoil every answer of REST, or those about these symbols or of one address (`REST_MANNERS`)."""
         assert manner in REST_MANNERS
         self.injected[f"rest {manner}"] += 1
-        self.spoiled_rest = True
-        self.rest, self.rest_symbols = manner, frozenset(symbols) or None
+        self._note_end_of_trouble()
+        self.rest, self.rest_symbols, self.rest_address = manner, frozenset(symbols) or None, address
 
     def forget(self, symbol: str, before_id: int) -> None:
         """Serve nothing older; who asks for older trades gets the oldest still served."""
         self.injected["forget"] += 1
-        self.spoiled_rest = True
+        self.is_database_honest = False
         self.oldest_served[symbol] = before_id
 
     def lack(self, symbol: str, first: int, last: int) -> None:
         """The replica behind the database calls has lost these."""
         self.injected["lack"] += 1
-        self.spoiled_rest = True
+        self.is_database_honest = False
         self.lacking[symbol] = range(first, last + 1)
 
     def ban(self, seconds: float, form: str = "seconds") -> None:
-        """Ban the address, REST and handshakes alike; open connections go on."""
+        """Ban the address from REST; streams go on."""
         assert form in BAN_FORMS
         self.injected[f"ban {form}"] += 1
-        self.spoiled_rest = True
-        self._exchange.rules.ban(seconds, form)
+        self._trouble_until = max(self._trouble_until, time.monotonic() + seconds + 1)
+        self._exchange.rules.rest_ban.begin(seconds, form)
+
+    def ban_dials(self, seconds: float, form: str = "seconds") -> None:
+        """Ban the address from opening streams; open connections and REST go on."""
+        assert form in BAN_FORMS
+        self.injected[f"ban dials {form}"] += 1
+        self._exchange.rules.dial_ban.begin(seconds, form)
 
     # the list
 
@@ -206,6 +239,11 @@ class Faults:
         """Take a symbol off the list: it trades no more, and its streams are silent."""
         self.injected["delist"] += 1
         self._exchange.market.listings[symbol].is_listed = False
+
+    def relist(self, symbol: str) -> None:
+        """Put it back; its ids go on."""
+        self.injected["relist"] += 1
+        self._exchange.market.listings[symbol].is_listed = True
 
     def odd_entries(self) -> None:
         """Put entries into `exchangeInfo` that no reader can use."""

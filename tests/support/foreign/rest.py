@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from tests.support.foreign.market import Listing, Trade
+from tests.support.foreign.rules import WEIGHT_PER_MINUTE
 
 if TYPE_CHECKING:
     from tests.support.foreign.exchange import ForeignExchange
@@ -72,8 +73,8 @@ class RestCalls:
                 ("X-MBX-USED-WEIGHT-1M", str(rules.used_weight)),
             ]
             if not allowed:
-                headers, body = rules.ban_answer()
-                return Answer(418 if self._exchange.faults.is_banned else 429, body, used + headers)
+                headers, body = rules.rest_ban.answer()
+                return Answer(429 if rules.used_weight > WEIGHT_PER_MINUTE else 418, body, used + headers)
             answer = Answer(200, json.dumps(respond(parameters), ensure_ascii=False).encode(), used)
             answer.symbol = parameters.get("symbol")
         except RestError as error:

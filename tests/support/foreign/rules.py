@@ -23,6 +23,52 @@ IN_FLIGHT_SECONDS = 0.5
 """A request may have been on its way when the answer with the ban was written."""
 
 
+class Ban:
+    """A ban of this address. REST and the handshakes of streams know nothing of each other's."""
+
+    def __init__(self) -> None:
+        self.until = 0.0
+        """On the monotonic clock."""
+        self.form = "seconds"
+        self._told_at = float("inf")
+
+    @property
+    def is_in_force(self) -> bool:
+        """Whether it lasts."""
+        return time.monotonic() < self.until
+
+    @property
+    def was_told(self) -> bool:
+        """Whether its reader knows of it."""
+        return time.monotonic() > self._told_at + IN_FLIGHT_SECONDS
+
+    def begin(self, seconds: float, form: str) -> None:
+        """Ban; `form` says how the answer tells it."""
+        self.until, self.form, self._told_at = time.monotonic() + seconds, form, float("inf")
+
+    def end(self) -> None:
+        """Lift the ban."""
+        self.until = 0.0
+
+    def answer(self) -> tuple[list[tuple[str, str]], bytes]:
+        """Headers and body of a refusal. From here on its reader knows of the ban."""
+        self._told_at = min(self._told_at, time.monotonic())
+        left = max(0.0, self.until - time.monotonic())
+        until_ms = int((time.time() + left) * 1000)
+        text = '{"code":-1003,"msg":"Too much request weight used; please use WebSocket Streams."}'
+        headers = {
+            "seconds": [("Retry-After", str(int(left) + 1))],
+            "date": [("Retry-After", formatdate(time.time() + left + 1, usegmt=True))],
+            "body": [],
+        }[self.form]
+        if self.form == "body":
+            text = (
+                '{"code":-1003,"msg":"Way too much request weight used; IP banned until '
+                f'{until_ms}. Please use WebSocket Streams for live updates to avoid bans."}}'
+            )
+        return [("Date", formatdate(usegmt=True)), *headers], text.encode()
+
+
 class Rules:
     """Counts per address as the exchange does: everything on the loopback is one address."""
 
@@ -33,10 +79,8 @@ class Rules:
         """Since the start."""
         self.requests: list[str] = []
         """Every REST call, with its query."""
-        self.banned_until = 0.0
-        """On the monotonic clock."""
-        self.ban_form = "seconds"
-        self._told_at = float("inf")
+        self.rest_ban = Ban()
+        self.dial_ban = Ban()
         self._dialled: deque[float] = deque()
         self._minute = 0
         self._weight = 0
@@ -55,7 +99,7 @@ class Rules:
         if len(self._dialled) > DIALS_PER_5_MINUTES:
             self.violate(f"{len(self._dialled)} dials within 5 minutes")
             return False
-        return not self._is_banned("a dial")
+        return self._is_allowed(self.dial_ban, "a dial")
 
     def spend(self, weight: int, call: str) -> bool:
         """Count a REST call; returns whether the exchange allows it."""
@@ -67,9 +111,9 @@ class Rules:
         self.weight_spent += weight
         if self._weight > WEIGHT_PER_MINUTE:
             self.violate(f"weight {self._weight} within a minute, by {call}")
-            self.ban(60.0 - time.time() % 60.0, "seconds")
+            self.rest_ban.begin(60.0 - time.time() % 60.0, "seconds")
             return False
-        return not self._is_banned(call)
+        return self._is_allowed(self.rest_ban, call)
 
     @property
     def used_weight(self) -> int:
@@ -80,42 +124,13 @@ class Rules:
         """Count weight that another program of the same address spent."""
         self._minute, self._weight = int(time.time() // 60), max(self._weight, weight)
 
-    def ban(self, seconds: float, form: str) -> None:
-        """Ban the address for a time; `form` says how the answer tells it."""
-        self.banned_until = time.monotonic() + seconds
-        self.ban_form = form
-        self._told_at = float("inf")
-
-    @property
-    def is_banned(self) -> bool:
-        """Whether a ban is in force."""
-        return time.monotonic() < self.banned_until
-
-    def _is_banned(self, what: str) -> bool:
-        if not self.is_banned:
-            return False
-        if time.monotonic() > self._told_at + IN_FLIGHT_SECONDS:
-            left = self.banned_until - time.monotonic()
-            self.violate(f"{what} while banned for another {left:.1f} s ({self.ban_form})")
-        return True
-
-    def ban_answer(self) -> tuple[list[tuple[str, str]], bytes]:
-        """Headers and body of a refusal during a ban. From here on its reader knows of the ban."""
-        self._told_at = min(self._told_at, time.monotonic())
-        left = max(0.0, self.banned_until - time.monotonic())
-        until_ms = int((time.time() + left) * 1000)
-        text = '{"code":-1003,"msg":"Too much request weight used; please use WebSocket Streams."}'
-        headers = {
-            "seconds": [("Retry-After", str(int(left) + 1))],
-            "date": [("Retry-After", formatdate(time.time() + left + 1, usegmt=True))],
-            "body": [],
-        }[self.ban_form]
-        if self.ban_form == "body":
-            text = (
-                '{"code":-1003,"msg":"Way too much request weight used; IP banned until '
-                f'{until_ms}. Please use WebSocket Streams for live updates to avoid bans."}}'
-            )
-        return [("Date", formatdate(usegmt=True)), *headers], text.encode()
+    def _is_allowed(self, ban: Ban, what: str) -> bool:
+        if not ban.is_in_force:
+            return True
+        if ban.was_told:
+            left = ban.until - time.monotonic()
+            self.violate(f"{what} while banned for another {left:.1f} s ({ban.form})")
+        return False
 
 
 class MessageRate:

@@ -49,11 +49,16 @@ class StreamConnection:
     """A connection from its handshake to its end."""
 
     def __init__(
-        self, exchange: ForeignExchange, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        exchange: ForeignExchange,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        address: int,
     ) -> None:
         self.streams: dict[str, None] = {}
         self.is_open = False
         self._exchange = exchange
+        self._address = address
         self._reader = reader
         self._protocol = WSConnection(ConnectionType.SERVER)
         self.frames = FrameWriter(self._protocol, writer, exchange.market.random)
@@ -125,11 +130,12 @@ class StreamConnection:
     def announce_shutdown(self) -> None:
         """Send `serverShutdown`."""
         event = {"e": "serverShutdown", "E": _now_ms()}
-        self.frames.send_texts([self._text_of("!serverShutdown", event)], "plain")
+        self.send_raw(self._text_of("!serverShutdown", event))
 
     def send_raw(self, text: str) -> None:
         """Send a text that is no event."""
-        self.frames.send_texts([text], "plain")
+        if self.is_open:
+            self.frames.send_texts([text], "plain")
 
     def ping(self) -> None:
         """Send a ping; its payload comes back with a pong, or a rule is broken."""
@@ -190,7 +196,11 @@ class StreamConnection:
             self.cut("1008")
 
     def _on_handshake(self, request: Request) -> None:
+        sickness = self._exchange.faults.sick_addresses.get(self._address)
         refusal = self._exchange.admit()
+        if sickness == "hangs":
+            self.frames.is_mute = True
+            return
         if refusal is not None:
             status, headers, body = refusal
             raw = [(name.encode(), value.encode()) for name, value in headers]
@@ -207,9 +217,14 @@ class StreamConnection:
         )
         self.frames.send(AcceptConnection())
         self.is_open = True
+        if sickness == "answers nothing":
+            self.frames.cut("half open")
+            return
         self._add(name for name in names.strip("/").split("/") if name)
         if self._exchange.faults.accepted_and_closed > 0:
             self._exchange.faults.accepted_and_closed -= 1
+            self.cut("1001")
+        elif sickness == "accepts and closes":
             self.cut("1001")
 
     def _add(self, names: Any) -> None:

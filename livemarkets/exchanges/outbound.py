@@ -1,0 +1,172 @@
+"""The way out, the same for streams and REST: the proxy, and the certificates that are trusted."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+
+import certifi
+import httpx
+
+from livemarkets.errors import ExchangeUnreachable, UnusableProxy
+from livemarkets.exchanges.failures import explain, root_cause
+from livemarkets.proxies import Proxy, ProxyRules
+
+__all__ = ["CERTIFICATE_VARIABLES", "Outbound", "OutboundFailure"]
+
+CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""The variables that OpenSSL reads. It ignores a file that is missing; here that is an error."""
+
+
+class OutboundFailure(ExchangeUnreachable, httpx.TransportError):
+    """A REST call failed on its way through a proxy, or before it. The reason names the proxy.
+
+    It is an error of httpx's too, because it is raised inside a transport.
+    """
+
+    def __init__(self, reason: str) -> None:
+        ExchangeUnreachable.__init__(self, reason)
+        self._request = None
+
+
+class Outbound:
+    """Decides for each URL which proxy it goes through, and holds the one context for TLS.
+
+    Args:
+        setting: the value of `LIVE_PROXY_URL`.
+        variables: the variables of the environment for proxies (:data:`livemarkets.proxies.VARIABLES`) and
+            certificates (:data:`CERTIFICATE_VARIABLES`) that are set.
+
+    Raises:
+        UnusableProxy: the setting is no usable proxy.
+
+    """
+
+    def __init__(self, setting: str = "", variables: Mapping[str, str] | None = None) -> None:
+        self._variables = dict(variables or {})
+        self._rules = ProxyRules(setting, self._variables)
+        self._tls: ssl.SSLContext | None = None
+
+    def proxy_for(self, url: str) -> Proxy | None:
+        """Return the proxy of a URL; `None` to connect directly.
+
+        Raises:
+            ExchangeUnreachable: the variable for this URL names no usable proxy.
+
+        """
+        try:
+            return self._rules.proxy_for(url)
+        except UnusableProxy as error:
+            raise ExchangeUnreachable(str(error)) from None
+
+    def tls(self) -> ssl.SSLContext:
+        """Return the context for TLS with the exchange and with proxies.
+
+        Raises:
+            ExchangeUnreachable: a variable names certificates that cannot be read.
+
+        """
+        if self._tls is None:
+            self._tls = self._new_tls()
+        return self._tls
+
+    def http_client(self, *, timeout_seconds: float) -> httpx.AsyncClient:
+        """Return a client for REST. It looks at no variable itself and follows no redirect."""
+        return httpx.AsyncClient(
+            transport=_Transport(self), timeout=timeout_seconds, follow_redirects=False, trust_env=False
+        )
+
+    def _new_tls(self) -> ssl.SSLContext:
+        named = {name: self._variables.get(name, "").strip() for name in CERTIFICATE_VARIABLES}
+        file, folder = named.values()
+        if file or folder:
+            for name, path in named.items():
+                _check_readable(name, path)
+            try:
+                return ssl.create_default_context(cafile=file or None, capath=folder or None)
+            except OSError as error:
+                names = " and ".join(name for name, path in named.items() if path)
+                why = error.strerror or error
+                raise ExchangeUnreachable(f"the certificates of {names} cannot be used: {why}") from None
+        context = ssl.create_default_context()
+        if not _system_has_certificates(context):
+            context.load_verify_locations(cafile=certifi.where())
+        return context
+
+
+def _check_readable(name: str, path: str) -> None:
+    if not path:
+        return
+    try:
+        if name == "SSL_CERT_FILE":
+            with Path(path).open("rb"):
+                return
+        for folder in path.split(":"):
+            next(Path(folder).iterdir(), None)
+    except OSError as error:
+        raise ExchangeUnreachable(
+            f"{name} names certificates that cannot be read: {path[:200]!r}: {error.strerror}"
+        ) from None
+
+
+def _system_has_certificates(context: ssl.SSLContext) -> bool:
+    """Return whether OpenSSL's own file or folder has certificates. The folder is read only when needed."""
+    if context.cert_store_stats()["x509_ca"]:
+        return True
+    folder = Path(ssl.get_default_verify_paths().openssl_capath)
+    return folder.is_dir() and next(folder.iterdir(), None) is not None
+
+
+class _Transport(httpx.AsyncBaseTransport):
+    """Sends each request directly or through the proxy of its URL."""
+
+    def __init__(self, outbound: Outbound) -> None:
+        self._outbound = outbound
+        self._ways: dict[Proxy | None, httpx.AsyncHTTPTransport] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request.
+
+        Raises:
+            OutboundFailure: the way cannot be used, or the request failed on its way through a proxy.
+            httpx.TransportError: the request failed on the direct way.
+
+        """
+        try:
+            proxy = self._outbound.proxy_for(str(request.url))
+            way = self._ways.get(proxy) or self._open_way(proxy)
+        except ExchangeUnreachable as error:
+            raise OutboundFailure(error.reason) from None
+        try:
+            return await way.handle_async_request(request)
+        except httpx.TransportError as error:
+            if proxy is None:
+                raise
+            raise OutboundFailure(_explain(error, proxy)) from None
+
+    async def aclose(self) -> None:
+        """Close the idle connections."""
+        ways, self._ways = self._ways, {}
+        for way in ways.values():
+            await way.aclose()
+
+    def _open_way(self, proxy: Proxy | None) -> httpx.AsyncHTTPTransport:
+        tls = self._outbound.tls()
+        server = None
+        if proxy is not None:
+            server = httpx.Proxy(
+                proxy.url,
+                ssl_context=tls if proxy.scheme == "https" else None,
+                auth=None if proxy.username is None else (proxy.username, proxy.password),
+            )
+        way = self._ways[proxy] = httpx.AsyncHTTPTransport(verify=tls, trust_env=False, proxy=server)
+        return way
+
+
+def _explain(error: httpx.TransportError, proxy: Proxy) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return explain(TimeoutError(), proxy)
+    if isinstance(error, httpx.ProxyError):
+        return f"the proxy {proxy} did not connect: {str(error)[:200]}"
+    return explain(root_cause(error), proxy)

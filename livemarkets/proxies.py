@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from typing import Literal
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
@@ -21,16 +21,16 @@ __all__ = ["VARIABLES", "Proxy", "ProxyRules", "is_loopback", "parse_proxy"]
 VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 """The usual variables, in upper or lower case. Where both cases are set, lower case wins, as in curl."""
 
-Scheme = Literal["http", "https", "socks5"]
+Scheme = Literal["http", "socks5"]
 
 _SCHEMES: Mapping[str, Scheme] = {
     "http": "http",
-    "https": "https",
     "socks": "socks5",  # desktops write this for SOCKS 5
     "socks5": "socks5",
     "socks5h": "socks5",
 }
 _DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "ws": 80, "wss": 443}
+"""Of a proxy, and of the URLs that `NO_PROXY` may exempt."""
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9a-fA-F:.]+")
 _LONGEST_CREDENTIAL_BYTES = 255
 """RFC 1929, section 2: the length of user name and password is one byte each."""
@@ -51,19 +51,8 @@ class Proxy(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     @property
     def url(self) -> str:
         """The address without user name and password."""
-        return f"{self.scheme}://{self._netloc}"
-
-    @property
-    def secret_url(self) -> str:
-        """The address with user name and password, for a library alone."""
-        if self.username is None:
-            return self.url
-        credentials = f"{quote(self.username, safe='')}:{quote(self.password, safe='')}"
-        return f"{self.scheme}://{credentials}@{self._netloc}"
-
-    @property
-    def _netloc(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
 
     def __str__(self) -> str:
         return f"{self.url} of {self.source}"
@@ -145,7 +134,8 @@ def parse_proxy(text: str, source: str) -> Proxy:
         raise unusable("its port is no number from 1 to 65535, or a bracket is missing") from None
     scheme = _SCHEMES.get(parts.scheme)
     if scheme is None:
-        raise unusable("only http://, https://, socks5:// and socks5h:// are supported")
+        hint = "; an http:// proxy passes TLS on too" if parts.scheme == "https" else ""
+        raise unusable(f"only http://, socks5:// and socks5h:// are supported{hint}")
     if not parts.hostname or not _HOST.fullmatch(parts.hostname) or port == 0:
         raise unusable("it names no host, or its port is 0")
     if parts.path not in ("", "/") or parts.query or parts.fragment:

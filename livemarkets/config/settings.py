@@ -88,8 +88,8 @@ class Settings(BaseSettings):
     feed_length: int = _number(1000, "trades kept in memory per symbol", least=1, most=100_000)
     proxy_url: Annotated[SecretStr, BeforeValidator(values.proxy_url)] = _field(
         SecretStr(""),
-        "outbound proxy for streams and REST alike; `direct` ignores the environment; empty: the usual variables",
-        allowed="http://, https://, socks5:// or socks5h:// with host and port, direct, or nothing",
+        "outbound proxy for streams and REST alike; `direct` ignores the usual variables, empty obeys them",
+        allowed="http://, socks5:// or socks5h:// with host and port, direct, or nothing",
     )
     linger_seconds: float = _number(
         5.0,

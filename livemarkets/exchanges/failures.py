@@ -7,15 +7,8 @@ import os
 import socket
 import ssl
 from email.utils import parsedate_to_datetime
-from http import HTTPStatus
 
-from websockets.exceptions import (
-    ConnectionClosed,
-    InvalidProxy,
-    InvalidProxyStatus,
-    InvalidStatus,
-    ProxyError,
-)
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from livemarkets.errors import ExchangeUnreachable
 from livemarkets.proxies import Proxy
@@ -34,8 +27,8 @@ __all__ = [
 
 _LONGEST_PAUSE_SECONDS = 86_400.0
 
-UNUSABLE = (ImportError, ValueError)
-"""Errors that libraries raise for an invalid address or proxy, before they connect."""
+UNUSABLE = (ValueError,)
+"""Errors that libraries raise for an invalid address, before they connect."""
 
 
 def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -109,10 +102,6 @@ def explain(error: BaseException, proxy: Proxy | None = None) -> str:
         return error.reason
     if proxy is None:
         return _explain(error)
-    if isinstance(error, InvalidProxyStatus):
-        return f"the proxy {proxy} answered {_explain_proxy_status(error.response.status_code)}"
-    if isinstance(error, ProxyError):
-        return f"the proxy {proxy} did not connect: {_shorten(str(root_cause(error)))}"
     return f"{_explain(error)} (through the proxy {proxy})"
 
 
@@ -130,10 +119,8 @@ def _explain(error: BaseException) -> str:
         return f"certificate not accepted: {error.verify_message}"
     if isinstance(error, ConnectionClosed):
         return _explain_close(error)
-    if isinstance(error, InvalidProxy):
-        return f"invalid proxy: {error.msg}"  # its text contains the password
     if isinstance(error, UNUSABLE):
-        return f"invalid address or proxy: {error}"
+        return f"invalid address: {_shorten(str(error))}"
     if isinstance(error, OSError):
         return _explain_errno(error)
     return f"not a WebSocket endpoint ({_shorten(str(error))})"
@@ -144,12 +131,6 @@ def _explain_errno(error: OSError) -> str:
     if error.errno is not None and error.errno > 0 and not isinstance(error, ssl.SSLError):
         return os.strerror(error.errno).lower()
     return _shorten(error.strerror or type(error).__name__).lower()
-
-
-def _explain_proxy_status(status: int) -> str:
-    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        return "HTTP 407: it wants a user name and a password, or others than it was given"
-    return f"HTTP {status}"
 
 
 def _shorten(text: str) -> str:

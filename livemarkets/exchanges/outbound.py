@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import certifi
+import httpcore
 import httpx
+from anyio.abc import SocketStream
+from httpcore._backends.anyio import AnyIOStream
 
 from livemarkets.errors import ExchangeUnreachable, UnusableProxy
-from livemarkets.exchanges.failures import explain, root_cause
+from livemarkets.exchanges.failures import UNUSABLE, explain, root_cause
+from livemarkets.exchanges.tcp import open_tcp
 from livemarkets.proxies import Proxy, ProxyRules
 
 __all__ = ["CERTIFICATE_VARIABLES", "Outbound", "OutboundFailure"]
@@ -19,8 +24,8 @@ CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """The variables that OpenSSL reads. It ignores a file that is missing; here that is an error."""
 
 
-class OutboundFailure(ExchangeUnreachable, httpx.TransportError):
-    """A REST call failed on its way through a proxy, or before it. The reason names the proxy.
+class OutboundFailure(ExchangeUnreachable, httpx.ConnectError):
+    """A REST call failed on its way. The reason names the proxy, if there is one.
 
     It is an error of httpx's too, because it is raised inside a transport.
     """
@@ -123,7 +128,7 @@ class _Transport(httpx.AsyncBaseTransport):
 
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound
-        self._ways: dict[Proxy | None, httpx.AsyncHTTPTransport] = {}
+        self._ways: dict[Proxy | None, _Way] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request.
@@ -135,15 +140,18 @@ class _Transport(httpx.AsyncBaseTransport):
         """
         try:
             proxy = self._outbound.proxy_for(str(request.url))
-            way = self._ways.get(proxy) or self._open_way(proxy)
+            way = self._ways.get(proxy)
+            if way is None:
+                way = self._ways[proxy] = _Way(self._outbound.tls(), proxy)
         except ExchangeUnreachable as error:
             raise OutboundFailure(error.reason) from None
         try:
             return await way.handle_async_request(request)
         except httpx.TransportError as error:
-            if proxy is None:
+            if proxy is None or isinstance(error, OutboundFailure):
                 raise
-            raise OutboundFailure(_explain(error, proxy)) from None
+            cause = TimeoutError() if isinstance(error, httpx.TimeoutException) else root_cause(error)
+            raise OutboundFailure(explain(cause, proxy)) from None
 
     async def aclose(self) -> None:
         """Close the idle connections."""
@@ -151,22 +159,41 @@ class _Transport(httpx.AsyncBaseTransport):
         for way in ways.values():
             await way.aclose()
 
-    def _open_way(self, proxy: Proxy | None) -> httpx.AsyncHTTPTransport:
-        tls = self._outbound.tls()
-        server = None
-        if proxy is not None:
-            server = httpx.Proxy(
-                proxy.url,
-                ssl_context=tls if proxy.scheme == "https" else None,
-                auth=None if proxy.username is None else (proxy.username, proxy.password),
-            )
-        way = self._ways[proxy] = httpx.AsyncHTTPTransport(verify=tls, trust_env=False, proxy=server)
-        return way
+
+class _Way(httpx.AsyncHTTPTransport):
+    """A pool of connections that are opened as those of the streams are."""
+
+    def __init__(self, tls: ssl.SSLContext, proxy: Proxy | None) -> None:
+        super().__init__(verify=tls, trust_env=False)
+        # httpx has no argument for this. Its own way through a SOCKS proxy leaks a socket per failed call.
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=tls,
+            network_backend=_Backend(proxy),
+            max_keepalive_connections=20,
+            keepalive_expiry=5.0,
+        )
 
 
-def _explain(error: httpx.TransportError, proxy: Proxy) -> str:
-    if isinstance(error, httpx.TimeoutException):
-        return explain(TimeoutError(), proxy)
-    if isinstance(error, httpx.ProxyError):
-        return f"the proxy {proxy} did not connect: {str(error)[:200]}"
-    return explain(root_cause(error), proxy)
+class _Backend(httpcore.AnyIOBackend):
+    def __init__(self, proxy: Proxy | None) -> None:
+        self._proxy = proxy
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Connect to a host, as :func:`~livemarkets.exchanges.tcp.open_tcp` does."""
+        try:
+            async with asyncio.timeout(timeout):
+                connected = await open_tcp(host, port, self._proxy)
+                try:
+                    return AnyIOStream(await SocketStream.from_socket(connected))
+                except BaseException:
+                    connected.close()
+                    raise
+        except (OSError, ExchangeUnreachable, *UNUSABLE) as error:
+            raise OutboundFailure(explain(error, self._proxy)) from None

@@ -288,8 +288,10 @@ class Shard:
             logger.debug("{}: failed while closing: {}", connection.name, error.reason)
             return
         # A refused handshake counts even if nobody wants the connection any more: it may be a ban.
-        delay = self._attempts.note_failure(self._held[connection].attempt, error, self._clock())
+        now = self._clock()
+        delay = self._attempts.note_failure(self._held[connection].attempt, error, now)
         if is_in_use:
+            self.retry_at = now + delay
             other = self.standby if connection is self.active else self.active
             what = f"{connection.url} failed: {error.reason}"
             self._owner.handle_failure(what, delay, is_covered=other is not None and other.is_open)

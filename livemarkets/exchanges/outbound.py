@@ -25,7 +25,7 @@ CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 class OutboundFailure(ExchangeUnreachable, httpx.ConnectError):
-    """A REST call failed on its way. The reason names the proxy, if there is one.
+    """No connection for a REST call could be opened. The reason names the proxy, if there is one.
 
     It is an error of httpx's too, because it is raised inside a transport.
     """
@@ -134,8 +134,8 @@ class _Transport(httpx.AsyncBaseTransport):
         """Send a request.
 
         Raises:
-            OutboundFailure: the way cannot be used, or the request failed on its way through a proxy.
-            httpx.TransportError: the request failed on the direct way.
+            OutboundFailure: no connection could be opened. The exchange did not see the request.
+            httpx.TransportError: the request failed later.
 
         """
         try:
@@ -147,11 +147,12 @@ class _Transport(httpx.AsyncBaseTransport):
             raise OutboundFailure(error.reason) from None
         try:
             return await way.handle_async_request(request)
-        except httpx.TransportError as error:
-            if proxy is None or isinstance(error, OutboundFailure):
-                raise
-            cause = TimeoutError() if isinstance(error, httpx.TimeoutException) else root_cause(error)
-            raise OutboundFailure(explain(cause, proxy)) from None
+        except OutboundFailure:
+            raise
+        except httpx.ConnectTimeout:  # of the TLS handshake
+            raise OutboundFailure(explain(TimeoutError(), proxy)) from None
+        except httpx.ConnectError as error:
+            raise OutboundFailure(explain(root_cause(error), proxy)) from None
 
     async def aclose(self) -> None:
         """Close the idle connections."""

@@ -21,7 +21,7 @@ class OutageLog:
 
     Args:
         exchange: the exchange's name.
-        limiter: limits the lines about coming and going of subscribers.
+        limiter: limits warnings, and the lines about coming and going of subscribers.
 
     """
 
@@ -88,6 +88,12 @@ class OutageLog:
             self._end(now)
         else:
             logger.info("{}: stopped", self._exchange)
+
+    def warn(self, kind: str, text: str) -> None:
+        """Log a warning, at most one of each kind per interval of the limiter."""
+        line = self._limiter.limited(kind, text)
+        if line is not None:
+            logger.warning(line)
 
     def _log_change(self, text: str) -> None:
         line = self._limiter.limited(f"state {text.partition(':')[0]}", text)

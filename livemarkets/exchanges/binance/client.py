@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
-from loguru import logger
 
 from livemarkets.exchanges.base import (
     ClientStatistics,
@@ -23,7 +22,7 @@ from livemarkets.exchanges.base import (
     StreamState,
 )
 from livemarkets.exchanges.binance.attempts import Attempts
-from livemarkets.exchanges.binance.connection import Connection
+from livemarkets.exchanges.binance.connection import Connection, ConnectionEvents
 from livemarkets.exchanges.binance.shard import Shard, ShardTimings
 from livemarkets.exchanges.binance.suspicion import Remedy, Suspicions
 from livemarkets.exchanges.budgets import ConnectBudget
@@ -93,8 +92,8 @@ class BinanceClient:
         self._shard_of: dict[StreamKey, Shard] = {}
         self._moving: dict[StreamKey, Shard] = {}  # stream -> the shard that it leaves
         self._suspicions = Suspicions(events.silence_of, resubscribe_seconds=timings.resubscribe_seconds)
-        self._limiter = LogLimiter(interval_seconds=_COMPLAINT_SECONDS, clock=clock.monotonic)
-        self._outage_log = OutageLog(exchange, self._limiter)
+        limiter = LogLimiter(interval_seconds=_COMPLAINT_SECONDS, clock=clock.monotonic)
+        self._outage_log = OutageLog(exchange, limiter)
         self._wake = asyncio.Event()
         self._is_closing = False
 
@@ -118,7 +117,9 @@ class BinanceClient:
         """
         if key in self._shard_of:
             return
-        shard = next((shard for shard in self._shards if self._has_room(shard)), None) or self._new_shard()
+        limit = self._timings.streams_per_connection
+        roomy = (shard for shard in self._shards if len(shard.streams) < limit)
+        shard = next(roomy, None) or self._new_shard()
         shard.add(key)
         self._shard_of[key] = shard
         self._keys[key.symbol] = key
@@ -144,7 +145,9 @@ class BinanceClient:
         neighbours = [other for other in shard.streams if other != key]
         remedy = self._suspicions.judge(key, evidence, neighbours, self._clock.monotonic())
         if remedy is Remedy.RESUBSCRIBE:
-            self._warn("mute", f"{key}: no trades arrive, but the exchange has newer ones; subscribing again")
+            self._outage_log.warn(
+                "mute", f"{key}: no trades arrive, but the exchange has newer ones; subscribing again"
+            )
             shard.resubscribe(key)
         elif remedy is Remedy.ROTATE:
             shard.rotate(f"no trades arrive for {key}", is_mute=True)
@@ -177,7 +180,6 @@ class BinanceClient:
             complaints=dict(self._complaints),
         )
 
-    # task
     async def run(self) -> None:
         """Run until cancelled, then close every connection."""
         self._is_closing = False
@@ -227,9 +229,6 @@ class BinanceClient:
                 self._shard_of[key] = source
                 target.remove(key)
 
-    def _has_room(self, shard: Shard) -> bool:
-        return len(shard.streams) < self._timings.streams_per_connection
-
     def _new_shard(self) -> Shard:
         shard = Shard(
             f"{self.exchange}-{len(self._shards) + 1}",
@@ -244,15 +243,15 @@ class BinanceClient:
 
     # events of the shards (ShardOwner)
 
-    def new_connection(self, shard: Shard, url: str) -> Connection:
-        """Return a new connection to a base address for a shard."""
+    def new_connection(self, shard: str, url: str, events: ConnectionEvents) -> Connection:
+        """Return a new connection of the shard of this name to a base address."""
         self._connects += 1
         return Connection(
-            f"{shard.name}.{self._connects}",
+            f"{shard}.{self._connects}",
             f"{url.rstrip('/')}/stream",
             self.exchange,
             self._keys,
-            shard,
+            events,
             timings=self._timings.shard.connection,
             clock=self._clock,
             outbound=self._outbound,
@@ -261,7 +260,7 @@ class BinanceClient:
     def handle_complaint(self, connection: Connection, kind: str, detail: str) -> None:
         """Count an error of the exchange, and log it once per kind and minute."""
         self._complaints[kind] += 1
-        self._warn(kind, f"{connection.name}: {kind}: {detail}")
+        self._outage_log.warn(kind, f"{connection.name}: {kind}: {detail}")
 
     def handle_outcome(self) -> None:
         """Let every shard see whether an attempt is due."""
@@ -269,16 +268,13 @@ class BinanceClient:
             shard.wake()
 
     def handle_failure(self, what: str, delay_seconds: float, *, is_covered: bool) -> None:
-        """Log a failure of a connection in use."""
+        """Log it."""
         if is_covered:
-            self._warn("covered", f"{self.exchange}: {what}; another connection delivers the same streams")
+            self._outage_log.warn(
+                "covered", f"{self.exchange}: {what}; another connection delivers the same streams"
+            )
         elif not self._is_closing:
             self._outage_log.note_failure(what, delay_seconds, self._clock.monotonic())
-
-    def _warn(self, kind: str, text: str) -> None:
-        line = self._limiter.limited(kind, text)
-        if line is not None:
-            logger.warning(line)
 
     def handle_change(self) -> None:
         """Compute the status again, and report it if it changed. The only place that changes it."""

@@ -1,7 +1,6 @@
 """One connection to the exchange's market streams: connects, subscribes, and reads until it ends.
 
-The only module that opens a WebSocket to the exchange. A connection object is used once;
-:mod:`livemarkets.exchanges.binance.client` makes the next one.
+A connection object is used once; :mod:`livemarkets.exchanges.binance.client` makes the next one.
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import msgspec
 from loguru import logger
@@ -22,9 +21,11 @@ from livemarkets.errors import ExchangeUnreachable
 from livemarkets.exchanges.binance.attempts import Attempt, Attempts, AttemptTimings
 from livemarkets.exchanges.binance.connection import Connection, ConnectionTimings
 from livemarkets.exchanges.binance.messages import stream_name
+from livemarkets.exchanges.binance.rotation import Rotation
+from livemarkets.exchanges.binance.shard_owner import ShardOwner
 from livemarkets.market.models import StreamKey, TradeTick
 
-__all__ = ["Shard", "ShardOwner", "ShardTimings"]
+__all__ = ["Shard", "ShardTimings"]
 
 _SAME_TIME_SECONDS = 0.001
 """A change of a due time by less is no news."""
@@ -38,30 +39,8 @@ class ShardTimings(msgspec.Struct, frozen=True, kw_only=True):
     """A connection is replaced at this age, or up to 5 % earlier at random. The exchange closes it at 24 h
     (`web-socket-streams.md`, "General WSS information")."""
     takeover_seconds: float = 30.0
-    """How long a rotation waits for trades of quiet streams on the new connection."""
+    """How long a rotation waits for trades of quiet streams (:class:`Rotation`)."""
     attempts: AttemptTimings = AttemptTimings()
-
-
-class ShardOwner(Protocol):
-    """What a shard needs of its owner. Called synchronously."""
-
-    def handle_trades(self, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
-        """Trades arrived on either connection. During a rotation there may be duplicates."""
-
-    def handle_change(self) -> None:
-        """The status may have changed."""
-
-    def handle_complaint(self, connection: Connection, kind: str, detail: str) -> None:
-        """The exchange sent a malformed message or refused a request."""
-
-    def handle_outcome(self) -> None:
-        """An attempt succeeded or ended. Another shard may wait for that."""
-
-    def handle_failure(self, what: str, delay_seconds: float, *, is_covered: bool) -> None:
-        """A connection in use failed. If it is covered, another one delivers the same streams."""
-
-    def new_connection(self, shard: Shard, url: str) -> Connection:
-        """Return a new connection to a base address."""
 
 
 class _Held(msgspec.Struct, eq=False):
@@ -100,9 +79,7 @@ class Shard:
         self._clock = clock
         self._uniform = uniform
         self._held: dict[Connection, _Held] = {}
-        self._rotation_reason: str | None = None
-        self._seen: set[StreamKey] = set()
-        self._takeover_until: float | None = None
+        self._rotation = Rotation(timings.takeover_seconds)
         self._wake = asyncio.Event()
         self._was_ready = False
 
@@ -125,10 +102,10 @@ class Shard:
 
     def rotate(self, reason: str, *, is_mute: bool = False) -> None:
         """Replace the connection, make before break; if it is mute, by one to another address."""
-        if self._rotation_reason is None and self.active is not None:
+        if self._rotation.reason is None and self.active is not None:
             if is_mute:
                 self._attempts.note_mute(self._held[self.active].attempt.url, self._clock())
-            self._rotation_reason = reason
+            self._rotation.reason = reason
             self._wake.set()
 
     def wake(self) -> None:
@@ -153,16 +130,13 @@ class Shard:
 
     def rejection(self, key: StreamKey) -> str | None:
         """Return the exchange's error text if it refused this stream, else `None`."""
-        if self.active is None:
-            return None
-        return self.active.session.rejected.get(self.streams.get(key, ""))
+        return self.active.session.rejected.get(self.streams.get(key, "")) if self.active else None
 
     # events of the connections (ConnectionEvents)
 
     def handle_trades(self, connection: Connection, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
         """Pass trades on, and note which streams the standby connection delivers."""
-        if connection is self.standby and key not in self._seen:
-            self._seen.add(key)
+        if connection is self.standby and self._rotation.note_trades(key):
             self._wake.set()
         self._owner.handle_trades(key, ticks)
 
@@ -216,31 +190,28 @@ class Shard:
 
     def _note_due_rotation(self, now: float) -> bool:
         assert self.active is not None
-        if self._rotation_reason is None:
+        if self._rotation.reason is None:
             if self.active.end_reason is not None:
-                self._rotation_reason = self.active.end_reason
+                self._rotation.reason = self.active.end_reason
             elif now >= self._held[self.active].expires_at:
-                self._rotation_reason = "the connection is near the exchange's age limit"
-        return self._rotation_reason is not None
+                self._rotation.reason = "the connection is near the exchange's age limit"
+        return self._rotation.reason is not None
 
     def _rotate(self, now: float) -> None:
-        if self.standby is None:
-            self._seen.clear()
-            self._takeover_until = None
+        new = self.standby
+        if new is None:
+            self._rotation.begin()
             self.standby = self._open(now, is_planned=True)
-            if self.standby is not None:
-                logger.info("{}: rotating because {}", self.name, self._rotation_reason)
-            return
-        if not (self.standby.is_open and self.standby.session.is_acknowledged()):
-            return
-        if self._takeover_until is None:
-            self._takeover_until = now + self._timings.takeover_seconds
-        if self._seen >= self.streams.keys() or now >= self._takeover_until:
-            self._promote(self._rotation_reason or "")
+        elif (
+            new.is_open
+            and new.session.is_acknowledged()
+            and self._rotation.may_take_over(self.streams.keys(), now)
+        ):
+            self._promote(self._rotation.reason or "")
 
     def _promote(self, reason: str) -> None:
         old, self.active, self.standby = self.active, self.standby, None
-        self._rotation_reason = self._takeover_until = None
+        self._rotation.end()
         assert self.active is not None
         self.rotations += self.active.is_open
         self._was_ready = self.active.is_open and self.active.session.is_acknowledged()
@@ -259,7 +230,7 @@ class Shard:
             return None
         attempt = self._attempts.begin(now, is_planned=is_planned)
         self.retry_at = None
-        connection = self._owner.new_connection(self, attempt.url)
+        connection = self._owner.new_connection(self.name, attempt.url, self)
         connection.set_wanted(self.streams.values())
         self._held[connection] = _Held(
             attempt,
@@ -303,7 +274,7 @@ class Shard:
             self.active = None
             self._was_ready = False
             if self.standby is None:
-                self._rotation_reason = None  # it concerned the connection that ended
+                self._rotation.end()  # it concerned the connection that ended
         elif connection is self.standby:
             self.standby = None
         self._wake.set()
@@ -313,13 +284,13 @@ class Shard:
         for connection in self._held:
             connection.retire()
         self.active = self.standby = None
-        self._rotation_reason = None
+        self._rotation.end()
         self._was_ready = False
         self.retry_at = None
 
     async def _pause(self, now: float) -> None:
         """Wait for a change or the next due time after `now`."""
-        times = [self.retry_at, self._takeover_until]
+        times = [self.retry_at, self._rotation.deadline]
         if self.active is not None and self.standby is None:
             times.append(self._held[self.active].expires_at)
         due = [at for at in times if at is not None and at > now]

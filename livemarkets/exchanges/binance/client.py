@@ -92,8 +92,9 @@ class BinanceClient:
         self._shard_of: dict[StreamKey, Shard] = {}
         self._moving: dict[StreamKey, Shard] = {}  # stream -> the shard that it leaves
         self._suspicions = Suspicions(events.silence_of, resubscribe_seconds=timings.resubscribe_seconds)
-        limiter = LogLimiter(interval_seconds=_COMPLAINT_SECONDS, clock=clock.monotonic)
-        self._outage_log = OutageLog(exchange, limiter)
+        self._log = OutageLog(
+            exchange, LogLimiter(interval_seconds=_COMPLAINT_SECONDS, clock=clock.monotonic)
+        )
         self._wake = asyncio.Event()
         self._is_closing = False
 
@@ -145,7 +146,7 @@ class BinanceClient:
         neighbours = [other for other in shard.streams if other != key]
         remedy = self._suspicions.judge(key, evidence, neighbours, self._clock.monotonic())
         if remedy is Remedy.RESUBSCRIBE:
-            self._outage_log.warn(
+            self._log.warn(
                 "mute", f"{key}: no trades arrive, but the exchange has newer ones; subscribing again"
             )
             shard.resubscribe(key)
@@ -189,7 +190,7 @@ class BinanceClient:
             finally:
                 self._is_closing = True  # connections that close from now on do not change the status
                 if self.status.state is not ExchangeState.IDLE:
-                    self._outage_log.note_stop(self._clock.monotonic())
+                    self._log.note_stop(self._clock.monotonic())
 
     async def _start_shards(self, tasks: asyncio.TaskGroup) -> None:
         started = 0
@@ -260,7 +261,7 @@ class BinanceClient:
     def handle_complaint(self, connection: Connection, kind: str, detail: str) -> None:
         """Count an error of the exchange, and log it once per kind and minute."""
         self._complaints[kind] += 1
-        self._outage_log.warn(kind, f"{connection.name}: {kind}: {detail}")
+        self._log.warn(kind, f"{connection.name}: {kind}: {detail}")
 
     def handle_outcome(self) -> None:
         """Let every shard see whether an attempt is due."""
@@ -268,13 +269,13 @@ class BinanceClient:
             shard.wake()
 
     def handle_failure(self, what: str, delay_seconds: float, *, is_covered: bool) -> None:
-        """Log it."""
+        """Log a failure."""
         if is_covered:
-            self._outage_log.warn(
+            self._log.warn(
                 "covered", f"{self.exchange}: {what}; another connection delivers the same streams"
             )
         elif not self._is_closing:
-            self._outage_log.note_failure(what, delay_seconds, self._clock.monotonic())
+            self._log.note_failure(what, delay_seconds, self._clock.monotonic())
 
     def handle_change(self) -> None:
         """Compute the status again, and report it if it changed. The only place that changes it."""
@@ -285,7 +286,7 @@ class BinanceClient:
             return
         before, self.status = self.status, status
         if status.state != before.state:
-            self._outage_log.note_status(status, self._clock.monotonic())
+            self._log.note_status(status, self._clock.monotonic())
         self._events.on_status(status)
 
     def _assess(self) -> ClientStatus:

@@ -132,6 +132,7 @@ async def test_an_announced_end_is_no_failure_of_the_address() -> None:
         await recorder.more_trades(SYMBOLS)
         first.faults.shutdown(notice_seconds=30)
         await eventually(lambda: recorder.rotations == 1)
+        await recorder.more_trades(SYMBOLS)
         first.faults.close(code=1012, reason="maintenance")
         await recorder.more_trades(SYMBOLS)
         assert (first.stats()["connects"], second.stats()["attempts"]) == (3, 0)

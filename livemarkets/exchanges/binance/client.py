@@ -34,7 +34,6 @@ from livemarkets.rate_limit import LogLimiter
 
 __all__ = ["BinanceClient", "ClientTimings"]
 
-_COMPLAINT_SECONDS = 60.0
 _AMPLE = 0.7
 """Shards are merged only if the others stay at most this full, so that they do not split again soon."""
 
@@ -146,9 +145,7 @@ class BinanceClient:
         neighbours = [other for other in shard.streams if other != key]
         remedy = self._suspicions.judge(key, evidence, neighbours, self._clock.monotonic())
         if remedy is Remedy.RESUBSCRIBE:
-            self._log.warn(
-                "mute", f"{key}: no trades arrive, but the exchange has newer ones; subscribing again"
-            )
+            self._log.warn("mute", f"{key}: no trades arrive, though there are newer ones; subscribing again")
             shard.resubscribe(key)
         elif remedy is Remedy.ROTATE:
             shard.rotate(f"no trades arrive for {key}", is_mute=True)
@@ -271,9 +268,7 @@ class BinanceClient:
     def handle_failure(self, what: str, delay_seconds: float, *, is_covered: bool) -> None:
         """Log a failure."""
         if is_covered:
-            self._log.warn(
-                "covered", f"{self.exchange}: {what}; another connection delivers the same streams"
-            )
+            self._log.warn("covered", f"{self.exchange}: {what}; another connection delivers its streams")
         elif not self._is_closing:
             self._log.note_failure(what, delay_seconds, self._clock.monotonic())
 

@@ -17,13 +17,14 @@ from loguru import logger
 from msgspec.structs import replace
 
 from livemarkets import __version__
-from livemarkets.config.settings import Settings
+from livemarkets.config.settings import Settings, outbound_variables
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.embedded.exchange import Addresses, EmbeddedExchange, EmbeddedTimings
 from livemarkets.exchanges.base import ClientStatus, ExchangeEvents, ExchangePorts
 from livemarkets.exchanges.binance.client import BinanceClient, ClientTimings
 from livemarkets.exchanges.binance.rest import BinanceRest
 from livemarkets.exchanges.budgets import ConnectBudget
+from livemarkets.exchanges.outbound import Outbound
 from livemarkets.feed.exchange_feed import ExchangeFeed, FeedLimits
 from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.feed.supervision import supervise
@@ -88,6 +89,7 @@ class Services:
         self.feeds: dict[str, ExchangeFeed] = {}
         self.simulator: EmbeddedExchange | None = None
         self._tuning = tuning
+        self._outbound = Outbound(settings.proxy_url.get_secret_value(), outbound_variables())
         self._task: asyncio.Task[None] | None = None
         self._publisher = MarketsPublisher(self.fanout)
         if settings.stream_enabled:
@@ -167,7 +169,7 @@ class Services:
 
     def _add_feeds(self, exchanges: Mapping[ExchangeName, ExchangePorts]) -> None:
         settings = self.settings
-        rest = BinanceRest("binance", settings.binance_rest_url, clock=self.clock)
+        rest = BinanceRest("binance", settings.binance_rest_url, clock=self.clock, outbound=self._outbound)
         self._add_feed(
             "binance",
             ExchangePorts(partial(self._new_client, "binance", settings.binance_ws_url), rest, rest),
@@ -179,7 +181,7 @@ class Services:
 
     def _add_simulator(self) -> None:
         """Add the feed of the embedded exchange. Each start of its process tells new addresses."""
-        rest = BinanceRest("simulator", (), clock=self.clock)
+        rest = BinanceRest("simulator", (), clock=self.clock, outbound=self._outbound)
         client: BinanceClient | None = None
 
         def connect(events: ExchangeEvents) -> BinanceClient:
@@ -231,6 +233,7 @@ class Services:
             budget=ConnectBudget(limit=self._tuning.connects_per_5_minutes),
             timings=self._tuning.client,
             clock=self.clock,
+            outbound=self._outbound,
         )
 
 
@@ -282,17 +285,13 @@ def create_app(services: Services) -> FastAPI:
     )
     settings = services.settings
     if settings.stream_enabled:
-        app.put_in_front(partial(MarketsRoute, hub=services.hub))
+        app.put_in_front(MarketsRoute, hub=services.hub)
     app.put_in_front(
-        partial(
-            SecurityMiddleware,
-            access=services.access,
-            allowed_origins=settings.allowed_origins,
-            note_refusal=services.hub.note_refusal,
-        )
+        SecurityMiddleware,
+        access=services.access,
+        allowed_origins=settings.allowed_origins,
+        note_refusal=services.hub.note_refusal,
     )
-    app.put_in_front(
-        partial(ForwardedHeaders, trusted=settings.trusted_proxies, root_path=settings.root_path)
-    )
+    app.put_in_front(ForwardedHeaders, trusted=settings.trusted_proxies, root_path=settings.root_path)
     app.include_router(http_router(services))
     return app

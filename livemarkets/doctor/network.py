@@ -10,14 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import certifi
-from websockets.proxy import get_proxy
-from websockets.uri import parse_uri
 
+from livemarkets.config.settings import outbound_variables
 from livemarkets.doctor.record import Address
-from livemarkets.exchanges.failures import explain, is_loopback
+from livemarkets.exchanges.failures import explain
+from livemarkets.exchanges.outbound import Outbound
 
 __all__ = ["probe", "proxy_of", "without_secrets"]
 
@@ -39,22 +38,12 @@ def without_secrets(url: str) -> str:
 def proxy_of(url: str) -> str | None:
     """Return the proxy that the product uses for a base address; `None` for none.
 
-    The client of the streams and the client of REST each read the environment by the rules of their library.
-
     Raises:
-        ValueError: a variable of the environment has a value that is no address.
+        ExchangeUnreachable: a variable of the environment names no usable proxy.
 
     """
-    if is_loopback(url):
-        return None
-    parts = urlsplit(url)
-    if parts.scheme in ("ws", "wss"):
-        return get_proxy(parse_uri(url))
-    host = parts.hostname or ""
-    if proxy_bypass(host):
-        return None
-    proxies = getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all")
+    proxy = Outbound("", outbound_variables()).proxy_for(url)
+    return None if proxy is None else proxy.url
 
 
 async def probe(address: Address, url: str, limit_seconds: float) -> None:

@@ -22,9 +22,9 @@ class LayeredApp(FastAPI):
         super().__init__(**options)
         self._outermost: ASGIApp = super().__call__
 
-    def put_in_front(self, layer: Callable[[ASGIApp], ASGIApp]) -> None:
-        """Add a layer: a request passes the last one first."""
-        self._outermost = layer(self._outermost)
+    def put_in_front(self, layer: Callable[..., ASGIApp], **options: Any) -> None:
+        """Add a layer, which is made of the app behind it. A request passes the last one first."""
+        self._outermost = layer(self._outermost, **options)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request, handshake or lifespan."""

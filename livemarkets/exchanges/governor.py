@@ -90,6 +90,7 @@ class Governor:
         self._paused_until = 0.0
         self._untold_pauses = 0  # consecutive refusals that did not say how long to wait
         self._timer: asyncio.TimerHandle | None = None
+        self._soon: asyncio.Handle | None = None
 
     @contextlib.asynccontextmanager
     async def turn(self, weight: int, purpose: Purpose, asker: str | None) -> AsyncIterator[Turn]:
@@ -106,7 +107,7 @@ class Governor:
         """
         waiting = _Waiting(purpose, asker, weight, self._clock.monotonic() + self._wait_seconds[purpose])
         self._waiting[purpose].setdefault(asker, deque()).append(waiting)
-        self._give_turns()
+        self._give_turns_soon()
         try:
             turn = await waiting.future
         except asyncio.CancelledError:
@@ -194,8 +195,14 @@ class Governor:
         queues = self._waiting[purpose].values()
         return bool(queues) and not any(self._has_weight(queue[0], now, may_share) for queue in queues)
 
+    def _give_turns_soon(self) -> None:
+        """Give turns once for all that happens in this turn of the event loop."""
+        if self._soon is None:
+            self._soon = asyncio.get_running_loop().call_soon(self._give_turns)
+
     def _give_turns(self) -> None:
         """Let all waiting calls go that may go now, and refuse those that cannot go in time."""
+        self._soon = None
         now = self._clock.monotonic()
         self._refuse_the_late(now)
         if now >= self._paused_until:
@@ -261,7 +268,7 @@ class Governor:
     def _end(self, purpose: Purpose, weight: int) -> None:
         self._running[purpose] -= 1
         self._in_flight -= weight
-        self._give_turns()
+        self._give_turns_soon()
 
     def _arm(self, now: float) -> None:
         """Look again when the next call may go or is late."""

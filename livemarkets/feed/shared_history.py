@@ -71,7 +71,7 @@ class _PageQuestion(Question[HistoryPage | None]):
         self.asked_from = asked_from
 
     def will_serve(self, trade_id: int) -> bool:
-        return not self.is_over and self.asked_from <= trade_id < self.asked_from + _NEWEST_TRADES
+        return not self.is_over and self.asked_from <= trade_id < self.asked_from + PAGE_TRADES
 
 
 class _NewestQuestion(Question[Mapping[str, int] | None]):

@@ -145,6 +145,18 @@ def test_a_crowd_after_a_restart_asks_everything_once() -> None:
     run_in_simulated_time(main())
 
 
+@pytest.mark.parametrize("after", [9_099, 9_100, 9_900, 9_998, 9_999, 8_990, 8_991, 8_992])
+def test_readers_at_the_ends_of_pages_share_them_too(after: int) -> None:
+    async def main() -> None:
+        readers = Readers(Exchange())
+        key = readers.stream()
+        await asyncio.gather(*(readers.resume(key, after) for _ in range(20)))
+        assert set(Counter(readers.exchange.pages).values()) == {1}
+        assert len(readers.exchange.pages) <= 3
+
+    run_in_simulated_time(main())
+
+
 def test_the_newest_ids_of_all_symbols_are_asked_for_by_one_call() -> None:
     async def main() -> None:
         readers = Readers(Exchange())

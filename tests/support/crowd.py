@@ -23,7 +23,7 @@ class Crowd(msgspec.Struct):
     clients: int
     after: dict[str, int]
     newest: dict[str, int]
-    """The process says `all have all` when each client has these ids. It ends by `fine` after an input."""
+    """It says `all have all` when each client has these ids. After a line of input it says `fine`."""
 
 
 class Frames:

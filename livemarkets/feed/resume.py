@@ -48,7 +48,8 @@ class Resumer:
         clock: Callable[[], float],
     ) -> None:
         self._shared = SharedHistory(history, clock)
-        self._turns = Turns(_PARTS_PER_TURN)
+        self.turns = Turns(_PARTS_PER_TURN)
+        """Whoever sends a part first waits here, so that few are sent in one turn of the event loop."""
         self._trades = trades
         self._ledgers = ledgers
         self._limits = limits
@@ -84,7 +85,6 @@ class Resumer:
             while True:
                 if self._tail(key, next_id, newest, patience.is_over()) is not None:
                     yield ResumePart([], is_last=False)
-                    await self._turns.wait()
                     tail = self._tail(key, next_id, newest, patience.is_over())
                     if tail is not None:
                         yield ResumePart(tail, is_last=True)
@@ -99,7 +99,6 @@ class Resumer:
                             newest = max(newest or 0, page.newest_id or 0)
                         part, reached = page.part_from(key, next_id, self._stop(key))
                         if part.items:
-                            await self._turns.wait()
                             yield part
                         if page.reaches_newest and self._begin(key, reached, newest):
                             next_id = reached

@@ -32,6 +32,11 @@ class SilenceLimits(msgspec.Struct, frozen=True, kw_only=True):
     ceiling_seconds: float = 300.0
     """The longest time between two checks of a quiet stream."""
 
+    @property
+    def unhurried_seconds(self) -> float:
+        """How long the check of a rare stream waits for others, so that one call answers for all: 5 s."""
+        return self.unknown_seconds / 6
+
 
 class SilenceDetector:
     """The activity of one stream. Times are monotonic seconds, passed in by the caller."""
@@ -89,10 +94,10 @@ class SilenceDetector:
         """Return whether the stream trades so rarely, or is so new, that no silence is unusual for it."""
         return self.usual_silence() >= self.limits.unknown_seconds
 
-    def is_urgent(self, now: float, unhurried_seconds: float) -> bool:
-        """Return whether a suspicious silence should be checked at once. For a rare stream it may wait."""
+    def is_urgent(self, now: float) -> bool:
+        """Return whether a suspicious silence should be checked now. A rare stream may wait for others."""
         since = max(self._reassured_until, self.last_at + self.usual_silence())
-        return not self.is_rare() or now - since >= unhurried_seconds
+        return not self.is_rare() or now - since >= self.limits.unhurried_seconds
 
     def meaning(self, now: float) -> Silence:
         """Return what the silence says about the connection that the stream shares with others."""

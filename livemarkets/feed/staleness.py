@@ -36,8 +36,6 @@ class StalenessLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How long a trade of which the exchange told may still be on its way."""
     gather_seconds: float = 0.8
     """After a reconnect, how long the question waits for further streams to be acknowledged."""
-    unhurried_seconds: float = 5.0
-    """How long the question about a rare stream waits for others, so that one call answers for all."""
     retry_seconds: float = 1.0
     """After a question without an answer, it is asked again after this time, then after twice this time."""
     retry_most_seconds: float = 30.0
@@ -210,8 +208,7 @@ class StalenessMonitor:
             for key, stream in self._streams.items()
             if stream.was_acknowledged and stream.silence.is_suspicious(now)
         ]
-        wait = self._limits.unhurried_seconds
-        if not interrupted and not any(stream.silence.is_urgent(now, wait) for _, stream in suspects):
+        if not interrupted and not any(stream.silence.is_urgent(now) for _, stream in suspects):
             return []
         return list(dict.fromkeys([*interrupted, *(key for key, _ in suspects)]))
 

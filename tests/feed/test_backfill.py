@@ -585,8 +585,7 @@ class Fate:
 fates = st.sampled_from([Fate.GOOD] * 6 + [Fate.LOST] * 3 + [Fate.NEVER, Fate.INVALID, Fate.INVALID_LOST])
 
 
-@settings(max_examples=60, deadline=None)
-@given(
+CASES = st.tuples(
     st.lists(fates, min_size=3, max_size=60),
     st.sampled_from([0.05, 0.4, 2.0]),
     st.sampled_from([0, 3, 10, 30]),
@@ -595,7 +594,22 @@ fates = st.sampled_from([Fate.GOOD] * 6 + [Fate.LOST] * 3 + [Fate.NEVER, Fate.IN
     st.sampled_from([0, 5, 20]),
     st.sampled_from([None, 3, 10]),
 )
-def test_whatever_rest_says_nothing_is_lost_undeclared_or_late(
+
+
+@settings(max_examples=60, deadline=None)
+@given(CASES)
+def test_whatever_rest_says_nothing_is_lost_undeclared_or_late(case: tuple[Any, ...]) -> None:
+    check_whatever_rest_says(*case)
+
+
+@pytest.mark.verify
+@settings(max_examples=3000, deadline=None)
+@given(CASES)
+def test_whatever_rest_says_in_thousands_of_cases(case: tuple[Any, ...]) -> None:
+    check_whatever_rest_says(*case)
+
+
+def check_whatever_rest_says(
     wishes: list[int],
     pace: float,
     lag: float,

@@ -312,7 +312,7 @@ async def test_a_mute_stream_is_noticed_subscribed_again_and_healed(world: World
 
 async def test_quiet_streams_are_no_cause_for_alarm() -> None:
     silence = SilenceLimits(slot_seconds=0.05, floor_seconds=0.1, unknown_seconds=0.3)
-    staleness = StalenessLimits(silence=silence, unhurried_seconds=0.1)
+    staleness = StalenessLimits(silence=silence)
     tuning = Tuning(client=quick(), feed=FeedLimits(staleness=staleness))
     async with running(tuning, source=quick_market(0.001)) as world:
         world.subscribe(*KEYS)

@@ -395,13 +395,13 @@ def test_many_silent_streams_are_asked_about_together() -> None:
         for symbol in symbols:
             venue.watch(symbol)
             await asyncio.sleep(0.01)
-        await asyncio.sleep(HALF_AN_HOUR)
+        await asyncio.sleep(180)
 
     venue = in_simulated_time(play)
     assert venue.asked_at_once == 1
     assert {symbol for _, symbol in venue.asked} == set(symbols)
     assert not venue.done
-    for minute in range(30):
+    for minute in range(4):
         calls = [count for at, count in venue.calls if minute * 60 <= at - 1000 < minute * 60 + 60]
         # rest-api.md, "24hr ticker": weight 2 for up to 20 symbols, 40 up to 100, else 80
         assert sum(2 if count <= 20 else 40 if count <= 100 else 80 for count in calls) <= 600

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.long
 
 BTC = StreamKey.trades("harbour", "BTCUSDT")
 QUICK = FeedLimits(
-    ledger=LedgerLimits(hold_seconds=0.05, patience_seconds=3.0),
+    ledger=LedgerLimits(hold_seconds=0.05, patience_seconds=3.0, proof_seconds=0.5),
     staleness=StalenessLimits(
         silence=SilenceLimits(slot_seconds=0.05, memory_seconds=2, floor_seconds=0.3, unknown_seconds=0.5)
     ),

@@ -16,6 +16,9 @@ import msgspec
 __all__ = ["Crowd"]
 
 
+_PAUSE_SECONDS = 0.005
+
+
 class Crowd(msgspec.Struct):
     """What the process is told: one line of JSON on its command line."""
 
@@ -140,7 +143,9 @@ class Returning(asyncio.Protocol):
 async def run(crowd: Crowd) -> None:
     frames = Frames()
     clients = [Returning(number, frames, crowd.after) for number in range(crowd.clients)]
-    await asyncio.gather(*(connect(client, crowd.port) for client in clients))
+    for client in clients:  # they have noticed the restart at different moments
+        await connect(client, crowd.port)
+        await asyncio.sleep(_PAUSE_SECONDS)
     while not all(client.has_all(crowd.newest) for client in clients):
         check(clients)
         await asyncio.sleep(0.1)

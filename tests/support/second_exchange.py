@@ -132,7 +132,12 @@ class HarbourRest:
         while len(ticks) < PAGE_TRADES and (page := await self._trades(symbol, first=covered_to + 1)):
             ticks += ticks_of(await self.pair(symbol), page, self._now_ms(), backfilled=True)
             covered_to = page[0].id
-        return FetchedTrades(ticks, covered_to, covered_to if covered_to >= from_id else None)
+        return FetchedTrades(
+            ticks,
+            covered_to,
+            covered_to if covered_to >= from_id else None,
+            reaches_newest=len(ticks) < PAGE_TRADES,
+        )
 
     async def _trades(self, symbol: str, **query: int) -> list[Row]:
         return await self._get("/trades", list[Row], pair=await self.pair(symbol), **query)

@@ -115,6 +115,18 @@ def test_fields_that_come_and_go_do_not_matter() -> None:
     assert parse(without) == parse(TRADE)
 
 
+@given(st.permutations(list(TRADE["data"])), st.integers(0, 10))
+def test_neither_the_order_of_fields_nor_new_ones_matter(names: list[str], new: int) -> None:
+    """FIELD-2, experiment 13: fields came and went in 2024 and 2026."""
+    data = {f"new{number}": {"deep": [number]} for number in range(new)}
+    data |= {name: TRADE["data"][name] for name in names}
+    assert parse({"data": data, "stream": TRADE["stream"]}) == parse(TRADE)
+
+
+def test_a_field_of_two_megabytes_does_not_matter() -> None:
+    assert parse(trade(note="x" * 2_000_000)) == parse(TRADE)
+
+
 @pytest.mark.parametrize(
     ("frame", "expected"),
     [

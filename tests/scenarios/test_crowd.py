@@ -129,10 +129,10 @@ async def test_a_crowd_that_resumes_after_a_restart_loses_nothing(
     assert set(pages.values()) == {1}, pages.most_common(3)
     assert seconds
     assert max(seconds) < 2.0, sorted(seconds)[-5:]
-    weight = exchange.stats()["rest_weight"]
+    stats = exchange.stats()
     print(  # noqa: T201 (shown by `make verify`)
-        f"{crowd} and {heavy} clients: {len(pages)} pages, weight {weight}, peak "
-        f"{exchange.stats()['rest_weight_peak']} a minute, {len(seconds)} holes, slowest {max(seconds):.2f} s, "
-        f"the event loop was late by {lateness.seconds:.1f} s in all"
+        f"{crowd} and {heavy} clients: {len(pages)} pages, weight {stats['rest_weight']} "
+        f"(peak {stats['rest_weight_peak']} a minute), {len(seconds)} holes, slowest {max(seconds):.2f} s; "
+        f"event loop late by {lateness.seconds:.1f} s"
     )
     assert exchange.stats()["violations"] == {}

@@ -39,20 +39,14 @@ class Downstream:
         for tick in outcome.arrived:
             # Neither a price on a page nor a reader in order of arrival waits until the hole is closed.
             self._publisher.publish_arrival(key, tick, is_newest=self._latest.put(key, tick))
-        if outcome.opened:
-            self.note_pending(ledger)
+        if ledger.holes and (newest_id := ledger.newest_known()) is not None:
+            self._publisher.publish_pending(key, newest_id)
         for item in outcome.released:
             if isinstance(item, Gap):
                 self._declare(item)
             else:
                 self._trades.append(key, item)
                 self._publisher.publish_released(key, item)
-
-    def note_pending(self, ledger: Ledger) -> None:
-        """Tell readers in order of arrival which ids are known and have not arrived."""
-        newest_id = ledger.newest_known()
-        if newest_id is not None:
-            self._publisher.publish_pending(ledger.key, newest_id)
 
     def _declare(self, gap: Gap) -> None:
         self._gaps.note(gap)

@@ -223,9 +223,7 @@ class ExchangeFeed:
                 self._trades.append(key, tick)
                 self._publisher.publish_trade(key, tick)
             else:
-                self._take(ledger, ledger.accept(tick, now))
-                if ledger.suspect.tick is tick:
-                    self._gaps.note_false_id(key, tick.id)
+                self._take_out_of_turn(ledger, tick, now)
 
     def on_invalid(self, key: StreamKey, trade_id: int) -> None:
         """Declare the id of a trade with impossible values."""
@@ -249,6 +247,11 @@ class ExchangeFeed:
     def silence_of(self, key: StreamKey) -> Silence:
         """Return what the silence of a stream means at present."""
         return self._watcher.silence_of(key)
+
+    def _take_out_of_turn(self, ledger: Ledger, tick: TradeTick, now: float) -> None:
+        self._take(ledger, ledger.accept(tick, now))
+        if ledger.suspect.tick is tick:
+            self._gaps.note_false_id(ledger.key, tick.id)
 
     def _update_status(self) -> None:
         """Combine the client's status with staleness, and call the listeners when it changed."""

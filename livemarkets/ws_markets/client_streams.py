@@ -16,7 +16,6 @@ from livemarkets.errors import ClientMessageError
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.feed.ledger import Released
 from livemarkets.feed.resume import ResumePart
-from livemarkets.feed.turns import Turns
 from livemarkets.market.models import Gap, StreamKey, TradeTick
 from livemarkets.market.stores import RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
@@ -158,7 +157,7 @@ class ClientStreams:
                 return
         recent = self._recent(key, snapshot, terms)
         complete_to = _complete_to(key, terms)
-        await self._post_when_there_is_room(encode_released(key, recent), terms.feed.resumer.turns)
+        await self._post_when_there_is_room(encode_released(key, recent), terms)
         await self._resume(key, complete_to, terms)
 
     async def _resume(self, key: StreamKey, after: int, terms: Terms) -> None:
@@ -174,9 +173,7 @@ class ClientStreams:
                 async for part in parts:
                     had_snapshot |= part.has_everything or any(map(_is_trade, part.items))
                     if not part.is_last:
-                        await self._post_when_there_is_room(
-                            _encode_part(key, part, told), terms.feed.resumer.turns
-                        )
+                        await self._post_when_there_is_room(_encode_part(key, part, told), terms)
                         continue
                     # From here to the join there is no await, so that no trade is missed or repeated.
                     waiting = self._waiting_untold(key, terms, told)
@@ -191,7 +188,7 @@ class ClientStreams:
                     had_snapshot = True
                     told.update(tick.id for tick in waiting[:_TRADES_AT_ONCE])
                     after = _complete_to(key, terms)
-                    await self._post_when_there_is_room(payloads, terms.feed.resumer.turns)
+                    await self._post_when_there_is_room(payloads, terms)
 
     def _waiting_untold(self, key: StreamKey, terms: Terms, told: set[int]) -> list[TradeTick]:
         waiting = [tick for tick in self._waiting(key, terms) if tick.id not in told]
@@ -218,12 +215,12 @@ class ClientStreams:
         for payload in payloads:
             self._fanout.post(self._mailbox, payload)
 
-    async def _post_when_there_is_room(self, payloads: Iterable[bytes], turns: Turns) -> None:
-        async with self._posting:  # many streams of a client must not find room in the same turn
+    async def _post_when_there_is_room(self, payloads: Iterable[bytes], terms: Terms) -> None:
+        async with self._posting:
             await self._mailbox.room.wait()
-            await turns.wait()
+            await terms.feed.resumer.turns.wait()
             self._post_all(payloads)
-            await asyncio.sleep(0)  # posted messages are sent at the end of this turn
+            await asyncio.sleep(0)
 
     def _spawn(self, key: StreamKey, work: Callable[[], Awaitable[None]]) -> None:
         async def run() -> None:

@@ -78,8 +78,8 @@ class Account:
             self._settle(trade_id, how)
 
     def _settle(self, trade_id: int, how: str) -> None:
-        if self.base is None:
-            self.base = trade_id - 1
+        if self.base is None or (self._is_beginning and not self._resumes):
+            self.base = trade_id - 1 if self.base is None else min(self.base, trade_id - 1)
         assert trade_id not in self.told, f"{how} {trade_id}, after {self.told[trade_id]}"
         assert trade_id > self.base, f"{how} {trade_id}, after {self.base}"
         if trade_id not in self.pending and not self._is_beginning:

@@ -34,7 +34,7 @@ from tests.support.ticks import BTC, make_tick
 pytestmark = pytest.mark.long
 
 READERS = 4
-LIMIT_BYTES = 1500
+LIMIT_BYTES = 1200
 INTERVAL_MS = 500
 PATIENCE_SECONDS = 5.0
 
@@ -134,6 +134,7 @@ class Orders(RuleBasedStateMachine):
     """One stream, an exchange that loses, repeats and renumbers, and readers who come and go."""
 
     at_once = (client_streams._TRADES_AT_ONCE, client_streams._WAITING_AT_ONCE)
+    turns_at_once = 8
 
     @initialize()
     def begin(self) -> None:
@@ -169,7 +170,7 @@ class Orders(RuleBasedStateMachine):
 
         async def go() -> None:
             call()
-            for _ in range(8):
+            for _ in range(self.turns_at_once):
                 await asyncio.sleep(0)
                 self.turns.take()
 
@@ -185,6 +186,9 @@ class Orders(RuleBasedStateMachine):
         if isinstance(account, LatestAccount) or account.base is None or ledger.complete_to is None:
             return
         assert account.complete_to >= ledger.complete_to
+        if reader.terms == "arrival":
+            newest = ledger.newest_known()
+            assert newest is None or account.newest >= newest, "a hole is announced at once"
         if reader.terms == "arrival" and not account.renumberings:
             assert {tick.id for tick in ledger.waiting()} <= account.told.keys()
 
@@ -207,10 +211,12 @@ class Orders(RuleBasedStateMachine):
             self.feed.take(ledger.accept(tick, self.turns.clock.now))
         self.stream_ids.append(tick.id)
 
-    @rule(count=st.integers(1, 6))
-    def trade(self, count: int) -> None:
+    @rule(count=st.integers(1, 6), ends_turn=st.booleans())
+    def trade(self, count: int, ends_turn: bool = True) -> None:
         for _ in range(count):
             self.accept(self.make())
+        if ends_turn:
+            self.run(lambda: None)
 
     @rule(count=st.integers(1, 4))
     def lose(self, count: int) -> None:
@@ -238,7 +244,16 @@ class Orders(RuleBasedStateMachine):
     @rule()
     def be_told_of_the_newest_id(self) -> None:
         self.feed.take(self.feed.stream.expect(self.next_id - 1, self.turns.clock.now))
-        self.feed.downstream.note_pending(self.feed.stream)
+
+    @rule()
+    def forget_what_was_told(self) -> None:
+        self.feed.stream.forget_expected()
+
+    @rule()
+    def fetch_the_first_hole(self) -> None:
+        hole = self.feed.stream.missing()
+        if hole is not None:
+            self.fetch(hole[1] - hole[0] + 1, 0)
 
     @rule(length=st.integers(1, 8), skip=st.integers(0, 6))
     def fetch(self, length: int, skip: int) -> None:
@@ -356,7 +371,8 @@ class Orders(RuleBasedStateMachine):
 class OrdersInParts(Orders):
     """So many trades wait behind a hole that a reader is sent them in parts."""
 
-    at_once = (3, 1)
+    at_once = (2, 0)
+    turns_at_once = 2
 
 
 TestOrders = Orders.TestCase

@@ -48,7 +48,7 @@ async def dial(
 
     """
     proxy = outbound.proxy_for(url)
-    options: dict[str, Any] = {"ssl": outbound.tls()} if url.startswith("wss:") else {}
+    options: dict[str, Any] = {"ssl": await outbound.tls()} if url.startswith("wss:") else {}
     connecting = _Connect(
         url,
         compression=None,

@@ -65,15 +65,17 @@ class Outbound:
         except UnusableProxy as error:
             raise ExchangeUnreachable(str(error)) from None
 
-    def tls(self) -> ssl.SSLContext:
-        """Return the context for TLS with the exchange and with proxies.
+    async def tls(self) -> ssl.SSLContext:
+        """Return the context for TLS with the exchange.
+
+        Reading the certificates takes up to a tenth of a second, so another thread does it, once.
 
         Raises:
             ExchangeUnreachable: a variable names certificates that cannot be read.
 
         """
         if self._tls is None:
-            self._tls = self._new_tls()
+            self._tls = await asyncio.to_thread(self._new_tls)
         return self._tls
 
     def http_client(self, *, timeout_seconds: float) -> httpx.AsyncClient:
@@ -142,7 +144,7 @@ class _Transport(httpx.AsyncBaseTransport):
             proxy = self._outbound.proxy_for(str(request.url))
             way = self._ways.get(proxy)
             if way is None:
-                way = self._ways[proxy] = _Way(self._outbound.tls(), proxy)
+                way = self._ways[proxy] = _Way(await self._outbound.tls(), proxy)
         except ExchangeUnreachable as error:
             raise OutboundFailure(error.reason) from None
         try:

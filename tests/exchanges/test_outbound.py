@@ -212,27 +212,29 @@ async def test_certificates_that_cannot_be_read_are_the_reason_of_both(
     assert why.lower() in reasons[0].lower()
 
 
-def test_a_file_that_appears_later_is_read(tmp_path: Path, certificate: Certificate) -> None:
+async def test_a_file_that_appears_later_is_read(tmp_path: Path, certificate: Certificate) -> None:
     file = tmp_path / "late.pem"
     outbound = Outbound("", {"SSL_CERT_FILE": str(file)})
     with pytest.raises(ExchangeUnreachable, match="SSL_CERT_FILE"):
-        outbound.tls()
+        await outbound.tls()
     file.write_bytes(certificate.file.read_bytes())
-    context = outbound.tls()
+    context = await outbound.tls()
     assert context.verify_mode is ssl.CERT_REQUIRED
-    assert context is outbound.tls()
+    assert context is await outbound.tls()
 
 
-def test_a_folder_of_certificates_is_read(tmp_path: Path) -> None:
-    assert Outbound("", {"SSL_CERT_DIR": str(tmp_path)}).tls().cert_store_stats()["x509_ca"] == 0
+async def test_a_folder_of_certificates_is_read(tmp_path: Path) -> None:
+    assert (await Outbound("", {"SSL_CERT_DIR": str(tmp_path)}).tls()).cert_store_stats()["x509_ca"] == 0
 
 
-def test_a_system_without_certificates_gets_some(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert Outbound().tls().verify_mode is ssl.CERT_REQUIRED
+async def test_a_system_without_certificates_gets_some(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert (await Outbound().tls()).verify_mode is ssl.CERT_REQUIRED
     paths = ssl.get_default_verify_paths()._replace(openssl_capath=str(tmp_path / "none"))
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
     monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda *_: None)
-    assert Outbound().tls().cert_store_stats()["x509_ca"] > 100
+    assert (await Outbound().tls()).cert_store_stats()["x509_ca"] > 100
 
 
 async def test_this_machine_is_reached_directly(venue: Simulator) -> None:

@@ -25,7 +25,7 @@ from tests.support.helpers import eventually
 
 ALL = list(SYMBOLS)
 OTHER = "币安人生USDT"
-PATIENCE_SECONDS = 2.0
+PATIENCE_SECONDS = 1.5
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ async def _acknowledgements_of_any_kind_do_no_harm(world: World, manner: str) ->
     world.check()
 
 
-@pytest.mark.long
+@pytest.mark.verify
 async def test_data_counts_as_an_acknowledgement(world: World) -> None:
     reader = await reader_of(world, "BTCUSDT")
     dials = world.exchange.rules.dials

@@ -165,7 +165,8 @@ class StreamConnection:
             self._on_handshake(event)
         elif isinstance(event, Ping):
             self._count("a ping")
-            self.frames.send(event.response())
+            if self.is_open:
+                self.frames.send(event.response())
         elif isinstance(event, Pong):
             self._count("a pong")
             payload = bytes(event.payload)

@@ -32,7 +32,7 @@ def tuning(patience_seconds: float) -> Tuning:
         "backoff_cap_seconds": 1.0,
         "streams_per_connection": 4,
         "hold_seconds": 0.1,
-        "proof_seconds": 1.0,
+        "proof_seconds": 0.5,
         "at_once_seconds": 0.5,
         "patience_seconds": patience_seconds,
     }

@@ -94,7 +94,7 @@ class Holes:
 
     def close(self, ids: Sequence[int]) -> None:
         """Remove single ids, in rising order, from the holes that contain them."""
-        if not ids or not self._holes:
+        if not ids or not self._holes or ids[0] > self._holes[-1].last:
             return
         start = bisect_left(self._holes, ids[0], key=_last_of)
         end = bisect_right(self._holes, ids[-1], lo=start, key=_first_of)
@@ -126,7 +126,10 @@ class Holes:
 
     def note_waiting(self, trade_id: int, now: float) -> None:
         """Note that a trade with this id arrived: it waits behind all holes below it."""
-        for hole in reversed(self._holes):
+        holes = self._holes
+        if not holes or holes[-1].waiting_since is not None:
+            return
+        for hole in reversed(holes):
             if hole.waiting_since is not None:
                 return
             if hole.first < trade_id:

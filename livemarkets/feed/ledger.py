@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from livemarkets.feed.false_ids import Peak, Renumbering, Suspect
 from livemarkets.feed.holes import Hole, Holes
-from livemarkets.feed.outcome import NOTHING, LedgerLimits, Outcome, Released
-from livemarkets.market.models import Gap, GapCause, StreamKey, TradeTick
+from livemarkets.feed.outcome import NOTHING, LedgerLimits, Outcome, Released, add_gap
+from livemarkets.market.models import Gap, StreamKey, TradeTick
 
 __all__ = ["Ledger", "LedgerLimits", "Outcome", "Released"]
 
@@ -100,6 +100,12 @@ class Ledger:
                 return Outcome([tick], [tick])
         elif trade_id < expected:
             return self._handle_behind(tick)
+        elif trade_id == self._top + 1 == self._newest_held + 1 and self.held < self.limits.held_ticks:
+            # The next one after the last that is held: no hole changes.
+            self._held[trade_id] = tick
+            self._top = self._newest_held = trade_id
+            self._peak.note(trade_id, now)
+            return Outcome((), (tick,))
         elif trade_id in self._held:
             self.duplicates += 1
             return NOTHING
@@ -219,9 +225,11 @@ class Ledger:
             return opened
         self.holes.close([tick.id for tick in ticks])
         for tick in ticks:
-            opened += self._open_to(tick.id - 1, now)
+            if tick.id > self._top + 1:
+                opened += self._open_to(tick.id - 1, now)
             self._held[tick.id] = tick
-            self._top = max(self._top, tick.id)
+            if tick.id > self._top:
+                self._top = tick.id
         self._newest_held = max(self._newest_held, tick.id)
         self.holes.note_waiting(tick.id, now)
         return opened
@@ -276,22 +284,17 @@ class Ledger:
         if (next_id := self.next_id) is None:
             return released
         ended = 0  # holes
-        cause: GapCause | None = None  # of the gap that was released last
         while True:
             if (tick := held.pop(next_id, None)) is not None:
                 released.append(tick)
                 self.last_ts = max(self.last_ts, tick.ts)
-                next_id, cause = next_id + 1, None
+                next_id += 1
                 continue
             hole = holes[ended] if ended < len(holes) else None
             if hole is None or hole.cause is None:
                 break
-            first = hole.first
-            if cause == hole.cause and isinstance(last := released[-1], Gap):
-                first = last.from_id
-                released.pop()
-            released.append(Gap(self.key, first, hole.last, hole.cause))
-            next_id, cause, ended = hole.last + 1, hole.cause, ended + 1
+            add_gap(released, Gap(self.key, hole.first, hole.last, hole.cause))
+            next_id, ended = hole.last + 1, ended + 1
         self.next_id = next_id
         holes.remove_first(ended)
         if not holes:

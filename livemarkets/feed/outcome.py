@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from livemarkets.market.models import Gap, TradeTick
 
-__all__ = ["NOTHING", "LedgerLimits", "Outcome", "Released"]
+__all__ = ["NOTHING", "LedgerLimits", "Outcome", "Released", "add_gap"]
 
 Released = TradeTick | Gap
 
@@ -64,3 +64,12 @@ class Outcome(NamedTuple):
 
 NOTHING = Outcome()
 """Nothing changed."""
+
+
+def add_gap(released: list[Released], gap: Gap) -> None:
+    """Append a gap. It becomes one with the gap before it if both have the same cause."""
+    last = released[-1] if released else None
+    if isinstance(last, Gap) and (last.cause, last.to_id + 1) == (gap.cause, gap.from_id):
+        released[-1] = Gap(gap.key, last.from_id, gap.to_id, gap.cause)
+    else:
+        released.append(gap)

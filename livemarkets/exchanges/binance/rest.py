@@ -228,7 +228,7 @@ class BinanceRest:
             except ExchangeError as error:
                 if _is_limited(error) or not self._calls.is_served("historicalTrades", symbol):
                     raise
-            if newest is not None and _reaches_back(newest, from_id):
+            if newest is not None and _reaches_back(newest, from_id, newest_known):
                 return newest
         if not self._calls.is_served("historicalTrades", symbol):
             return newest or await self._newest_trades(symbol, from_id, purpose, asker)
@@ -261,8 +261,8 @@ def _is_limited(error: ExchangeError) -> bool:
     return isinstance(error, ExchangeUnreachable) and error.retry_after_seconds is not None
 
 
-def _reaches_back(newest: FetchedTrades, from_id: int) -> bool:
-    """Return whether the newest trades include the wanted ones, or end before them."""
+def _reaches_back(newest: FetchedTrades, from_id: int, newest_known: int) -> bool:
+    """Return whether the newest trades include the wanted ones, or nobody has seen the wanted ones yet."""
     if newest.newest_id is None or newest.newest_id < from_id:
-        return True
+        return newest_known < from_id
     return newest.covered_to >= from_id

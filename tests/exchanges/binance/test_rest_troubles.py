@@ -164,6 +164,18 @@ async def test_where_memory_does_not_reach_back_the_database_is_asked_too() -> N
         assert [call.name for call in server.calls] == ["trades", "historicalTrades"]
 
 
+async def test_where_memory_lacks_what_the_stream_has_shown_the_database_is_asked_too() -> None:
+    """A replica, or another program in the exchange's place, may be behind with either of them."""
+
+    def answer(call: Call) -> Reply:
+        return Reply(200, trades(1, 1000)) if call.name == "trades" else healthy(call)
+
+    async with rest_server(answer) as server, rest_of(server) as rest:
+        fetched = await rest.trades_from("BTCUSDT", 4990, newest_known=5000)
+        assert ids(fetched) == list(range(4990, 5001))
+        assert [call.name for call in server.calls] == ["trades", "historicalTrades"]
+
+
 async def test_without_history_memory_is_asked_once() -> None:
     def answer(call: Call) -> Reply:
         return Reply(404, b"{}") if call.name == "historicalTrades" else healthy(call)

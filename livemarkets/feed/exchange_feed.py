@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-import msgspec
 from loguru import logger
 
 from livemarkets.exchanges.base import (
@@ -21,30 +20,23 @@ from livemarkets.exchanges.base import (
     StreamState,
 )
 from livemarkets.feed.backfill import Backfiller
-from livemarkets.feed.ledger import Ledger, LedgerLimits, Released
+from livemarkets.feed.ledger import Ledger, Released
+from livemarkets.feed.limits import FeedLimits
 from livemarkets.feed.publisher import TradePublisher
-from livemarkets.feed.resume import ResumeLimits, Resumer
+from livemarkets.feed.quality import QualityMonitor
+from livemarkets.feed.resume import Resumer
 from livemarkets.feed.silence import SilenceDetector
-from livemarkets.feed.staleness import StalenessLimits, StalenessMonitor
+from livemarkets.feed.staleness import StalenessMonitor
 from livemarkets.feed.statistics import FeedStatistics
+from livemarkets.feed.status import StatusKeeper
 from livemarkets.feed.supervision import supervise
 from livemarkets.feed.symbol_list import SymbolList
 from livemarkets.market.clock import Clock
-from livemarkets.market.models import ExchangeName, ExchangeState, ExchangeStatus, Gap, StreamKey, TradeTick
+from livemarkets.market.models import ExchangeName, ExchangeStatus, Gap, StreamKey, TradeTick
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.symbols import SymbolDirectory
 
 __all__ = ["ExchangeFeed", "FeedLimits"]
-
-
-class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of the parts that keep the ids of a stream continuous."""
-
-    ledger: LedgerLimits = LedgerLimits()
-    staleness: StalenessLimits = StalenessLimits()
-    resume: ResumeLimits = ResumeLimits()
-    has_ledger: bool = True
-    """False only in the test that shows that the tests of continuity can fail."""
 
 
 class _Stream:
@@ -88,9 +80,7 @@ class ExchangeFeed:
         clock: Clock,
     ) -> None:
         self.exchange: ExchangeName = exchange
-        self.status = ExchangeStatus(
-            exchange=exchange, state=ExchangeState.IDLE, reason=None, ts=clock.now_ms()
-        )
+        self._status = StatusKeeper(exchange, clock)
         self._received = self._gaps = self._lost = self._duplicates = 0
         self._streams: dict[StreamKey, _Stream] = {}
         self._ledgers: dict[StreamKey, Ledger] = {}
@@ -99,11 +89,16 @@ class ExchangeFeed:
         self._publisher = publisher
         self._limits = limits
         self._prepare = ports.prepare
-        self._symbols = SymbolList(exchange, ports.symbols)
+        self.symbols = SymbolList(
+            exchange,
+            ports.symbols,
+            lambda: [key.symbol for key in self._streams],
+            self._use_list,
+            limits=limits.symbols,
+            clock=clock,
+        )
         self._history = ports.history
         self._monotonic = clock.monotonic
-        self._now_ms = clock.now_ms
-        self._listeners: list[Callable[[ExchangeStatus], None]] = []
         self._needed = asyncio.Event()
         self.client = ports.connect(self)
         guarantee = self.client.guarantee
@@ -111,11 +106,15 @@ class ExchangeFeed:
             raise ValueError(f"{exchange}: consecutive ids and a history by id are required, not {guarantee}")
         self._client_status = self.client.status
         self._backfiller = Backfiller(ports.history, self._release, clock.monotonic)
+        self.quality = QualityMonitor(
+            self.symbols, self.client, latest, lambda key: self._watcher.is_mute(key), clock=clock
+        )
         self._watcher = StalenessMonitor(
             self.client,
             ports.history,
-            self._backfiller.tend,
+            self._tend,
             self._update_status,
+            self.quality.is_expected,
             limits=limits.staleness,
             clock=clock.monotonic,
         )
@@ -144,7 +143,9 @@ class ExchangeFeed:
             ledger = Ledger(key, self._limits.ledger, partial(self._trades.contains, key))
             self._streams[key] = _Stream(ledger, self._watcher.add(ledger))
             self._ledgers[key] = ledger
-            self.client.want(key)
+            if self.symbols.has_room(len(self._streams)):
+                self.client.want(key)
+            self.quality.add(ledger)
             return
         self.client.unwant(key)
         del self._streams[key]
@@ -152,24 +153,30 @@ class ExchangeFeed:
         self._duplicates += ledger.duplicates
         self._backfiller.forget(ledger)
         self._watcher.discard(key)
+        self.quality.discard(key)
         self._latest.discard(key)
         self._trades.discard(key)
 
     async def ensure_symbols(self, timeout_seconds: float) -> None:
         """Wait until the list of symbols is loaded or its first request has failed, up to a time limit."""
         self._needed.set()
-        await self._symbols.ensure(timeout_seconds)
+        await self.symbols.ensure(timeout_seconds)
 
     @property
     def directory(self) -> SymbolDirectory:
         """The listed symbols; empty until the list is loaded."""
-        return self._symbols.directory
+        return self.symbols.directory
 
     def add_status_listener(self, listener: Callable[[ExchangeStatus], None]) -> None:
         """Call `listener` synchronously with every new status."""
-        self._listeners.append(listener)
+        self._status.add_listener(listener)
 
     # state
+
+    @property
+    def status(self) -> ExchangeStatus:
+        """The present status."""
+        return self._status.status
 
     def statistics(self) -> FeedStatistics:
         """Return the counters since the start and the present sizes."""
@@ -181,7 +188,9 @@ class ExchangeFeed:
             gaps=self._gaps,
             holes_open=self._backfiller.open_holes,
             streams_wanted=len(self._streams),
-            symbols_known=len(self._symbols.directory),
+            symbols_known=len(self.symbols.directory),
+            symbols_skipped=self.symbols.skipped,
+            qualities=self.quality.counts(),
             client=self.client.statistics(),
             history=self._history.statistics(),
         )
@@ -219,39 +228,37 @@ class ExchangeFeed:
         """Process a change of the client's status."""
         self._client_status = status
         self._update_status()
+        self.quality.doubt_all()
 
     def silence_of(self, key: StreamKey) -> Silence:
         """Return what the silence of a stream means at present."""
+        if not self.quality.is_expected(key):
+            return Silence.NATURAL
         return self._watcher.silence_of(key)
 
     def _take_out_of_turn(self, ledger: Ledger, tick: TradeTick, now: float) -> None:
         released = ledger.accept(tick, now)
         if ledger.held:
             self._latest.put(ledger.key, tick)  # a shown price need not wait until the hole is filled
-            self._backfiller.tend(ledger)
+            self._tend(ledger)
         if released:
             self._release(released)
 
+    def _tend(self, ledger: Ledger) -> None:
+        self._backfiller.tend(ledger)
+        self.quality.doubt(ledger.key)
+
+    def _use_list(self) -> None:
+        """Request what was held back while no list was loaded, and look at every stream again."""
+        for key in self._streams:
+            self.client.want(key)
+        self.quality.doubt_all()
+
     def _update_status(self) -> None:
-        """Combine the client's status with staleness, and call the listeners when it changed."""
-        status = self._client_status
-        if status.state is ExchangeState.LIVE and (mute := self._watcher.mute):
-            names = ", ".join(key.symbol for key in mute[:5]) + (" and more" if len(mute) > 5 else "")
-            status = ClientStatus(ExchangeState.STALE, f"no trades arrive for {names}")
-        retry_ts = None
-        if status.retry_at is not None:
-            retry_ts = self._now_ms() + int((status.retry_at - self._monotonic()) * 1000)
-        changed = (status.state, status.reason) != (self.status.state, self.status.reason)
-        self.status = ExchangeStatus(
-            exchange=self.exchange,
-            state=status.state,
-            reason=status.reason,
-            ts=self._now_ms() if changed else self.status.ts,
-            retry_ts=retry_ts,
-        )
-        if changed:
-            for listener in self._listeners:
-                listener(self.status)
+        mute = self._watcher.mute
+        for key in mute:
+            self.quality.doubt(key)
+        self._status.update(self._client_status, mute)
 
     # downstream
 
@@ -270,6 +277,7 @@ class ExchangeFeed:
             self._lost += gap.to_id - gap.from_id + 1
         logger.warning("{}: gap from {} to {} ({})", gap.key, gap.from_id, gap.to_id, gap.cause)
         self._trades.note_gap(gap)
+        self.quality.note_gap(gap)
         self._publisher.publish_gap(gap)
 
     # tasks
@@ -286,6 +294,7 @@ class ExchangeFeed:
                 tasks.create_task(self.client.run(), name=f"{self.exchange} client")
                 tasks.create_task(self._backfiller.run(), name=f"{self.exchange} backfill")
                 tasks.create_task(self._watcher.run(), name=f"{self.exchange} watch")
-                tasks.create_task(self._symbols.run(), name=f"{self.exchange} symbols")
+                tasks.create_task(self.quality.run(), name=f"{self.exchange} quality")
+                tasks.create_task(self.symbols.run(), name=f"{self.exchange} symbols")
         finally:
             await self._history.aclose()

@@ -70,6 +70,8 @@ class StalenessMonitor:
         second_opinion: the exchange's REST API.
         tend: called with a ledger that misses trades.
         on_change: called when the set of mute streams changed.
+        is_expected: returns whether trades of a stream are expected. While they are not, as during a halt of
+            trading, its silence means nothing and is not asked about.
         limits: tolerances (:class:`StalenessLimits`).
         clock: monotonic seconds.
 
@@ -81,6 +83,7 @@ class StalenessMonitor:
         second_opinion: SecondOpinion,
         tend: Callable[[Ledger], None],
         on_change: Callable[[], None],
+        is_expected: Callable[[StreamKey], bool] = lambda key: True,
         *,
         limits: StalenessLimits,
         clock: Callable[[], float],
@@ -89,6 +92,7 @@ class StalenessMonitor:
         self._second_opinion = second_opinion
         self._tend = tend
         self._on_change = on_change
+        self._is_expected = is_expected
         self._limits = limits
         self._clock = clock
         self._streams: dict[StreamKey, _Stream] = {}
@@ -97,7 +101,12 @@ class StalenessMonitor:
     @property
     def mute(self) -> list[StreamKey]:
         """The streams that are mute at present."""
-        return [key for key, stream in self._streams.items() if stream.is_mute]
+        return [key for key, stream in self._streams.items() if stream.is_mute and self._is_expected(key)]
+
+    def is_mute(self, key: StreamKey) -> bool:
+        """Return whether the exchange has newer trades of this stream, and they do not arrive."""
+        stream = self._streams.get(key)
+        return stream is not None and stream.is_mute
 
     def add(self, ledger: Ledger) -> SilenceDetector:
         """Monitor a stream. The caller must update the returned detector with every trade."""
@@ -142,7 +151,8 @@ class StalenessMonitor:
                 # Trades missed before the subscription are found at the next trade or the next check.
                 silence.restart(now)
             stream.was_acknowledged = acknowledged
-            if acknowledged and key not in self._asking and silence.is_suspicious(now):
+            may_ask = acknowledged and key not in self._asking and silence.is_suspicious(now)
+            if may_ask and self._is_expected(key):
                 found.append(key)
         return found[: max(0, _QUESTIONS_AT_ONCE - len(self._asking))]
 

@@ -150,6 +150,7 @@ class Services:
                 tasks.create_task(feed.run(), name=f"{feed.exchange} feed")
             if self.feeds:
                 tasks.create_task(supervise("heartbeat task", self.hub.run), name="heartbeats")
+                tasks.create_task(supervise("quality task", self.hub.quality.run), name="quality")
                 tasks.create_task(supervise("linger task", self._expire), name="linger")
 
     async def _expire(self) -> None:

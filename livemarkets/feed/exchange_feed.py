@@ -162,6 +162,12 @@ class ExchangeFeed:
         self._needed.set()
         await self.symbols.ensure(timeout_seconds)
 
+    async def find_symbols(self, symbols: Sequence[str], timeout_seconds: float) -> None:
+        """Load the list of symbols if it is not loaded, and again if it lacks one; up to a time limit."""
+        self._needed.set()
+        await self.symbols.ensure(timeout_seconds)
+        await self.symbols.find(symbols, timeout_seconds)
+
     @property
     def directory(self) -> SymbolDirectory:
         """The listed symbols; empty until the list is loaded."""

@@ -95,10 +95,13 @@ class QualityMonitor:
         self._clock = clock
         self._streams: dict[StreamKey, _Stream] = {}
         self._doubted: dict[StreamKey, None] = {}
-        self._listeners: list[Callable[[StreamQuality], None]] = []
+        self._listeners: list[Callable[[StreamQuality, bool], None]] = []
 
-    def add_listener(self, listener: Callable[[StreamQuality], None]) -> None:
-        """Call `listener` synchronously with the quality of each stream whose state changed."""
+    def add_listener(self, listener: Callable[[StreamQuality, bool], None]) -> None:
+        """Call `listener` synchronously with the quality of each stream whose state or reason changed.
+
+        The second argument is whether the state changed.
+        """
         self._listeners.append(listener)
 
     # events of the feed
@@ -139,6 +142,11 @@ class QualityMonitor:
         """Return the present quality of a stream; `None` if it is not wanted."""
         stream = self._streams.get(key)
         return None if stream is None else self._describe(key, stream)
+
+    def delivers(self, key: StreamKey) -> bool:
+        """Return whether a wanted stream has brought trades, so that its symbol exists, listed or not."""
+        stream = self._streams.get(key)
+        return stream is not None and stream.verdict.is_listed and self._latest.get(key) is not None
 
     def is_expected(self, key: StreamKey) -> bool:
         """Return whether trades of a stream are expected, so that its silence may mean something.
@@ -186,12 +194,13 @@ class QualityMonitor:
         if verdict == before:
             return
         stream.verdict = verdict
-        if verdict.state is not before.state:
+        is_new_state = verdict.state is not before.state
+        if is_new_state:
             stream.since = self._clock.now_ms()
         self.version += 1
         quality = self._describe(key, stream)
         for listener in self._listeners:
-            listener(quality)
+            listener(quality, is_new_state)
 
     def _judge(self, key: StreamKey, stream: _Stream) -> _Verdict:
         """Return the first state that holds."""

@@ -24,6 +24,8 @@ __all__ = [
 
 MODES = ("all", "latest")
 DEFAULT_INTERVAL_MS = 250
+_DELIVERY_FIELDS = frozenset({"snapshot", "mode", "interval_ms", "order", "levels", "after"})
+"""Fields of `subscribe` that say how a stream is delivered. With one of them, the stream is started again."""
 LEAST_INTERVAL_MS, MOST_INTERVAL_MS = 20, 60_000
 
 
@@ -49,6 +51,11 @@ class SubscribeRequest(msgspec.Struct, frozen=True):
     """Symbol → the last trade id that the client has. Those symbols are resumed."""
     interval_ms: int | None
     """At most one trade per symbol in this time, in `mode: latest`; `None` in `mode: all`."""
+    quality: bool | None = None
+    """Whether the client wants `quality` about these streams; `None` leaves it as it was."""
+    is_quality_alone: bool = False
+    """The message says nothing else about the streams. Those that are subscribed go on as they are; without
+    any name, it is about all streams of the channel that are subscribed."""
 
 
 class UnsubscribeRequest(msgspec.Struct, frozen=True):
@@ -86,6 +93,7 @@ class _Streams(msgspec.Struct):
     mode: str = "all"
     interval_ms: int = DEFAULT_INTERVAL_MS
     after: dict[str, int] | None = None
+    quality: bool | None = None
 
 
 _decode = msgspec.json.Decoder().decode
@@ -152,7 +160,10 @@ def _parse_message(
             "unknown_type", f"type must be one of {', '.join(CLIENT_MESSAGE_TYPES)}, not {_quote(kind)}"
         )
     streams = _parse_streams(message, exchanges)
-    symbols = _parse_symbols(streams)
+    is_quality_alone = (
+        kind == "subscribe" and streams.quality is not None and not _DELIVERY_FIELDS & message.keys()
+    )
+    symbols = () if is_quality_alone and not _named(streams) else _parse_symbols(streams)
     if kind == "unsubscribe":
         return UnsubscribeRequest(request_id, streams.exchange, streams.channel, symbols)
     if not 0 <= streams.snapshot <= snapshot_limit:
@@ -167,6 +178,8 @@ def _parse_message(
         streams.snapshot,
         _parse_after(streams),
         _parse_mode(streams),
+        quality=streams.quality,
+        is_quality_alone=is_quality_alone,
     )
 
 

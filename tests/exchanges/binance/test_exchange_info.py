@@ -14,7 +14,7 @@ from livemarkets.exchanges.base import ListedSymbols
 from livemarkets.exchanges.binance.exchange_info import decode_exchange_info
 
 
-def entry(symbol: str, status: str = "TRADING", **fields: Any) -> dict[str, Any]:
+def entry(symbol: str, status: Any = "TRADING", **fields: Any) -> dict[str, Any]:
     """One entry, with the fields of Binance's documents."""
     filters = [
         {"filterType": "PRICE_FILTER", "minPrice": "0.01", "maxPrice": "1000.0", "tickSize": "0.01000000"},
@@ -56,7 +56,7 @@ async def names(*entries: Any) -> list[str]:
         entry("BADUSDT", baseAsset=""),
         entry("BADUSDT", baseAsset="\ud800"),
         entry("BADUSDT", quoteAsset=7),
-        entry("BADUSDT", **{"status": ...}),
+        entry("BADUSDT", ...),
         entry("BADUSDT", status="x" * 100),
         entry("BADUSDT", filters=[{"filterType": "PRICE_FILTER", "tickSize": None}]),
         entry("BADUSDT", filters=[{"filterType": "PRICE_FILTER", "tickSize": "a bit"}]),

@@ -27,7 +27,7 @@ from livemarkets.feed.exchange_feed import ExchangeFeed, FeedLimits
 from livemarkets.feed.supervision import supervise
 from livemarkets.http_api.routes import http_router
 from livemarkets.market.clock import Clock, system_clock
-from livemarkets.market.models import ExchangeName, ExchangeStatus, StreamKey
+from livemarkets.market.models import ExchangeName, ExchangeStatus, StreamKey, StreamQuality
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
@@ -116,6 +116,18 @@ class Services:
     def symbols(self, exchange: str) -> SymbolDirectory:
         """Return the symbols that an exchange lists; empty until the list is loaded."""
         return self.feeds[exchange].directory
+
+    def quality(self, key: StreamKey) -> StreamQuality | None:
+        """Return the state of a stream; `None` if nobody is subscribed to it."""
+        return self.feeds[key.exchange].quality.of(key)
+
+    def quality_version(self, exchange: str) -> int:
+        """Return a number that rises when the state of any stream of an exchange changes."""
+        return self.feeds[exchange].quality.version
+
+    def seek_symbols(self, exchange: str, symbols: Sequence[str]) -> None:
+        """Load the list of symbols again soon, because somebody wants symbols that it lacks."""
+        self.feeds[exchange].symbols.seek(symbols)
 
     async def ensure_symbols(self, exchange: str) -> None:
         """Load an exchange's list of symbols if it is not loaded. After a failure it stays empty."""

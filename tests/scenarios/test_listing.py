@@ -100,7 +100,7 @@ async def test_traded_halted_traded_again_and_gone_and_a_new_listing(
     assert (live["state"], live["reason"]) == ("live", None)
     ready = await app.get("/readyz")
     assert ready.status_code == 503
-    assert ready.json()["reasons"] == ["BTCUSDT is halted: binance lists it with the status BREAK"]
+    assert ready.json()["reasons"] == ["binance: BTCUSDT is halted (binance lists it with the status BREAK)"]
 
     exchange.faults.set_status(symbol="BTCUSDT", state="TRADING")
     await eventually(lambda: states(messages, "BTCUSDT")[-1] == "live")
@@ -186,7 +186,7 @@ async def test_a_made_up_symbol_is_told_when_the_list_comes(exchange: Simulator)
         ready = (await app.get("/readyz")).json()
         assert ready == {
             "ready": False,
-            "reasons": ["BTCUSTD is unknown: no list of symbols is loaded, and no trade has come"],
+            "reasons": ["binance: BTCUSTD is unknown (no list of symbols is loaded, and no trade has come)"],
         }
         exchange.faults.clear()
         for client in (plain, curious):
@@ -194,7 +194,7 @@ async def test_a_made_up_symbol_is_told_when_the_list_comes(exchange: Simulator)
             assert error["code"] == "unknown_symbol"
             assert error["message"] == "binance does not list BTCUSTD; it stays subscribed"
         ready = (await app.get("/readyz")).json()
-        assert ready["reasons"] == ["BTCUSTD is unknown: binance does not list BTCUSTD"]
+        assert ready["reasons"] == ["binance: BTCUSTD is unknown (binance does not list BTCUSTD)"]
         (quality,) = (await app.get("/api/latest", symbols="BTCUSTD")).json()["quality"]
         assert (quality["state"], quality["age_ms"]) == ("unknown", None)
         asked = dict(exchange.stats()["rest_calls"])

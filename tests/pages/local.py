@@ -260,6 +260,10 @@ def build(services: RunningServices) -> FastAPI:
     async def set_status(exchange: str, state: str, reason: str = "", retry_ms: int = 0) -> None:
         services.set_status(exchange, ExchangeState(state), reason or None, retry_ms or None)
 
+    @app.post("/control/quality")
+    async def set_quality(symbol: str, state: str, reason: str = "") -> None:
+        services.set_quality(symbol, QualityState(state), reason or None)
+
     @app.get("/control/wanted")
     async def wanted(client_id: str) -> list[str]:
         keys = [key for exchange in services.exchanges() for key in services.manager.wanted(exchange)]

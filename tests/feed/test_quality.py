@@ -172,7 +172,7 @@ def test_without_a_list_a_stream_is_unknown_until_it_brings_a_trade() -> None:
 
 
 def test_when_the_list_comes_a_symbol_that_does_not_exist_is_told_and_no_longer_expected() -> None:
-    """REVIEW C8: Binance acknowledges streams of symbols that do not exist."""
+    """Binance acknowledges streams of symbols that do not exist."""
 
     async def main() -> None:
         exchange = Exchange("BTCUSDT")

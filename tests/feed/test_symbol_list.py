@@ -184,7 +184,7 @@ def test_the_wait_for_an_unknown_symbol_is_bounded_and_the_answer_is_used_later(
 
 
 def test_a_symbol_that_the_list_hides_is_asked_for_alone_and_stays() -> None:
-    """FIELD-2, experiment 8: the list leaves out symbols with rare permissions."""
+    """The list leaves out symbols with rare permissions."""
 
     async def main() -> None:
         exchange = Exchange("BTCUSDT")

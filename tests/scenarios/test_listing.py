@@ -72,7 +72,7 @@ def ids(messages: list[dict[str, Any]], symbol: str) -> list[int]:
 async def test_traded_halted_traded_again_and_gone_and_a_new_listing(
     app: RunningApp, exchange: Simulator
 ) -> None:
-    """FIELD-2, experiment 7: exactly these states, and the neighbours notice nothing."""
+    """Exactly these states, and the neighbours notice nothing."""
     client = await app.connect()
     messages, reader = read(client)
     await client.send(
@@ -163,7 +163,7 @@ async def test_a_new_listing_is_subscribed_at_the_first_try(exchange: Simulator)
 
 
 async def test_a_symbol_that_the_list_hides_can_be_subscribed(exchange: Simulator) -> None:
-    """FIELD-2, experiment 8."""
+    """Binance leaves out symbols whose only permission is a rare one."""
     exchange.faults.hide(symbol="XRPUSDT")
     async with running_app(settings_for(exchange), tuning=tuning(refresh_seconds=3600)) as app:
         client = await app.connect()
@@ -176,7 +176,7 @@ async def test_a_symbol_that_the_list_hides_can_be_subscribed(exchange: Simulato
 
 
 async def test_a_made_up_symbol_is_told_when_the_list_comes(exchange: Simulator) -> None:
-    """REVIEW C8: the exchange acknowledges it, so nothing else would tell."""
+    """The exchange acknowledges it, so nothing else would tell."""
     exchange.faults.rest_down(status=503)
     async with running_app(settings_for(exchange), tuning=tuning()) as app:
         plain, curious = await app.connect(), await app.connect()

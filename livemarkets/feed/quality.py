@@ -43,24 +43,24 @@ class Upstream(Protocol):
         """Return the exchange's error text if it refused the stream, else `None`."""
 
 
-class _Verdict(msgspec.Struct, frozen=True):
+class _Finding(msgspec.Struct, frozen=True):
     state: QualityState
     reason: str | None = None
     is_listed: bool = True
 
 
-_LIVE = _Verdict(QualityState.LIVE)
-_RECOVERING = _Verdict(QualityState.RECOVERING, "trades are missing and being fetched")
+_LIVE = _Finding(QualityState.LIVE)
+_RECOVERING = _Finding(QualityState.RECOVERING, "trades are missing and being fetched")
 
 
 class _Stream:
     """One wanted stream: the state that was told last, and the losses of the last hour."""
 
-    __slots__ = ("ledger", "losses", "since", "verdict")
+    __slots__ = ("ledger", "losses", "since", "finding")
 
     def __init__(self, ledger: Ledger, since: int) -> None:
         self.ledger = ledger
-        self.verdict = _LIVE
+        self.finding = _LIVE
         self.since = since
         self.losses: deque[tuple[int, int]] = deque()  # (ms since the epoch, ids), at most one per minute
 
@@ -109,7 +109,7 @@ class QualityMonitor:
     def add(self, ledger: Ledger) -> None:
         """Watch a stream that is wanted from now on."""
         stream = self._streams[ledger.key] = _Stream(ledger, self._clock.now_ms())
-        stream.verdict = self._judge(ledger.key, stream)
+        stream.finding = self._judge(ledger.key, stream)
         self._doubted[ledger.key] = None
 
     def discard(self, key: StreamKey) -> None:
@@ -146,7 +146,7 @@ class QualityMonitor:
     def delivers(self, key: StreamKey) -> bool:
         """Return whether a wanted stream has brought trades, so that its symbol exists, listed or not."""
         stream = self._streams.get(key)
-        return stream is not None and stream.verdict.is_listed and self._latest.get(key) is not None
+        return stream is not None and stream.finding.is_listed and self._latest.get(key) is not None
 
     def is_expected(self, key: StreamKey) -> bool:
         """Return whether trades of a stream are expected, so that its silence may mean something.
@@ -155,12 +155,12 @@ class QualityMonitor:
         """
         stream = self._streams.get(key)
         return stream is None or (
-            stream.verdict.is_listed and stream.verdict.state is not QualityState.HALTED
+            stream.finding.is_listed and stream.finding.state is not QualityState.HALTED
         )
 
     def counts(self) -> Mapping[str, int]:
         """Return how many streams are in each state."""
-        found = Counter(stream.verdict.state for stream in self._streams.values())
+        found = Counter(stream.finding.state for stream in self._streams.values())
         return {state.value: found[state] for state in QualityState}
 
     def troubled(self) -> list[StreamQuality]:
@@ -169,7 +169,7 @@ class QualityMonitor:
         return [
             self._describe(key, stream)
             for key, stream in self._streams.items()
-            if stream.verdict.state not in good
+            if stream.finding.state not in good
         ]
 
     # task
@@ -188,13 +188,13 @@ class QualityMonitor:
         stream = self._streams.get(key)
         if stream is None:
             return
-        verdict, before = self._judge(key, stream), stream.verdict
-        if verdict is not _LIVE:
+        finding, before = self._judge(key, stream), stream.finding
+        if finding is not _LIVE:
             self._doubted[key] = None  # it is looked at until it is live again
-        if verdict == before:
+        if finding == before:
             return
-        stream.verdict = verdict
-        is_new_state = verdict.state is not before.state
+        stream.finding = finding
+        is_new_state = finding.state is not before.state
         if is_new_state:
             stream.since = self._clock.now_ms()
         self.version += 1
@@ -202,29 +202,29 @@ class QualityMonitor:
         for listener in self._listeners:
             listener(quality, is_new_state)
 
-    def _judge(self, key: StreamKey, stream: _Stream) -> _Verdict:
+    def _judge(self, key: StreamKey, stream: _Stream) -> _Finding:
         """Return the first state that holds."""
         symbols, exchange, symbol = self._symbols, key.exchange, key.symbol
         tick = self._latest.get(key)
         came_ts = 0 if tick is None or tick.backfilled else tick.recv_ts
         if not symbols.directory.is_loaded:
             if tick is None:
-                return _Verdict(QualityState.UNKNOWN, "no list of symbols is loaded, and no trade has come")
+                return _Finding(QualityState.UNKNOWN, "no list of symbols is loaded, and no trade has come")
         elif (info := symbols.directory.get(symbol)) is None:
             absence = symbols.absence(symbol)
             existed = tick is not None or (absence is not None and absence.was_listed)
             if existed and absence is not None and absence.lists > 1 and came_ts < absence.since_ts:
-                return _Verdict(QualityState.DELISTED, f"{exchange} no longer lists {symbol}", False)
+                return _Finding(QualityState.DELISTED, f"{exchange} no longer lists {symbol}", False)
             if tick is None:
-                return _Verdict(QualityState.UNKNOWN, f"{exchange} does not list {symbol}", False)
+                return _Finding(QualityState.UNKNOWN, f"{exchange} does not list {symbol}", False)
         elif not info.is_trading:
             if came_ts <= (symbols.loaded_ts or 0) + _LIST_DELAY_MS:
-                return _Verdict(QualityState.HALTED, f"{exchange} lists it with the status {info.status}")
+                return _Finding(QualityState.HALTED, f"{exchange} lists it with the status {info.status}")
             symbols.refresh_soon()
         if self._upstream.state_of(key) is StreamState.REJECTED:
-            return _Verdict(QualityState.UNKNOWN, f"{exchange} refused it: {self._upstream.rejection(key)}")
+            return _Finding(QualityState.UNKNOWN, f"{exchange} refused it: {self._upstream.rejection(key)}")
         if self._is_mute(key):
-            return _Verdict(QualityState.STALE, f"{exchange} has newer trades, which do not arrive")
+            return _Finding(QualityState.STALE, f"{exchange} has newer trades, which do not arrive")
         if stream.ledger.missing() is not None:
             return _RECOVERING
         return _LIVE
@@ -236,12 +236,12 @@ class QualityMonitor:
         last_id = ledger.newest_seen()
         return StreamQuality(
             key=key,
-            state=stream.verdict.state,
-            reason=stream.verdict.reason,
+            state=stream.finding.state,
+            reason=stream.finding.reason,
             since=stream.since,
             complete_to=None if ledger.next_id is None else ledger.next_id - 1,
             last_id=None if last_id < 0 else last_id,
             lost=sum(count for _, count in losses),
             lost_ts=losses[-1][0] if losses else None,
-            is_listed=stream.verdict.is_listed,
+            is_listed=stream.finding.is_listed,
         )

@@ -56,7 +56,7 @@ _RECOVERING = _Finding(QualityState.RECOVERING, "trades are missing and being fe
 class _Stream:
     """One wanted stream: the state that was told last, and the losses of the last hour."""
 
-    __slots__ = ("ledger", "losses", "since", "finding")
+    __slots__ = ("finding", "ledger", "losses", "since")
 
     def __init__(self, ledger: Ledger, since: int) -> None:
         self.ledger = ledger

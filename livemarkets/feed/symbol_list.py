@@ -24,8 +24,8 @@ from livemarkets.market.symbols import SymbolDirectory, is_well_formed
 
 __all__ = ["Absence", "ListLimits", "SymbolList"]
 
-_DENIED_KEPT = 100
 _HIDDEN_KEPT = 20
+_SOUGHT_KEPT = 20
 
 
 class ListLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +99,9 @@ class SymbolList:
         self._tried = asyncio.Event()
         self._wake = asyncio.Event()
         self._searched = asyncio.Event()
-        self._sought: str | None = None
+        self._due = math.inf  # when the list is loaded next, monotonic seconds
+        self._is_searching = False
+        self._sought: dict[str, None] = {}  # symbols to ask the exchange for, the oldest first
         self._next_search = self._next_question = -math.inf  # when the next is allowed, monotonic seconds
         self._failures = 0
         self._listed = 0  # symbols of the newest list that was believed
@@ -137,7 +139,7 @@ class SymbolList:
         The list is loaded again. If it still lacks the symbol, the exchange is asked for this symbol alone.
         Both happen at most once in `at_once_seconds` for all callers together. Otherwise it returns at once.
         """
-        if self.seek(symbols) or (self._sought is not None and self._missing(symbols)):
+        if self.seek(symbols) or (self._is_searching and self._missing(symbols)):
             with contextlib.suppress(TimeoutError):  # the answer will be there for the next caller
                 async with asyncio.timeout(timeout_seconds):
                     await self._searched.wait()
@@ -145,9 +147,14 @@ class SymbolList:
     def seek(self, symbols: Sequence[str]) -> bool:
         """Begin to look for symbols as :meth:`find` does, without waiting. Return whether it was begun."""
         missing = self._missing(symbols)
+        asked = [symbol for symbol in missing if symbol not in self._denied]
+        self._sought |= dict.fromkeys(asked[: max(0, _SOUGHT_KEPT - len(self._sought))])
         if not missing or not self.refresh_soon():
+            if self._sought:  # then at the next opportunity
+                self._due = min(self._due, self._next_search)
+                self._wake.set()
             return False
-        self._sought = missing[0]
+        self._is_searching = True
         self._searched.clear()
         return True
 
@@ -157,30 +164,36 @@ class SymbolList:
         if now < self._next_search:
             return False
         self._next_search = now + self.limits.at_once_seconds
+        self._due = now
         self._wake.set()
         return True
 
     def _missing(self, symbols: Sequence[str]) -> list[str]:
-        """Return the symbols that a new list may have, those that were not denied lately first."""
-        directory, now = self.directory, self._clock.monotonic()
-        if not directory.is_loaded:
+        """Return the symbols that a new list may have."""
+        if not self.directory.is_loaded:
             return []
-        missing = [one for one in symbols if not directory.accepts(one) and is_well_formed(one)]
-        return sorted(missing, key=lambda symbol: self._denied.get(symbol, now) > now)
+        return [one for one in symbols if not self.directory.accepts(one) and is_well_formed(one)]
 
     # loading
 
     async def run(self) -> None:
         """Run until cancelled."""
         while True:
+            self._due = math.inf
+            if self._sought:
+                self._next_search = self._clock.monotonic() + self.limits.at_once_seconds
             delay = await self._refresh()
+            now = self._clock.monotonic()
             self._tried.set()
-            self._sought = None
-            self._searched.set()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(delay):
-                    await self._wake.wait()
-            self._wake.clear()
+            if self._due > now:
+                self._is_searching = False
+                self._searched.set()
+            self._due = min(self._due, now + delay, self._next_search if self._sought else math.inf)
+            while (wait := self._due - self._clock.monotonic()) > 0:
+                self._wake.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await self._wake.wait()
 
     async def _refresh(self) -> float:
         """Load the list. Return the time until the next refresh, seconds."""
@@ -256,19 +269,17 @@ class SymbolList:
     # symbols that the list leaves out
 
     async def _ask_for_one(self) -> None:
-        """Ask the exchange for one symbol that its list lacks: for the one that is sought, else a wanted one.
-
-        A symbol that was found this way is asked for again now and then, because it may leave, too.
-        """
+        """Ask for one symbol that the list lacks: one that is sought, else a wanted one, else a hidden one."""
         now = self._clock.monotonic()
         self._denied = {symbol: until for symbol, until in self._denied.items() if until > now}
-        lacking = [self._sought, *(symbol for symbol in self._absences if not self.directory.accepts(symbol))]
-        symbol = next((one for one in lacking if one is not None and one not in self._denied), None)
-        if symbol is None or self.directory.accepts(symbol):
-            symbol = next(iter(self._hidden), None)
-        if symbol is None or now < self._next_question or len(self._denied) >= _DENIED_KEPT:
+        accepts = self.directory.accepts
+        self._sought = {symbol: None for symbol in self._sought if not accepts(symbol)}
+        lacking = [symbol for symbol in (*self._sought, *self._absences) if not accepts(symbol)]
+        symbol = next((one for one in (*lacking, *self._hidden) if one not in self._denied), None)
+        if symbol is None or now < self._next_question:
             return
         self._next_question = now + self.limits.at_once_seconds
+        self._sought.pop(symbol, None)
         try:
             info = await self._source.symbol(symbol)
         except ExchangeError as error:
@@ -281,7 +292,6 @@ class SymbolList:
             self._hidden[symbol] = info
             self._absences.pop(symbol, None)
             if not was_hidden:
-                logger.info(
-                    "{}: lists {} when asked for it, though its list leaves it out", self._exchange, symbol
-                )
+                logger.info("{}: has {}, which its list leaves out", self._exchange, symbol)
+            if self.directory.get(symbol) != info:
                 self.directory.add(info)

@@ -196,6 +196,11 @@ def test_a_symbol_that_the_list_hides_is_asked_for_alone_and_stays() -> None:
             await world.after(60 * MINUTE)
             assert world.names() == {"BTCUSDT", "ODDUSDT"}
             assert world.list.absence("ODDUSDT") is None
+            exchange.hidden["ODDUSDT"] = info("ODDUSDT", "HALT")
+            await world.after(6 * MINUTE)
+            odd = world.list.directory.get("ODDUSDT")
+            assert odd is not None
+            assert odd.status == "HALT"
             exchange.hidden.clear()  # and then it ends
             await world.after(15 * MINUTE)
             assert world.names() == {"BTCUSDT"}
@@ -216,6 +221,22 @@ def test_a_denied_symbol_is_not_asked_for_again_soon() -> None:
             await world.list.find(["TYPO", "ODDUSDT"], 2.0)
             assert [symbol for _, symbol in exchange.questions] == ["TYPO", "ODDUSDT"]
             assert "ODDUSDT" in world.names()
+
+    run_in_simulated_time(main())
+
+
+def test_who_came_second_within_a_minute_has_its_symbol_a_minute_later() -> None:
+    async def main() -> None:
+        exchange = Exchange("BTCUSDT")
+        exchange.hidden["ODDUSDT"] = info("ODDUSDT")
+        async with running(exchange) as world:
+            await world.list.find(["TYPO"], 2.0)
+            await world.list.find(["ODDUSDT"], 2.0)
+            assert "ODDUSDT" not in world.names()
+            await world.after(MINUTE + 5.0)
+            assert "ODDUSDT" in world.names()
+            await world.after(30 * MINUTE)
+            assert len(exchange.loads) <= 10
 
     run_in_simulated_time(main())
 

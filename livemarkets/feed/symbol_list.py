@@ -269,7 +269,7 @@ class SymbolList:
     # symbols that the list leaves out
 
     async def _ask_for_one(self) -> None:
-        """Ask for one symbol that the list lacks: one that is sought, else a wanted one, else a hidden one."""
+        """Ask for one symbol that the list lacks: a sought one, else a wanted one, else a hidden one."""
         now = self._clock.monotonic()
         self._denied = {symbol: until for symbol, until in self._denied.items() if until > now}
         accepts = self.directory.accepts

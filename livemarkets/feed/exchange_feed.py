@@ -28,11 +28,11 @@ from livemarkets.feed.resume import Resumer
 from livemarkets.feed.silence import SilenceDetector
 from livemarkets.feed.staleness import StalenessMonitor
 from livemarkets.feed.statistics import FeedStatistics
-from livemarkets.feed.status import StatusKeeper
+from livemarkets.feed.status import next_status
 from livemarkets.feed.supervision import supervise
 from livemarkets.feed.symbol_list import SymbolList
 from livemarkets.market.clock import Clock
-from livemarkets.market.models import ExchangeName, ExchangeStatus, Gap, StreamKey, TradeTick
+from livemarkets.market.models import ExchangeName, ExchangeState, ExchangeStatus, Gap, StreamKey, TradeTick
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.symbols import SymbolDirectory
 
@@ -80,7 +80,9 @@ class ExchangeFeed:
         clock: Clock,
     ) -> None:
         self.exchange: ExchangeName = exchange
-        self._status = StatusKeeper(exchange, clock)
+        self.status = ExchangeStatus(
+            exchange=exchange, state=ExchangeState.IDLE, reason=None, ts=clock.now_ms()
+        )
         self._received = self._gaps = self._lost = self._duplicates = 0
         self._streams: dict[StreamKey, _Stream] = {}
         self._ledgers: dict[StreamKey, Ledger] = {}
@@ -99,6 +101,8 @@ class ExchangeFeed:
         )
         self._history = ports.history
         self._monotonic = clock.monotonic
+        self._now_ms = clock.now_ms
+        self._listeners: list[Callable[[ExchangeStatus], None]] = []
         self._needed = asyncio.Event()
         self.client = ports.connect(self)
         guarantee = self.client.guarantee
@@ -175,14 +179,9 @@ class ExchangeFeed:
 
     def add_status_listener(self, listener: Callable[[ExchangeStatus], None]) -> None:
         """Call `listener` synchronously with every new status."""
-        self._status.add_listener(listener)
+        self._listeners.append(listener)
 
     # state
-
-    @property
-    def status(self) -> ExchangeStatus:
-        """The present status."""
-        return self._status.status
 
     def statistics(self) -> FeedStatistics:
         """Return the counters since the start and the present sizes."""
@@ -261,10 +260,16 @@ class ExchangeFeed:
         self.quality.doubt_all()
 
     def _update_status(self) -> None:
-        mute = self._watcher.mute
+        """Combine the client's status with staleness, and call the listeners when it changed."""
+        before, mute = self.status, self._watcher.mute
         for key in mute:
             self.quality.doubt(key)
-        self._status.update(self._client_status, mute)
+        self.status = next_status(
+            before, self._client_status, mute, now=self._monotonic(), now_ms=self._now_ms()
+        )
+        if (self.status.state, self.status.reason) != (before.state, before.reason):
+            for listener in self._listeners:
+                listener(self.status)
 
     # downstream
 

@@ -125,9 +125,9 @@ class Services:
         """Return a number that rises when the state of any stream of an exchange changes."""
         return self.feeds[exchange].quality.version
 
-    def seek_symbols(self, exchange: str, symbols: Sequence[str]) -> None:
+    def seek_symbols(self, exchange: str, symbols: Sequence[str], *, ask: bool) -> None:
         """Load the list of symbols again soon, because somebody wants symbols that it lacks."""
-        self.feeds[exchange].symbols.seek(symbols)
+        self.feeds[exchange].symbols.seek(symbols, ask=ask)
 
     async def ensure_symbols(self, exchange: str) -> None:
         """Load an exchange's list of symbols if it is not loaded. After a failure it stays empty."""

@@ -83,8 +83,14 @@ class PageServices(Protocol):
     def quality_version(self, exchange: str) -> int:
         """Return a number that rises when the state of any stream of `exchange` changes."""
 
-    def seek_symbols(self, exchange: str, symbols: Sequence[str]) -> None:
-        """Load the list of symbols again soon, because somebody wants symbols that it lacks."""
+    def seek_symbols(self, exchange: str, symbols: Sequence[str], *, ask: bool) -> None:
+        """Load the list of symbols again soon, because somebody wants symbols that it lacks.
+
+        Args:
+            exchange: the exchange.
+            symbols: what is wanted.
+            ask: whether these are whole names, for which the exchange may be asked one by one.
+        """
 
     async def ensure_symbols(self, exchange: str) -> None:
         """Load the symbols of `exchange` unless they are loaded. A failure shows in the exchange's status."""

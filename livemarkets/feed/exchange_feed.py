@@ -166,11 +166,12 @@ class ExchangeFeed:
         self._needed.set()
         await self.symbols.ensure(timeout_seconds)
 
-    async def find_symbols(self, symbols: Sequence[str], timeout_seconds: float) -> None:
+    async def find_symbols(self, symbols: Sequence[str], timeout_seconds: float, *, ask: bool = True) -> None:
         """Load the list of symbols if it is not loaded, and again if it lacks one; up to a time limit."""
-        self._needed.set()
-        await self.symbols.ensure(timeout_seconds)
-        await self.symbols.find(symbols, timeout_seconds)
+        began = self._monotonic()
+        await self.ensure_symbols(timeout_seconds)
+        left = max(timeout_seconds - (self._monotonic() - began), 0.0)
+        await self.symbols.find(symbols, left, ask=ask)
 
     @property
     def directory(self) -> SymbolDirectory:

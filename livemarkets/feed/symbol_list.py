@@ -133,21 +133,22 @@ class SymbolList:
             except TimeoutError:
                 self._tried.set()  # later callers do not wait for the same answer again
 
-    async def find(self, symbols: Sequence[str], timeout_seconds: float) -> None:
+    async def find(self, symbols: Sequence[str], timeout_seconds: float, *, ask: bool = True) -> None:
         """Look for symbols that the list lacks, and wait for the result up to `timeout_seconds`.
 
-        The list is loaded again. If it still lacks the symbol, the exchange is asked for this symbol alone.
-        Both happen at most once in `at_once_seconds` for all callers together. Otherwise it returns at once.
+        The list is loaded again. If it still lacks a symbol, the exchange is asked for this symbol alone,
+        unless `ask` is false. Both happen at most once in `at_once_seconds` for all callers together. If it
+        is too early, it returns at once, and they happen later.
         """
-        if self.seek(symbols) or (self._is_searching and self._missing(symbols)):
+        if self.seek(symbols, ask=ask) or (self._is_searching and self._missing(symbols)):
             with contextlib.suppress(TimeoutError):  # the answer will be there for the next caller
                 async with asyncio.timeout(timeout_seconds):
                     await self._searched.wait()
 
-    def seek(self, symbols: Sequence[str]) -> bool:
+    def seek(self, symbols: Sequence[str], *, ask: bool = True) -> bool:
         """Begin to look for symbols as :meth:`find` does, without waiting. Return whether it was begun."""
         missing = self._missing(symbols)
-        asked = [symbol for symbol in missing if symbol not in self._denied]
+        asked = [symbol for symbol in missing if ask and symbol not in self._denied]
         self._sought |= dict.fromkeys(asked[: max(0, _SOUGHT_KEPT - len(self._sought))])
         if not missing or not self.refresh_soon():
             if self._sought:  # then at the next opportunity

@@ -102,7 +102,7 @@ class _Api:
         directory = feed.directory
         found = directory.search(query, limit)
         if not found and is_well_formed(name := normalise(query)):  # it may be a new listing
-            await feed.find_symbols([name], _FIND_SECONDS)
+            await feed.find_symbols([name], _FIND_SECONDS, ask=False)
             found = directory.search(query, limit)
         return _json(
             {"exchange": exchange, "known": len(directory), "symbols": [_plain(info) for info in found]}

@@ -39,7 +39,8 @@ class PickerAnswers:
             return [self._hit(info) for info in infos], ""
         hits = [self._hit(info) for info in directory.search(query, MAX_HITS)]
         if not hits:
-            self._services.seek_symbols(self._watch.view.exchange, [normalise(query)])  # a new listing?
+            # It may be a new listing. A person who types has not named a whole symbol yet.
+            self._services.seek_symbols(self._watch.view.exchange, [normalise(query)], ask=False)
         return hits, "" if hits else f"No symbol matches {clip(query)}."
 
     def hint(self) -> str:

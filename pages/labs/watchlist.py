@@ -117,7 +117,7 @@ class Watchlist:
                 self._symbols.append(symbol)
                 self._selected = self._selected or symbol
         self._subscribe()
-        self._services.seek_symbols(self._asked, unlisted)
+        self._services.seek_symbols(self._asked, unlisted, ask=True)
         return notices + self._unlisted(unlisted)
 
     def remove(self, symbol: str) -> None:

@@ -241,6 +241,22 @@ def test_who_came_second_within_a_minute_has_its_symbol_a_minute_later() -> None
     run_in_simulated_time(main())
 
 
+def test_a_search_loads_the_list_again_but_asks_for_no_symbol_alone() -> None:
+    async def main() -> None:
+        exchange = Exchange("BTCUSDT")
+        async with running(exchange) as world:
+            exchange.listed["NEWUSDT"] = info("NEWUSDT")
+            await world.list.find(["NEWUSDT"], 2.0, ask=False)
+            assert "NEWUSDT" in world.names()
+            for _ in range(120):
+                await world.list.find(["NEWU"], 2.0, ask=False)
+                await world.after(1.0)
+            assert exchange.questions == []
+            assert len(exchange.loads) <= 4
+
+    run_in_simulated_time(main())
+
+
 def test_a_symbol_has_left_when_two_lists_lack_it() -> None:
     async def main() -> None:
         exchange = Exchange("AUSDT", "BUSDT", "CUSDT", "DUSDT")

@@ -140,8 +140,8 @@ class LocalServices:
             state is not QualityState.LIVE for state, _ in self.qualities.values()
         )
 
-    def seek_symbols(self, exchange: str, symbols: Sequence[str]) -> None:
-        self.sought += symbols
+    def seek_symbols(self, exchange: str, symbols: Sequence[str], *, ask: bool) -> None:
+        self.sought += symbols if ask else ()
 
     async def ensure_symbols(self, exchange: str) -> None:
         self.loads.append(exchange)

@@ -40,7 +40,7 @@ export class MarketRow {
     this.arrowWord = make("span", "visually-hidden");
     this.note = make("span", "note");
     this.veil = make("span", "veil", "", { "aria-hidden": "true" });
-    this.state = make("span", "tag state");
+    this.state = make("span", "state");
     this.last.append(this.veil, this.state, this.note, this.price, this.arrow, this.arrowWord);
     this.sizeText = make("span", "number");
     this.size.append(this.sizeText);

@@ -6,17 +6,14 @@ There is no state at module level, so that a test can build several.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import msgspec
-from fastapi import FastAPI
 from loguru import logger
 from msgspec.structs import replace
 
-from livemarkets import __version__
 from livemarkets.config.settings import Settings, outbound_variables
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.embedded.exchange import Addresses, EmbeddedExchange, EmbeddedTimings
@@ -28,21 +25,23 @@ from livemarkets.exchanges.outbound import Outbound
 from livemarkets.feed.exchange_feed import ExchangeFeed, FeedLimits
 from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.feed.supervision import supervise
-from livemarkets.http_api.routes import http_router
 from livemarkets.market.clock import Clock, system_clock
-from livemarkets.market.models import ExchangeName, ExchangeState, ExchangeStatus, StreamKey
+from livemarkets.market.models import (
+    ExchangeName,
+    ExchangeState,
+    ExchangeStatus,
+    StreamKey,
+    StreamQuality,
+)
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
 from livemarkets.protocol.encoding import encode_gap, encode_lagged
-from livemarkets.security.forwarded import ForwardedHeaders
-from livemarkets.security.middleware import SecurityMiddleware
 from livemarkets.security.token_auth import TokenAuth
-from livemarkets.server.layered_app import LayeredApp
-from livemarkets.ws_markets.hub import MarketsHub, MarketsRoute, RouteLimits
+from livemarkets.ws_markets.hub import MarketsHub, RouteLimits
 from livemarkets.ws_markets.publisher import MarketsPublisher
 
-__all__ = ["Services", "Tuning", "build", "create_app"]
+__all__ = ["Services", "Tuning", "build"]
 
 _EXPIRE_SECONDS = 0.1
 _STOP_SECONDS = 2.5
@@ -123,6 +122,18 @@ class Services:
         """Return the symbols that an exchange lists; empty until the list is loaded."""
         return self.feeds[exchange].directory
 
+    def quality(self, key: StreamKey) -> StreamQuality | None:
+        """Return the state of a stream; `None` if nobody is subscribed to it."""
+        return self.feeds[key.exchange].quality.of(key)
+
+    def quality_version(self, exchange: str) -> int:
+        """Return a number that rises when the state of any stream of an exchange changes."""
+        return self.feeds[exchange].quality.version
+
+    def seek_symbols(self, exchange: str, symbols: Sequence[str], *, ask: bool) -> None:
+        """Load the list of symbols again soon, because somebody wants symbols that it lacks."""
+        self.feeds[exchange].symbols.seek(symbols, ask=ask)
+
     async def ensure_symbols(self, exchange: str) -> None:
         """Load an exchange's list of symbols if it is not loaded. After a failure it stays empty."""
         await self.feeds[exchange].ensure_symbols(_PAGE_SYMBOLS_SECONDS)
@@ -155,6 +166,7 @@ class Services:
                 tasks.create_task(feed.run(), name=f"{feed.exchange} feed")
             if self.feeds:
                 tasks.create_task(supervise("heartbeat task", self.hub.run), name="heartbeats")
+                tasks.create_task(supervise("quality task", self.hub.quality.run), name="quality")
                 tasks.create_task(supervise("linger task", self._expire), name="linger")
 
     async def _expire(self) -> None:
@@ -259,39 +271,3 @@ def build(
 
     """
     return Services(settings, tuning or Tuning(), clock or system_clock(), exchanges or {})
-
-
-def create_app(services: Services) -> FastAPI:
-    """Return the web app with the HTTP routes and, if the feature is on, `/ws/markets`, but without pages.
-
-    Its lifespan starts and stops the services.
-    """
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await services.start()
-        try:
-            yield
-        finally:
-            await services.stop()
-
-    app = LayeredApp(
-        title="Live Markets",
-        version=__version__,
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-    )
-    settings = services.settings
-    if settings.stream_enabled:
-        app.put_in_front(MarketsRoute, hub=services.hub)
-    app.put_in_front(
-        SecurityMiddleware,
-        access=services.access,
-        allowed_origins=settings.allowed_origins,
-        note_refusal=services.hub.note_refusal,
-    )
-    app.put_in_front(ForwardedHeaders, trusted=settings.trusted_proxies, root_path=settings.root_path)
-    app.include_router(http_router(services))
-    return app

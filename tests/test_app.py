@@ -105,7 +105,7 @@ async def test_a_stop_while_feeds_fail_and_close_ends_them(exchange: Simulator) 
 
     async def start_and_stop() -> float:
         services = composition.build(settings_for(exchange), tuning=tuning)
-        services.feeds["binance"]._symbols._source.symbols = fail_soon  # type: ignore[method-assign]
+        services.feeds["binance"].symbols._source.symbols = fail_soon  # type: ignore[method-assign]
         await services.start()
         services.manager.subscribe("somebody", BTC)
         await asyncio.sleep(random.uniform(0.0, 0.5))

@@ -82,6 +82,12 @@ _PER_EXCHANGE: tuple[tuple[str, str, bool, Callable[[FeedStatistics], float]], .
         lambda f: 0.0 if f.history.rate_limit is None else f.history.rate_limit.pause_seconds,
     ),
     ("symbols_known", "Symbols listed by the exchange", False, lambda f: f.symbols_known),
+    (
+        "symbols_skipped",
+        "Entries of the newest list of symbols that make no sense",
+        False,
+        lambda f: f.symbols_skipped,
+    ),
 )
 
 
@@ -131,9 +137,18 @@ class MarketsCollector(Collector):
                 state.add_metric([exchange, name.value], float(feed.status.state is name))
             for kind, count in feeds[exchange].client.complaints.items():
                 complaints.add_metric([exchange, kind], count)
+        qualities = GaugeMetricFamily(
+            "livemarkets_streams_in_state",
+            "Streams in each state of their quality",
+            labels=["exchange", "state"],
+        )
+        for exchange, statistics in feeds.items():
+            for quality, count in statistics.qualities.items():
+                qualities.add_metric([exchange, quality], count)
         yield state
         yield complaints
         yield waiting
+        yield qualities
 
     def _process(self) -> Iterator[Metric]:
         hub, fanout = self._services.hub.statistics(), self._services.fanout.statistics()

@@ -17,17 +17,19 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from livemarkets.delivery.fanout import Fanout
+from livemarkets.errors import ClientMessageError
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.market.clock import Clock
-from livemarkets.market.models import ExchangeStatus
+from livemarkets.market.models import ExchangeStatus, StreamQuality
 from livemarkets.market.stores import RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
-from livemarkets.protocol.encoding import encode_status
+from livemarkets.protocol.encoding import encode_error, encode_status
 from livemarkets.protocol.messages import SUBPROTOCOL
 from livemarkets.rate_limit import UsageCounter
 from livemarkets.security.addresses import client_address
 from livemarkets.security.middleware import MARKETS_PATH
 from livemarkets.ws_markets.connection import SWEEP_SECONDS, MarketsConnection, RouteLimits
+from livemarkets.ws_markets.quality import QualityReaders
 from livemarkets.ws_markets.sinks import open_sink
 
 __all__ = ["HubStatistics", "MarketsHub", "MarketsRoute", "RouteLimits"]
@@ -73,6 +75,7 @@ class MarketsHub:
         self.manager = manager
         self.trades = trades
         self.fanout = fanout
+        self.quality = QualityReaders(fanout)
         self.limits = limits
         self.clock = clock
         self.connections: set[MarketsConnection] = set()
@@ -81,6 +84,7 @@ class MarketsHub:
         self._per_address = UsageCounter()
         for feed in feeds.values():
             feed.add_status_listener(self._handle_status)
+            feed.quality.add_listener(self._handle_quality)
 
     def statistics(self) -> HubStatistics:
         """Return the number of clients and the counters since the start."""
@@ -140,6 +144,16 @@ class MarketsHub:
         for connection in self.connections:
             if any(key.exchange == status.exchange for key in self.manager.subscriptions(connection)):
                 self.fanout.post(connection.mailbox, payload)
+
+    def _handle_quality(self, quality: StreamQuality, is_new_state: bool) -> None:
+        if is_new_state:
+            self.quality.publish(quality)
+        if not quality.is_listed:  # whoever subscribed it must know, also without having asked for `quality`
+            holders = self.manager.subscribers(quality.key)
+            mailboxes = [one.mailbox for one in self.connections if one in holders]
+            if mailboxes:
+                error = ClientMessageError("unknown_symbol", f"{quality.reason}; it stays subscribed")
+                self.quality.tell(("error", quality.key), mailboxes, encode_error(error))
 
 
 class MarketsRoute:

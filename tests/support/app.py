@@ -23,6 +23,7 @@ from livemarkets.exchanges.base import ExchangeEvents, ExchangePorts
 from livemarkets.exchanges.binance.client import BinanceClient
 from livemarkets.exchanges.binance.rest import BinanceRest
 from livemarkets.exchanges.budgets import ConnectBudget
+from livemarkets.http_api.web_app import create_app
 from livemarkets.market.clock import system_clock
 from livemarkets.server.run import configuration
 from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
@@ -162,7 +163,7 @@ async def running_app(
         exchanges = {**(exchanges or {}), "simulator": inside.ports()}
     services = app.build(settings, tuning=tuning, exchanges=exchanges)
     prepare(services)
-    async with serving(app.create_app(services), **server_options) as (server, port):
+    async with serving(create_app(services), **server_options) as (server, port):
         running = RunningApp(services, server, port, inside)
         try:
             yield running

@@ -3,9 +3,7 @@
 Trade ids are consecutive per symbol. The next trade is released. One that was released before is dropped and
 counted. A trade ahead of the next id is held, because two overlapping connections are not in step. A *hole*
 is a range of ids that is missing at present. A *gap* is a hole that was given up, or of which the cause is
-known. Downstream, ids rise by exactly 1 or a gap stands between them.
-
-Times are monotonic seconds, passed in by the caller.
+known. Downstream, ids rise by exactly 1 or a gap stands between them. Times are monotonic seconds.
 """
 
 from __future__ import annotations

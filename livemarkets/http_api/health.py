@@ -24,7 +24,8 @@ def readiness(feeds: Mapping[str, ExchangeFeed]) -> list[str]:
                 + (f": {feed.status.reason}" if feed.status.reason else "")
             )
         refused: set[StreamKey] = set()
-        for key in feed.keys():
+        wanted = feed.keys()
+        for key in wanted:
             if feed.client.state_of(key) is StreamState.ACKNOWLEDGED:
                 continue
             if rejection := feed.client.rejection(key):

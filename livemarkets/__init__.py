@@ -21,6 +21,7 @@ The packages, in layers. A package imports only from layers below it (`make chec
     server/      below ASGI: uvicorn's HTTP and WebSocket protocols, running the server
     market/      values (`TradeTick`, `StreamKey` …), the stores, the subscriptions
 
+    proxies      outbound proxies: which one a URL goes through
     rate_limit   token buckets, counters per address, one log line per kind and interval
     errors       the exceptions
 

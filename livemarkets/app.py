@@ -17,12 +17,13 @@ from fastapi import FastAPI
 from loguru import logger
 
 from livemarkets import __version__
-from livemarkets.config.settings import Settings
+from livemarkets.config.settings import Settings, outbound_variables
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.exchanges.base import ExchangeEvents, ExchangePorts
 from livemarkets.exchanges.binance.client import BinanceClient, ClientTimings
 from livemarkets.exchanges.binance.rest import BinanceRest
 from livemarkets.exchanges.budgets import ConnectBudget
+from livemarkets.exchanges.outbound import Outbound
 from livemarkets.feed.exchange_feed import ExchangeFeed, FeedLimits
 from livemarkets.feed.supervision import supervise
 from livemarkets.http_api.routes import http_router
@@ -84,6 +85,7 @@ class Services:
         self.simulator: Simulator | None = None
         self.simulator_secret = secrets.token_urlsafe(32)
         self._tuning = tuning
+        self._outbound = Outbound(settings.proxy_url.get_secret_value(), outbound_variables())
         self._task: asyncio.Task[None] | None = None
         self._publisher = MarketsPublisher(self.fanout)
         if settings.stream_enabled:
@@ -164,7 +166,7 @@ class Services:
 
     def _add_feeds(self, exchanges: Mapping[ExchangeName, ExchangePorts]) -> None:
         settings = self.settings
-        rest = BinanceRest("binance", settings.binance_rest_url, clock=self.clock)
+        rest = BinanceRest("binance", settings.binance_rest_url, clock=self.clock, outbound=self._outbound)
         self._add_feed(
             "binance",
             ExchangePorts(partial(self._new_client, "binance", settings.binance_ws_url), rest, rest),
@@ -176,7 +178,7 @@ class Services:
 
     def _add_simulator(self) -> None:
         """Add the feed of the embedded exchange. Its addresses are set when it has started."""
-        rest = BinanceRest("simulator", (), clock=self.clock)
+        rest = BinanceRest("simulator", (), clock=self.clock, outbound=self._outbound)
         client: BinanceClient | None = None
 
         def connect(events: ExchangeEvents) -> BinanceClient:
@@ -216,6 +218,7 @@ class Services:
             budget=ConnectBudget(limit=self._tuning.connects_per_5_minutes),
             timings=self._tuning.client,
             clock=self.clock,
+            outbound=self._outbound,
         )
 
     async def _start_simulator(self) -> Simulator:

@@ -114,3 +114,10 @@ class LogLimiter:
             return None
         self._state[kind] = (now, 0)
         return held_back
+
+    def limited(self, kind: str, text: str) -> str | None:
+        """Return the line to log now, with a note of how many were suppressed; `None`: log nothing."""
+        suppressed = self.suppressed_since_last(kind)
+        if suppressed is None:
+            return None
+        return f"{text} ({suppressed} similar messages not logged)" if suppressed else text

@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
 
+from livemarkets.errors import UnusableProxy
 from livemarkets.market.symbols import is_well_formed, normalise
+from livemarkets.proxies import ProxyRules
 
 __all__ = [
     "ERROR_TYPE",
@@ -21,6 +23,7 @@ __all__ = [
     "http_urls",
     "is_exactly_true",
     "origins",
+    "proxy_url",
     "symbol_list",
     "token",
     "upper",
@@ -59,6 +62,17 @@ def token(value: object) -> object:
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
     if isinstance(text, str) and not _VISIBLE_ASCII.fullmatch(text):
         raise _unfit("it contains a space, a control character or a character outside ASCII")
+    return value
+
+
+def proxy_url(value: object) -> object:
+    """Parse the address of an outbound proxy. It may contain a password, so it is a secret."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if isinstance(text, str):
+        try:
+            ProxyRules(text)
+        except UnusableProxy as error:
+            raise _unfit(f"{error.shown}: {error.why}") from None
     return value
 
 

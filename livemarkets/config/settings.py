@@ -25,8 +25,9 @@ from pydantic_settings import (
 
 from livemarkets.config import parsers as values
 from livemarkets.errors import SettingsError
+from livemarkets.proxies import VARIABLES
 
-__all__ = ["PREFIX", "Settings", "load", "readable", "variable"]
+__all__ = ["PREFIX", "Settings", "load", "outbound_variables", "readable", "variable"]
 
 PREFIX = "LIVE_"
 
@@ -85,6 +86,11 @@ class Settings(BaseSettings):
         allowed="symbols of 2 to 64 letters and digits of any script, separated by commas",
     )
     feed_length: int = _number(1000, "trades kept in memory per symbol", least=1, most=100_000)
+    proxy_url: Annotated[SecretStr, BeforeValidator(values.proxy_url)] = _field(
+        SecretStr(""),
+        "outbound proxy for streams and REST alike; `direct` ignores the usual variables, empty obeys them",
+        allowed="http://, socks5:// or socks5h:// with host and port, direct, or nothing",
+    )
     linger_seconds: float = _number(
         5.0,
         "seconds that a stream stays subscribed after its last subscriber left",
@@ -158,6 +164,18 @@ class Settings(BaseSettings):
         return " ".join(
             f"{variable(name)}={readable(getattr(self, name))}" for name in type(self).model_fields
         )
+
+
+def outbound_variables(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the usual variables for outbound proxies and certificates that are set, in both cases.
+
+    Args:
+        environ: the environment; `None` for the environment of the process.
+
+    """
+    present = os.environ if environ is None else environ
+    names = [*VARIABLES, *(name.lower() for name in VARIABLES), "SSL_CERT_FILE", "SSL_CERT_DIR"]
+    return {name: present[name] for name in names if name in present}
 
 
 def variable(field_name: str) -> str:

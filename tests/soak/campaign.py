@@ -19,6 +19,7 @@ import httpx
 import msgspec
 
 from livemarkets.app import Tuning
+from livemarkets.exchanges.binance.attempts import AttemptTimings
 from livemarkets.exchanges.binance.client import ClientTimings
 from livemarkets.exchanges.binance.connection import ConnectionTimings
 from livemarkets.exchanges.binance.session import SessionTimings
@@ -105,8 +106,7 @@ def tuning(plan: Plan) -> Tuning:
                 ),
                 lifetime_seconds=60.0,
                 takeover_seconds=3.0,
-                backoff_initial_seconds=0.1,
-                backoff_cap_seconds=2.0,
+                attempts=AttemptTimings(backoff_initial_seconds=0.1, backoff_cap_seconds=2.0),
             ),
         ),
         feed=FeedLimits(ledger=LedgerLimits(patience_seconds=45.0), has_ledger=plan.has_ledger),

@@ -17,7 +17,8 @@ from livemarkets.errors import ExchangeError, ExchangeUnreachable, MalformedMess
 from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades, HistoryStatistics, Purpose
 from livemarkets.exchanges.binance.messages import plausible
 from livemarkets.exchanges.budgets import WeightBudget
-from livemarkets.exchanges.failures import describe, explain, is_loopback, parse_retry_after, root_cause
+from livemarkets.exchanges.failures import describe, explain, parse_retry_after, root_cause
+from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName, SymbolInfo, TradeTick
 
@@ -74,6 +75,7 @@ class BinanceRest:
         urls: base addresses; `/api/v3/…` is appended.
         clock: source of the time.
         weight: the weight budget; `None` makes one with the defaults.
+        outbound: which proxy and which certificates; `None` for direct connections.
 
     """
 
@@ -84,6 +86,7 @@ class BinanceRest:
         *,
         clock: Clock,
         weight: WeightBudget | None = None,
+        outbound: Outbound | None = None,
     ) -> None:
         self.weight = weight or WeightBudget()
         self._calls = 0
@@ -92,6 +95,7 @@ class BinanceRest:
         self.urls = tuple(url.rstrip("/") for url in urls)
         self._clock = clock.monotonic
         self._now_ms = clock.now_ms
+        self._outbound = outbound or Outbound()
         self._client: httpx.AsyncClient | None = None
         self._without_history: set[str] = set()  # base addresses that do not serve historicalTrades
 
@@ -250,17 +254,7 @@ class BinanceRest:
 
     def _ready_client(self) -> httpx.AsyncClient:
         if self._client is None:
-            try:
-                self._client = httpx.AsyncClient(
-                    timeout=_TIMEOUT_SECONDS,
-                    follow_redirects=False,
-                    trust_env=not all(map(is_loopback, self.urls)),
-                )
-            except Exception as error:  # httpx reads the environment here, and raises errors of many types
-                raise ExchangeUnreachable(
-                    "cannot use the proxy and certificate variables of the environment "
-                    f"(HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE): {describe(error)}"
-                ) from error
+            self._client = self._outbound.http_client(timeout_seconds=_TIMEOUT_SECONDS)
         return self._client
 
     def _error(self, response: httpx.Response) -> ExchangeError:

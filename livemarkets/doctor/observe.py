@@ -28,6 +28,10 @@ _SAMPLES = 12
 _SAMPLE_SECONDS = (0.5, 15.0)
 """Least and most time between two measurements of the lag."""
 _TIME_CALLS = 3
+_LONGEST_WAIT_SECONDS = 30.0
+"""How much longer than asked for the observation may last, until every question was asked once."""
+
+_Job = Coroutine[Any, Any, None]
 
 
 class Observer:
@@ -109,7 +113,7 @@ class Observer:
                     f"left out, since they are not listed or do not trade: {', '.join(missing)}"
                 )
             kept = tuple(symbol for symbol in record.symbols if symbol in listing.trading)
-            record.symbols = kept or listing.trading[:1]
+            record.symbols = kept or listing.trading[:1] or record.symbols
             record.utf8_symbol = next((name for name in listing.other_scripts if name in listing.trading), "")
         for address in record.reached("rest"):
             answer = await self._rest.get(address, "ticker/24hr", "all", charged=ALL_DAY_TICKERS, type="MINI")
@@ -137,37 +141,34 @@ class Observer:
                 taps += [again] if again else []
             for tap, name in zip(taps, ("main", "second"), strict=False):
                 tap.channel.name = name
-            jobs: list[Coroutine[Any, Any, None]] = [self._ask_everything()]
-            if taps:
-                main = taps[0]
-                jobs += [
-                    self._sample(main.channel),
-                    talk(main, self._record),
-                    self._measure_limit(main.channel.address),
-                    self._tell_progress(),
-                    *(follow(tap, self._record) for tap in taps[1:]),
-                ]
-            await self._run(jobs, taps)
+            questions: list[_Job] = [self._ask_everything()]
+            if not taps:
+                await self._guarded(questions[0])
+                return
+            main = taps[0]
+            questions += [talk(main, self._record), self._measure_limit(main.channel.address)]
+            questions += [follow(tap, self._record) for tap in taps[1:]]
+            await self._run(main, questions, [self._sample(), self._tell_progress()])
 
-    async def _run(self, jobs: list[Coroutine[Any, Any, None]], taps: list[StreamTap]) -> None:
-        tasks = [asyncio.create_task(self._guarded(job), name="doctor: observation") for job in jobs]
+    async def _run(self, main: StreamTap, questions: Sequence[_Job], measurements: Sequence[_Job]) -> None:
+        """Observe for the time that was asked for, and until every question was asked once."""
+        asking, measuring = (
+            [asyncio.create_task(self._guarded(job), name="doctor: observation") for job in jobs]
+            for jobs in (questions, measurements)
+        )
         try:
-            if taps:
-                main = taps[0]
-                if await main.wait_for(lambda: main.channel.has_ended() or main.full, self._record.seconds):
-                    self._record.end = (
-                        "the most trades that are kept have come"
-                        if main.full
-                        else "the main connection ended"
-                    )
+            if await main.wait_for(lambda: main.channel.has_ended() or main.full, self._record.seconds):
+                self._record.end = (
+                    "the most trades that are kept have come" if main.full else "the main connection ended"
+                )
             else:
-                await asyncio.wait(tasks)
+                await asyncio.wait(asking, timeout=_LONGEST_WAIT_SECONDS)
         finally:
-            for task in tasks:
+            for task in (*asking, *measuring):
                 task.cancel()
-            await asyncio.wait(tasks)
+            await asyncio.wait((*asking, *measuring))
 
-    async def _guarded(self, job: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, job: _Job) -> None:
         """Keep an error in one part from ending the others."""
         try:
             await job
@@ -211,7 +212,7 @@ class Observer:
         await get(address, "historicalTrades", "beyond", fromId=newest + 10**9, **history)
         await get(address, "historicalTrades", "oldest", fromId=1, **history)
 
-    async def _sample(self, channel: Channel) -> None:
+    async def _sample(self) -> None:
         """Measure, again and again, how far each call lags the stream."""
         symbol = self._record.symbols[0]
         some = msgspec.json.encode([symbol]).decode()

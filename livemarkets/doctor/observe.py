@@ -64,6 +64,8 @@ class Observer:
         self._report = report
         self._outbound = outbound
         self._rest = Rest(record, clock, self._rest_urls, outbound)
+        self._all_asked = False
+        self._measured = asyncio.Event()
 
     async def run(self) -> None:
         """Observe until the time is over, or the main connection ends. A cancellation keeps the record."""
@@ -143,6 +145,7 @@ class Observer:
                 tap.channel.name = name
             questions: list[_Job] = [self._ask_everything()]
             if not taps:
+                self._measured.set()  # there is nothing to measure against
                 await self._guarded(questions[0])
                 return
             main = taps[0]
@@ -190,9 +193,11 @@ class Observer:
                 await measure_stream_limit(tap, self._record)
 
     async def _ask_everything(self) -> None:
-        """Use each call that the product uses, once at each address."""
+        """Use each call that the product uses, once at each address, and wait for a measurement of each."""
         for address in self._record.reached("rest"):
             await self._ask(address, self._record.symbols[0])
+        self._all_asked = True
+        await self._measured.wait()
 
     async def _ask(self, address: str, symbol: str) -> None:
         get = self._rest.get
@@ -220,6 +225,7 @@ class Observer:
         pause = min(max(self._record.seconds / _SAMPLES, least), most)
         for address in itertools.cycle(self._record.reached("rest")):
             await asyncio.sleep(pause)
+            is_whole = self._all_asked
             get = self._rest.get
             await get(address, "ticker/24hr", "sample", symbols=some, type="MINI")
             await get(address, "trades", "sample", symbol=symbol, limit=10)
@@ -227,6 +233,9 @@ class Observer:
             await get(address, "klines", "sample", symbol=symbol, interval="1m", limit=2)
             if any(answer.address == address for answer in self._record.of("historicalTrades")):
                 await get(address, "historicalTrades", "sample", symbol=symbol, limit=10)
+            if is_whole:
+                self._measured.set()
+        self._measured.set()  # without an address there is nothing to measure
 
     async def _tell_progress(self) -> None:
         while True:

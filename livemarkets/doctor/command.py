@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from livemarkets.config.settings import Settings, load
+from livemarkets.config.settings import Settings, load, outbound_variables
 from livemarkets.doctor.checks import CHECKS
 from livemarkets.doctor.limits import Limits
 from livemarkets.doctor.observe import Observer
@@ -18,6 +18,7 @@ from livemarkets.doctor.record import Record
 from livemarkets.doctor.report import as_json, as_text, summary
 from livemarkets.doctor.values import judge
 from livemarkets.errors import SettingsError
+from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import system_clock
 
 __all__ = ["main"]
@@ -114,9 +115,9 @@ def _check_file(name: str | None) -> None:
 
 
 async def _observe(record: Record, settings: Settings) -> None:
-    observer = Observer(
-        record, system_clock(), settings.binance_ws_url, settings.binance_rest_url, _say_progress
-    )
+    outbound = Outbound(settings.proxy_url.get_secret_value(), outbound_variables())
+    urls = settings.binance_ws_url, settings.binance_rest_url
+    observer = Observer(record, system_clock(), *urls, outbound, _say_progress)
     _say_progress(f"observing {', '.join(settings.default_symbols)} for {record.seconds:g} s; Ctrl-C ends it")
     await observer.run()
 

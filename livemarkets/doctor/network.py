@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 
 import certifi
 
-from livemarkets.config.settings import outbound_variables
 from livemarkets.doctor.record import Address
+from livemarkets.errors import ExchangeUnreachable
 from livemarkets.exchanges.failures import explain
 from livemarkets.exchanges.outbound import Outbound
 
-__all__ = ["probe", "proxy_of", "without_secrets"]
+__all__ = ["probe", "without_secrets"]
 
 _FAMILIES = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
 _PORTS = {"ws": 80, "wss": 443, "http": 80, "https": 443}
@@ -35,40 +35,30 @@ def without_secrets(url: str) -> str:
     return f"{parts.scheme}://{shown}{port}{parts.path}"
 
 
-def proxy_of(url: str) -> str | None:
-    """Return the proxy that the product uses for a base address; `None` for none.
-
-    Raises:
-        ExchangeUnreachable: a variable of the environment names no usable proxy.
-
-    """
-    proxy = Outbound("", outbound_variables()).proxy_for(url)
-    return None if proxy is None else proxy.url
-
-
-async def probe(address: Address, url: str, limit_seconds: float) -> None:
+async def probe(address: Address, url: str, outbound: Outbound, limit_seconds: float) -> None:
     """Fill in what the network does with an address.
 
     Args:
         address: filled in.
         url: the address with everything that the settings say.
+        outbound: which proxy and which certificates.
         limit_seconds: the longest time to wait for one family, and for one handshake.
 
     """
     try:
-        proxy = proxy_of(url)
-    except Exception as error:  # the libraries raise errors of many types for odd variables
-        address.route = f"unusable proxy variables ({type(error).__name__})"
+        proxy = outbound.proxy_for(url)
+    except ExchangeUnreachable as error:
+        address.route = f"unusable: {error.reason}"
         return
     if proxy is not None:
-        address.route = without_secrets(proxy)
+        address.route = without_secrets(proxy.url)
         return  # the proxy looks names up and connects
     address.route = "direct"
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
     await _try_families(address, host, port, limit_seconds)
     if parts.scheme in ("wss", "https"):
-        for store, make in _stores().items():
+        for store, make in _stores(outbound).items():
             address.certificates[store] = await _handshake(host, port, make, limit_seconds)
 
 
@@ -98,9 +88,9 @@ async def _try_families(address: Address, host: str, port: int, limit_seconds: f
         address.slowest_seconds = max(address.slowest_seconds, time.monotonic() - began)
 
 
-def _stores() -> dict[str, Callable[[], ssl.SSLContext]]:
+def _stores(outbound: Outbound) -> dict[str, Callable[[], ssl.SSLContext]]:
     return {
-        "system": ssl.create_default_context,
+        "product": outbound.tls,
         "certifi": lambda: ssl.create_default_context(cafile=certifi.where()),
     }
 
@@ -109,6 +99,8 @@ async def _handshake(host: str, port: int, make: Callable[[], ssl.SSLContext], l
     try:
         async with asyncio.timeout(limit_seconds):
             _, writer = await asyncio.open_connection(host, port, ssl=make(), server_hostname=host)
+    except ExchangeUnreachable as error:
+        return error.reason
     except (OSError, TimeoutError, ValueError) as error:
         return explain(error)
     version = writer.get_extra_info("ssl_object").version()

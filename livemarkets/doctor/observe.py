@@ -16,6 +16,7 @@ from livemarkets.doctor.record import Address, Channel, Record
 from livemarkets.doctor.rest import ALL_DAY_TICKERS, Rest
 from livemarkets.doctor.script import follow, measure_stream_limit, talk
 from livemarkets.doctor.stream import StreamTap, opened
+from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import Clock
 
 __all__ = ["UNLISTED", "Observer"]
@@ -41,6 +42,7 @@ class Observer:
         clock: source of the time.
         stream_urls: base addresses of the streams.
         rest_urls: base addresses of REST.
+        outbound: which proxy and which certificates.
         report: called with a line about the progress, every half minute.
 
     """
@@ -51,6 +53,7 @@ class Observer:
         clock: Clock,
         stream_urls: Sequence[str],
         rest_urls: Sequence[str],
+        outbound: Outbound,
         report: Callable[[str], None],
     ) -> None:
         self._record = record
@@ -59,9 +62,10 @@ class Observer:
         self._stream_urls = {without_secrets(url): url for url in stream_urls}
         self._rest_urls = {without_secrets(url): url for url in rest_urls}
         self._report = report
+        self._outbound = outbound
+        self._rest = Rest(record, clock, self._rest_urls, outbound)
         self._all_asked = False
         self._measured = asyncio.Event()
-        self._rest = Rest(record, clock, self._rest_urls)
 
     async def run(self) -> None:
         """Observe until the time is over, or the main connection ends. A cancellation keeps the record."""
@@ -85,7 +89,7 @@ class Observer:
             for shown, url in urls.items():
                 address = Address(shown, kind)
                 self._record.addresses.append(address)
-                probes.append(probe(address, url, seconds))
+                probes.append(probe(address, url, self._outbound, seconds))
         await asyncio.gather(*probes)
 
     async def _introduce(self, address: str) -> None:
@@ -180,7 +184,7 @@ class Observer:
         channel = Channel(name, address)
         self._record.channels.append(channel)
         url, seconds = self._stream_urls[address], self._record.limits.open_seconds
-        return await stack.enter_async_context(opened(channel, self._clock, url, seconds))
+        return await stack.enter_async_context(opened(channel, self._clock, url, self._outbound, seconds))
 
     async def _measure_limit(self, address: str) -> None:
         async with AsyncExitStack() as stack:

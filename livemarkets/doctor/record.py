@@ -93,7 +93,7 @@ class Address:
     slowest_seconds: float = 0.0
     """The longest time that one family took, with or without success."""
     certificates: dict[str, str] = field(default_factory=dict)
-    """`system` and `certifi`: `accepted`, or why not."""
+    """`product` (the store that the product uses) and `certifi`: `accepted`, or why not."""
 
 
 @dataclass(slots=True)

@@ -10,9 +10,9 @@ import httpx
 import msgspec
 
 from livemarkets.doctor.listing import listing_of
-from livemarkets.doctor.network import proxy_of
 from livemarkets.doctor.record import Answer, Record
 from livemarkets.exchanges.failures import describe, explain, root_cause
+from livemarkets.exchanges.outbound import Outbound, OutboundFailure
 from livemarkets.market.clock import Clock
 
 __all__ = ["ALL_DAY_TICKERS", "CHARGES", "Rest"]
@@ -44,10 +44,11 @@ class Rest:
         record: receives the answers.
         clock: source of the time.
         urls: base addresses as they are recorded → with everything that the settings say.
+        outbound: which proxy and which certificates.
 
     """
 
-    def __init__(self, record: Record, clock: Clock, urls: Mapping[str, str]) -> None:
+    def __init__(self, record: Record, clock: Clock, urls: Mapping[str, str], outbound: Outbound) -> None:
         self.stopped = ""
         """Why nothing more is sent; empty while calls are sent."""
         self.left_out = 0
@@ -55,6 +56,7 @@ class Rest:
         self._record = record
         self._clock = clock
         self._urls = urls
+        self._outbound = outbound
         self._clients: dict[str, httpx.AsyncClient] = {}
         self._one_at_a_time = asyncio.Lock()
         self._minute = -1
@@ -137,6 +139,8 @@ class Rest:
                 response = await self._client(url).get(f"{url}/api/v3/{call}", params=parameters)
         except (TimeoutError, httpx.TimeoutException):
             return None, "timeout", None, httpx.Headers(), 0
+        except OutboundFailure as error:
+            return None, error.reason, None, httpx.Headers(), 0
         except httpx.HTTPError as error:
             return None, explain(root_cause(error)), None, httpx.Headers(), 0
         except Exception as error:  # odd proxy variables raise errors of many types
@@ -151,9 +155,7 @@ class Rest:
 
     def _client(self, url: str) -> httpx.AsyncClient:
         if url not in self._clients:
-            self._clients[url] = httpx.AsyncClient(
-                proxy=proxy_of(url), trust_env=False, timeout=_DEADLINE_SECONDS, follow_redirects=False
-            )
+            self._clients[url] = self._outbound.http_client(timeout_seconds=_DEADLINE_SECONDS)
         return self._clients[url]
 
 

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
@@ -14,7 +15,6 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event
 
-from livemarkets.doctor.network import proxy_of
 from livemarkets.doctor.record import Channel, Reply, Request
 from livemarkets.doctor.shapes import (
     bar_fault,
@@ -27,12 +27,14 @@ from livemarkets.doctor.shapes import (
     trade_fault,
     trade_of,
 )
-from livemarkets.errors import MalformedMessage
+from livemarkets.errors import ExchangeUnreachable, MalformedMessage
 from livemarkets.exchanges.binance.messages import Reply as ParsedReply
 from livemarkets.exchanges.binance.messages import ServerShutdown, parse_frame
 from livemarkets.exchanges.failures import UNUSABLE, explain
+from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import TradeTick
+from livemarkets.network.tcp import open_tcp
 
 __all__ = ["StreamTap", "opened"]
 
@@ -231,7 +233,7 @@ class StreamTap:
 
 @contextlib.asynccontextmanager
 async def opened(
-    channel: Channel, clock: Clock, url: str, open_seconds: float
+    channel: Channel, clock: Clock, url: str, outbound: Outbound, open_seconds: float
 ) -> AsyncIterator[StreamTap | None]:
     """Open a connection and record what comes while the block runs.
 
@@ -239,6 +241,7 @@ async def opened(
         channel: receives what comes, or why the connection could not be opened.
         clock: source of the time.
         url: the base address; `/stream` is appended.
+        outbound: which proxy and which certificates.
         open_seconds: the longest time for the handshake.
 
     Yields: the connection; `None` when it could not be opened.
@@ -247,16 +250,12 @@ async def opened(
     tap = StreamTap(channel, clock)
     began = clock.monotonic()
     try:
-        socket = await connect(
-            f"{url}/stream",
-            compression=None,
-            ping_interval=None,
-            open_timeout=open_seconds,
-            close_timeout=_CLOSE_SECONDS,
-            max_size=4 * 2**20,
-            proxy=proxy_of(url),
-            create_connection=partial(_Socket, on_ping=tap.note_ping),  # type: ignore[arg-type]
-        )
+        async with asyncio.timeout(open_seconds):
+            socket = await _connect(url, outbound, tap)
+    except ExchangeUnreachable as error:
+        channel.failure = error.reason
+        yield None
+        return
     except (OSError, TimeoutError, WebSocketException, *UNUSABLE) as error:
         channel.failure = explain(error)
         yield None
@@ -271,6 +270,30 @@ async def opened(
         reading.cancel()
         await asyncio.wait([reading])
         await socket.close()
+
+
+async def _connect(url: str, outbound: Outbound, tap: StreamTap) -> ClientConnection:
+    """Open a connection by the way that the product takes (`exchanges/dial.py`)."""
+    parts = urlsplit(url)
+    is_secure = parts.scheme == "wss"
+    port = parts.port or (443 if is_secure else 80)
+    way = await open_tcp(parts.hostname or "", port, outbound.proxy_for(url))
+    try:
+        return await connect(
+            f"{url}/stream",
+            compression=None,
+            ping_interval=None,
+            open_timeout=None,
+            close_timeout=_CLOSE_SECONDS,
+            max_size=4 * 2**20,
+            proxy=None,  # the socket leads through it already
+            sock=way,
+            ssl=outbound.tls() if is_secure else None,
+            create_connection=partial(_Socket, on_ping=tap.note_ping),  # type: ignore[arg-type]
+        )
+    except BaseException:
+        way.close()
+        raise
 
 
 def _count(counts: dict[str, int], text: str) -> None:

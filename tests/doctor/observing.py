@@ -6,11 +6,13 @@ import asyncio
 import socket
 from collections.abc import Sequence
 
+from livemarkets.config.settings import outbound_variables
 from livemarkets.doctor.checks import CHECKS
 from livemarkets.doctor.limits import Limits
 from livemarkets.doctor.observe import Observer
 from livemarkets.doctor.record import Record
 from livemarkets.doctor.values import Finding, judge
+from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import system_clock
 from tests.doctor.bends import GOOD_DEPTH
 from tests.doctor.bent import Bend, bent_exchange
@@ -46,6 +48,7 @@ async def observe(bends: Sequence[Bend], streams: Sequence[str] = (), rests: Seq
             system_clock(),
             [each.format(port=exchange.port) for each in ("ws://127.0.0.1:{port}", *streams)],
             [each.format(port=exchange.port) for each in ("http://127.0.0.1:{port}", *rests)],
+            Outbound("", outbound_variables()),
             lambda line: None,
         )
         await observer.run()

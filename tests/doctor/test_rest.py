@@ -9,6 +9,7 @@ import pytest
 from livemarkets.doctor.limits import Limits
 from livemarkets.doctor.record import Record
 from livemarkets.doctor.rest import CHARGES, Rest
+from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import Clock
 from livemarkets.simulator import SimulatedMarket, Simulator
 from tests.doctor.bent import RULES
@@ -25,9 +26,8 @@ class Asking:
         self.record = Record(Limits(weight_per_minute=500), ("BTCUSDT",), 10.0)
         clock = Clock(lambda: self.now_ms / 1000, lambda: self.now_ms)
         self.address = simulator.rest_url
-        self.rest = Rest(
-            self.record, clock, {self.address: self.address, "http://127.0.0.1:9": "http://127.0.0.1:9"}
-        )
+        urls = {self.address: self.address, "http://127.0.0.1:9": "http://127.0.0.1:9"}
+        self.rest = Rest(self.record, clock, urls, Outbound())
 
     async def trades(self) -> bool:
         """Ask for trades; return whether it was asked."""

@@ -7,8 +7,7 @@ from livemarkets.doctor.values import Check, Finding, failed, not_seen, passed
 
 __all__ = ["CHECKS"]
 
-_STORES = {"stream": "system", "rest": "certifi"}
-"""The store of certificates that each half of the product uses."""
+_KINDS = ("stream", "rest")
 
 
 def _stream_addresses(record: Record) -> Finding:
@@ -79,7 +78,7 @@ def _certificates(record: Record) -> Finding:
         return not_seen("no address uses TLS directly from this machine")
     refused, texts = 0, []
     for address in asked:
-        refused += not address.certificates[_STORES[address.kind]].startswith("accepted")
+        refused += not address.certificates["product"].startswith("accepted")
         stores = ", ".join(f"{store} {outcome}" for store, outcome in address.certificates.items())
         texts.append(f"{address.url}: {stores}")
     return (failed if refused else passed)("; ".join(texts), addresses=len(asked), refused=refused)
@@ -87,7 +86,7 @@ def _certificates(record: Record) -> Finding:
 
 def _proxies(record: Record) -> Finding:
     routes = {
-        kind: {address.route for address in record.addresses if address.kind == kind} for kind in _STORES
+        kind: {address.route for address in record.addresses if address.kind == kind} for kind in _KINDS
     }
     text = "; ".join(f"{kind}: {', '.join(sorted(found))}" for kind, found in routes.items())
     unusable = any(route.startswith("unusable") for found in routes.values() for route in found)
@@ -124,19 +123,19 @@ CHECKS = (
     Check(
         "network.families",
         "Neither IPv4 nor IPv6 leads nowhere: an address connects or refuses within seconds.",
-        "exchanges/binance/connection.py",
+        "network/tcp.py",
         _families,
     ),
     Check(
         "network.certificates",
-        "The certificate of every address is accepted by the store that the product uses for it.",
-        "exchanges/binance/connection.py, exchanges/binance/rest.py",
+        "The certificate of every address is accepted by the store that the product uses.",
+        "exchanges/outbound.py",
         _certificates,
     ),
     Check(
         "network.proxies",
         "Streams and REST leave this machine by the same route: directly, or through the same proxy.",
-        "exchanges/binance/connection.py, exchanges/binance/rest.py",
+        "exchanges/outbound.py",
         _proxies,
     ),
     Check(

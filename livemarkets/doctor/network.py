@@ -7,7 +7,7 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -88,17 +88,19 @@ async def _try_families(address: Address, host: str, port: int, limit_seconds: f
         address.slowest_seconds = max(address.slowest_seconds, time.monotonic() - began)
 
 
-def _stores(outbound: Outbound) -> dict[str, Callable[[], ssl.SSLContext]]:
+def _stores(outbound: Outbound) -> dict[str, Callable[[], Awaitable[ssl.SSLContext]]]:
     return {
         "product": outbound.tls,
-        "certifi": lambda: ssl.create_default_context(cafile=certifi.where()),
+        "certifi": lambda: asyncio.to_thread(ssl.create_default_context, cafile=certifi.where()),
     }
 
 
-async def _handshake(host: str, port: int, make: Callable[[], ssl.SSLContext], limit_seconds: float) -> str:
+async def _handshake(
+    host: str, port: int, make: Callable[[], Awaitable[ssl.SSLContext]], limit_seconds: float
+) -> str:
     try:
         async with asyncio.timeout(limit_seconds):
-            _, writer = await asyncio.open_connection(host, port, ssl=make(), server_hostname=host)
+            _, writer = await asyncio.open_connection(host, port, ssl=await make(), server_hostname=host)
     except ExchangeUnreachable as error:
         return error.reason
     except (OSError, TimeoutError, ValueError) as error:

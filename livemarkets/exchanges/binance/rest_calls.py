@@ -206,6 +206,8 @@ class RestCalls:
             client = self._client()
         except ExchangeUnreachable as error:
             raise _NotReached(error.reason) from error
+        except Exception as error:  # a library reads the environment, and raises errors of many types
+            raise _NotReached(describe(error)) from error
         status, headers, body = await self._read(client, f"{url}/api/v3/{call}", parameters, call, seconds)
         counted = headers.get(_COUNT_HEADER, "")
         if status == 200 and counted.isdecimal() and len(counted) < 10:

@@ -55,7 +55,7 @@ def test_every_example_of_a_clients_message_is_accepted() -> None:
 
 async def test_the_fields_of_the_examples_are_those_on_the_wire(app: RunningApp) -> None:
     client = await app.connect(greet=False)
-    examples = {example["type"]: example for example in map(json.loads, MESSAGES)}
+    examples = {example["type"]: example for example in map(json.loads, reversed(MESSAGES))}
     messages = [await client.receive()]
     messages.append(await client.subscribe("BTCUSDT", exchange="simulator", snapshot=10))
     messages += [await client.next(kind) for kind in ("status", "snapshot", "trade")]

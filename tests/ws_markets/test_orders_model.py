@@ -12,7 +12,13 @@ import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.feed.downstream import Downstream
@@ -375,7 +381,9 @@ class OrdersInParts(Orders):
     turns_at_once = 2
 
 
-TestOrders = Orders.TestCase
-TestOrders.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
-TestOrdersInParts = OrdersInParts.TestCase
-TestOrdersInParts.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+@pytest.mark.parametrize("examples", [40, pytest.param(4000, marks=pytest.mark.verify)])
+@pytest.mark.parametrize("kind", [Orders, OrdersInParts])
+def test_every_id_comes_once_or_is_declared_in_both_orders(kind: type[Orders], examples: int) -> None:
+    run_state_machine_as_test(
+        kind, settings=settings(max_examples=examples, stateful_step_count=40, deadline=None)
+    )

@@ -110,7 +110,9 @@ def tuning(plan: Plan) -> Tuning:
                 ),
                 lifetime_seconds=60.0,
                 takeover_seconds=3.0,
-                attempts=AttemptTimings(backoff_initial_seconds=0.1, backoff_cap_seconds=2.0),
+                attempts=AttemptTimings(
+                    backoff_initial_seconds=0.1, backoff_cap_seconds=2.0, good_life_seconds=0.5
+                ),
             ),
         ),
         feed=FeedLimits(ledger=LedgerLimits(patience_seconds=45.0), has_ledger=plan.has_ledger),

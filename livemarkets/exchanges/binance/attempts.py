@@ -27,6 +27,9 @@ class AttemptTimings(msgspec.Struct, frozen=True, kw_only=True):
     backoff_initial_seconds: float = 0.5
     backoff_cap_seconds: float = 30.0
     """Upper limits of the first delay and of every delay before a new attempt."""
+    short_life_cap_seconds: float = 5.0
+    """Upper limit of a delay after a connection that worked, but not for long: the exchange can be reached,
+    and prices should not be away for long."""
     ban_seconds: float = 30.0
     """Least delay after HTTP 418 or 429 without a Retry-After. It doubles with each further one."""
     good_life_seconds: float = 10.0
@@ -144,6 +147,8 @@ class Attempts:
             self.failures += 1
             self.is_down = not attempt.is_open or (self.failures > 1 and attempt.proved_at is None)
             delay = self._next_delay()
+            if attempt.proved_at is not None:
+                delay = min(delay, self._timings.short_life_cap_seconds)
         self._retry_at = max(self._retry_at, now + max(delay, self._asked_for(error)))
         return self._retry_at - now
 

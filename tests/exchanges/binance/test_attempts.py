@@ -43,7 +43,7 @@ def test_delays_double_until_a_connection_has_worked_for_a_while(attempts: Attem
     assert (attempts.reason, attempts.failures, attempts.is_down) == ("timeout", 8, True)
     short = connected(attempts, now)
     assert (attempts.reason, attempts.is_down) == (None, False)
-    assert attempts.note_failure(short, TIMEOUT, now + 9) == 30, "a handshake and a trade prove little"
+    assert attempts.note_failure(short, TIMEOUT, now + 9) == 5, "a handshake and a trade prove little"
     long = connected(attempts, now + 100)
     assert attempts.note_failure(long, TIMEOUT, now + 110) == 0.5
     assert attempts.note_failure(attempts.begin(now + 111), TIMEOUT, now + 111) == 0.5

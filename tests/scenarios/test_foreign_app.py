@@ -282,10 +282,7 @@ async def test_a_long_hole_is_fetched_though_the_pages_are_short(world: World) -
     assert declared(reader, "BTCUSDT") == {}
 
 
-async def test_an_old_id_that_is_answered_with_the_oldest_still_served_is_history(
-    hurried_world: World,
-) -> None:
-    world = hurried_world
+async def test_an_old_id_that_is_answered_with_the_oldest_still_served_is_history(world: World) -> None:
     reader = await reader_of(world, "BTCUSDT")
     await reader.leave(abruptly=False)
     await eventually(lambda: world.exchange.carried == set())

@@ -11,6 +11,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from tests.support.foreign import CUTS, FRAMINGS, SYMBOLS, TEXTS, ForeignExchange, foreign_exchange
+from tests.support.helpers import eventually
 
 ALL = list(SYMBOLS)
 
@@ -65,3 +66,9 @@ async def test_rest_answers_from_memory_and_from_a_database_that_lags(foreign: F
         ticker = await http.get("ticker/24hr", params={"symbols": '["BTCUSDT","币安人生USDT"]'})
     assert (memory[-1]["id"], database, ticker.json()[0]["lastId"]) == (newest, [], newest)
     assert ticker.headers["X-MBX-USED-WEIGHT-1M"] == "52"
+
+
+async def test_for_a_campaign_every_symbol_trades_by_itself(foreign: ForeignExchange) -> None:
+    before = {symbol: foreign.truth.newest(symbol) for symbol in ALL}
+    foreign.trade_by_itself(per_second=1000)
+    await eventually(lambda: all(foreign.truth.newest(symbol) > before[symbol] for symbol in ALL))

@@ -312,9 +312,9 @@ _COMMON: dict[str, Any] = {
 
 @pytest.mark.long
 def test_whatever_the_world_does_readers_get_the_truth_or_its_declaration() -> None:
-    run_state_machine_as_test(Markets, settings=settings(max_examples=6, stateful_step_count=15, **_COMMON))
+    run_state_machine_as_test(Markets, settings=settings(max_examples=5, stateful_step_count=15, **_COMMON))
 
 
 @pytest.mark.verify
 def test_whatever_the_world_does_for_long_readers_get_the_truth_or_its_declaration() -> None:
-    run_state_machine_as_test(Markets, settings=settings(max_examples=100, stateful_step_count=40, **_COMMON))
+    run_state_machine_as_test(Markets, settings=settings(max_examples=60, stateful_step_count=40, **_COMMON))

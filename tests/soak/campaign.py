@@ -115,7 +115,9 @@ def tuning(plan: Plan) -> Tuning:
                 ),
             ),
         ),
-        feed=FeedLimits(ledger=LedgerLimits(patience_seconds=45.0), has_ledger=plan.has_ledger),
+        feed=FeedLimits(
+            ledger=LedgerLimits(patience_seconds=45.0, proof_seconds=0.2), has_ledger=plan.has_ledger
+        ),
     )
 
 

@@ -227,7 +227,7 @@ class StalenessMonitor:
         for key, stream in self._streams.items():
             if stream.interrupted_at is None or not stream.was_acknowledged:
                 continue
-            if stream.silence.last_at > stream.interrupted_at:
+            if stream.silence.last_at > stream.interrupted_at or not self._is_expected(key):
                 stream.interrupted_at = None  # a trade came since then, and shows what is missing
             else:
                 found[key] = stream.interrupted_at

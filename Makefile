@@ -1,5 +1,8 @@
 # Every target does its own set-up: a virtual environment in .venv with the pinned dependencies of the lock files.
 
+# Without bytecode files, each test worker and each process that a test starts would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip -qq --disable-pip-version-check

@@ -53,6 +53,7 @@ def _run(options: dict[str, str], tuning: Tuning | None) -> int:
     from livemarkets.config import log
     from livemarkets.config.settings import load
     from livemarkets.errors import SettingsError
+    from livemarkets.http_api.web_app import create_app
     from livemarkets.server import run
 
     try:
@@ -71,7 +72,7 @@ def _run(options: dict[str, str], tuning: Tuning | None) -> int:
         return 1
     run.allow_many_connections()
     services = app.build(settings, tuning=tuning)
-    web = app.create_app(services)
+    web = create_app(services)
     pages.install(web, services)
     run.serve(web, listener)
     return 0

@@ -7,9 +7,11 @@ The packages, in layers. A package imports only from layers below it (`make chec
     http_api/    plain HTTP: the API, health, metrics
 
     ws_markets/  the route `/ws/markets`: connections, their subscriptions, their frames
+    embedded/    the embedded exchange as a child process: its start, its end, its log
 
     feed/        one exchange's feed handler: order, missing trades, resumption, staleness
     simulator/   the embedded exchange; it implements Binance's protocol, shares no code with `exchanges`
+    doctor/      checks, against the real exchange, what this product assumes of it; no part of the app
 
     exchanges/   connections to exchanges: the ports (what an exchange implements), shared parts, `binance/`
     delivery/    fan-out of one message to many readers, with bounded buffers, without I/O
@@ -19,6 +21,7 @@ The packages, in layers. A package imports only from layers below it (`make chec
 
     server/      below ASGI: uvicorn's HTTP and WebSocket protocols, running the server
     market/      values (`TradeTick`, `StreamKey` …), the stores, the subscriptions
+    network/     how hosts outside are reached: outbound proxies, TCP connections
 
     rate_limit   token buckets, counters per address, one log line per kind and interval
     errors       the exceptions

@@ -6,41 +6,42 @@ There is no state at module level, so that a test can build several.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import msgspec
-from fastapi import FastAPI
 from loguru import logger
 from msgspec.structs import replace
 
-from livemarkets import __version__
-from livemarkets.config.settings import Settings
+from livemarkets.config.settings import Settings, outbound_variables
 from livemarkets.delivery.fanout import Fanout
-from livemarkets.exchanges.base import ExchangeEvents, ExchangePorts
+from livemarkets.embedded.exchange import Addresses, EmbeddedExchange, EmbeddedTimings
+from livemarkets.exchanges.base import ClientStatus, ExchangeEvents, ExchangePorts
 from livemarkets.exchanges.binance.client import BinanceClient, ClientTimings
 from livemarkets.exchanges.binance.rest import BinanceRest
 from livemarkets.exchanges.budgets import ConnectBudget
+from livemarkets.exchanges.outbound import Outbound
 from livemarkets.feed.exchange_feed import ExchangeFeed, FeedLimits
 from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.feed.supervision import supervise
-from livemarkets.http_api.routes import http_router
 from livemarkets.market.clock import Clock, system_clock
-from livemarkets.market.models import ExchangeName, ExchangeStatus, StreamKey
+from livemarkets.market.models import (
+    ExchangeName,
+    ExchangeState,
+    ExchangeStatus,
+    StreamKey,
+    StreamQuality,
+)
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
 from livemarkets.protocol.encoding import encode_gap, encode_lagged
-from livemarkets.security.middleware import SecurityMiddleware
 from livemarkets.security.token_auth import TokenAuth
-from livemarkets.simulator import SimulatedMarket, Simulator
-from livemarkets.ws_markets.hub import MarketsHub, MarketsRoute, RouteLimits
+from livemarkets.ws_markets.hub import MarketsHub, RouteLimits
 from livemarkets.ws_markets.publisher import MarketsPublisher
 
-__all__ = ["Services", "Tuning", "build", "create_app"]
+__all__ = ["Services", "Tuning", "build"]
 
 _EXPIRE_SECONDS = 0.1
 _STOP_SECONDS = 2.5
@@ -53,6 +54,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
 
     client: ClientTimings = ClientTimings()
     feed: FeedLimits = FeedLimits()
+    embedded: EmbeddedTimings = EmbeddedTimings()
     heartbeat_seconds: int = 5
     connects_per_5_minutes: int = 270
     """Limit of connection attempts per exchange. The embedded exchange does not count towards Binance's."""
@@ -84,9 +86,9 @@ class Services:
             encode_gap,
         )
         self.feeds: dict[str, ExchangeFeed] = {}
-        self.simulator: Simulator | None = None
-        self.simulator_secret = secrets.token_urlsafe(32)
+        self.simulator: EmbeddedExchange | None = None
         self._tuning = tuning
+        self._outbound = Outbound(settings.proxy_url.get_secret_value(), outbound_variables())
         self._task: asyncio.Task[None] | None = None
         self._publisher = MarketsPublisher(self.fanout)
         if settings.stream_enabled:
@@ -120,6 +122,18 @@ class Services:
         """Return the symbols that an exchange lists; empty until the list is loaded."""
         return self.feeds[exchange].directory
 
+    def quality(self, key: StreamKey) -> StreamQuality | None:
+        """Return the state of a stream; `None` if nobody is subscribed to it."""
+        return self.feeds[key.exchange].quality.of(key)
+
+    def quality_version(self, exchange: str) -> int:
+        """Return a number that rises when the state of any stream of an exchange changes."""
+        return self.feeds[exchange].quality.version
+
+    def seek_symbols(self, exchange: str, symbols: Sequence[str], *, ask: bool) -> None:
+        """Load the list of symbols again soon, because somebody wants symbols that it lacks."""
+        self.feeds[exchange].symbols.seek(symbols, ask=ask)
+
     async def ensure_symbols(self, exchange: str) -> None:
         """Load an exchange's list of symbols if it is not loaded. After a failure it stays empty."""
         await self.feeds[exchange].ensure_symbols(_PAGE_SYMBOLS_SECONDS)
@@ -143,9 +157,8 @@ class Services:
             if pending:  # an error in the program; the process must exit nevertheless
                 names = sorted(task.get_name() for task in asyncio.all_tasks())
                 logger.error("tasks still running {} s after the stop: {}", _STOP_SECONDS, ", ".join(names))
-        simulator, self.simulator = self.simulator, None
-        if simulator is not None:
-            await simulator.aclose()
+        if self.simulator is not None:
+            await self.simulator.aclose()
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -153,6 +166,7 @@ class Services:
                 tasks.create_task(feed.run(), name=f"{feed.exchange} feed")
             if self.feeds:
                 tasks.create_task(supervise("heartbeat task", self.hub.run), name="heartbeats")
+                tasks.create_task(supervise("quality task", self.hub.quality.run), name="quality")
                 tasks.create_task(supervise("linger task", self._expire), name="linger")
 
     async def _expire(self) -> None:
@@ -167,7 +181,7 @@ class Services:
 
     def _add_feeds(self, exchanges: Mapping[ExchangeName, ExchangePorts]) -> None:
         settings = self.settings
-        rest = BinanceRest("binance", settings.binance_rest_url, clock=self.clock)
+        rest = BinanceRest("binance", settings.binance_rest_url, clock=self.clock, outbound=self._outbound)
         self._add_feed(
             "binance",
             ExchangePorts(partial(self._new_client, "binance", settings.binance_ws_url), rest, rest),
@@ -178,8 +192,8 @@ class Services:
             self._add_simulator()
 
     def _add_simulator(self) -> None:
-        """Add the feed of the embedded exchange. Its addresses are set when it has started."""
-        rest = BinanceRest("simulator", (), clock=self.clock)
+        """Add the feed of the embedded exchange. Each start of its process tells new addresses."""
+        rest = BinanceRest("simulator", (), clock=self.clock, outbound=self._outbound)
         client: BinanceClient | None = None
 
         def connect(events: ExchangeEvents) -> BinanceClient:
@@ -187,10 +201,16 @@ class Services:
             client = self._new_client("simulator", (), events)
             return client
 
-        async def prepare() -> None:
-            simulator = await self._start_simulator()
+        def use(addresses: Addresses) -> None:
             assert client is not None
-            client.urls, rest.urls = (simulator.ws_url,), (simulator.rest_url,)
+            client.urls, rest.urls = (addresses.ws_url,), (addresses.rest_url,)
+
+        simulator = self.simulator = EmbeddedExchange(use, timings=self._tuning.embedded)
+
+        async def prepare() -> None:
+            feed = self.feeds["simulator"]
+            await simulator.wait(lambda why: feed.on_status(ClientStatus(ExchangeState.DOWN, why)))
+            feed.on_status(feed.client.status)
 
         self._add_feed("simulator", ExchangePorts(connect, rest, rest, prepare))
 
@@ -225,17 +245,8 @@ class Services:
             budget=ConnectBudget(limit=self._tuning.connects_per_5_minutes),
             timings=self._tuning.client,
             clock=self.clock,
+            outbound=self._outbound,
         )
-
-    async def _start_simulator(self) -> Simulator:
-        """Start the embedded exchange on a loopback port, at its first use."""
-        if self.simulator is None:
-            self.simulator = Simulator(
-                SimulatedMarket(), control_secret=self.simulator_secret, serves_browsers=False
-            )
-            await self.simulator.start()
-            logger.info("simulator: the embedded exchange is listening on {}", self.simulator.ws_url)
-        return self.simulator
 
 
 def build(
@@ -260,37 +271,3 @@ def build(
 
     """
     return Services(settings, tuning or Tuning(), clock or system_clock(), exchanges or {})
-
-
-def create_app(services: Services) -> FastAPI:
-    """Return the web app with the HTTP routes and, if the feature is on, `/ws/markets`, but without pages.
-
-    Its lifespan starts and stops the services.
-    """
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await services.start()
-        try:
-            yield
-        finally:
-            await services.stop()
-
-    app = FastAPI(
-        title="Live Markets",
-        version=__version__,
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-    )
-    if services.settings.stream_enabled:
-        app.add_middleware(MarketsRoute, hub=services.hub)
-    app.add_middleware(  # added last, so it sees a request first
-        SecurityMiddleware,
-        access=services.access,
-        allowed_origins=services.settings.allowed_origins,
-        note_refusal=services.hub.note_refusal,
-    )
-    app.include_router(http_router(services))
-    return app

@@ -3,6 +3,7 @@
 * :exc:`LiveMarketsError`
 
   * :exc:`SettingsError` – a setting is invalid; the program exits.
+  * :exc:`UnusableProxy` – the address of an outbound proxy is invalid.
   * :exc:`ClientMessageError` – a `/ws/markets` message is invalid; the connection stays open.
   * :exc:`ExchangeError`
 
@@ -21,6 +22,7 @@ __all__ = [
     "MalformedMessage",
     "RestError",
     "SettingsError",
+    "UnusableProxy",
 ]
 
 
@@ -30,6 +32,23 @@ class LiveMarketsError(Exception):
 
 class SettingsError(LiveMarketsError):
     """A setting is invalid. Its text is one line: variable, value, allowed values."""
+
+
+class UnusableProxy(LiveMarketsError):
+    """The address of an outbound proxy is invalid. Its text is one line, without user name and password.
+
+    Args:
+        source: the variable that names the proxy.
+        shown: the address without user name and password.
+        why: what is wrong with it.
+
+    """
+
+    def __init__(self, source: str, shown: str, why: str) -> None:
+        self.source = source
+        self.shown = shown
+        self.why = why
+        super().__init__(f"{source} names a proxy that cannot be used: {shown}: {why}")
 
 
 class ClientMessageError(LiveMarketsError):
@@ -77,12 +96,16 @@ class ExchangeUnreachable(ExchangeError):
     Args:
         reason: for users, such as `name lookup failed` or `HTTP 451 (not available in this country)`.
         retry_after_seconds: the delay that the exchange asked for; `None` when it asked for none.
+        is_ban: whether the exchange refuses every connection from here for a while (HTTP 418 or 429).
 
     """
 
-    def __init__(self, reason: str, retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self, reason: str, retry_after_seconds: float | None = None, *, is_ban: bool = False
+    ) -> None:
         self.reason = reason
         self.retry_after_seconds = retry_after_seconds
+        self.is_ban = is_ban
         super().__init__(reason)
 
 

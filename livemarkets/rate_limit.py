@@ -29,13 +29,22 @@ class TokenBucket:
 
     def take(self) -> bool:
         """Take one token. Return `False` when there is none and the event is not allowed."""
-        now = self._clock()
-        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
-        self._at = now
+        self._fill()
         if self._tokens < 1.0:
             return False
         self._tokens -= 1.0
         return True
+
+    def charge(self, tokens: float) -> float:
+        """Take tokens, also if there are too few. Return how many seconds the caller has to wait."""
+        self._fill()
+        self._tokens -= tokens
+        return max(0.0, -self._tokens / self._rate)
+
+    def _fill(self) -> None:
+        now = self._clock()
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        self._at = now
 
 
 class TokenBuckets:
@@ -114,3 +123,10 @@ class LogLimiter:
             return None
         self._state[kind] = (now, 0)
         return held_back
+
+    def limited(self, kind: str, text: str) -> str | None:
+        """Return the line to log now, with a note of how many were suppressed; `None`: log nothing."""
+        suppressed = self.suppressed_since_last(kind)
+        if suppressed is None:
+            return None
+        return f"{text} ({suppressed} similar messages not logged)" if suppressed else text

@@ -9,6 +9,7 @@
       url              a page's address, read and written
     login            the form that asks for the access token
     static_page      pages without NiceGUI: not found, and the frame of the login page
+    paths            addresses of the app's own paths, behind a proxy too
     shell            frame of every page: header, navigation, badge, theme, banner
     examples         the example programs on the home page
     elements/        the pages' own elements, a Python class and a script each

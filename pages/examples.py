@@ -52,6 +52,8 @@ async def main():
             case {"type": "subscribed", "results": results}:
                 for refusal in (result["message"] for result in results if not result["ok"]):
                     print(refusal, file=sys.stderr)
+            case {"type": "error", "code": "unknown_symbol", "message": text}:
+                print(text, file=sys.stderr)  # one symbol has left the list; the others go on
             case {"type": "error", "code": code, "message": text} if code != "internal":
                 sys.exit(f"{code}: {text}")
 
@@ -109,7 +111,9 @@ function take({ type, symbol, ...message }, end) {
   }
   if (type === "subscribed")
     for (const result of message.results) if (!result.ok) console.warn(result.message);
-  if (type === "error")
+  if (type === "error" && message.code === "unknown_symbol")
+    console.warn(message.message); // one symbol has left the list; the others go on
+  else if (type === "error")
     end({ code: message.code === "internal" ? 1011 : 1008, message: `${message.code}: ${message.message}` });
 }
 connect();

@@ -9,6 +9,7 @@ from pages.elements.connection_badge import ConnectionBadge
 from pages.elements.copy_button import CopyButton
 from pages.examples import examples
 from pages.labs.url import DEFAULT_EXCHANGE
+from pages.paths import prefix_of, prefixed
 from pages.ports import PageServices
 from pages.shell import shell, text
 from pages.wording import STATE_WORDS, label
@@ -56,7 +57,7 @@ def _build_lead(is_on: bool) -> None:
         )
         if is_on:
             with ui.element("div").classes("home-actions"):
-                text("a", "Open Labs › Live markets", "primary").props('href="/labs"')
+                text("a", "Open Labs › Live markets", "primary").props(f'href="{prefixed("/labs")}"')
 
 
 def _build_switch() -> None:
@@ -133,7 +134,7 @@ def _build_interfaces() -> None:
         with ui.element("ul"):
             for name, href, meaning in INTERFACES:
                 with ui.element("li"):
-                    text("a", name).props(f'href="{href}"')
+                    text("a", name).props(f'href="{prefixed(href)}"')
                     text("span", meaning)
 
 
@@ -141,4 +142,4 @@ def _markets_url(client: Client) -> str:
     """Return the address of `/ws/markets` on the host that the page was requested from."""
     url = client.request.url
     scheme = "wss" if url.scheme == "https" else "ws"
-    return f"{scheme}://{url.netloc}/ws/markets"
+    return f"{scheme}://{url.netloc}{prefix_of(client)}/ws/markets"

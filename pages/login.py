@@ -35,8 +35,8 @@ def login_router(access: TokenAuth) -> APIRouter:
         """Show the form, or redirect if there is a session already."""
         target = local_path(request.query_params.get("next", "/"))
         if access.is_session(request.cookies.get(SESSION_COOKIE, "")):
-            return RedirectResponse(target, 303)
-        return HTMLResponse(_page(target))
+            return RedirectResponse(_prefix(request) + target, 303)
+        return HTMLResponse(_page(_prefix(request), target))
 
     async def login(request: Request) -> Response:
         """Start a session if the token is right."""
@@ -45,22 +45,24 @@ def login_router(access: TokenAuth) -> APIRouter:
         verdict = access.judge(fields.get("token", "").strip(), client_address(request))
         if verdict is not TokenCheck.RIGHT:
             status, text = _WRONG[verdict]
-            return HTMLResponse(_page(target, text), status)
-        response = RedirectResponse(target, 303)
+            return HTMLResponse(_page(_prefix(request), target, text), status)
+        response = RedirectResponse(_prefix(request) + target, 303)
         response.set_cookie(
             SESSION_COOKIE,
             access.new_session(),
             max_age=SESSION_SECONDS,
+            path=_prefix(request) or "/",
             secure=request.url.scheme == "https",
             httponly=True,
             samesite="strict",
         )
         return response
 
-    async def logout() -> Response:
+    async def logout(request: Request) -> Response:
         """End the session in this browser."""
-        response = RedirectResponse("/login", 303)
-        response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
+        response = RedirectResponse(f"{_prefix(request)}/login", 303)
+        path = _prefix(request) or "/"
+        response.delete_cookie(SESSION_COOKIE, path=path, httponly=True, samesite="strict")
         return response
 
     router.add_api_route("/login", form, methods=["GET", "HEAD"])
@@ -83,12 +85,17 @@ async def _fields(request: Request) -> dict[str, str]:
         return {}
 
 
-def _page(target: str, problem: str = "") -> str:
+def _prefix(request: Request) -> str:
+    """Return the path prefix under which a proxy serves the app; empty for none."""
+    return str(request.scope.get("root_path", ""))
+
+
+def _page(prefix: str, target: str, problem: str = "") -> str:
     said = f'<p class="wrong" role="alert" id="problem">{html.escape(problem)}</p>' if problem else ""
     described = ' aria-describedby="problem" aria-invalid="true"' if problem else ""
     return plain_page(
         "Log in",
-        f"""<form class="card" method="post" action="/login">
+        f"""<form class="card" method="post" action="{prefix}/login">
 <h1>Log in</h1>
 <input type="hidden" name="next" value="{html.escape(target)}">
 <label for="token">Access token</label>

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sized
+from collections.abc import Hashable, Iterable, Sequence, Sized
 from typing import Protocol
 
-from livemarkets.market.models import ExchangeStatus, StreamKey
+from livemarkets.market.models import ExchangeStatus, StreamKey, StreamQuality
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.symbols import SymbolDirectory
 
@@ -76,6 +76,21 @@ class PageServices(Protocol):
 
     def symbols(self, exchange: str) -> SymbolDirectory:
         """Return what `exchange` lists; empty until it is known."""
+
+    def quality(self, key: StreamKey) -> StreamQuality | None:
+        """Return the state of a stream and why; `None` if nobody is subscribed to it."""
+
+    def quality_version(self, exchange: str) -> int:
+        """Return a number that rises when the state of any stream of `exchange` changes."""
+
+    def seek_symbols(self, exchange: str, symbols: Sequence[str], *, ask: bool) -> None:
+        """Load the list of symbols again soon, because somebody wants symbols that it lacks.
+
+        Args:
+            exchange: the exchange.
+            symbols: what is wanted.
+            ask: whether these are whole names, for which the exchange may be asked one by one.
+        """
 
     async def ensure_symbols(self, exchange: str) -> None:
         """Load the symbols of `exchange` unless they are loaded. A failure shows in the exchange's status."""

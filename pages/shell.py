@@ -11,6 +11,7 @@ from nicegui import ui
 from pages.elements.connection_badge import ConnectionBadge
 from pages.elements.status_banner import StatusBanner
 from pages.elements.theme_toggle import ThemeToggle
+from pages.paths import prefixed
 from pages.ports import PageServices
 from pages.style import head_html
 
@@ -45,7 +46,11 @@ def shell(services: PageServices, *, path: str, has_strip: bool = False) -> Iter
     ui.add_head_html(head_html())
     is_on = services.settings.stream_enabled
     with ui.element("header").classes("shell-header"):
-        with ui.element("a").classes("shell-mark").props('href="/" aria-label="Live Markets, home"'):
+        with (
+            ui.element("a")
+            .classes("shell-mark")
+            .props(f'href="{prefixed("/")}" aria-label="Live Markets, home"')
+        ):
             text("span", "Live Markets")
         with ui.element("nav").classes("shell-nav").props('aria-label="Pages"'):
             _navigation_link("Home", "/", path)
@@ -72,7 +77,7 @@ def text(tag: str, content: str, classes: str = "") -> ui.label:
 
 def _logout_button() -> None:
     with (
-        ui.element("form").classes("logout").props('method="post" action="/logout"'),
+        ui.element("form").classes("logout").props(f'method="post" action="{prefixed("/logout")}"'),
         ui.element("button")
         .classes("icon-button")
         .props('type="submit" aria-label="Log out" title="Log out"'),
@@ -85,6 +90,6 @@ def _logout_button() -> None:
 
 
 def _navigation_link(name: str, href: str, path: str) -> None:
-    link = text("a", name).props(f'href="{href}"')
+    link = text("a", name).props(f'href="{prefixed(href)}"')
     if href == path:
         link.props('aria-current="page"')

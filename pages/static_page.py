@@ -40,14 +40,15 @@ async def not_found(request: Request, _: Exception) -> Response:
     """
     if "text/html" not in request.headers.get("accept", ""):
         return PlainTextResponse("not found\n", 404)
-    return HTMLResponse(_NOT_FOUND, 404)
+    return HTMLResponse(_not_found_page(request.scope.get("root_path", "")), 404)
 
 
-_NOT_FOUND = plain_page(
-    "Not found",
-    """<div class="card">
+def _not_found_page(prefix: str) -> str:
+    return plain_page(
+        "Not found",
+        f"""<div class="card">
 <h1>There is no such page</h1>
 <p>The address may be mistyped, or the page may be switched off.</p>
-<a class="primary" href="/">Home</a>
+<a class="primary" href="{prefix}/">Home</a>
 </div>""",
-)
+    )

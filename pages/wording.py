@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from livemarkets.market.models import ExchangeState, ExchangeStatus
+from livemarkets.market.models import ExchangeState, ExchangeStatus, QualityState
 
-__all__ = ["EXCHANGE_LABELS", "POPULAR_SYMBOLS", "STATE_WORDS", "Banner", "Tone", "banner_for", "label"]
+__all__ = [
+    "EXCHANGE_LABELS",
+    "POPULAR_SYMBOLS",
+    "QUALITY_WORDS",
+    "STATE_WORDS",
+    "Banner",
+    "Tone",
+    "banner_for",
+    "label",
+]
 
 Tone = Literal["live", "quiet", "stale", "down", "simulated"]
 
@@ -20,6 +29,16 @@ STATE_WORDS = {
     ExchangeState.STALE: "stale",
     ExchangeState.DOWN: "down",
 }
+
+QUALITY_WORDS = {
+    QualityState.DELISTED: "delisted",
+    QualityState.HALTED: "halted",
+    QualityState.UNKNOWN: "unknown",
+    QualityState.STALE: "stale",
+    QualityState.RECOVERING: "recovering",
+    QualityState.LIVE: "",
+}
+"""The word beside a price. A price without a word is live."""
 
 POPULAR_SYMBOLS = (
     "BTCUSDT",

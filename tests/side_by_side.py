@@ -33,6 +33,7 @@ LONGEST_FIRST = (
     "test_soak",
     "test_storm",
     "test_staleness",
+    "test_exchange",
     "test_layout",
     "test_picker",
     "test_control",

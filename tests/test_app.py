@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from random import Random
-from typing import Any
 
 import pytest
-from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
 
 from livemarkets import app as composition
 from livemarkets.app import Tuning
@@ -18,7 +15,7 @@ from livemarkets.exchanges.base import ListedSymbols
 from livemarkets.market.clock import system_clock
 from livemarkets.market.models import StreamKey
 from livemarkets.simulator import Simulator
-from tests.support.app import RunningApp, running_app, settings_for
+from tests.support.app import running_app, settings_for
 from tests.support.helpers import eventually
 from tests.support.markets_client import missing_ids
 from tests.support.second_exchange import harbour
@@ -74,11 +71,12 @@ async def test_an_app_that_nobody_uses_speaks_to_nobody(exchange: Simulator) -> 
     async with running_app(settings_for(exchange)) as app:
         client = await app.connect()
         assert await client.works()
-        assert app.services.simulator is None
+        assert app.inside.simulator is None
         assert exchange.stats()["attempts"] == 0
         assert exchange.stats()["rest_calls"] == {}
 
 
+@pytest.mark.process
 async def test_a_stop_ends_every_task_and_connection_and_may_be_repeated(exchange: Simulator) -> None:
     before = names_of_tasks()
     services = composition.build(settings_for(exchange))
@@ -91,7 +89,6 @@ async def test_a_stop_ends_every_task_and_connection_and_may_be_repeated(exchang
     await services.stop()
     await services.stop()
     assert names_of_tasks() == before
-    assert services.simulator is None
     await eventually(lambda: not exchange.connections)
 
 
@@ -108,7 +105,7 @@ async def test_a_stop_while_feeds_fail_and_close_ends_them(exchange: Simulator) 
 
     async def start_and_stop() -> float:
         services = composition.build(settings_for(exchange), tuning=tuning)
-        services.feeds["binance"]._symbols._source.symbols = fail_soon  # type: ignore[method-assign]
+        services.feeds["binance"].symbols._source.symbols = fail_soon  # type: ignore[method-assign]
         await services.start()
         services.manager.subscribe("somebody", BTC)
         await asyncio.sleep(random.uniform(0.0, 0.5))
@@ -148,62 +145,21 @@ async def test_a_subscriber_without_any_web_is_served_alike(exchange: Simulator)
         await services.stop()
 
 
+@pytest.mark.process
 async def test_the_simulator_starts_when_it_is_first_wanted_and_only_once(exchange: Simulator) -> None:
-    async with running_app(settings_for(exchange)) as app:
+    async with running_app(settings_for(exchange), has_processes=True) as app:
+        simulator = app.services.simulator
+        assert simulator is not None
+        assert (await (await app.connect()).ask("ping"))["type"] == "pong"
+        assert (simulator.starts, simulator.pid) == (0, None)
         clients = [await app.connect() for _ in range(3)]
         await asyncio.gather(*(client.subscribe("BTCUSDT", exchange="simulator") for client in clients))
         for client in clients:
             assert (await client.trades(1))[0]["exchange"] == "simulator"
-        assert app.services.simulator is not None
-        assert app.services.simulator.host == "127.0.0.1"
-        assert len(app.services.simulator.connections) == 1
+        assert simulator.starts == 1
+        assert simulator.addresses is not None
+        assert simulator.addresses.ws_url.startswith("ws://127.0.0.1:")
         assert exchange.stats()["attempts"] == 0, "the simulator is never called binance"
-
-
-async def simulator_of(app: RunningApp) -> Simulator:
-    """The embedded exchange of an app, with a first subscriber that it serves."""
-    client = await app.connect()
-    await client.subscribe("BTCUSDT", exchange="simulator")
-    await client.trades(1)
-    assert app.services.simulator is not None
-    return app.services.simulator
-
-
-async def test_the_embedded_exchange_is_for_the_app_alone() -> None:
-    async with running_app(settings_for(None, access_token="the-token-of-the-app")) as app:
-        client = await app.connect(additional_headers={"Authorization": "Bearer the-token-of-the-app"})
-        await client.subscribe("BTCUSDT", exchange="simulator")
-        await client.trades(1)
-        simulator = app.services.simulator
-        assert simulator is not None
-        url = f"{simulator.ws_url}/simulator/control"
-        secret = {"Authorization": f"Bearer {app.services.simulator_secret}"}
-        refused: dict[tuple[str, int], dict[str, Any]] = {
-            (url, 401): {},
-            (url + "?", 401): {"additional_headers": {"Authorization": "Bearer the-token-of-the-app"}},
-            (url, 403): {"origin": "https://evil.example", "additional_headers": secret},
-            (f"{simulator.ws_url}/ws/btcusdt@trade", 403): {"origin": "https://evil.example"},
-        }
-        for (address, status), options in refused.items():
-            with pytest.raises(InvalidStatus) as caught:
-                await connect(address, proxy=None, **options)
-            assert caught.value.response.status_code == status
-        async with connect(url, proxy=None, additional_headers=secret) as control:
-            await control.send('{"query":"connections"}')
-            assert b'"ok":true' in await control.recv(decode=False)
-
-
-@pytest.mark.long
-async def test_reconnects_to_the_simulator_spend_nothing_of_what_binance_grants(exchange: Simulator) -> None:
-    async with running_app(settings_for(exchange), tuning=Tuning(connects_per_5_minutes=2)) as app:
-        simulator = await simulator_of(app)
-        simulator.faults.drop()
-        await eventually(lambda: simulator.stats()["connects"] == 2)
-        simulator.faults.drop()
-        client = await app.connect()
-        await client.subscribe("BTCUSDT")
-        await client.next("status", exchange="binance", state="live")
-        assert simulator.stats()["connects"] == 2, "its own attempts are used up"
 
 
 async def test_two_apps_in_one_process_share_nothing(exchange: Simulator) -> None:

@@ -90,8 +90,10 @@ def test_only_settings_reads_the_environment() -> None:
         for name, attribute, _ in uses(path)
         if name == "os" and "env" in attribute
     }
-    # The standalone exchange is a program of its own, with a secret that belongs on no command line.
-    assert readers - {"livemarkets/simulator/__main__.py"} == {"livemarkets/config/settings.py"}
+    # The exchange is a program of its own, with a secret that belongs on no command line; the other module
+    # hands the environment on to it.
+    apart = {"livemarkets/simulator/__main__.py", "livemarkets/embedded/exchange.py"}
+    assert readers - apart == {"livemarkets/config/settings.py"}
 
 
 def test_only_log_configures_loguru() -> None:

@@ -194,7 +194,7 @@ def test_every_dependency_has_its_reason_in_the_architecture() -> None:
         *project["dependencies"],
         *(each for group in project["optional-dependencies"].values() for each in group),
     ]
-    names = {re.split(r"[<>=;\s]", each)[0] for each in wanted}
+    names = {re.split(r"[\[<>=;\s]", each)[0] for each in wanted}
     table = text_of("docs/architecture.md").partition("## Dependencies")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (?:\*\w+:\* )?([\w, -]+) \|", table, re.MULTILINE)
     assert {name for row in rows for name in row.split(", ")} - {"package", "---"} == names

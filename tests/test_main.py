@@ -16,12 +16,14 @@ import pytest
 from livemarkets import __version__
 from livemarkets.simulator import Simulator
 from tests.support.app import (
+    Process,
     main_environment,
     running_main,
     running_process,
 )
 from tests.support.helpers import eventually, measured
 from tests.support.markets_client import open_client
+from tests.support.processes import children_of, is_running
 
 START_SECONDS = 3.0
 STOP_SECONDS = 2.0
@@ -199,6 +201,38 @@ async def test_it_runs_without_a_network_and_serves_the_simulator() -> None:
             assert (await get(port, "/healthz")).status_code == 200
         assert process.process.returncode is None
         assert "Traceback" not in process.output
+
+
+async def started_simulator(process: Process, port: int) -> int:
+    """The process of the embedded exchange, started by a reader of it."""
+    async with open_client(f"ws://127.0.0.1:{port}/ws/markets") as client:
+        await client.subscribe("BTCUSDT", exchange="simulator")
+        await client.next("status", 10, exchange="simulator", state="live")
+    (child,) = children_of(process.pid)
+    return child
+
+
+@measured
+async def test_a_kill_of_the_app_ends_the_embedded_exchange_too() -> None:
+    async with running_main() as (process, port):
+        child = await started_simulator(process, port)
+        assert is_running(child)
+        process.signal(signal.SIGKILL)
+        await eventually(lambda: not is_running(child), timeout_seconds=1.0)
+
+
+@measured
+@signals
+async def test_a_signal_for_the_whole_group_ends_both_quietly(number: signal.Signals) -> None:
+    """As Ctrl-C in a terminal, or the end of a service."""
+    async with running_main() as (process, port):
+        child = await started_simulator(process, port)
+        os.kill(child, number)
+        process.signal(number)
+        assert await process.ended() == 0
+        assert not is_running(child)
+        assert "Traceback" not in process.output
+        assert "the embedded exchange ended" not in process.output
 
 
 async def test_with_the_flag_off_home_and_health_work_and_nothing_else() -> None:

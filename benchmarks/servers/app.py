@@ -17,6 +17,7 @@ from benchmarks.servers.contract import follow_orders, say
 from livemarkets import app
 from livemarkets.config import log
 from livemarkets.config.settings import load
+from livemarkets.http_api.web_app import create_app
 from livemarkets.market.models import StreamKey, TradeTick
 from livemarkets.server import run as serving
 
@@ -76,7 +77,7 @@ def serve() -> None:
     log.setup(settings.log_level, settings.log_json)
     listener = serving.listen(settings.host, settings.port)
     services = app.build(settings)
-    web = app.create_app(services)
+    web = create_app(services)
     _with_driver(web, services)
     pages.install(web, services)
     say(f"LISTEN {settings.port}")

@@ -28,6 +28,9 @@ QUIET_LOGGERS = ("asyncio", "engineio", "httpcore", "httpx", "nicegui", "socketi
 """Libraries that are logged from WARNING on. At INFO they repeat our own lines, and uvicorn logs whole
 addresses, which may contain a token or NiceGUI's client id."""
 
+_ABOUT_PEERS = frozenset({"asyncio", "engineio", "nicegui", "socketio", "uvicorn"})
+"""Libraries whose records the peers can cause."""
+_LONGEST_MESSAGE = 500
 _COLOURS = {"DEBUG": "36", "SUCCESS": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 # Text from a peer must not start a new log line or control a terminal.
 _CONTROL_CHARACTERS = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
@@ -69,8 +72,8 @@ def _lead_in_stdlib(level_number: int) -> None:
 class _Intercept(logging.Handler):
     """Forwards a stdlib record to loguru, with its level, logger name and caller.
 
-    The web server logs a warning per bad request, and peers can send bad requests at any rate. So these
-    warnings are limited to one line per kind and minute.
+    Peers can send bad requests and bad page events at any rate, and the web server and the page framework log
+    each one. So these records are limited to one per place in the code and minute, and shortened.
     """
 
     def __init__(self) -> None:
@@ -78,19 +81,33 @@ class _Intercept(logging.Handler):
         self._limiter = LogLimiter(interval_seconds=60.0, clock=time.monotonic)
 
     def emit(self, record: logging.LogRecord) -> None:
-        is_about_a_client = record.name == "uvicorn.error" and record.levelno == logging.WARNING
-        if is_about_a_client and self._limiter.suppressed_since_last(str(record.msg)) is None:
-            return
+        held_back = 0
+        may_be_a_flood = record.name.partition(".")[0] in _ABOUT_PEERS
+        if may_be_a_flood:
+            allowed = self._limiter.suppressed_since_last(_place(record))
+            if allowed is None:
+                return
+            held_back = allowed
         try:
             message = record.getMessage()
         except (TypeError, ValueError):  # the arguments do not match the format: log both
             message = f"{record.msg} {record.args!r}"
+        if may_be_a_flood and len(message) > _LONGEST_MESSAGE:
+            message = f"{message[:_LONGEST_MESSAGE]} … ({len(message)} characters)"
+        if held_back:
+            message += f" ({held_back} similar messages not logged)"
         try:
             level: str | int = logger.level(record.levelname).name
         except ValueError:
             level = record.levelno
         bound = logger.bind(logger=record.name)
         bound.opt(depth=_caller_depth(), exception=record.exc_info).log(level, "{}", message)
+
+
+def _place(record: logging.LogRecord) -> str:
+    """Return where in the code a record comes from. Its text may be the choice of a peer."""
+    raised = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
+    return f"{record.name}:{record.pathname}:{record.lineno}:{raised}"
 
 
 def _caller_depth() -> int:

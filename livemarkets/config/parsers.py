@@ -5,6 +5,7 @@ the invalid part. A value that is not a string comes from code; it is returned u
 its type.
 """
 
+import ipaddress
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -13,14 +14,19 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
 
+from livemarkets.errors import UnusableProxy
 from livemarkets.market.symbols import is_well_formed, normalise
+from livemarkets.network.proxies import ProxyRules
 
 __all__ = [
     "ERROR_TYPE",
     "host",
     "http_urls",
     "is_exactly_true",
+    "networks",
     "origins",
+    "proxy_url",
+    "root_path",
     "symbol_list",
     "token",
     "upper",
@@ -31,6 +37,8 @@ ERROR_TYPE = "unfit_setting"
 
 _HOST = re.compile(r"[A-Za-z0-9._:%-]+")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+_OWN_PATHS = frozenset({"api", "healthz", "labs", "login", "logout", "metrics", "readyz", "ws"})
 _VISIBLE_ASCII = re.compile(r"[!-~]*")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -62,6 +70,17 @@ def token(value: object) -> object:
     return value
 
 
+def proxy_url(value: object) -> object:
+    """Parse the address of an outbound proxy. It may contain a password, so it is a secret."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if isinstance(text, str):
+        try:
+            ProxyRules(text)
+        except UnusableProxy as error:
+            raise _unfit(f"{error.shown}: {error.why}") from None
+    return value
+
+
 def websocket_urls(value: object) -> object:
     """Parse base addresses of WebSocket servers; a trailing slash is removed."""
     return _urls(value, ("ws", "wss"))
@@ -88,6 +107,32 @@ def origins(value: object) -> object:
     """Parse origins into a browser's spelling (RFC 6454, section 6.1): lower case, without a default port."""
     parts = _parts(value)
     return value if parts is None else _unique(_origin(part) for part in parts)
+
+
+def networks(value: object) -> object:
+    """Parse IP addresses and networks, such as `127.0.0.1` and `10.0.0.0/8`."""
+    parts = _parts(value)
+    if parts is None:
+        return value
+    for part in parts:
+        try:
+            ipaddress.ip_network(part)
+        except ValueError as error:
+            raise _unfit(str(error)) from None
+    return _unique(parts)
+
+
+def root_path(value: object) -> object:
+    """Parse a path prefix, `/markets`; a slash at its end is removed."""
+    if not isinstance(value, str):
+        return value
+    path = value.strip().rstrip("/")
+    if not _ROOT_PATH.fullmatch(path):
+        raise _unfit("it must begin with a slash and contain no space, query or empty part")
+    first = path.lstrip("/").partition("/")[0]
+    if first in _OWN_PATHS or first.startswith("_"):
+        raise _unfit(f"/{first} is a path of the app itself")
+    return path
 
 
 def _origin(text: str) -> str:

@@ -5,11 +5,10 @@ that embed the app. The variable of a field is `LIVE_` and its name in upper cas
 README are tested against the meanings and bounds in this module.
 """
 
-import difflib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -24,9 +23,11 @@ from pydantic_settings import (
 )
 
 from livemarkets.config import parsers as values
+from livemarkets.config.warnings import Layer, warnings_of
 from livemarkets.errors import SettingsError
+from livemarkets.network.proxies import VARIABLES
 
-__all__ = ["PREFIX", "Settings", "load", "readable", "variable"]
+__all__ = ["PREFIX", "Settings", "load", "outbound_variables", "readable", "variable"]
 
 PREFIX = "LIVE_"
 
@@ -36,6 +37,7 @@ LogLevel = Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRI
 WebSocketUrls = Annotated[tuple[str, ...], NoDecode, BeforeValidator(values.websocket_urls)]
 HttpUrls = Annotated[tuple[str, ...], NoDecode, BeforeValidator(values.http_urls)]
 Symbols = Annotated[tuple[str, ...], NoDecode, BeforeValidator(values.symbol_list)]
+Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(values.networks)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(values.origins)]
 
 
@@ -85,6 +87,11 @@ class Settings(BaseSettings):
         allowed="symbols of 2 to 64 letters and digits of any script, separated by commas",
     )
     feed_length: int = _number(1000, "trades kept in memory per symbol", least=1, most=100_000)
+    proxy_url: Annotated[SecretStr, BeforeValidator(values.proxy_url)] = _field(
+        SecretStr(""),
+        "outbound proxy for streams and REST alike; `direct` ignores the usual variables, empty obeys them",
+        allowed="http://, socks5:// or socks5h:// with host and port, direct, or nothing",
+    )
     linger_seconds: float = _number(
         5.0,
         "seconds that a stream stays subscribed after its last subscriber left",
@@ -119,8 +126,18 @@ class Settings(BaseSettings):
     )
     allowed_origins: Origins = _field(
         (),
-        "browser origins that may open `/ws/markets` beside the app's own",
+        "browser origins that may open `/ws/markets` and the pages' own socket, beside the app's own",
         allowed="origins such as https://example.com or http://localhost:3000, by commas, or nothing",
+    )
+    root_path: Annotated[str, BeforeValidator(values.root_path)] = _field(
+        "",
+        "the path prefix under which a proxy serves the app",
+        allowed="a path such as /markets, or nothing",
+    )
+    trusted_proxies: Networks = _field(
+        ("127.0.0.1", "::1"),
+        "proxies whose `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` headers are believed",
+        allowed="IP addresses and networks such as 127.0.0.1 or 10.0.0.0/8, by commas, or nothing",
     )
     log_level: Annotated[LogLevel, BeforeValidator(values.upper)] = _field(
         "INFO",
@@ -166,17 +183,21 @@ class Settings(BaseSettings):
         )
 
 
+def outbound_variables(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the usual variables for outbound proxies and certificates that are set, in both cases.
+
+    Args:
+        environ: the environment; `None` for the environment of the process.
+
+    """
+    present = os.environ if environ is None else environ
+    names = [*VARIABLES, *(name.lower() for name in VARIABLES), "SSL_CERT_FILE", "SSL_CERT_DIR"]
+    return {name: present[name] for name in names if name in present}
+
+
 def variable(field_name: str) -> str:
     """Return the name of the environment variable of a field."""
     return PREFIX + field_name.upper()
-
-
-class _Layer(NamedTuple):
-    """The `LIVE_*` variables of one source, by lower-case name as in pydantic-settings."""
-
-    place: str
-    variables: Mapping[str, str | None]
-    fields: Mapping[str, Any]
 
 
 def load(
@@ -195,7 +216,7 @@ def load(
     """
     try:
         layers = [
-            _Layer("the command line", {}, options or {}),
+            Layer("the command line", {}, options or {}),
             *_layers(root, os.environ if environ is None else environ),
         ]
     except (OSError, UnicodeDecodeError) as error:
@@ -207,11 +228,11 @@ def load(
         settings = Settings(**raw)
     except ValidationError as error:
         raise SettingsError("; ".join(_explain(error, layers))) from None
-    settings._warnings = tuple(_warn(layers, raw))
+    settings._warnings = tuple(warnings_of(layers, raw, list(Settings.model_fields), PREFIX))
     return settings
 
 
-def _layers(root: Path, environ: Mapping[str, str]) -> Iterator[_Layer]:
+def _layers(root: Path, environ: Mapping[str, str]) -> Iterator[Layer]:
     """Yield the sources of settings, highest precedence first."""
     environment = EnvSettingsSource(Settings)
     environment.env_vars = {name.lower(): value for name, value in environ.items()}
@@ -221,10 +242,10 @@ def _layers(root: Path, environ: Mapping[str, str]) -> Iterator[_Layer]:
         sources.append((name, file))
     for place, source in sources:
         ours = {name: value for name, value in source.env_vars.items() if name.startswith(PREFIX.lower())}
-        yield _Layer(place, ours, source())
+        yield Layer(place, ours, source())
 
 
-def _explain(error: ValidationError, layers: list[_Layer]) -> Iterator[str]:
+def _explain(error: ValidationError, layers: list[Layer]) -> Iterator[str]:
     """Yield a text for each error: variable, value, source, allowed values."""
     for problem in error.errors():
         if not problem["loc"]:
@@ -236,19 +257,6 @@ def _explain(error: ValidationError, layers: list[_Layer]) -> Iterator[str]:
         shown = "a value (not shown)" if _is_secret(field) else repr(str(problem["input"])[:200])
         detail = f" ({problem['msg']})" if problem["type"] == values.ERROR_TYPE else ""
         yield f"{variable(name)} in {place} is {shown}, but must be {_allowed(field)}{detail}"
-
-
-def _warn(layers: list[_Layer], raw: Mapping[str, Any]) -> Iterator[str]:
-    known = list(Settings.model_fields)
-    for layer in layers:
-        for name in (key.removeprefix(PREFIX.lower()) for key in layer.variables):
-            if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                hint = f"; did you mean {variable(close[0])}?" if close else ""
-                yield f"{variable(name)} in {layer.place} is not a setting and is ignored{hint}"
-    flag = str(raw.get("stream_enabled", "false")).strip()
-    if flag.lower() not in ("true", "false"):
-        yield f"LIVE_STREAM_ENABLED is {flag[:200]!r}, which means off: only true turns it on"
 
 
 def _allowed(field: FieldInfo) -> str:
@@ -268,4 +276,4 @@ def readable(value: object) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return ",".join(value) or "(empty)"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value) or "(empty)"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from livemarkets.server.waiting import Flag
+
 __all__ = ["CLOSE_TOO_SLOW", "Mailbox", "Sink"]
 
 CLOSE_TOO_SLOW = 1013
+_NO_BACKLOG: deque[bytes] = deque(maxlen=0)
+"""Shared by all readers without a backlog. Nothing can be added to it."""
 
 
 class SinkListener(Protocol):
@@ -94,12 +97,11 @@ class Mailbox:
         self.limit_bytes = limit_bytes
         self.pending: list[bytes] = []
         """Frames of this turn for this reader only; :mod:`livemarkets.delivery.cohorts` appends them."""
-        self.backlog: deque[bytes] = deque()
+        self.backlog: deque[bytes] = _NO_BACKLOG
         self.backlog_bytes = 0
         self.is_closed = False
-        self.room = asyncio.Event()
+        self.room = Flag()
         """Set while the backlog is empty, so that more can be added."""
-        self.room.set()
         self.sent_at = self.moved_at = clock()
         """When frames for this reader only were last sent; when the connection last accepted data."""
         self.place: Place | None = None
@@ -142,6 +144,7 @@ class Mailbox:
             self.sent_at = self.moved_at
             self.sink.write(frames)
         if not self.backlog and not self.sink.is_paused:
+            self.backlog = _NO_BACKLOG
             self.room.set()
             self.owner.handle_caught_up(self)
 
@@ -154,7 +157,7 @@ class Mailbox:
         self.is_closed = True
         self.handle_change()
         self.room.set()
-        self.backlog.clear()
+        self.backlog = _NO_BACKLOG
         self.backlog_bytes = 0
 
     def end(self, code: int, reason: str) -> None:
@@ -167,6 +170,7 @@ class Mailbox:
         if not self.backlog:
             self.moved_at = self._clock()
             self.room.clear()
+            self.backlog = deque()  # few readers ever have one, and an empty one takes 700 bytes
         was_over = self.backlog_bytes > self.limit_bytes
         self.backlog.append(frames)
         self.backlog_bytes += len(frames)

@@ -44,6 +44,9 @@ class Addresses:
     def __iter__(self) -> Iterator[str]:
         return iter(self._addresses)
 
+    def __contains__(self, url: object) -> bool:
+        return url in self._addresses
+
     def in_order(self, now: float) -> list[str]:
         """Return all addresses in the order in which to try them; `now` is in monotonic seconds."""
         places = {url: place for place, url in enumerate(self._addresses)}

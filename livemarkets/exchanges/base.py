@@ -375,4 +375,4 @@ class ExchangePorts(msgspec.Struct, frozen=True):
     symbols: SymbolSource
     """May be the same object as `history`."""
     prepare: Callable[[], Awaitable[None]] | None = None
-    """Awaited before anything is sent to the exchange. It starts the embedded exchange."""
+    """Awaited before anything is sent to the exchange. It waits until the embedded exchange listens."""

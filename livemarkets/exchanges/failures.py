@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
+import os
 import socket
 import ssl
-from urllib.parse import urlsplit
+from email.utils import parsedate_to_datetime
 
-from websockets.exceptions import ConnectionClosed, InvalidProxy, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from livemarkets.errors import ExchangeUnreachable
+from livemarkets.network.proxies import Proxy
 
 __all__ = [
+    "BAN_STATUSES",
     "UNUSABLE",
     "describe",
     "explain",
     "first_of",
-    "is_loopback",
     "parse_retry_after",
     "retry_after",
     "root_cause",
@@ -24,14 +27,8 @@ __all__ = [
 
 _LONGEST_PAUSE_SECONDS = 86_400.0
 
-UNUSABLE = (ImportError, ValueError)
-"""Errors that libraries raise for an invalid address or proxy, before they connect."""
-
-
-def is_loopback(url: str) -> bool:
-    """Return whether a URL leads to this machine. Such a URL must not go through a proxy."""
-    host = urlsplit(url).hostname or ""
-    return host == "localhost" or host == "::1" or host.startswith("127.")
+UNUSABLE = (ValueError,)
+"""Errors that libraries raise for an invalid address, before they connect."""
 
 
 def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -42,38 +39,73 @@ def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return error
 
 
-def unreachable(error: BaseException) -> ExchangeUnreachable:
-    """Convert an error to :exc:`ExchangeUnreachable`, with a reason for users."""
+def unreachable(error: BaseException, proxy: Proxy | None = None) -> ExchangeUnreachable:
+    """Convert an error to :exc:`ExchangeUnreachable`, with a reason for users.
+
+    Args:
+        error: what happened.
+        proxy: the outbound proxy on the way. The reason names it, since it may be the cause.
+
+    """
     if isinstance(error, ExchangeUnreachable):
         return error
-    return ExchangeUnreachable(explain(error), retry_after(error))
+    status = error.response.status_code if isinstance(error, InvalidStatus) else None
+    return ExchangeUnreachable(explain(error, proxy), retry_after(error), is_ban=status in BAN_STATUSES)
 
 
 def retry_after(error: BaseException) -> float | None:
     """Return the Retry-After of a refused handshake in seconds, `None` where there is none."""
     if not isinstance(error, InvalidStatus):
         return None
-    return parse_retry_after(error.response.headers.get("Retry-After", ""))
+    headers = error.response.headers
+    return parse_retry_after(headers.get("Retry-After", ""), date=headers.get("Date", ""))
 
 
-def parse_retry_after(value: str) -> float | None:
-    """Return a Retry-After header in seconds, at most one day; `None` for anything but a whole number.
+def parse_retry_after(value: str, *, date: str = "") -> float | None:
+    """Return a Retry-After header in seconds, from 0 to one day; `None` if it makes no sense.
 
-    Source: Binance spot API documents, `rest-api.md` ("IP Limits"): the value is a number of seconds.
+    Sources: Binance spot API documents, `rest-api.md` ("IP Limits"): the value is a number of seconds.
+    RFC 9110, section 10.2.3: it may also be a date, which a cache or a firewall may send.
+
+    Args:
+        value: the value of the header.
+        date: the Date header of the same response. A date is counted from it, so that a wrong clock on this
+            machine makes no ban shorter. Without it, a date makes no sense.
+
     """
-    return min(float(value), _LONGEST_PAUSE_SECONDS) if value.isdecimal() else None
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value[:20]), _LONGEST_PAUSE_SECONDS)
+    try:
+        seconds = (parsedate_to_datetime(value) - parsedate_to_datetime(date)).total_seconds()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), _LONGEST_PAUSE_SECONDS) if math.isfinite(seconds) else None
 
+
+BAN_STATUSES = frozenset({418, 429})
+"""HTTP statuses by which the exchange refuses this IP address at all of its addresses (`rest-api.md`,
+"IP Limits")."""
 
 _STATUS_REASONS = {
     403: "refused by the exchange's firewall",
+    404: "no stream endpoint at this address",
     418: "this address is banned temporarily",
     429: "too many connection attempts",
     451: "not available in this country",
 }
 
 
-def explain(error: BaseException) -> str:
-    """Return why a connection failed, for users."""
+def explain(error: BaseException, proxy: Proxy | None = None) -> str:
+    """Return why a connection failed, for users. It names the outbound proxy, without its password."""
+    if isinstance(error, ExchangeUnreachable):
+        return error.reason
+    if proxy is None:
+        return _explain(error)
+    return f"{_explain(error)} (through the proxy {proxy})"
+
+
+def _explain(error: BaseException) -> str:
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
         return f"HTTP {status} ({_STATUS_REASONS[status]})" if status in _STATUS_REASONS else f"HTTP {status}"
@@ -87,11 +119,22 @@ def explain(error: BaseException) -> str:
         return f"certificate not accepted: {error.verify_message}"
     if isinstance(error, ConnectionClosed):
         return _explain_close(error)
-    if isinstance(error, (InvalidProxy, *UNUSABLE)):
-        return f"invalid address or proxy: {error}"
+    if isinstance(error, UNUSABLE):
+        return f"invalid address: {_shorten(str(error))}"
     if isinstance(error, OSError):
-        return (error.strerror or type(error).__name__).lower()
-    return f"not a WebSocket endpoint ({error})"
+        return _explain_errno(error)
+    return f"not a WebSocket endpoint ({_shorten(str(error))})"
+
+
+def _explain_errno(error: OSError) -> str:
+    """Return the system's text for an error. Some libraries put a text of their own in its place."""
+    if error.errno is not None and error.errno > 0 and not isinstance(error, ssl.SSLError):
+        return os.strerror(error.errno).lower()
+    return _shorten(error.strerror or type(error).__name__).lower()
+
+
+def _shorten(text: str) -> str:
+    return " ".join(text.split())[:200]
 
 
 def _explain_close(error: ConnectionClosed) -> str:
@@ -110,12 +153,13 @@ def describe(error: Exception) -> str:
 def root_cause(error: BaseException) -> BaseException:
     """Return the innermost OSError beneath httpx's, httpcore's and anyio's errors, or the error itself."""
     found, seen = error, error
-    while True:
+    while not isinstance(seen, ExchangeUnreachable):  # that one is explained already
         inner = (
             seen.exceptions[0] if isinstance(seen, BaseExceptionGroup) else seen.__cause__ or seen.__context__
         )
         if inner is None:
-            return found
+            break
         seen = inner
         if isinstance(seen, OSError):
             found = seen
+    return found

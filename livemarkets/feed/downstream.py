@@ -21,12 +21,16 @@ class Downstream:
         latest: the store of the newest trade of each stream.
         trades: the store of recent trades.
         publisher: receives the trades and gaps.
-        gaps: counts and logs the gaps.
+        gaps: counts, logs and tells each gap before it is published.
 
     """
 
     def __init__(
-        self, latest: LatestPriceStore, trades: RecentTrades, publisher: TradePublisher, gaps: GapRecord
+        self,
+        latest: LatestPriceStore,
+        trades: RecentTrades,
+        publisher: TradePublisher,
+        gaps: GapRecord,
     ) -> None:
         self._latest = latest
         self._trades = trades

@@ -11,24 +11,19 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import msgspec
-
-from livemarkets.exchanges.base import (
-    ClientStatus,
-    ExchangePorts,
-    Silence,
-    StreamState,
-)
+from livemarkets.exchanges.base import ClientStatus, ExchangePorts, Silence
 from livemarkets.feed.backfill import Backfiller
 from livemarkets.feed.downstream import Downstream
 from livemarkets.feed.gaps import GapRecord
-from livemarkets.feed.ledger import Ledger, LedgerLimits, Outcome
+from livemarkets.feed.ledger import Ledger, Outcome
+from livemarkets.feed.limits import FeedLimits
 from livemarkets.feed.publisher import TradePublisher
-from livemarkets.feed.resume import ResumeLimits, Resumer
+from livemarkets.feed.quality import QualityMonitor
+from livemarkets.feed.resume import Resumer
 from livemarkets.feed.silence import SilenceDetector
-from livemarkets.feed.staleness import StalenessLimits, StalenessMonitor
+from livemarkets.feed.staleness import StalenessMonitor
 from livemarkets.feed.statistics import FeedStatistics
-from livemarkets.feed.status import next_status
+from livemarkets.feed.status import FeedStatus
 from livemarkets.feed.supervision import supervise
 from livemarkets.feed.symbol_list import SymbolList
 from livemarkets.market.clock import Clock
@@ -37,16 +32,6 @@ from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.symbols import SymbolDirectory
 
 __all__ = ["ExchangeFeed", "FeedLimits"]
-
-
-class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of the parts that keep the ids of a stream continuous."""
-
-    ledger: LedgerLimits = LedgerLimits()
-    staleness: StalenessLimits = StalenessLimits()
-    resume: ResumeLimits = ResumeLimits()
-    has_ledger: bool = True
-    """False only in the test that shows that the tests of continuity can fail."""
 
 
 class _Stream:
@@ -90,30 +75,35 @@ class ExchangeFeed:
         clock: Clock,
     ) -> None:
         self.exchange: ExchangeName = exchange
-        self.status = ExchangeStatus(
-            exchange=exchange, state=ExchangeState.IDLE, reason=None, ts=clock.now_ms()
-        )
         self._received = self._duplicates = 0
-        self._gaps = GapRecord(limits.ledger.far_ids, clock.monotonic)
         self._streams: dict[StreamKey, _Stream] = {}
         self._ledgers: dict[StreamKey, Ledger] = {}
         self._latest = latest
         self._trades = trades
         self._publisher = publisher
-        self._downstream = Downstream(latest, trades, publisher, self._gaps)
         self._limits = limits
         self._prepare = ports.prepare
-        self._symbols = SymbolList(exchange, ports.symbols)
+        self.symbols = SymbolList(
+            exchange,
+            ports.symbols,
+            lambda: [key.symbol for key in self._streams],
+            self._use_list,
+            limits=limits.symbols,
+            clock=clock,
+        )
         self._history = ports.history
         self._monotonic = clock.monotonic
-        self._now_ms = clock.now_ms
-        self._listeners: list[Callable[[ExchangeStatus], None]] = []
         self._needed = asyncio.Event()
         self.client = ports.connect(self)
         guarantee = self.client.guarantee
         if (guarantee.ids, guarantee.history) != ("consecutive", "by_id"):
             raise ValueError(f"{exchange}: consecutive ids and a history by id are required, not {guarantee}")
-        self._client_status = self.client.status
+        self._status = FeedStatus(exchange, self.client.status, clock)
+        self.quality = QualityMonitor(
+            self.symbols, self.client, latest, lambda key: self._watcher.is_mute(key), clock=clock
+        )
+        self._gaps = GapRecord(limits.ledger.far_ids, self.quality.note_gap, clock.monotonic)
+        self._downstream = Downstream(latest, trades, publisher, self._gaps)
         self._backfiller = Backfiller(
             exchange, ports.history, self._take, self._downstream.drop_false_id, clock.monotonic
         )
@@ -122,6 +112,7 @@ class ExchangeFeed:
             ports.history,
             self._take,
             self._update_status,
+            self.quality.is_expected,
             limits=limits.staleness,
             clock=clock.monotonic,
         )
@@ -154,7 +145,9 @@ class ExchangeFeed:
             ledger = Ledger(key, self._limits.ledger, partial(self._trades.contains, key))
             self._streams[key] = _Stream(ledger, self._watcher.add(ledger))
             self._ledgers[key] = ledger
-            self.client.want(key)
+            if self.symbols.has_room(len(self._streams)):
+                self.client.want(key)
+            self.quality.add(ledger)
             return
         self.client.unwant(key)
         del self._streams[key]
@@ -162,24 +155,37 @@ class ExchangeFeed:
         self._duplicates += ledger.duplicates
         self._backfiller.forget(ledger)
         self._watcher.discard(key)
+        self.quality.discard(key)
         self._latest.discard(key)
         self._trades.discard(key)
 
     async def ensure_symbols(self, timeout_seconds: float) -> None:
         """Wait until the list of symbols is loaded or its first request has failed, up to a time limit."""
         self._needed.set()
-        await self._symbols.ensure(timeout_seconds)
+        await self.symbols.ensure(timeout_seconds)
+
+    async def find_symbols(self, symbols: Sequence[str], timeout_seconds: float, *, ask: bool = True) -> None:
+        """Load the list of symbols if it is not loaded, and again if it lacks one; up to a time limit."""
+        began = self._monotonic()
+        await self.ensure_symbols(timeout_seconds)
+        left = max(timeout_seconds - (self._monotonic() - began), 0.0)
+        await self.symbols.find(symbols, left, ask=ask)
 
     @property
     def directory(self) -> SymbolDirectory:
         """The listed symbols; empty until the list is loaded."""
-        return self._symbols.directory
+        return self.symbols.directory
 
     def add_status_listener(self, listener: Callable[[ExchangeStatus], None]) -> None:
         """Call `listener` synchronously with every new status."""
-        self._listeners.append(listener)
+        self._status.add_listener(listener)
 
     # state
+
+    @property
+    def status(self) -> ExchangeStatus:
+        """The present status of the exchange."""
+        return self._status.present
 
     def statistics(self) -> FeedStatistics:
         """Return the counters since the start and the present sizes."""
@@ -191,18 +197,12 @@ class ExchangeFeed:
             gaps=self._gaps.count,
             holes_open=self._backfiller.open_holes,
             streams_wanted=len(self._streams),
-            symbols_known=len(self._symbols.directory),
+            symbols_known=len(self.symbols.directory),
+            symbols_skipped=self.symbols.skipped,
+            qualities=self.quality.counts(),
             client=self.client.statistics(),
             history=self._history.statistics(),
         )
-
-    def unconfirmed(self) -> list[tuple[StreamKey, str | None]]:
-        """Return the wanted streams that are not acknowledged, each with the exchange's error or `None`."""
-        return [
-            (key, self.client.rejection(key))
-            for key in self._streams
-            if self.client.state_of(key) is not StreamState.ACKNOWLEDGED
-        ]
 
     # events of the client (ExchangeEvents)
 
@@ -239,13 +239,16 @@ class ExchangeFeed:
 
     def on_status(self, status: ClientStatus) -> None:
         """Process a change of the client's status."""
-        self._client_status = status
+        self._status.client = status
         if status.state is ExchangeState.LIVE:
             self._watcher.note_live()
         self._update_status()
+        self.quality.doubt_all()
 
     def silence_of(self, key: StreamKey) -> Silence:
         """Return what the silence of a stream means at present."""
+        if not self.quality.is_expected(key):
+            return Silence.NATURAL
         return self._watcher.silence_of(key)
 
     def _take_out_of_turn(self, ledger: Ledger, tick: TradeTick, now: float) -> None:
@@ -253,15 +256,18 @@ class ExchangeFeed:
         if ledger.suspect.tick is tick:
             self._gaps.note_false_id(ledger.key, tick.id)
 
+    def _use_list(self) -> None:
+        """Request what was held back while no list was loaded, and look at every stream again."""
+        for key in self._streams:
+            self.client.want(key)
+        self.quality.doubt_all()
+
     def _update_status(self) -> None:
         """Combine the client's status with staleness, and call the listeners when it changed."""
-        before, mute = self.status, self._watcher.mute
-        self.status = next_status(
-            before, self._client_status, mute, now=self._monotonic(), now_ms=self._now_ms()
-        )
-        if (self.status.state, self.status.reason) != (before.state, before.reason):
-            for listener in self._listeners:
-                listener(self.status)
+        mute = self._watcher.mute
+        for key in mute:
+            self.quality.doubt(key)
+        self._status.update(mute)
 
     # downstream
 
@@ -271,6 +277,7 @@ class ExchangeFeed:
             return  # unsubscribed a moment ago
         if ledger.holes:
             self._backfiller.tend(ledger)
+            self.quality.doubt(ledger.key)
         self._downstream.apply(ledger, outcome)
 
     # tasks
@@ -287,6 +294,7 @@ class ExchangeFeed:
                 tasks.create_task(self.client.run(), name=f"{self.exchange} client")
                 tasks.create_task(self._backfiller.run(), name=f"{self.exchange} backfill")
                 tasks.create_task(self._watcher.run(), name=f"{self.exchange} watch")
-                tasks.create_task(self._symbols.run(), name=f"{self.exchange} symbols")
+                tasks.create_task(self.quality.run(), name=f"{self.exchange} quality")
+                tasks.create_task(self.symbols.run(), name=f"{self.exchange} symbols")
         finally:
             await self._history.aclose()

@@ -19,20 +19,23 @@ class GapRecord:
 
     Args:
         far_ids: the most trades that one gap counts as lost. A longer one is no loss, but a jump of the ids.
+        tell: called with each gap.
         clock: monotonic seconds.
 
     """
 
-    def __init__(self, far_ids: int, clock: Callable[[], float]) -> None:
+    def __init__(self, far_ids: int, tell: Callable[[Gap], None], clock: Callable[[], float]) -> None:
         self.count = 0
         """Gaps of all causes."""
         self.lost = 0
         """Trades in gaps with the cause `upstream`."""
         self._far_ids = far_ids
+        self._tell = tell
         self._lines = LogLimiter(interval_seconds=_LOG_SECONDS, clock=clock)
 
     def note(self, gap: Gap) -> None:
         """Count and log a gap that was declared."""
+        self._tell(gap)
         self.count += 1
         if gap.cause == "upstream":
             self.lost += min(gap.to_id - gap.from_id + 1, self._far_ids)

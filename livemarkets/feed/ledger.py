@@ -1,12 +1,9 @@
 """The trade-id ledger of one stream: order, duplicates, missing ids. No I/O.
 
-Trade ids are consecutive per symbol, so the ledger knows the next id. The next trade is released. A trade
-that was released before is dropped and counted. A trade ahead of the next id is held, because two overlapping
-connections are not in step. A *hole* is a range of ids that is missing at present; it is fetched when it does
-not close soon. A *gap* is a hole that was given up, or of which the cause is known, and is declared.
-Downstream, ids rise by exactly 1 or a :class:`~livemarkets.market.models.Gap` stands between them.
-
-Times are monotonic seconds, passed in by the caller.
+Trade ids are consecutive per symbol. The next trade is released. One that was released before is dropped and
+counted. A trade ahead of the next id is held, because two overlapping connections are not in step. A *hole*
+is a range of ids that is missing at present. A *gap* is a hole that was given up, or of which the cause is
+known. Downstream, ids rise by exactly 1 or a gap stands between them. Times are monotonic seconds.
 """
 
 from __future__ import annotations

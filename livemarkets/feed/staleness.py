@@ -91,6 +91,8 @@ class StalenessMonitor:
         second_opinion: the exchange's REST API.
         take: called with a ledger that misses trades, and what changed in it.
         on_change: called when the set of mute streams changed.
+        is_expected: returns whether trades of a stream are expected. While they are not, as during a halt of
+            trading, its silence means nothing and is not asked about.
         limits: tolerances (:class:`StalenessLimits`).
         clock: monotonic seconds.
 
@@ -102,6 +104,7 @@ class StalenessMonitor:
         second_opinion: SecondOpinion,
         take: Callable[[Ledger, Outcome], None],
         on_change: Callable[[], None],
+        is_expected: Callable[[StreamKey], bool] = lambda key: True,
         *,
         limits: StalenessLimits,
         clock: Callable[[], float],
@@ -110,6 +113,7 @@ class StalenessMonitor:
         self._second_opinion = second_opinion
         self._take = take
         self._on_change = on_change
+        self._is_expected = is_expected
         self._limits = limits
         self._clock = clock
         self._streams: dict[StreamKey, _Stream] = {}
@@ -122,7 +126,12 @@ class StalenessMonitor:
     @property
     def mute(self) -> list[StreamKey]:
         """The streams that are mute at present."""
-        return [key for key, stream in self._streams.items() if stream.is_mute]
+        return [key for key, stream in self._streams.items() if stream.is_mute and self._is_expected(key)]
+
+    def is_mute(self, key: StreamKey) -> bool:
+        """Return whether the exchange has newer trades of this stream, and they do not arrive."""
+        stream = self._streams.get(key)
+        return stream is not None and stream.is_mute
 
     def add(self, ledger: Ledger) -> SilenceDetector:
         """Monitor a stream. The caller must update the returned detector with every trade."""
@@ -206,7 +215,7 @@ class StalenessMonitor:
         suspects = [
             (key, stream)
             for key, stream in self._streams.items()
-            if stream.was_acknowledged and stream.silence.is_suspicious(now)
+            if stream.was_acknowledged and stream.silence.is_suspicious(now) and self._is_expected(key)
         ]
         if not interrupted and not any(stream.silence.is_urgent(now) for _, stream in suspects):
             return []
@@ -218,7 +227,7 @@ class StalenessMonitor:
         for key, stream in self._streams.items():
             if stream.interrupted_at is None or not stream.was_acknowledged:
                 continue
-            if stream.silence.last_at > stream.interrupted_at:
+            if stream.silence.last_at > stream.interrupted_at or not self._is_expected(key):
                 stream.interrupted_at = None  # a trade came since then, and shows what is missing
             else:
                 found[key] = stream.interrupted_at

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from livemarkets.exchanges.base import ClientStatistics, HistoryStatistics
@@ -26,5 +28,9 @@ class FeedStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """Streams with missing trades that are not fetched yet."""
     streams_wanted: int
     symbols_known: int
+    symbols_skipped: int
+    """Entries of the newest list of symbols that made no sense."""
+    qualities: Mapping[str, int]
+    """State of :class:`~livemarkets.market.models.QualityState` → wanted streams in it."""
     client: ClientStatistics
     history: HistoryStatistics

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from livemarkets.exchanges.base import ClientStatus
-from livemarkets.market.models import ExchangeState, ExchangeStatus, StreamKey
+from livemarkets.market.clock import Clock
+from livemarkets.market.models import ExchangeName, ExchangeState, ExchangeStatus, StreamKey
 
-__all__ = ["next_status"]
+__all__ = ["FeedStatus", "next_status"]
 
 
 def next_status(
@@ -34,3 +35,28 @@ def next_status(
         ts=before.ts if is_same else now_ms,
         retry_ts=None if client.retry_at is None else now_ms + int((client.retry_at - now) * 1000),
     )
+
+
+class FeedStatus:
+    """The present status of one exchange, and who is told of a new one."""
+
+    def __init__(self, exchange: ExchangeName, client: ClientStatus, clock: Clock) -> None:
+        self.present = ExchangeStatus(
+            exchange=exchange, state=ExchangeState.IDLE, reason=None, ts=clock.now_ms()
+        )
+        self.client = client
+        """The newest status of the exchange's client; the owner sets it."""
+        self._clock = clock
+        self._listeners: list[Callable[[ExchangeStatus], None]] = []
+
+    def add_listener(self, listener: Callable[[ExchangeStatus], None]) -> None:
+        """Call `listener` synchronously with every new status."""
+        self._listeners.append(listener)
+
+    def update(self, mute: Sequence[StreamKey]) -> None:
+        """Compute the status again, and call the listeners if state or reason changed."""
+        before, clock = self.present, self._clock
+        self.present = next_status(before, self.client, mute, now=clock.monotonic(), now_ms=clock.now_ms())
+        if (self.present.state, self.present.reason) != (before.state, before.reason):
+            for listener in self._listeners:
+                listener(self.present)

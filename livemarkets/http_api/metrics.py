@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from livemarkets.delivery.fanout import Fanout
+from livemarkets.embedded.exchange import EmbeddedExchange
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.feed.statistics import FeedStatistics
 from livemarkets.market.clock import Clock
@@ -27,10 +28,12 @@ class MeasuredServices(Protocol):
     manager: SubscriptionManager
     hub: MarketsHub
     fanout: Fanout
+    simulator: EmbeddedExchange | None
     started_at: float
     clock: Clock
 
 
+REFUSALS = ("address", "files", "full", "origin", "token")
 _PER_EXCHANGE: tuple[tuple[str, str, bool, Callable[[FeedStatistics], float]], ...] = (
     ("trades_received", "Trades read from the stream, duplicates included", True, lambda f: f.received),
     (
@@ -79,6 +82,12 @@ _PER_EXCHANGE: tuple[tuple[str, str, bool, Callable[[FeedStatistics], float]], .
         lambda f: 0.0 if f.history.rate_limit is None else f.history.rate_limit.pause_seconds,
     ),
     ("symbols_known", "Symbols listed by the exchange", False, lambda f: f.symbols_known),
+    (
+        "symbols_skipped",
+        "Entries of the newest list of symbols that make no sense",
+        False,
+        lambda f: f.symbols_skipped,
+    ),
 )
 
 
@@ -128,17 +137,29 @@ class MarketsCollector(Collector):
                 state.add_metric([exchange, name.value], float(feed.status.state is name))
             for kind, count in feeds[exchange].client.complaints.items():
                 complaints.add_metric([exchange, kind], count)
+        qualities = GaugeMetricFamily(
+            "livemarkets_streams_in_state",
+            "Streams in each state of their quality",
+            labels=["exchange", "state"],
+        )
+        for exchange, statistics in feeds.items():
+            for quality, count in statistics.qualities.items():
+                qualities.add_metric([exchange, quality], count)
         yield state
         yield complaints
         yield waiting
+        yield qualities
 
     def _process(self) -> Iterator[Metric]:
         hub, fanout = self._services.hub.statistics(), self._services.fanout.statistics()
         subscribers, subscribed, lingering = self._services.manager.counts()
         yield GaugeMetricFamily("livemarkets_clients", "Connections to /ws/markets", value=hub.clients)
-        yield CounterMetricFamily(
-            "livemarkets_clients_refused", "Refused handshakes of /ws/markets", value=hub.refused
+        refused = CounterMetricFamily(
+            "livemarkets_clients_refused", "Refused handshakes of /ws/markets", labels=["reason"]
         )
+        for reason in REFUSALS:
+            refused.add_metric([reason], hub.refused.get(reason, 0))
+        yield refused
         yield CounterMetricFamily(
             "livemarkets_deliveries", "Trades handed to clients", value=fanout.delivered
         )
@@ -159,6 +180,17 @@ class MarketsCollector(Collector):
             "livemarkets_streams_lingering",
             "Streams kept although their last subscriber left",
             value=lingering,
+        )
+        simulator = self._services.simulator
+        yield GaugeMetricFamily(
+            "livemarkets_simulator_running",
+            "1 while the process of the embedded exchange runs and listens",
+            value=float(simulator is not None and simulator.addresses is not None),
+        )
+        yield CounterMetricFamily(
+            "livemarkets_simulator_starts",
+            "Processes of the embedded exchange that were started",
+            value=simulator.starts if simulator is not None else 0,
         )
         uptime = self._services.clock.monotonic() - self._services.started_at
         yield GaugeMetricFamily("livemarkets_uptime_seconds", "Seconds since the start", value=uptime)

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from livemarkets.delivery.fanout import Fanout
+from livemarkets.embedded.exchange import EmbeddedExchange
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.http_api.health import readiness
 from livemarkets.http_api.metrics import MarketsCollector
@@ -18,7 +19,7 @@ from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName, StreamKey, SymbolInfo, TradeTick
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
-from livemarkets.market.symbols import normalise, query_fault
+from livemarkets.market.symbols import is_well_formed, normalise, query_fault
 from livemarkets.protocol.encoding import encode_tick
 from livemarkets.ws_markets.hub import MarketsHub
 
@@ -26,6 +27,7 @@ __all__ = ["HttpServices", "http_router"]
 
 _JSON = "application/json"
 _SYMBOLS_DEFAULT, _SYMBOLS_MOST = 20, 5000
+_FIND_SECONDS = 2.0
 _LATEST_MOST = 1000
 """Limit of names in one query, above the default limit of subscriptions per client."""
 
@@ -39,6 +41,7 @@ class HttpServices(Protocol):
     trades: RecentTrades
     hub: MarketsHub
     fanout: Fanout
+    simulator: EmbeddedExchange | None
     started_at: float
     clock: Clock
 
@@ -97,8 +100,12 @@ class _Api:
         except _BadQuery as error:
             return _refuse(error)
         await self._services.ensure_symbols(exchange)
-        directory = self._services.feeds[exchange].directory
+        feed = self._services.feeds[exchange]
+        directory = feed.directory
         found = directory.search(query, limit)
+        if not found and is_well_formed(name := normalise(query)):  # it may be a new listing
+            await feed.find_symbols([name], _FIND_SECONDS, ask=False)
+            found = directory.search(query, limit)
         return _json(
             {"exchange": exchange, "known": len(directory), "symbols": [_plain(info) for info in found]}
         )
@@ -114,7 +121,25 @@ class _Api:
             self._services.feeds[exchange].keys()
         )
         ticks = [self._services.latest.get(key) for key in keys]
-        return _ticks({"exchange": exchange}, "ticks", [tick for tick in ticks if tick is not None])
+        head = {"exchange": exchange, "quality": self._qualities(exchange, keys)}
+        return _ticks(head, "ticks", [tick for tick in ticks if tick is not None])
+
+    def _qualities(self, exchange: ExchangeName, keys: Sequence[StreamKey]) -> list[dict[str, Any]]:
+        """Return the state of each stream that is kept, since when, why, and how old its latest tick is."""
+        now_ms, latest = self._services.clock.now_ms(), self._services.latest
+        found = []
+        for quality in filter(None, map(self._services.feeds[exchange].quality.of, keys)):
+            tick = latest.get(quality.key)
+            found.append(
+                {
+                    "symbol": quality.key.symbol,
+                    "state": quality.state.value,
+                    "since": quality.since,
+                    "reason": quality.reason,
+                    "age_ms": None if tick is None else max(now_ms - tick.recv_ts, 0),
+                }
+            )
+        return found
 
     async def trades(self, request: Request) -> Response:
         """`?exchange=&symbol=&limit=`: the newest trades in memory, oldest first."""
@@ -158,7 +183,7 @@ def _refuse(error: _BadQuery) -> Response:
     return _json({"error": str(error)}, 400)
 
 
-def _ticks(head: dict[str, str], name: str, ticks: Sequence[TradeTick]) -> Response:
+def _ticks(head: dict[str, Any], name: str, ticks: Sequence[TradeTick]) -> Response:
     """Join ticks encoded as on `/ws/markets`, so that prices keep the exchange's digits."""
     body = (
         msgspec.json.encode(head)[:-1] + f',"{name}":['.encode() + b",".join(map(encode_tick, ticks)) + b"]}"
@@ -175,6 +200,7 @@ def _plain(info: SymbolInfo) -> dict[str, Any]:
         "tick_size": f"{info.tick_size:f}",
         "step_size": f"{info.step_size:f}",
         "is_trading": info.is_trading,
+        "status": info.status,
     }
 
 

@@ -18,9 +18,11 @@ __all__ = [
     "ExchangeStatus",
     "Gap",
     "GapCause",
+    "QualityState",
     "Side",
     "Skipped",
     "StreamKey",
+    "StreamQuality",
     "SymbolInfo",
     "TradeTick",
 ]
@@ -123,6 +125,44 @@ class ExchangeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """When this state began, ms since the epoch."""
     retry_ts: int | None = None
     """When the next attempt is due, ms since the epoch; `None` when none is waiting."""
+
+
+class QualityState(StrEnum):
+    """The state of one stream. If several hold, the first of them in this order counts."""
+
+    DELISTED = "delisted"
+    """The exchange has taken the symbol off its list, and no trades come."""
+    HALTED = "halted"
+    """The exchange lists the symbol, but it cannot be traded at present."""
+    UNKNOWN = "unknown"
+    """Nobody can say: no trade has come, and the symbol is not known to exist or the exchange refuses it."""
+    STALE = "stale"
+    """The exchange has newer trades, but they do not arrive."""
+    RECOVERING = "recovering"
+    """Trades are missing and being fetched."""
+    LIVE = "live"
+    """Everything that the exchange has is here, as far as is known."""
+
+
+class StreamQuality(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of one stream, and how complete it is. Times are ms since the epoch."""
+
+    key: StreamKey
+    state: QualityState
+    reason: str | None
+    """For users; `None` if there is nothing to explain."""
+    since: int
+    """When this state began."""
+    complete_to: int | None
+    """The id up to which no trade is missing or still fetched; `None` before the first trade."""
+    last_id: int | None
+    """The newest trade id that was seen; `None` before the first trade."""
+    lost: int
+    """Ids declared with the cause `upstream` in the last hour."""
+    lost_ts: int | None
+    """When the last of them was declared; `None` if there was none."""
+    is_listed: bool = True
+    """False if the exchange's list lacks the symbol."""
 
 
 class Gap(msgspec.Struct, frozen=True):

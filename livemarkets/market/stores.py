@@ -117,11 +117,10 @@ class RecentTrades:
         return len(self._feeds.get(key, ()))
 
     def recent(self, key: StreamKey, count: int) -> list[TradeTick]:
-        """Return at most the newest `count` ticks, oldest first."""
-        feed = self._feeds.get(key)
-        if feed is None or count <= 0:
-            return []
-        return list(islice(feed, max(0, len(feed) - count), None))
+        """Return at most the newest `count` ticks, oldest first. The cost grows with `count` alone."""
+        newest = list(islice(reversed(self._feeds.get(key, ())), max(0, count)))
+        newest.reverse()
+        return newest
 
     def after(self, key: StreamKey, trade_id: int) -> list[TradeTick]:
         """Return every stored tick with an id greater than `trade_id`, oldest first."""

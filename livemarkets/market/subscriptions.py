@@ -6,7 +6,7 @@ wanted or unwanted. The listeners subscribe and unsubscribe at the exchange.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Set
 
 from livemarkets.market.models import StreamKey
 
@@ -96,6 +96,10 @@ class SubscriptionManager:
     def subscriptions(self, subscriber: Hashable) -> list[StreamKey]:
         """Return the streams of `subscriber` in the order of subscription."""
         return list(self._subscriptions.get(subscriber, ()))
+
+    def subscribers(self, key: StreamKey) -> Set[Hashable]:
+        """Return the subscribers of a stream."""
+        return self._subscribers.get(key, set())
 
     def counts(self) -> tuple[int, int, int]:
         """Return how many subscribers, subscribed streams and lingering streams there are."""

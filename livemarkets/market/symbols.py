@@ -10,7 +10,7 @@ import re
 import unicodedata
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from string import ascii_lowercase, ascii_uppercase
 
 from livemarkets.market.models import SymbolInfo
@@ -84,9 +84,20 @@ class SymbolDirectory:
     def __len__(self) -> int:
         return len(self._symbols)
 
+    def names(self) -> Set[str]:
+        """Return the listed symbols."""
+        return self._symbols.keys()
+
+    def add(self, info: SymbolInfo) -> None:
+        """Add a symbol to the list, or replace its description."""
+        self.replace([*(one for one in self._symbols.values() if one.symbol != info.symbol), info])
+
     def replace(self, symbols: Iterable[SymbolInfo]) -> None:
-        """Replace the list."""
-        self._symbols = {info.symbol: info for info in sorted(symbols, key=_merit)}
+        """Replace the list. Most refreshes change nothing, and then nothing is computed again."""
+        ordered = {info.symbol: info for info in sorted(symbols, key=_merit)}
+        if ordered == self._symbols:
+            return
+        self._symbols = ordered
         self._places = {symbol: place for place, symbol in enumerate(self._symbols)}
         self._names = sorted(self._symbols)
         self._by_base = {}

@@ -26,6 +26,7 @@ __all__ = [
     "Heartbeat",
     "Lagged",
     "Pong",
+    "QualityMessage",
     "RequestId",
     "ServerMessage",
     "Snapshot",
@@ -145,6 +146,21 @@ class GapMessage(msgspec.Struct, frozen=True, tag_field="type", tag="gap"):
     """The id up to which nothing is open for this reader: the only one to give as `after`."""
 
 
+class QualityMessage(msgspec.Struct, frozen=True, tag_field="type", tag="quality"):
+    """The state of one stream, for clients that asked for it."""
+
+    exchange: str
+    channel: str
+    symbol: str
+    state: str
+    """One of :class:`livemarkets.market.models.QualityState`."""
+    since: int
+    complete_to: int | None
+    last_id: int | None
+    lost: int
+    lost_ts: int | None
+
+
 class Lagged(msgspec.Struct, frozen=True, tag_field="type", tag="lagged"):
     """The trades that were skipped for a slow reader. The newest trade follows."""
 
@@ -208,6 +224,7 @@ ServerMessage = (
     | StatusMessage
     | GapMessage
     | Lagged
+    | QualityMessage
     | Unsubscribed
     | Subscriptions
     | Pong
@@ -223,7 +240,7 @@ ERROR_CODES = {
     "unknown_exchange": "this exchange is not offered",
     "unknown_channel": "this channel is not offered",
     "unknown_symbol": "the exchange does not list this symbol",
-    "symbol_limit": "the request exceeds the symbols allowed per client; nothing was changed",
+    "symbol_limit": "the request exceeds the symbols allowed; what exceeds them was not changed",
     "rate_limited": "the client sends too many messages; this one was ignored",
     "message_too_big": "the message is too long; it was ignored",
     "internal": "internal server error; the connection stays open",

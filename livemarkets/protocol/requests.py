@@ -25,6 +25,8 @@ __all__ = [
 MODES = ("all", "latest")
 ORDERS = ("id", "arrival")
 DEFAULT_INTERVAL_MS = 250
+_DELIVERY_FIELDS = frozenset({"snapshot", "mode", "interval_ms", "order", "levels", "after"})
+"""Fields of `subscribe` that say how a stream is delivered. With one of them, the stream is started again."""
 LEAST_INTERVAL_MS, MOST_INTERVAL_MS = 20, 60_000
 
 
@@ -52,6 +54,11 @@ class SubscribeRequest(msgspec.Struct, frozen=True):
     """At most one trade per symbol in this time, in `mode: latest`; `None` in `mode: all`."""
     order: str = "id"
     """One of :data:`ORDERS`: in order of ids, a trade behind a hole waits until the hole is closed."""
+    quality: bool | None = None
+    """Whether the client wants `quality` about these streams; `None` leaves it as it was."""
+    is_quality_alone: bool = False
+    """The message says nothing else about the streams. Those that are subscribed go on as they are; without
+    any name, it is about all streams of the channel that are subscribed."""
 
 
 class UnsubscribeRequest(msgspec.Struct, frozen=True):
@@ -90,6 +97,7 @@ class _Streams(msgspec.Struct):
     interval_ms: int = DEFAULT_INTERVAL_MS
     order: str = "id"
     after: dict[str, int] | None = None
+    quality: bool | None = None
 
 
 _decode = msgspec.json.Decoder().decode
@@ -156,7 +164,10 @@ def _parse_message(
             "unknown_type", f"type must be one of {', '.join(CLIENT_MESSAGE_TYPES)}, not {_quote(kind)}"
         )
     streams = _parse_streams(message, exchanges)
-    symbols = _parse_symbols(streams)
+    is_quality_alone = (
+        kind == "subscribe" and streams.quality is not None and not _DELIVERY_FIELDS & message.keys()
+    )
+    symbols = () if is_quality_alone and not _named(streams) else _parse_symbols(streams)
     if kind == "unsubscribe":
         return UnsubscribeRequest(request_id, streams.exchange, streams.channel, symbols)
     if not 0 <= streams.snapshot <= snapshot_limit:
@@ -172,6 +183,8 @@ def _parse_message(
         _parse_after(streams),
         _parse_mode(streams),
         order=_parse_order(streams),
+        quality=streams.quality,
+        is_quality_alone=is_quality_alone,
     )
 
 

@@ -11,15 +11,18 @@ from collections.abc import Callable, Sequence
 from urllib.parse import parse_qs, quote
 
 import msgspec
+from loguru import logger
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from livemarkets.rate_limit import TokenBuckets, UsageCounter
+from livemarkets.rate_limit import LogLimiter, TokenBuckets, UsageCounter
 from livemarkets.security.addresses import client_address
+from livemarkets.security.forwarded import FROM_PROXY
 from livemarkets.security.origins import is_allowed_origin
+from livemarkets.security.page_socket import PacedSocket
 from livemarkets.security.token_auth import (
     BEARER_PREFIX,
     SESSION_COOKIE,
@@ -27,11 +30,14 @@ from livemarkets.security.token_auth import (
     TokenCheck,
     bearer_tokens,
 )
+from livemarkets.server.frame_writer import EXTENSION, FrameWriter
+from livemarkets.server.open_files import SHORT_OF_FILES
 
 __all__ = ["CONTENT_SECURITY_POLICY", "MARKETS_PATH", "PageLimits", "SecurityMiddleware"]
 
 MARKETS_PATH = "/ws/markets"
 _OPEN = {"/healthz", "/login", "/logout"}
+_HEALTH = {"/healthz", "/readyz", "/metrics"}
 _NO_PAGES = ("/api/", "/ws/", "/_nicegui", "/metrics", "/readyz", "/favicon")
 """Paths of programs and of parts of a page. Without the token they get 401 instead of the login form."""
 _PAGE_SOCKET = "/_nicegui_ws/"
@@ -62,6 +68,9 @@ _HEADERS = {
 _PAGE_HEADERS = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": "no-store"}
 
 
+_REPEAT_SECONDS = 60.0
+"""How often the refusal of one origin is logged."""
+_SHOWN_CHARACTERS = 100
 _RETRY = {"Retry-After": "5", "Refresh": "5"}
 """When to retry, in seconds: `Retry-After` for programs, `Refresh` for browsers."""
 
@@ -86,8 +95,10 @@ class SecurityMiddleware:
     Args:
         app: the ASGI app behind it.
         access: checks tokens and sessions.
-        allowed_origins: browser origins that may open `/ws/markets`, besides the app's own.
-        note_refusal: called for each refused handshake of `/ws/markets`.
+        allowed_origins: browser origins that may open `/ws/markets` and the pages' own socket, besides the
+            app's own.
+        note_refusal: called with the reason for each refused handshake of `/ws/markets`: `origin`, `token` or
+            `files`.
         limits: limits of pages per address; `None` for the defaults.
         clock: monotonic seconds.
 
@@ -98,7 +109,7 @@ class SecurityMiddleware:
         app: ASGIApp,
         access: TokenAuth,
         allowed_origins: Sequence[str],
-        note_refusal: Callable[[], None],
+        note_refusal: Callable[[str], None],
         *,
         limits: PageLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -111,19 +122,21 @@ class SecurityMiddleware:
         self._pages = TokenBuckets(
             rate_per_second=self._limits.per_second, burst=self._limits.burst, clock=clock
         )
+        self._clock = clock
         self._page_sockets = UsageCounter()
+        self._log_limiter = LogLimiter(interval_seconds=_REPEAT_SECONDS, clock=clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request or handshake to the app, or refuse it."""
         if scope["type"] == "websocket":
-            refusal = self._refusal(HTTPConnection(scope))
+            refusal, reason = self._refusal(HTTPConnection(scope))
             # Remove the token, so that it is neither logged nor selected as a subprotocol.
             scope["subprotocols"] = [
                 offer for offer in scope.get("subprotocols", ()) if not offer.startswith(BEARER_PREFIX)
             ]
             if refusal is not None:
                 if scope["path"] == MARKETS_PATH:
-                    self._note_refusal()
+                    self._note_refusal(reason)
                 await WebSocket(scope, receive, send).send_denial_response(refusal)
                 return
             if scope["path"].startswith(_PAGE_SOCKET):
@@ -132,7 +145,7 @@ class SecurityMiddleware:
         elif scope["type"] == "http":
             send = _with_security_headers(send)
             request = HTTPConnection(scope)
-            refusal = self._refusal(request) or self._page_refusal(request)
+            refusal = self._refusal(request)[0] or self._page_refusal(request)
             if refusal is not None:
                 await refusal(scope, receive, send)
                 return
@@ -145,16 +158,37 @@ class SecurityMiddleware:
             await WebSocket(scope, receive, send).send_denial_response(denial)
             return
         with self._page_sockets.use(address):
-            await self._app(scope, receive, send)
+            writer = scope.get("extensions", {}).get(EXTENSION)
+            if not isinstance(writer, FrameWriter):  # another server, or polling: nothing can be paced here
+                await self._app(scope, receive, send)
+                return
+            paced = PacedSocket(receive, send, writer.close, clock=self._clock)
+            await self._app(scope, paced.receive, paced.send)
 
     def _page_refusal(self, request: HTTPConnection) -> Response | None:
         if not _begins_a_page(request.scope) or self._pages.take(client_address(request)):
             return None
         return PlainTextResponse("too many page requests from this address\n", 429, _RETRY)
 
-    def _refusal(self, request: HTTPConnection) -> Response | None:
+    def _refusal(self, request: HTTPConnection) -> tuple[Response | None, str]:
+        """Return the answer to a request that is refused, and the reason in a word; `None` if it is not."""
+        if request.scope["path"] not in _HEALTH and SHORT_OF_FILES in request.scope:
+            return self._refuse_for_files(), "files"
         if not self._may_come_from_there(request):
-            return PlainTextResponse("origin not allowed\n", 403)
+            return self._refuse_origin(request), "origin"
+        return self._token_refusal(request), "token"
+
+    def _refuse_for_files(self) -> Response:
+        held_back = self._log_limiter.suppressed_since_last("files")
+        if held_back is not None:
+            logger.error(
+                "open files are nearly used up: new connections get HTTP 503, except health checks; raise "
+                "the limit of open files (ulimit -n, LimitNOFILE){}",
+                f" ({held_back} more since the last line)" if held_back else "",
+            )
+        return PlainTextResponse("too many open connections\n", 503, _RETRY | {"Connection": "close"})
+
+    def _token_refusal(self, request: HTTPConnection) -> Response | None:
         if not self._access.is_on or request.scope["path"] in _OPEN:
             return None
         tokens = bearer_tokens(
@@ -174,7 +208,32 @@ class SecurityMiddleware:
             return True
         if len(request.headers.getlist("origin")) > 1:
             return False
-        return is_allowed_origin(request.headers, self._allowed_origins if path == MARKETS_PATH else ())
+        is_socket = path == MARKETS_PATH or path.startswith(_PAGE_SOCKET)
+        return is_allowed_origin(
+            request.headers,
+            self._allowed_origins if is_socket else (),
+            is_from_proxy=FROM_PROXY in scope,
+        )
+
+    def _refuse_origin(self, request: HTTPConnection) -> Response:
+        """Answer 403 and log it. Both texts name both sides, because a proxy often changes one of them."""
+        origin = ascii(request.headers.get("origin", ""))[1:-1][:_SHOWN_CHARACTERS]
+        host = ascii(request.headers.get("host", ""))[1:-1][:_SHOWN_CHARACTERS]
+        held_back = self._log_limiter.suppressed_since_last(f"{origin} {host}")
+        if held_back is not None:
+            logger.warning(
+                "refused a browser page of {} at {}: its origin is not that of this app (header Host: {}), "
+                "and LIVE_ALLOWED_ORIGINS does not list it{}",
+                origin or "several origins",
+                request.scope["path"][:_SHOWN_CHARACTERS],
+                host or "missing",
+                f" ({held_back} similar messages not logged)" if held_back else "",
+            )
+        text = (
+            f"origin not allowed: the page's origin is {origin}, but this app was addressed as Host {host}. "
+            "A proxy in front must pass on the header Host, or LIVE_ALLOWED_ORIGINS must list the origin.\n"
+        )
+        return PlainTextResponse(text, 403)
 
     def _judge(self, tokens: Sequence[str], address: str) -> Response | None:
         verdict = self._access.judge(tokens[0], address) if len(tokens) == 1 else TokenCheck.WRONG
@@ -207,7 +266,8 @@ def _ask_for_the_token(request: HTTPConnection) -> Response:
         # sends the cookie when a page of our own requests the same address.
         return HTMLResponse('<!doctype html><meta http-equiv="refresh" content="0"><title>…</title>')
     target = quote(path) + (f"?{request.url.query}" if request.url.query else "")
-    return RedirectResponse("/login" if target == "/" else f"/login?next={quote(target, safe='/')}", 303)
+    login = f"{scope.get('root_path', '')}/login"
+    return RedirectResponse(login if target == "/" else f"{login}?next={quote(target, safe='/')}", 303)
 
 
 def _with_security_headers(send: Send) -> Send:

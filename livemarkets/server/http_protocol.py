@@ -10,10 +10,14 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from livemarkets.server.open_files import KEPT_BACK, LAST_FILES, SHORT_OF_FILES, files_left
+
 __all__ = ["BoundedHttpProtocol"]
 
 _REQUEST_SECONDS = 10.0
 """Limit from the start of the connection, or the first byte of a later request, to the last byte."""
+_SHORT_REQUEST_SECONDS = 1.0
+"""The same limit while few open files are left: a peer that sends nothing must not keep one."""
 _HEAD_BYTES = 32_768
 _HEADERS = 100
 _REQUEST_BYTES = 2_097_152
@@ -25,13 +29,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     _timer: asyncio.TimerHandle | None = None
     _is_in_head = True
+    _is_short_of_files = False
     _request_bytes = 0
     _head_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the time limit of the first request."""
         super().connection_made(transport)  # type: ignore[arg-type]
-        self._start_timer()
+        left = files_left(transport)
+        self._is_short_of_files = left < KEPT_BACK
+        if left < LAST_FILES:
+            self.transport.abort()
+        else:
+            self._start_timer(_SHORT_REQUEST_SECONDS if self._is_short_of_files else _REQUEST_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the time limit."""
@@ -62,6 +72,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins. Pipelined requests may arrive in one read."""
         super().on_message_begin()
+        if self._is_short_of_files:
+            self.scope[SHORT_OF_FILES] = True  # type: ignore[literal-required]
         self._is_in_head = True
         self._request_bytes = self._head_bytes = 0
         self._start_timer()
@@ -93,9 +105,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._head_bytes > _HEAD_BYTES:
             raise ValueError("the request head is too large")
 
-    def _start_timer(self) -> None:
+    def _start_timer(self, seconds: float = _REQUEST_SECONDS) -> None:
         if self._timer is None:
-            self._timer = self.loop.call_later(_REQUEST_SECONDS, self.transport.abort)
+            self._timer = self.loop.call_later(seconds, self.transport.abort)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

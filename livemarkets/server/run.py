@@ -69,6 +69,7 @@ def configuration(web: ASGIApp, **changes: Any) -> uvicorn.Config:
         "access_log": False,
         "timeout_graceful_shutdown": 2,  # with 2.5 s for the connections to exchanges, below 5 s in total
         "server_header": False,
+        "proxy_headers": False,  # the app knows which proxies to believe
     }
     return uvicorn.Config(web, **(options | changes))
 

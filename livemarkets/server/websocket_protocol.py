@@ -19,7 +19,9 @@ from websockets.http11 import Request
 from websockets.protocol import State
 
 from livemarkets.server.frame_writer import EXTENSION, FrameWriter
+from livemarkets.server.open_files import KEPT_BACK, SHORT_OF_FILES, files_left
 from livemarkets.server.strict_frames import StrictFrameProtocol
+from livemarkets.server.waiting import Flag, Inbox
 
 __all__ = ["RawFrameProtocol"]
 
@@ -55,6 +57,8 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.queue = Inbox()  # type: ignore[assignment]
+        self.writable = Flag()  # type: ignore[assignment]
         self.conn = StrictFrameProtocol(
             extensions=self.conn.available_extensions, max_size=self.config.ws_max_size, logger=self.logger
         )
@@ -64,6 +68,8 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         scope = getattr(self, "scope", None)
         if scope is not None:
+            if files_left(self.transport) < KEPT_BACK:
+                scope[SHORT_OF_FILES] = True
             self._writer = scope["extensions"][EXTENSION] = FrameWriter(self.transport, self)
             self.transport.pause_reading()  # no frame may be processed before the handshake is answered
 
@@ -166,6 +172,8 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
         if self.initial_response is not None and self.close_sent:
             self.handshake_complete = True  # refused; otherwise uvicorn would log an error
         elif message["type"] == "websocket.accept" and not self.transport.is_closing():
+            self.request.headers.clear()  # the scope has them too, and a browser's take kilobytes
+            self.response.headers.clear()
             self.transport.resume_reading()
 
     def limit_messages(self, fatal_bytes: int) -> None:

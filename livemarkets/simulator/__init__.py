@@ -7,6 +7,7 @@
 * `protocol/` implements control messages, REST answers and one client's connection.
 * `faults/` injects faults on request, such as lost trades and refused connections.
 * `server/` accepts connections, and serves the control API through which other programs inject faults.
+  `server/parent` is what it does for the app as a child process.
 * `__main__` is the command line.
 
 It is an independent implementation of the documents at https://github.com/binance/binance-spot-api-docs and

@@ -25,6 +25,7 @@ from livemarkets.simulator.market.source import SimulatorError, Source
 from livemarkets.simulator.market.symbols import in_capitals
 from livemarkets.simulator.protocol.limits import ExchangeLimits
 from livemarkets.simulator.server.http_requests import CONTROL_PATH
+from livemarkets.simulator.server.parent import LogPipe, end_with_parent, report
 from livemarkets.simulator.server.simulator import Simulator
 
 __all__ = ["main"]
@@ -45,6 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if words[:1] == ["faults"]:
             return _faults(_fault_parser().parse_args(words[1:]))
         options = _serve_parser().parse_args(words)
+        if options.embedded:
+            end_with_parent()
+            logger.remove(sink)
+            sink = logger.add(LogPipe(), level="INFO", format="{message}")
         _run(_serve(options))
     except SimulatorError as error:
         logger.error("{}", error)
@@ -101,6 +106,12 @@ def _serve_parser() -> ArgumentParser:
         help="per 5 minutes",
     )
     rules.add_argument("--error-shape", choices=("flat", "nested"), default="flat")
+    parser.add_argument(
+        "--embedded",
+        action="store_true",
+        help="how the app starts its own: it refuses browsers, tells its addresses on standard output, and "
+        "ends when standard input ends",
+    )
     return parser
 
 
@@ -203,8 +214,15 @@ async def _serve(options: Namespace) -> None:
     given = _secret()
     secret = given or secrets.token_urlsafe(24)
     simulator = Simulator(
-        _source(options), limits=limits, error_shape=options.error_shape, control_secret=secret
+        _source(options),
+        limits=limits,
+        error_shape=options.error_shape,
+        control_secret=secret,
+        serves_browsers=not options.embedded,
     )
+    if options.embedded:
+        await simulator.start(options.host, options.port)
+        await report(simulator.ws_url, simulator.rest_url)
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         # Windows has no signal handlers in the event loop. There, Ctrl-C raises KeyboardInterrupt.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -19,7 +19,6 @@ from livemarkets.market.clock import Clock
 from livemarkets.market.models import StreamKey
 from livemarkets.market.stores import RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
-from livemarkets.market.symbols import SYMBOL_SHAPE
 from livemarkets.protocol.encoding import (
     encode_error,
     encode_heartbeat,
@@ -29,7 +28,7 @@ from livemarkets.protocol.encoding import (
     encode_status,
     encode_welcome,
 )
-from livemarkets.protocol.messages import CLOSE_CODES, Subscribed, SymbolResult, Unsubscribed
+from livemarkets.protocol.messages import CLOSE_CODES, Subscribed, Unsubscribed
 from livemarkets.protocol.requests import (
     ListRequest,
     PingRequest,
@@ -39,7 +38,9 @@ from livemarkets.protocol.requests import (
     parse_request,
 )
 from livemarkets.rate_limit import TokenBucket
+from livemarkets.ws_markets.admission import accepted, admit, refused
 from livemarkets.ws_markets.client_streams import ClientStreams
+from livemarkets.ws_markets.quality import QualityReaders
 
 __all__ = ["SWEEP_SECONDS", "Hub", "MarketsConnection", "RouteLimits"]
 
@@ -47,8 +48,6 @@ SWEEP_SECONDS = 1.0
 """How often :meth:`MarketsConnection.sweep` is called."""
 CLOSE_FLOODING = 1008
 _SYMBOLS_WAIT_SECONDS = 2.0
-_SUGGESTIONS_FOR = 3
-"""How many unknown names of one message get suggestions, which are the costly part of an answer."""
 
 
 class RouteLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +74,7 @@ class Hub(Protocol):
     manager: SubscriptionManager
     trades: RecentTrades
     fanout: Fanout
+    quality: QualityReaders
     limits: RouteLimits
     clock: Clock
 
@@ -122,6 +122,7 @@ class MarketsConnection:
     def release(self) -> None:
         """Release the mailbox and all subscriptions. Idempotent."""
         self.mailbox.close()
+        self._hub.quality.forget(self.mailbox, self._streams.keys())
         self._streams.release()
 
     def _post(self, payload: bytes) -> None:
@@ -187,27 +188,34 @@ class MarketsConnection:
         elif isinstance(request, UnsubscribeRequest):
             self._unsubscribe(request)
         else:
-            await hub.feeds[request.exchange].ensure_symbols(_SYMBOLS_WAIT_SECONDS)
+            names = [name for name in request.symbols if isinstance(name, str)]
+            await hub.feeds[request.exchange].find_symbols(names, _SYMBOLS_WAIT_SECONDS)
             self._subscribe(request)
 
     def _subscribe(self, request: SubscribeRequest) -> None:
         hub = self._hub
-        feed = hub.feeds[request.exchange]
-        keys = [
-            feed.interned(StreamKey(request.exchange, request.channel, name))
-            for name in request.symbols
-            if isinstance(name, str) and feed.directory.accepts(name)
-        ]
+        feed, held = hub.feeds[request.exchange], dict.fromkeys(self._streams.keys())
+        keys, results = admit(feed, request.channel, self._named(request, held), held)
         self._check_limit(keys, request)
-        results = _verdicts(feed, request.symbols)
         # The first subscription changes the exchange's state, which is sent at once. The reply comes first.
-        held = dict.fromkeys([*self._streams.keys(), *keys])
-        self._post(encode_results(Subscribed, request, results, held))
+        self._post(encode_results(Subscribed, request, results, held | dict.fromkeys(keys)))
         before = (feed.status.state, feed.status.reason)
         self._streams.want(keys)
         if (feed.status.state, feed.status.reason) == before:
             self._post(encode_status(feed.status))
-        self._streams.begin(feed, keys, request)
+        if request.is_quality_alone:  # what is subscribed goes on as it is
+            self._streams.begin(feed, [key for key in keys if key not in held], request)
+        else:
+            self._streams.begin(feed, keys, request)
+        hub.quality.subscribe(self.mailbox, feed.quality, keys, request.quality)
+
+    def _named(self, request: SubscribeRequest, held: Iterable[StreamKey]) -> Sequence[str | RefusedName]:
+        """Return the names of a request. One that names none is about every stream of the channel."""
+        if request.symbols:
+            return request.symbols
+        return [
+            key.symbol for key in held if (key.exchange, key.channel) == (request.exchange, request.channel)
+        ]
 
     def _check_limit(self, keys: Sequence[StreamKey], request: SubscribeRequest) -> None:
         limit = self._hub.limits.symbols
@@ -226,43 +234,10 @@ class MarketsConnection:
             for symbol in request.symbols
             if isinstance(symbol, str)
         }
+        self._hub.quality.end(self.mailbox, named)
         self._streams.end(filter(named.__contains__, self._streams.keys()))
         results = [
-            _refusal(name.shown, name.reason) if isinstance(name, RefusedName) else _acceptance(name)
+            refused(name.shown, name.reason) if isinstance(name, RefusedName) else accepted(name)
             for name in request.symbols
         ]
         self._post(encode_results(Unsubscribed, request, results, self._streams.keys()))
-
-
-def _verdicts(feed: ExchangeFeed, names: Sequence[str | RefusedName]) -> list[SymbolResult]:
-    """Return the result for each name of a message."""
-    results: list[SymbolResult] = []
-    unknown = 0
-    for name in names:
-        if isinstance(name, RefusedName):
-            results.append(_refusal(name.shown, name.reason))
-        elif feed.directory.accepts(name):
-            results.append(_acceptance(name))
-        else:
-            unknown += 1
-            suggestions = feed.directory.suggest(name) if unknown <= _SUGGESTIONS_FOR else []
-            results.append(_refusal(name, _why_unknown(feed, name), suggestions))
-    return results
-
-
-def _acceptance(symbol: str) -> SymbolResult:
-    return SymbolResult(symbol, ok=True)
-
-
-def _refusal(shown: str, message: str, suggestions: Sequence[str] = ()) -> SymbolResult:
-    return SymbolResult(
-        shown, ok=False, code="unknown_symbol", message=message, did_you_mean=tuple(suggestions)
-    )
-
-
-def _why_unknown(feed: ExchangeFeed, symbol: str) -> str:
-    # Control and bidirectional characters could disturb the terminal or the line of the reader.
-    shown = "".join(letter if letter.isprintable() else "�" for letter in symbol)
-    if feed.directory.is_loaded:
-        return f"{feed.exchange} does not list {shown}"
-    return f"{shown} is not a valid symbol: a symbol has {SYMBOL_SHAPE}, such as BTCUSDT"

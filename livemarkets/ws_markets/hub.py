@@ -8,6 +8,7 @@ Each connection is read by the endpoint's coroutine. It is written to once per t
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 
 import msgspec
@@ -16,20 +17,24 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from livemarkets.delivery.fanout import Fanout
+from livemarkets.errors import ClientMessageError
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.market.clock import Clock
-from livemarkets.market.models import ExchangeStatus
+from livemarkets.market.models import ExchangeStatus, StreamQuality
 from livemarkets.market.stores import RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
-from livemarkets.protocol.encoding import encode_status
+from livemarkets.protocol.encoding import encode_error, encode_status
 from livemarkets.protocol.messages import SUBPROTOCOL
 from livemarkets.rate_limit import UsageCounter
 from livemarkets.security.addresses import client_address
 from livemarkets.security.middleware import MARKETS_PATH
 from livemarkets.ws_markets.connection import SWEEP_SECONDS, MarketsConnection, RouteLimits
+from livemarkets.ws_markets.quality import QualityReaders
 from livemarkets.ws_markets.sinks import open_sink
 
 __all__ = ["HubStatistics", "MarketsHub", "MarketsRoute", "RouteLimits"]
+
+_RETRY = {"Retry-After": "5"}
 
 
 class HubStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,8 +42,8 @@ class HubStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
     clients: int
     """Connections that are open at present."""
-    refused: int
-    """Handshakes refused since the start."""
+    refused: Mapping[str, int]
+    """Handshakes refused since the start, by reason: `origin`, `token`, `files`, `full`, `address`."""
     closed_slow: int
     """Clients disconnected because they stopped reading."""
 
@@ -70,28 +75,30 @@ class MarketsHub:
         self.manager = manager
         self.trades = trades
         self.fanout = fanout
+        self.quality = QualityReaders(fanout)
         self.limits = limits
         self.clock = clock
         self.connections: set[MarketsConnection] = set()
-        self._refused = 0
+        self._refused: Counter[str] = Counter()
         self._closed_slow = 0
         self._per_address = UsageCounter()
         for feed in feeds.values():
             feed.add_status_listener(self._handle_status)
+            feed.quality.add_listener(self._handle_quality)
 
     def statistics(self) -> HubStatistics:
         """Return the number of clients and the counters since the start."""
         return HubStatistics(
-            clients=len(self.connections), refused=self._refused, closed_slow=self._closed_slow
+            clients=len(self.connections), refused=dict(self._refused), closed_slow=self._closed_slow
         )
 
     def note_too_slow(self) -> None:
         """Count a client that was disconnected because it stopped reading."""
         self._closed_slow += 1
 
-    def note_refusal(self) -> None:
+    def note_refusal(self, reason: str) -> None:
         """Count a handshake that was refused, here or by the security middleware."""
-        self._refused += 1
+        self._refused[reason] += 1
 
     async def run(self) -> None:
         """Send heartbeats and disconnect clients that stopped reading, until cancelled."""
@@ -104,20 +111,20 @@ class MarketsHub:
     async def serve(self, websocket: WebSocket) -> None:
         """Accept and serve a connection, or refuse it. Return when it has ended."""
         address = client_address(websocket)
-        denial = self._denial(address)
+        denial, reason = self._denial(address)
         if denial is not None:
-            self.note_refusal()
+            self.note_refusal(reason)
             await websocket.send_denial_response(denial)
             return
         with self._per_address.use(address):
             await self._serve(websocket, address)
 
-    def _denial(self, address: str) -> Response | None:
+    def _denial(self, address: str) -> tuple[Response | None, str]:
         if len(self.connections) >= self.limits.clients:
-            return PlainTextResponse("too many clients\n", 503)
+            return PlainTextResponse("too many clients\n", 503, _RETRY), "full"
         if self._per_address.in_use(address) >= self.limits.clients_per_address:
-            return PlainTextResponse("too many clients from this address\n", 429)
-        return None
+            return PlainTextResponse("too many clients from this address\n", 429, _RETRY), "address"
+        return None, ""
 
     async def _serve(self, websocket: WebSocket, address: str) -> None:
         offered = websocket.scope.get("subprotocols", ())
@@ -137,6 +144,16 @@ class MarketsHub:
         for connection in self.connections:
             if any(key.exchange == status.exchange for key in self.manager.subscriptions(connection)):
                 self.fanout.post(connection.mailbox, payload)
+
+    def _handle_quality(self, quality: StreamQuality, is_new_state: bool) -> None:
+        if is_new_state:
+            self.quality.publish(quality)
+        if not quality.is_listed:  # whoever subscribed it must know, also without having asked for `quality`
+            holders = self.manager.subscribers(quality.key)
+            mailboxes = [one.mailbox for one in self.connections if one in holders]
+            if mailboxes:
+                error = ClientMessageError("unknown_symbol", f"{quality.reason}; it stays subscribed")
+                self.quality.tell(("error", quality.key), mailboxes, encode_error(error))
 
 
 class MarketsRoute:

@@ -14,6 +14,7 @@ from pages.elements.trade_tape import TradeTape
 from pages.labs.picker_answers import PickerAnswers
 from pages.labs.url import Notice, WatchlistUrl, read_view
 from pages.labs.watchlist import PageSubscriber, Watchlist
+from pages.paths import prefixed
 from pages.ports import PageServices
 from pages.shell import Shell, shell, text
 from pages.wording import label
@@ -63,6 +64,7 @@ class LabsPage:
         self._version = 0
         self._is_visible = True
         self._url = ""
+        self._prefix = prefixed("")
         with ui.element("div").classes("labs") as self._root:
             self._build_head()
             with ui.element("div").classes("labs-picker"):
@@ -184,7 +186,7 @@ class LabsPage:
         if watch.view.url != self._url:
             self._url = watch.view.url
             with self._root:  # the slot of a pressed suggestion is deleted by now
-                ui.navigate.history.replace(self._url)
+                ui.navigate.history.replace(self._prefix + self._url)
 
     def _show_states(self) -> None:
         watch, now_ms = self.watch, self._services.now_ms()

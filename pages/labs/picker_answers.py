@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from livemarkets.market.models import SymbolInfo
-from livemarkets.market.symbols import SymbolDirectory, query_fault
+from livemarkets.market.symbols import SymbolDirectory, normalise, query_fault
 from pages.elements.symbol_picker import MAX_HITS, Hit
 from pages.labs.url import clip
 from pages.labs.watchlist import Watchlist
@@ -38,6 +38,9 @@ class PickerAnswers:
             infos = [info for symbol in self.popular() if (info := directory.get(symbol))]
             return [self._hit(info) for info in infos], ""
         hits = [self._hit(info) for info in directory.search(query, MAX_HITS)]
+        if not hits:
+            # It may be a new listing. A person who types has not named a whole symbol yet.
+            self._services.seek_symbols(self._watch.view.exchange, [normalise(query)], ask=False)
         return hits, "" if hits else f"No symbol matches {clip(query)}."
 
     def hint(self) -> str:

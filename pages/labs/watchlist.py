@@ -10,7 +10,7 @@ from pages.elements.market_grid.market_grid import GridLine
 from pages.labs.fallback import Fallback
 from pages.labs.url import Notice, WatchlistUrl, clip, read_symbols
 from pages.ports import PageServices
-from pages.wording import Banner, banner_for, label
+from pages.wording import QUALITY_WORDS, Banner, banner_for, label
 
 __all__ = ["PageSubscriber", "Watchlist"]
 
@@ -47,6 +47,8 @@ class Watchlist:
         self._fallback = Fallback(is_available=self._can_fall_back(), now_ms=services.now_ms())
         self._loads: dict[str, int] = {}
         self._checked: set[str] = set()
+        self._quality_version = -1
+        self._states: dict[str, tuple[str, str]] = {}  # of the rows that are not live
 
     @property
     def view(self) -> WatchlistUrl:
@@ -115,6 +117,7 @@ class Watchlist:
                 self._symbols.append(symbol)
                 self._selected = self._selected or symbol
         self._subscribe()
+        self._services.seek_symbols(self._asked, unlisted, ask=True)
         return notices + self._unlisted(unlisted)
 
     def remove(self, symbol: str) -> None:
@@ -157,6 +160,7 @@ class Watchlist:
                 self._checked.add(exchange)
                 has_changed = True
                 notices += self._check_listed() if exchange == self._asked else []
+        has_changed |= self._have_states_changed()
         if not has_changed:
             return None
         self._subscribe()
@@ -181,7 +185,7 @@ class Watchlist:
         return [
             StreamKey.trades(self.shown, symbol)
             for symbol in self._symbols
-            if self._services.symbols(self.shown).accepts(symbol)
+            if self._is_known(self.shown, symbol)
         ]
 
     def selected_key(self) -> StreamKey | None:
@@ -206,14 +210,38 @@ class Watchlist:
 
     def _line(self, symbol: str) -> GridLine:
         info = self.info(symbol)
-        if not self._services.symbols(self.shown).accepts(symbol):
+        if not self._is_known(self.shown, symbol):
             return GridLine(symbol=symbol, note=f"not on the {self.shown}", **_names(info))
         note = "not trading" if info is not None and not info.is_trading else "no trade yet"
         tag = "simulated" if self.is_simulated else ""
-        return GridLine(symbol=symbol, note=note, tag=tag, **_names(info))
+        state, reason = self._state(symbol)
+        return GridLine(symbol=symbol, note=note, tag=tag, state=state, reason=reason, **_names(info))
+
+    def _state(self, symbol: str) -> tuple[str, str]:
+        """Return the word for the state of a row's stream, and why; empty while it is live."""
+        quality = self._services.quality(StreamKey.trades(self.shown, symbol))
+        return ("", "") if quality is None else (QUALITY_WORDS[quality.state], quality.reason or "")
+
+    def _have_states_changed(self) -> bool:
+        version = self._services.quality_version(self.shown)
+        if version == self._quality_version:
+            return False
+        before = self._states
+        states = {symbol: self._state(symbol) for symbol in self._symbols}
+        self._quality_version = version
+        self._states = {symbol: state for symbol, state in states.items() if state[0]}
+        return self._states != before
 
     def _is_listed(self, symbol: str) -> bool:
-        return self._services.symbols(self._asked).accepts(symbol)
+        return self._is_known(self._asked, symbol)
+
+    def _is_known(self, exchange: ExchangeName, symbol: str) -> bool:
+        """Return whether an exchange has a symbol: it is listed, or it has traded since somebody subscribed.
+
+        So a row whose symbol is delisted stays, with its last price.
+        """
+        key = StreamKey.trades(exchange, symbol)
+        return self._services.symbols(exchange).accepts(symbol) or self._services.latest.get(key) is not None
 
     def _unknown(self, symbol: str) -> Notice:
         suggestions = tuple(self._services.symbols(self._asked).suggest(symbol))

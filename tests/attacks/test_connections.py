@@ -167,7 +167,7 @@ async def test_places_of_an_address_are_free_again_when_its_connections_end(exch
             async with peer(app.port) as third:
                 await third.send(head(UPGRADE))
                 assert await third.status() == 429
-        assert hub.statistics().refused == 3
+        assert hub.statistics().refused == {"address": 3}
         await clients[0].socket.close()
         await eventually(lambda: len(hub.connections) == 1)
         assert await (await app.connect()).works()

@@ -24,12 +24,15 @@ DEFAULTS = {
     "LIVE_SIMULATOR_ENABLED": True,
     "LIVE_DEFAULT_SYMBOLS": ("BTCUSDT", "ETHUSDT"),
     "LIVE_FEED_LENGTH": 1000,
+    "LIVE_PROXY_URL": SecretStr(""),
     "LIVE_LINGER_SECONDS": 5.0,
     "LIVE_GAP_PATIENCE_SECONDS": 15.0,
     "LIVE_MAX_CLIENTS": 5000,
     "LIVE_MAX_SYMBOLS_PER_CLIENT": 200,
     "LIVE_CLIENT_BUFFER_BYTES": 1_048_576,
     "LIVE_ACCESS_TOKEN": SecretStr(""),
+    "LIVE_ROOT_PATH": "",
+    "LIVE_TRUSTED_PROXIES": ("127.0.0.1", "::1"),
     "LIVE_ALLOWED_ORIGINS": (),
     "LIVE_LOG_LEVEL": "INFO",
     "LIVE_LOG_JSON": False,
@@ -148,6 +151,11 @@ def test_only_true_turns_the_feature_on(text: str, enabled: bool, warned: bool, 
             ("https://example.com", "http://localhost:3000", "http://[::1]"),
         ),
         ("LIVE_ACCESS_TOKEN", "s3cret", SecretStr("s3cret")),
+        ("LIVE_ROOT_PATH", " /markets/ ", "/markets"),
+        ("LIVE_ROOT_PATH", "/a/b-1", "/a/b-1"),
+        ("LIVE_ROOT_PATH", "/", ""),
+        ("LIVE_TRUSTED_PROXIES", "10.0.0.0/8, ::1", ("10.0.0.0/8", "::1")),
+        ("LIVE_TRUSTED_PROXIES", "", ()),
     ],
 )
 def test_values_are_read(name: str, text: str, value: object) -> None:
@@ -197,6 +205,14 @@ def test_values_are_read(name: str, text: str, value: object) -> None:
         ("LIVE_ALLOWED_ORIGINS", "https://example.com/"),
         ("LIVE_ALLOWED_ORIGINS", "https://example.com/path"),
         ("LIVE_ALLOWED_ORIGINS", "https://me@example.com"),
+        ("LIVE_ROOT_PATH", "markets"),
+        ("LIVE_ROOT_PATH", "/mar kets"),
+        ("LIVE_ROOT_PATH", "//markets"),
+        ("LIVE_ROOT_PATH", "/markets?a=1"),
+        ("LIVE_ROOT_PATH", "/labs"),
+        ("LIVE_ROOT_PATH", "/_nicegui"),
+        ("LIVE_TRUSTED_PROXIES", "proxy.example"),
+        ("LIVE_TRUSTED_PROXIES", "10.0.0.1/8"),
         ("LIVE_LOG_LEVEL", "loud"),
         ("LIVE_LOG_LEVEL", ""),
     ],
@@ -279,3 +295,23 @@ def test_any_text_is_either_a_value_or_one_readable_line(name: str, text: str) -
     except SettingsError as error:
         line = str(error)
     assert line is None or (line.startswith(name) and "\n" not in line)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.com"])
+def test_an_open_host_without_a_token_is_warned_about(host: str, tmp_path: Path) -> None:
+    assert load(tmp_path, {"LIVE_HOST": host}).warnings == (
+        f"LIVE_HOST is {host} and LIVE_ACCESS_TOKEN is empty: "
+        "everybody who reaches this machine can use the app",
+    )
+    assert load(tmp_path, {"LIVE_HOST": host, "LIVE_ACCESS_TOKEN": "x" * 16}).warnings == ()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_a_host_of_this_machine_needs_no_token(host: str, tmp_path: Path) -> None:
+    assert load(tmp_path, {"LIVE_HOST": host}).warnings == ()
+
+
+def test_a_short_token_is_warned_about_and_not_shown(tmp_path: Path) -> None:
+    (warning,) = load(tmp_path, {"LIVE_ACCESS_TOKEN": "s3cret"}).warnings
+    assert "LIVE_ACCESS_TOKEN has fewer than 16 characters" in warning
+    assert "s3cret" not in warning

@@ -23,7 +23,8 @@ from livemarkets.market.models import Gap, TradeTick
 from livemarkets.market.stores import RecentTrades
 from livemarkets.simulator import SimulatedMarket, Simulator
 from tests.soak.reader import Reader
-from tests.soak.truth import Truth, Verdict, judge
+from tests.soak.simulated import SimulatedExchange
+from tests.soak.truth import Verdict, judge
 from tests.support.app import RunningApp, relaxed, running_app, running_exchange, settings_for
 from tests.support.helpers import eventually
 from tests.support.listener import Listener, listening
@@ -681,7 +682,7 @@ async def test_clients_killed_at_random_moments_have_every_id_or_a_declared_hole
     """Twelve clients die again and again, while the exchange and the server have their own troubles."""
     random = Random(5)
     async with market(60.0, history_length=1_000_000) as exchange, instance(exchange) as app:
-        truth = Truth(exchange, PAIR)
+        truth = SimulatedExchange(exchange, PAIR)
         url = f"ws://127.0.0.1:{app.port}/ws/markets"
         readers = [Reader(f"client {n}", url, PAIR, Random(n), dies_every_seconds=0.25) for n in range(12)]
         tasks = [asyncio.create_task(reader.run(), name=reader.name) for reader in readers]

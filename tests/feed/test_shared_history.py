@@ -100,7 +100,7 @@ class Readers:
         if key not in self.ledgers:
             self.ledgers[key] = Ledger(key, LedgerLimits())
         for trade_id in live:
-            for item in self.ledgers[key].accept(make_tick(trade_id), 0.0):
+            for item in self.ledgers[key].accept(make_tick(trade_id), 0.0).released:
                 assert isinstance(item, TradeTick)
                 self.trades.append(key, item)
         return key

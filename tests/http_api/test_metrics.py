@@ -74,7 +74,8 @@ async def test_clients_and_streams_are_counted_until_they_are_gone(
     now = values(app)
     expected = {
         ("clients",): 1,
-        ("clients_refused",): 1,
+        ("clients_refused", "full"): 1,
+        ("clients_refused", "origin"): 0,
         ("subscribers",): 1,
         ("streams_subscribed",): 2,
         ("streams_lingering",): 0,

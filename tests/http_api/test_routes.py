@@ -121,6 +121,7 @@ async def test_symbols_are_found_as_a_person_types_them(app: RunningApp) -> None
         "tick_size": "0.01",
         "step_size": "0.00001",
         "is_trading": True,
+        "status": "TRADING",
     }
     names = [symbol["symbol"] for symbol in (await app.get("/api/symbols")).json()["symbols"]]
     assert sorted(names) == ["BTCUSDT", "ETHBTC", "ETHUSDT", "SHIBUSDT", "SOLUSDT"]

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from livemarkets.market.models import Gap
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
+from tests.market.test_symbols import least_ms
 from tests.support.ticks import BTC, ETH, make_tick
 
 
@@ -102,3 +103,12 @@ def test_declared_holes_are_remembered_and_bounded() -> None:
     assert store.gaps(ETH) == []
     store.discard(BTC)
     assert store.gaps(BTC) == []
+
+
+def test_the_newest_trades_of_a_long_list_cost_no_more_than_those_of_a_short_one() -> None:
+    """Its middle must not be walked: a deque finds only its ends at once."""
+    trades = RecentTrades(100_000)
+    for trade_id in range(100_000):
+        trades.append(BTC, make_tick(trade_id))
+    assert [found.id for found in trades.recent(BTC, 2)] == [99_998, 99_999]
+    assert least_ms(lambda: [trades.recent(BTC, 1) for _ in range(200)]) < 2.0

@@ -283,3 +283,44 @@ def test_a_query_beyond_all_reason_is_not_searched(long_directory: SymbolDirecto
     assert fault is not None
     assert "64 characters and 5 words" in fault
     assert long_directory.search(query) == []
+
+
+def test_a_symbol_is_added_to_the_list_and_the_next_list_replaces_it() -> None:
+    directory = SymbolDirectory()
+    directory.replace([info("BTC"), info("ETH")])
+    directory.add(info("ODD"))
+    assert directory.names() == {"BTCUSDT", "ETHUSDT", "ODDUSDT"}
+    assert directory.suggest("ODDUSD") == ["ODDUSDT"]
+    directory.add(info("ODD", is_trading=False))
+    odd = directory.get("ODDUSDT")
+    assert odd is not None
+    assert not odd.is_trading
+    directory.replace([info("BTC"), info("ETH")])
+    assert directory.names() == {"BTCUSDT", "ETHUSDT"}
+
+
+@pytest.mark.parametrize(
+    ("query", "best"),
+    [
+        ("t", ["TUSDT", "TRYUSDT"]),
+        ("1inch", ["1INCHUSDT"]),
+        ("1000sats", ["1000SATSUSDT"]),
+        ("1", ["1INCHUSDT", "1000SATSUSDT", "1MBABYDOGEUSDT"]),
+        ("usdt", ["USDTTRY", "AUSDT"]),
+        ("usdt try", ["USDTTRY"]),
+        ("usdc", ["USDCUSDT"]),
+        ("w", ["WUSDT"]),
+        ("btc fdusd", ["BTCFDUSD"]),
+    ],
+)
+def test_short_names_digits_first_and_bases_that_are_quotes_are_ranked_sanely(
+    query: str, best: list[str]
+) -> None:
+    pairs = [
+        *(("T", "USDT"), ("W", "USDT"), ("S", "USDT"), ("A", "USDT"), ("TRY", "USDT"), ("BTC", "USDT")),
+        *(("1INCH", "USDT"), ("1000SATS", "USDT"), ("1MBABYDOGE", "USDT"), ("USDT", "TRY")),
+        *(("USDC", "USDT"), ("BTC", "FDUSD")),
+    ]
+    directory = SymbolDirectory()
+    directory.replace(info(base, quote) for base, quote in pairs)
+    assert [found.symbol for found in directory.search(query)][: len(best)] == best

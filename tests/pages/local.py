@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 import uvicorn
@@ -24,7 +24,9 @@ from livemarkets.market.models import (
     ExchangeState,
     ExchangeStatus,
     Gap,
+    QualityState,
     StreamKey,
+    StreamQuality,
     SymbolInfo,
     TradeTick,
 )
@@ -95,6 +97,8 @@ class LocalServices:
         self.directories = {name: SymbolDirectory() for name in self.exchanges()}
         self.can_load = True
         self.loads: list[str] = []
+        self.sought: list[str] = []
+        self.qualities: dict[StreamKey, tuple[QualityState, str | None]] = {}
         self._statuses = {
             name: _status(name, ExchangeState.LIVE, None, self.now_ms()) for name in self.exchanges()
         }
@@ -114,6 +118,30 @@ class LocalServices:
 
     def symbols(self, exchange: str) -> SymbolDirectory:
         return self.directories[exchange]
+
+    def quality(self, key: StreamKey) -> StreamQuality | None:
+        state, reason = self.qualities.get(key, (QualityState.LIVE, None))
+        return StreamQuality(
+            key=key,
+            state=state,
+            reason=reason,
+            since=self.clock_ms,
+            complete_to=None,
+            last_id=None,
+            lost=0,
+            lost_ts=None,
+        )
+
+    def set_quality(self, symbol: str, state: QualityState, reason: str | None = None) -> None:
+        self.qualities[StreamKey.trades("binance", symbol)] = (state, reason)
+
+    def quality_version(self, exchange: str) -> int:
+        return len(self.qualities) + sum(
+            state is not QualityState.LIVE for state, _ in self.qualities.values()
+        )
+
+    def seek_symbols(self, exchange: str, symbols: Sequence[str], *, ask: bool) -> None:
+        self.sought += symbols if ask else ()
 
     async def ensure_symbols(self, exchange: str) -> None:
         self.loads.append(exchange)
@@ -231,6 +259,10 @@ def build(services: RunningServices) -> FastAPI:
     @app.post("/control/status")
     async def set_status(exchange: str, state: str, reason: str = "", retry_ms: int = 0) -> None:
         services.set_status(exchange, ExchangeState(state), reason or None, retry_ms or None)
+
+    @app.post("/control/quality")
+    async def set_quality(symbol: str, state: str, reason: str = "") -> None:
+        services.set_quality(symbol, QualityState(state), reason or None)
 
     @app.get("/control/wanted")
     async def wanted(client_id: str) -> list[str]:

@@ -302,3 +302,21 @@ async def test_a_hidden_tab_is_sent_nothing_and_catches_up(
             return await shown.price("BTCUSDT") != before
 
         await soon(has_moved)
+
+
+async def test_a_word_beside_the_price_says_that_trading_is_halted(
+    module_chrome: Browser, local_address: str
+) -> None:
+    async with tab(module_chrome, local_address) as shown:
+        await shown.goto("/labs?symbols=BTCUSDT,X07EUR")
+        await has_price(shown, "X07EUR")
+        word = shown.page.locator("tr[data-symbol=X07EUR] .col-last .state")
+        assert not await word.is_visible()
+        url = f"{shown.base}/control/quality?symbol=X07EUR&state="
+        assert (await shown.page.request.post(f"{url}halted&reason=status+BREAK")).ok
+        await word.wait_for()
+        assert (await word.text_content(), await word.get_attribute("title")) == ("halted", "status BREAK")
+        assert await shown.price("X07EUR")
+        assert not await shown.page.locator("tr[data-symbol=BTCUSDT] .state").is_visible()
+        assert (await shown.page.request.post(f"{url}live")).ok
+        await word.wait_for(state="hidden")

@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livemarkets.config.settings import Settings
-from livemarkets.market.models import TRADES, ExchangeState, StreamKey
+from livemarkets.market.models import TRADES, ExchangeState, QualityState, StreamKey
 from livemarkets.market.subscriptions import SubscriptionManager
 from pages.labs.fallback import FALLBACK_AFTER_MS
 from pages.labs.url import WatchlistUrl
 from pages.labs.watchlist import LOAD_AGAIN_AFTER_MS, Watchlist
-from tests.pages.local import NOT_TRADING, PRICES, LocalServices
+from tests.pages.local import NOT_TRADING, PRICES, LocalServices, listed
 from tests.pages.visiting import SUBSCRIBER, fall_back, watch_of
 
 pytestmark = pytest.mark.usefixtures("listed_services")
@@ -326,3 +326,43 @@ def test_an_exchange_that_cannot_be_reached_is_down_where_no_simulator_is_offere
     watch.follow()
 
     assert (watch.shown, watch.strip.tone) == ("harbour", "down")
+
+
+def test_a_row_has_a_word_for_the_state_of_its_stream(services: LocalServices) -> None:
+    watch = watch_of(services, "BTCUSDT", "ETHUSDT")
+    watch.follow()
+    assert [line.state for line in watch.lines()] == ["", ""]
+    assert watch.follow() is None
+
+    services.set_quality("ETHUSDT", QualityState.HALTED, "binance lists it with the status BREAK")
+
+    assert watch.follow() == []
+    assert [(line.state, line.reason) for line in watch.lines()] == [
+        ("", ""),
+        ("halted", "binance lists it with the status BREAK"),
+    ]
+    assert watch.follow() is None
+    services.set_quality("SOLUSDT", QualityState.HALTED)
+    assert watch.follow() is None, "it is not on this page"
+    services.set_quality("ETHUSDT", QualityState.LIVE)
+    assert watch.follow() == []
+    assert [line.state for line in watch.lines()] == ["", ""]
+
+
+def test_a_delisted_symbol_keeps_its_row_its_last_price_and_its_stream(services: LocalServices) -> None:
+    watch = watch_of(services, "BTCUSDT", "ETHUSDT")
+    watch.follow()
+    services.put("ETHUSDT", "2683.80")
+    services.directories["binance"].replace([info for info in listed() if info.symbol != "ETHUSDT"])
+    services.set_quality("ETHUSDT", QualityState.DELISTED, "binance no longer lists ETHUSDT")
+
+    assert watch.follow() == []
+    assert [line.state for line in watch.lines()] == ["", "delisted"]
+    assert [key.symbol for key in watch.shown_keys()] == ["BTCUSDT", "ETHUSDT"]
+    assert wanted(services) == {"binance:BTCUSDT", "binance:ETHUSDT"}
+
+
+def test_a_symbol_that_is_not_listed_makes_the_list_load_again(services: LocalServices) -> None:
+    watch = watch_of(services)
+    watch.add("NEWUSDT BTCUSDT")
+    assert services.sought == ["NEWUSDT"]

@@ -132,8 +132,8 @@ async def test_the_embedded_exchange_takes_such_names_over_rest(exchange: Simula
 
 async def test_a_recording_of_such_a_name_is_played(tmp_path: Path) -> None:
     frames = [
-        f'{{"recv_ms":{number},"frame":{{"stream":"币安人生usdt@trade","data":{{"e":"trade","E":1,"s":"{LIFE}",'
-        f'"t":{number},"p":"1.5","q":"2","T":1,"m":true,"M":true}}}}}}\n'
+        f'{{"recv_ms":{number},"frame":{{"stream":"币安人生usdt@trade","data":{{"e":"trade","E":1723161255343,"s":"{LIFE}",'
+        f'"t":{number},"p":"1.5","q":"2","T":1723161255342,"m":true,"M":true}}}}}}\n'
         for number in (1, 2, 3)
     ]
     path = tmp_path / "recording.jsonl"

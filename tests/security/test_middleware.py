@@ -277,13 +277,24 @@ async def test_a_socket_from_a_foreign_page_is_403_before_the_upgrade(
 
 
 @module_loop
-async def test_own_and_listed_origins_pass_and_listed_ones_only_on_the_markets_route(door: Door) -> None:
+async def test_own_and_listed_origins_pass_on_both_sockets(door: Door) -> None:
     port = door.open_port
     own, friend = f"http://127.0.0.1:{port}", "https://friend.example"
     for path in SOCKETS[:2]:
         assert (await door.handshake(path, port=port, origin=own))[0] == 101
-    assert (await door.handshake(SOCKETS[0], port=port, origin=friend))[0] == 101
-    assert (await door.handshake(SOCKETS[1], port=port, origin=friend))[0] == 403
+        assert (await door.handshake(path, port=port, origin=friend))[0] == 101
+
+
+@module_loop
+async def test_a_refused_origin_names_both_sides(door: Door) -> None:
+    response = await door.ask("POST", POLLING, headers={"Origin": "https://bad.example", "Host": "h.example"})
+    assert (response.status_code, response.headers["content-type"]) == (403, "text/plain; charset=utf-8")
+    assert "https://bad.example" in response.text
+    assert "Host h.example" in response.text
+    said = [line for line in door.process.output.splitlines() if "bad.example" in line]
+    assert len(said) == 1
+    assert "header Host: h.example" in said[0]
+    assert "LIVE_ALLOWED_ORIGINS" in said[0]
 
 
 @module_loop

@@ -1,6 +1,7 @@
 """The control API and the command line."""
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -13,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from livemarkets.simulator import Simulator
 from livemarkets.simulator.__main__ import main
@@ -214,14 +215,17 @@ async def run() -> AsyncIterator[Run]:
     """Run the program; whatever is left is ended."""
     processes: list[Process] = []
 
-    async def run_one(*arguments: str, secret: str = "") -> Process:
+    async def run_one(
+        *arguments: str, secret: str = "", stdin: int | None = None, stderr: int = PIPE
+    ) -> Process:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "livemarkets.simulator",
             *arguments,
+            stdin=stdin,
             stdout=PIPE,
-            stderr=PIPE,
+            stderr=stderr,
             cwd=PROJECT_ROOT,
             env={**os.environ, "PYTHONUNBUFFERED": "1", VARIABLE: secret},
         )
@@ -368,3 +372,52 @@ def test_what_cannot_be_served_is_one_line(
     errors = capsys.readouterr().err
     assert text in errors
     assert len(errors.splitlines()) == 1
+
+
+async def test_a_child_of_the_app_tells_its_address_and_ends_with_standard_input(run: Run) -> None:
+    process = await run("--embedded", "--port", "0", secret=SECRET, stdin=PIPE)
+    assert process.stdout is not None
+    assert process.stdin is not None
+    addresses = msgspec.json.decode(await asyncio.wait_for(process.stdout.readline(), 20))
+    assert addresses.keys() == {"ws_url", "rest_url"}
+    assert await asyncio.wait_for(process.stdout.readline(), 5) == b"\n", "a sign of life"
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        process.send_signal(number)
+    async with connect(f"{addresses['ws_url']}/ws", proxy=None) as socket:
+        await socket.send('{"method":"LIST_SUBSCRIPTIONS","id":1}')
+        assert b'"id":1' in await socket.recv(decode=False)
+    process.stdin.close()
+    assert await asyncio.wait_for(process.wait(), 5) == 0
+    assert process.stderr is not None
+    assert await process.stderr.read() == b""
+
+
+async def test_a_child_of_the_app_goes_on_when_nobody_reads_its_log(run: Run) -> None:
+    reader, writer = os.pipe()
+    for end in (reader, writer):
+        os.set_blocking(end, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(writer, b"x" * 65536):
+            pass
+    process = await run(
+        "--embedded", "--port", "0", "--max-messages", "1", secret=SECRET, stdin=PIPE, stderr=writer
+    )
+    assert process.stdout is not None
+    addresses = msgspec.json.decode(await asyncio.wait_for(process.stdout.readline(), 20))
+
+    async def exceeds_a_limit() -> None:
+        async with connect(f"{addresses['ws_url']}/ws", proxy=None) as socket:
+            with contextlib.suppress(ConnectionClosed):
+                for _ in range(10):
+                    await socket.send('{"method":"LIST_SUBSCRIPTIONS","id":1}')
+                    await socket.recv()
+
+    for _ in range(3):
+        await exceeds_a_limit()
+    read = os.read(reader, 2**20)
+    while b"were left out: the pipe was full" not in read:
+        await exceeds_a_limit()
+        with contextlib.suppress(BlockingIOError):
+            read += os.read(reader, 2**20)
+    os.close(reader)
+    os.close(writer)

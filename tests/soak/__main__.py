@@ -5,13 +5,16 @@ import asyncio
 import sys
 from pathlib import Path
 
-from tests.soak.campaign import Plan, run
+from tests.soak.campaign import EXCHANGES, Plan, run
 from tests.soak.report import page, text
 
 
 def main() -> int:
     """Return 0 when every promise was kept."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser.add_argument(
+        "--exchange", choices=sorted(EXCHANGES), default="simulator", help="what the app is connected to"
+    )
     parser.add_argument("--seed", type=int, default=1, help="same seed, same faults at the same moments")
     parser.add_argument("--faults", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=600.0, help="over which the faults are spread")
@@ -21,6 +24,7 @@ def main() -> int:
     parser.add_argument("--log", type=Path, default=None, help="where the app's log goes")
     options = parser.parse_args()
     plan = Plan(
+        exchange=options.exchange,
         seed=options.seed,
         faults=options.faults,
         seconds=options.seconds,

@@ -1,4 +1,4 @@
-"""Runs a campaign: the simulated exchange, the app in a process of its own, the clients, and the faults."""
+"""Runs a campaign: an exchange, the app in a process of its own, the clients, and the faults."""
 
 from __future__ import annotations
 
@@ -8,29 +8,32 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from random import Random
-from typing import IO, Any
+from typing import IO
 
 import httpx
 import msgspec
 
 from livemarkets.app import Tuning
+from livemarkets.exchanges.binance.attempts import AttemptTimings
 from livemarkets.exchanges.binance.client import ClientTimings
 from livemarkets.exchanges.binance.connection import ConnectionTimings
 from livemarkets.exchanges.binance.session import SessionTimings
 from livemarkets.exchanges.binance.shard import ShardTimings
 from livemarkets.feed.exchange_feed import FeedLimits
 from livemarkets.feed.ledger import LedgerLimits
-from livemarkets.simulator import SimulatedMarket, Simulator
+from tests.soak.exchanges import CampaignExchange, ExchangeFactory, ExchangeFigures
+from tests.soak.foreign import foreign_campaign
 from tests.soak.reader import Reader
-from tests.soak.truth import Truth, Verdict, judge
+from tests.soak.simulated import simulated_exchange
+from tests.soak.truth import Verdict, judge
 from tests.support.helpers import PROJECT_ROOT, eventually, free_port
 
-SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "DOGEUSDT")
+EXCHANGES: dict[str, ExchangeFactory] = {"simulator": simulated_exchange, "foreign": foreign_campaign}
+"""The exchanges that a campaign can run on."""
 _SAMPLE_SECONDS = 0.5
 
 
@@ -38,6 +41,8 @@ _SAMPLE_SECONDS = 0.5
 class Plan:
     """What a campaign does."""
 
+    exchange: str = "simulator"
+    """One of `EXCHANGES`."""
     seed: int = 1
     faults: int = 1000
     seconds: float = 600.0
@@ -59,7 +64,9 @@ class Outcome:
     """By client."""
     readers: list[Reader] = field(default_factory=list)
     injected: dict[str, int] = field(default_factory=dict)
-    exchange: dict[str, Any] = field(default_factory=dict)
+    exchange: ExchangeFigures = field(
+        default_factory=lambda: ExchangeFigures(trades={}, accepted=0, refused=0, violations={})
+    )
     memory_kb: list[tuple[float, int]] = field(default_factory=list)
     received: list[tuple[float, int]] = field(default_factory=list)
     fault_times: list[tuple[float, str]] = field(default_factory=list)
@@ -86,9 +93,7 @@ class Outcome:
     def is_clean(self) -> bool:
         """Whether every promise was kept."""
         total = self.total
-        return (
-            total.is_clean and not self.exchange["violations"] and not self.app_ended and not self.unsettled
-        )
+        return total.is_clean and not self.exchange.violations and not self.app_ended and not self.unsettled
 
 
 def tuning(plan: Plan) -> Tuning:
@@ -105,8 +110,9 @@ def tuning(plan: Plan) -> Tuning:
                 ),
                 lifetime_seconds=60.0,
                 takeover_seconds=3.0,
-                backoff_initial_seconds=0.1,
-                backoff_cap_seconds=2.0,
+                attempts=AttemptTimings(
+                    backoff_initial_seconds=0.1, backoff_cap_seconds=2.0, good_life_seconds=0.5
+                ),
             ),
         ),
         feed=FeedLimits(
@@ -115,80 +121,24 @@ def tuning(plan: Plan) -> Tuning:
     )
 
 
-def schedule(random: Random, truth: Truth) -> dict[str, Callable[[Any], None]]:
-    """Every kind of fault, with arguments drawn anew each time. REST outages stay shorter than patience."""
-
-    # Lower every time, and so far apart that no id means two trades: else nobody could judge.
-    first_ids = count(900_000_000, -1_000_000)
-
-    def symbol() -> str:
-        return random.choice(SYMBOLS)
-
-    def stream() -> str:
-        return f"{symbol().lower()}@trade"
-
-    def relist(faults: Any) -> None:
-        name = symbol()
-        truth.close_numbering(name)
-        faults.relist(symbol=name, first_id=next(first_ids))
-
-    return {
-        "drop": lambda f: f.drop(),
-        "close": lambda f: f.close(code=random.choice((1000, 1001, 1006 - 5, 1008, 1011))),
-        "refuse": lambda f: f.refuse(
-            count=random.randint(1, 2), status=random.choice((403, 418, 429, 451, 500, 503))
-        ),
-        "refuse politely": lambda f: f.refuse(count=1, status=429, retry_after_seconds=1),
-        "accept_close": lambda f: f.accept_close(
-            count=random.randint(1, 2), code=random.choice((0, 1001, 1008))
-        ),
-        "silence": lambda f: f.silence(),
-        "half_open": lambda f: f.half_open(),
-        "shutdown": lambda f: f.shutdown(notice_seconds=random.uniform(0.2, 3.0)),
-        "max_age": lambda f: f.max_age(seconds=random.uniform(0.1, 5.0)),
-        "slow_acks": lambda f: f.slow_acks(delay_seconds=random.uniform(0.1, 1.5), count=2),
-        "no_acks": lambda f: f.no_acks(count=2),
-        "wrong_acks": lambda f: f.wrong_acks(count=2),
-        "error_acks": lambda f: f.error_acks(count=1),
-        "error_shape": lambda f: f.error_shape(shape=random.choice(("flat", "nested"))),
-        "lose": lambda f: f.lose(stream=stream(), count=random.randint(1, 40)),
-        "repeat": lambda f: f.repeat(stream=stream(), count=random.randint(1, 40)),
-        "swap": lambda f: f.swap(stream=stream(), count=random.randint(1, 10)),
-        "mute": lambda f: f.mute(stream=stream()),
-        "garbage": lambda f: f.garbage(count=random.randint(1, 3)),
-        "hole": lambda f: f.hole(symbol=symbol(), count=random.randint(1, 50)),
-        "relist": relist,
-        "burst": lambda f: f.burst(symbol=symbol(), factor=100, trades=random.randint(50, 900)),
-        "skew": lambda f: f.skew(ms=random.randint(-3000, 3000)),
-        "rest_down": lambda f: f.rest_down(
-            seconds=random.uniform(0.2, 2.0), status=random.choice((0, 500, 503))
-        ),
-        "rest_limit": lambda f: f.rest_limit(count=1, retry_after_seconds=1),
-    }
-
-
-RARE = frozenset({"relist", "half_open", "max_age", "shutdown", "silence"})
-"""These cost seconds each, or a numbering; they come a quarter as often."""
-
-
 async def run(plan: Plan) -> Outcome:
     """Run it to its end."""
     random = Random(plan.seed)
-    exchange = Simulator(SimulatedMarket(seed=plan.seed, symbols=SYMBOLS, rate=2.0, history_length=1_000_000))
-    await exchange.start()
     outcome = Outcome(plan)
-    try:
-        async with _app(plan, exchange) as (process, port):
-            await _campaign(plan, random, exchange, process, port, outcome)
-            outcome.app_ended = process.returncode is not None
-    finally:
-        outcome.exchange = exchange.stats()
-        await exchange.aclose()
+    async with EXCHANGES[plan.exchange](plan.seed) as exchange:
+        try:
+            async with _app(plan, exchange) as (process, port):
+                await _campaign(plan, random, exchange, process, port, outcome)
+                outcome.app_ended = process.returncode is not None
+        finally:
+            outcome.exchange = exchange.figures()
     return outcome
 
 
 @contextlib.asynccontextmanager
-async def _app(plan: Plan, exchange: Simulator) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+async def _app(
+    plan: Plan, exchange: CampaignExchange
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LIVE_")} | {
         "LIVE_STREAM_ENABLED": "true",
@@ -232,18 +182,18 @@ async def _until_alive(port: int) -> None:
 async def _campaign(
     plan: Plan,
     random: Random,
-    exchange: Simulator,
+    exchange: CampaignExchange,
     process: asyncio.subprocess.Process,
     port: int,
     outcome: Outcome,
 ) -> None:
-    truth = Truth(exchange, SYMBOLS)
+    symbols = exchange.symbols
     url = f"ws://127.0.0.1:{port}/ws/markets"
     outcome.readers = [
         Reader(
             f"client {number}",
             url,
-            SYMBOLS,
+            symbols,
             Random(random.random()),
             dies_every_seconds=3.0 if number % 5 == 4 else 0.0,
             changes_every_seconds=2.0 if number % 5 == 3 else 0.0,
@@ -254,10 +204,10 @@ async def _campaign(
     sampler = asyncio.create_task(_sample(process.pid, outcome), name="sampler")
     try:
         await _all_started(outcome.readers)
-        await _inject(plan, random, exchange, truth, outcome)
-        outcome.injected = dict(exchange.faults.injected)
-        exchange.faults.clear()
-        newest = {symbol: truth.newest(symbol) for symbol in SYMBOLS}
+        await _inject(plan, random, exchange, outcome)
+        outcome.injected = dict(exchange.injected)
+        exchange.clear()
+        newest = {symbol: exchange.newest(symbol) for symbol in symbols}
         outcome.unsettled = await _settled(outcome.readers, newest, plan.settle_seconds)
         outcome.metrics = await _metrics(port)
     finally:
@@ -266,19 +216,17 @@ async def _campaign(
         await asyncio.gather(*tasks, sampler, return_exceptions=True)
     for reader in outcome.readers:
         verdict = outcome.verdicts[reader.name] = Verdict()
-        for symbol in SYMBOLS:
-            verdict.add(judge(reader.events[symbol], truth.numberings(symbol), newest[symbol]))
+        for symbol in symbols:
+            verdict.add(judge(reader.events[symbol], exchange.numberings(symbol), newest[symbol]))
 
 
 async def _all_started(readers: list[Reader]) -> None:
-    await eventually(
-        lambda: all(reader.events[symbol] for reader in readers for symbol in SYMBOLS), 30, because="a start"
-    )
+    await eventually(lambda: all(all(reader.events.values()) for reader in readers), 30, because="a start")
 
 
-async def _inject(plan: Plan, random: Random, exchange: Simulator, truth: Truth, outcome: Outcome) -> None:
-    kinds = schedule(random, truth)
-    names = [name for name in kinds for _ in range(1 if name in RARE else 4)]
+async def _inject(plan: Plan, random: Random, exchange: CampaignExchange, outcome: Outcome) -> None:
+    kinds = exchange.kinds(random)
+    names = [name for name in kinds for _ in range(1 if name in exchange.rare else 4)]
     order = list(kinds) + random.choices(
         names, k=max(0, plan.faults - len(kinds))
     )  # every kind at least once
@@ -288,7 +236,7 @@ async def _inject(plan: Plan, random: Random, exchange: Simulator, truth: Truth,
     for number, name in enumerate(order):
         due = start + plan.seconds * (number + random.random()) / len(order)
         await asyncio.sleep(max(0.0, due - time.monotonic()))
-        kinds[name](exchange.faults)
+        kinds[name]()
         outcome.fault_times.append((time.monotonic() - start, name))
 
 
@@ -299,7 +247,7 @@ async def _settled(readers: list[Reader], newest: dict[str, int], seconds: float
         late = [
             f"{reader.name} has {symbol} up to {reader.reached(symbol)} of {newest[symbol]}"
             for reader in readers
-            for symbol in SYMBOLS
+            for symbol in newest
             if reader.reached(symbol) < newest[symbol]
         ]
         if not late or time.monotonic() > deadline:

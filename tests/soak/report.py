@@ -13,7 +13,7 @@ _WIDTH, _HEIGHT = 760, 160
 
 def text(outcome: Outcome) -> str:
     """Return the figures as lines."""
-    return "\n".join(f"{name:<44}{value}" if value else f"\n{name}" for name, value in _rows(outcome))
+    return "\n".join(f"{name:<46}{value}" if value else f"\n{name}" for name, value in _rows(outcome))
 
 
 def page(outcome: Outcome) -> str:
@@ -44,16 +44,17 @@ def _rows(outcome: Outcome) -> list[tuple[str, str]]:
     total, exchange = outcome.total, outcome.exchange
     rows = [
         ("Campaign", ""),
+        ("exchange", outcome.plan.exchange),
         ("seed, seconds, clients", f"{outcome.plan.seed}, {outcome.plan.seconds:g}, {outcome.plan.clients}"),
         ("faults", str(sum(outcome.injected.values()))),
         *((f"  {kind}", str(count)) for kind, count in sorted(outcome.injected.items())),
         ("Exchange", ""),
         (
-            "trades sent",
-            ", ".join(f"{name} {count}" for name, count in sorted(exchange["trades_sent"].items())),
+            "trades",
+            ", ".join(f"{name} {count}" for name, count in sorted(exchange.trades.items())),
         ),
-        ("connections accepted, refused", f"{exchange['connects']}, {exchange['refused']}"),
-        ("limits broken", str(exchange["violations"] or "none")),
+        ("connections accepted, refused", f"{exchange.accepted}, {exchange.refused}"),
+        ("limits broken", str(dict(exchange.violations) or "none")),
         ("Clients", ""),
     ]
     for reader in outcome.readers:

@@ -1,14 +1,9 @@
-"""What the simulated exchange really traded, numbering by numbering, and the verdict on a client."""
+"""The verdict on what a client got, held against what the exchange really traded, numbering by numbering."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-
-from livemarkets.simulator import Simulator
-from livemarkets.simulator.market.history import History
-
-UNIT_DIGITS = 8
 
 
 @dataclass
@@ -69,37 +64,6 @@ class Verdict:
             or self.falsely_declared
             or self.avoidable
         )
-
-
-class Truth:
-    """The trades of every symbol. A relisting begins a new numbering, so the old one is kept here."""
-
-    def __init__(self, exchange: Simulator, symbols: tuple[str, ...]) -> None:
-        self._exchange = exchange
-        self._symbols = symbols
-        self._numberings: dict[str, list[dict[int, str]]] = {symbol: [] for symbol in symbols}
-
-    def close_numbering(self, symbol: str) -> None:
-        """Keep what was traded so far; to be called before a relisting."""
-        self._numberings[symbol].append(self._present(symbol))
-
-    def newest(self, symbol: str) -> int:
-        """Return the newest trade id of the present numbering."""
-        recent = self._history(symbol).recent(1)
-        return recent[0].id if recent else -1
-
-    def numberings(self, symbol: str) -> list[dict[int, str]]:
-        """Return price and size by id, for every numbering, oldest first."""
-        return [*self._numberings[symbol], self._present(symbol)]
-
-    def _history(self, symbol: str) -> History:
-        return self._exchange.source.history(symbol, self._exchange.now_ms())
-
-    def _present(self, symbol: str) -> dict[int, str]:
-        return {
-            trade.id: f"{_digits(trade.price)} {_digits(trade.size)}"
-            for trade in self._history(symbol).trades
-        }
 
 
 def judge(events: list[Event], numberings: list[dict[int, str]], newest: int) -> Verdict:
@@ -189,7 +153,3 @@ def _complain(verdict: Verdict, event: Event, expected: int, seen: set[int]) -> 
     else:
         verdict.disordered += 1
     verdict.examples.append(f"expected {expected}, got {event}")
-
-
-def _digits(units: int) -> str:
-    return f"{units // 10**UNIT_DIGITS}.{units % 10**UNIT_DIGITS:0{UNIT_DIGITS}d}"

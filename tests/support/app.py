@@ -19,7 +19,12 @@ import uvicorn
 from livemarkets import app
 from livemarkets.app import Services, Tuning
 from livemarkets.config.settings import Settings
-from livemarkets.exchanges.base import ExchangePorts
+from livemarkets.exchanges.base import ExchangeEvents, ExchangePorts
+from livemarkets.exchanges.binance.client import BinanceClient
+from livemarkets.exchanges.binance.rest import BinanceRest
+from livemarkets.exchanges.budgets import ConnectBudget
+from livemarkets.http_api.web_app import create_app
+from livemarkets.market.clock import system_clock
 from livemarkets.server.run import configuration
 from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
 from livemarkets.simulator.market.source import Source
@@ -34,10 +39,11 @@ NOWHERE_WS, NOWHERE_REST = "ws://127.0.0.1:9", "http://127.0.0.1:9"
 class RunningApp:
     """An application inside this process, its addresses, and clients of it."""
 
-    def __init__(self, services: Services, server: uvicorn.Server, port: int) -> None:
+    def __init__(self, services: Services, server: uvicorn.Server, port: int, inside: InsideExchange) -> None:
         self.services = services
         self.server = server
         self.port = port
+        self.inside = inside
         self._clients = contextlib.AsyncExitStack()
 
     @property
@@ -62,6 +68,41 @@ class RunningApp:
 
     async def aclose(self) -> None:
         await self._clients.aclose()
+
+
+class InsideExchange:
+    """The embedded exchange inside the process of a test, which is sooner there than a process of its own."""
+
+    def __init__(self, tuning: Tuning | None) -> None:
+        self.simulator: Simulator | None = None
+        """`None` until the exchange is first needed, as in the app."""
+        self._tuning = tuning or Tuning()
+
+    def ports(self) -> ExchangePorts:
+        """What `app.build` makes for the embedded exchange, but for the process."""
+        clock = system_clock()
+        rest = BinanceRest("simulator", (), clock=clock)
+        clients: list[BinanceClient] = []
+
+        def connect(events: ExchangeEvents) -> BinanceClient:
+            budget = ConnectBudget(limit=self._tuning.connects_per_5_minutes)
+            client = BinanceClient(
+                "simulator", (), events, budget=budget, timings=self._tuning.client, clock=clock
+            )
+            clients.append(client)
+            return client
+
+        async def prepare() -> None:
+            if self.simulator is None:
+                self.simulator = Simulator(SimulatedMarket())
+                await self.simulator.start()
+            clients[0].urls, rest.urls = (self.simulator.ws_url,), (self.simulator.rest_url,)
+
+        return ExchangePorts(connect, rest, rest, prepare)
+
+    async def aclose(self) -> None:
+        if self.simulator is not None:
+            await self.simulator.aclose()
 
 
 class _Server(uvicorn.Server):
@@ -102,26 +143,33 @@ async def running_app(
     tuning: Tuning | None = None,
     exchanges: Mapping[str, ExchangePorts] | None = None,
     prepare: Callable[[Services], object] = lambda services: None,
+    has_processes: bool = False,
     **server_options: Any,
 ) -> AsyncIterator[RunningApp]:
-    """Run the application as `main.py` does, without the pages.
+    """Run the application as `main.py` does, without the pages, and with the embedded exchange inside.
 
     Args:
         settings: the port is ignored, a free one is taken.
         tuning: see there.
         exchanges: offered beside those that always are.
         prepare: called with the services before they start.
+        has_processes: whether the embedded exchange gets a process of its own, as in the product.
         server_options: for uvicorn, beside and instead of those of `main.py`.
 
     """
+    inside = InsideExchange(tuning)
+    if settings.simulator_enabled and not has_processes:
+        settings = settings.model_copy(update={"simulator_enabled": False})
+        exchanges = {**(exchanges or {}), "simulator": inside.ports()}
     services = app.build(settings, tuning=tuning, exchanges=exchanges)
     prepare(services)
-    async with serving(app.create_app(services), **server_options) as (server, port):
-        running = RunningApp(services, server, port)
+    async with serving(create_app(services), **server_options) as (server, port):
+        running = RunningApp(services, server, port, inside)
         try:
             yield running
         finally:
             await running.aclose()
+    await inside.aclose()
 
 
 @contextlib.asynccontextmanager

@@ -5,11 +5,13 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 from livemarkets.exchanges.base import ClientStatus, Evidence, Silence, StreamState
+from livemarkets.exchanges.binance.attempts import AttemptTimings
 from livemarkets.exchanges.binance.client import BinanceClient, ClientTimings
 from livemarkets.exchanges.binance.connection import Connection, ConnectionTimings
 from livemarkets.exchanges.binance.session import SessionTimings
 from livemarkets.exchanges.binance.shard import ShardTimings
 from livemarkets.exchanges.budgets import ConnectBudget
+from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import Clock, system_clock
 from livemarkets.market.models import StreamKey, TradeTick
 from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
@@ -30,12 +32,18 @@ QUICK = ConnectionTimings(
 
 
 def quick(**changes: object) -> ClientTimings:
-    """Timings of a client; `changes` go to its shards."""
+    """Timings of a client; `changes` go to its shards and their attempts."""
+    attempts = {
+        "backoff_initial_seconds": 0.05,
+        "backoff_cap_seconds": 0.2,
+        "ban_seconds": 0.05,
+        "good_life_seconds": 0.01,
+    }
+    attempts |= {name: changes.pop(name) for name in list(changes) if name in attempts}  # type: ignore[misc]
     defaults = {
         "connection": QUICK,
         "takeover_seconds": 0.5,
-        "backoff_initial_seconds": 0.05,
-        "backoff_cap_seconds": 0.2,
+        "attempts": AttemptTimings(**attempts),
     }
     return ClientTimings(shard=ShardTimings(**{**defaults, **changes}))  # type: ignore[arg-type]
 
@@ -74,6 +82,7 @@ class Recorder:
         timings: ClientTimings,
         clock: Clock,
         budget: ConnectBudget | None = None,
+        outbound: Outbound | None = None,
     ) -> None:
         self.ticks: list[TradeTick] = []
         self.invalid: list[tuple[str, int, int]] = []
@@ -82,7 +91,13 @@ class Recorder:
         self.silence = Silence.NONE
         """What the silence of every stream is said to mean."""
         self.client = BinanceClient(
-            "simulator", urls, self, budget=budget or ConnectBudget(), timings=timings, clock=clock
+            "simulator",
+            urls,
+            self,
+            budget=budget or ConnectBudget(),
+            timings=timings,
+            clock=clock,
+            outbound=outbound,
         )
 
     def on_trades(self, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
@@ -150,10 +165,11 @@ async def client(
     timings: ClientTimings | None = None,
     clock: Clock | None = None,
     budget: ConnectBudget | None = None,
+    outbound: Outbound | None = None,
 ) -> AsyncIterator[Recorder]:
     """Run a client; every task of it is gone at the end, and it never ended by itself."""
     addresses = [url if isinstance(url, str) else url.ws_url for url in urls]
-    recorder = Recorder(addresses, timings or quick(), clock or system_clock(), budget)
+    recorder = Recorder(addresses, timings or quick(), clock or system_clock(), budget, outbound)
     for symbol in want:
         recorder.client.want(key(symbol))
     task = asyncio.create_task(recorder.client.run(), name="client under test")
@@ -196,7 +212,11 @@ class Listener:
 
 
 def connect_to(
-    url: str, *streams: str, listener: Listener | None = None, timings: ConnectionTimings = QUICK
+    url: str,
+    *streams: str,
+    listener: Listener | None = None,
+    timings: ConnectionTimings = QUICK,
+    outbound: Outbound | None = None,
 ) -> Connection:
     """A connection that is not running yet."""
     connection = Connection(
@@ -207,6 +227,7 @@ def connect_to(
         listener or Listener(),
         timings=timings,
         clock=system_clock(),
+        outbound=outbound or Outbound(),
     )
     connection.set_wanted(streams)
     return connection

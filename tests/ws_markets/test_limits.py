@@ -183,7 +183,7 @@ async def test_a_foreign_page_gets_403_and_our_own_and_listed_ones_pass(app: Run
         assert await refusal(app, origin=origin) == 403, origin
     for passing in (own, None, FRIENDLY):
         assert await refusal(app, origin=passing) == 101, passing
-    assert app.services.hub.statistics().refused == 7
+    assert app.services.hub.statistics().refused == {"origin": 7}
 
 
 @pytest.mark.parametrize("flag", [True, False])

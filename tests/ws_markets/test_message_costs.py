@@ -13,9 +13,10 @@ import msgspec
 import pytest
 from fastapi import WebSocket
 
-from livemarkets.app import Services, build, create_app
+from livemarkets.app import Services, build
 from livemarkets.config.settings import Settings
 from livemarkets.delivery.mailbox import SinkListener
+from livemarkets.http_api.web_app import create_app
 from livemarkets.market.models import StreamKey
 from livemarkets.ws_markets.connection import MarketsConnection
 from pages.labs.url import read_symbols

@@ -65,7 +65,7 @@ class Feed:
             BTC, LedgerLimits(patience_seconds=PATIENCE_SECONDS), lambda tick: self.trades.contains(BTC, tick)
         )
         self.downstream = Downstream(
-            self.latest, self.trades, MarketsPublisher(fanout), GapRecord(10**6, clock)
+            self.latest, self.trades, MarketsPublisher(fanout), GapRecord(10**6, lambda gap: None, clock)
         )
         self.resumer = Resumer(
             NoHistory(), self.trades, {BTC: self.stream}, limits=ResumeLimits(), clock=clock

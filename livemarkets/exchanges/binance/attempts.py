@@ -1,73 +1,193 @@
-"""The connection attempts of one shard: how many failed, when the next is due, to which endpoint. No I/O."""
+"""The connection attempts of one exchange: when the next may be made, and to which address. No I/O.
+
+All shards share it, and it outlives the subscribers: a ban concerns every connection from here, whoever
+wants it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
 
 from livemarkets.errors import ExchangeUnreachable
-from livemarkets.exchanges.budgets import backoff
+from livemarkets.exchanges.addresses import Addresses
+from livemarkets.exchanges.budgets import ConnectBudget, backoff
 
-__all__ = ["Attempts"]
+__all__ = ["Attempt", "AttemptTimings", "Attempts"]
+
+_FORGET_SECONDS = 300.0
+"""Failures are forgotten if nothing was tried for this long, because nobody wanted a stream."""
+_LONGEST_BAN_SECONDS = 600.0
+
+
+class AttemptTimings(msgspec.Struct, frozen=True, kw_only=True):
+    """Delays between connection attempts."""
+
+    backoff_initial_seconds: float = 0.5
+    backoff_cap_seconds: float = 30.0
+    """Upper limits of the first delay and of every delay before a new attempt."""
+    short_life_cap_seconds: float = 5.0
+    """Upper limit of a delay after a connection that worked, but not for long: the exchange can be reached,
+    and prices should not be away for long."""
+    ban_seconds: float = 30.0
+    """Least delay after HTTP 418 or 429 without a Retry-After. It doubles with each further one."""
+    good_life_seconds: float = 10.0
+    """A connection that worked for this long proves that its address works and that attempts may be quick
+    again. Its loss is no failure of the address: the exchange ends connections, such as at 24 h."""
+
+
+class Attempt(msgspec.Struct, eq=False):
+    """One attempt, and the connection that it became."""
+
+    url: str
+    begun_at: float
+    is_open: bool = False
+    """The handshake succeeded."""
+    proved_at: float | None = None
+    """When the exchange first sent a trade or an answer, monotonic seconds."""
 
 
 class Attempts:
-    """Failed attempts since the last good data, and the backoff that follows from them.
+    """Failed attempts since the exchange last worked, and the delays that follow from them.
 
     Args:
-        initial_seconds: upper limit of the first delay.
-        cap_seconds: upper limit of every delay.
+        urls: base addresses, the preferred one first.
+        budget: the exchange's limit of attempts.
+        timings: delays (:class:`AttemptTimings`).
         uniform: returns a random number between its two arguments.
 
     """
 
     def __init__(
-        self, initial_seconds: float, cap_seconds: float, uniform: Callable[[float, float], float]
+        self,
+        urls: Iterable[str],
+        budget: ConnectBudget,
+        timings: AttemptTimings,
+        uniform: Callable[[float, float], float],
     ) -> None:
+        self.addresses = Addresses(urls)
         self.failures = 0
-        """Failed attempts since the last good data."""
+        """Failures since the exchange last worked."""
         self.is_down = False
-        """Whether the exchange cannot be reached. The loss of one open connection does not say so."""
+        """Whether the exchange cannot be reached. The loss of one working connection does not say so."""
         self.reason: str | None = None
-        """Why the last attempt failed; `None` after good data."""
-        self.retry_at: float | None = None
-        """When the next attempt is due, monotonic seconds; `None` when none is waiting."""
-        self.endpoint = 0
-        """Number of the endpoint to use next. It counts up; the owner maps it to its list of addresses."""
-        self._initial_seconds = initial_seconds
-        self._cap_seconds = cap_seconds
+        """Why the last attempt failed; `None` after it worked again."""
+        self._budget = budget
+        self._timings = timings
         self._uniform = uniform
         self._delays: Iterator[float] | None = None
+        self._retry_at = 0.0
+        self._failed_at = 0.0
+        self._bans = 0
+        self._opening: set[Attempt] = set()
+        self._works_since: float | None = None  # proof of an attempt that began after the last failure
+        self._good_url: str | None = None
 
-    def note_failure(self, error: ExchangeUnreachable, now: float, *, was_open: bool) -> float:
-        """Note a failed attempt or a lost connection. Return the delay before the next attempt, in seconds.
+    def due_at(self, now: float) -> float | None:
+        """Return when an attempt may begin, `now` or later; `None` while another one has to end first.
+
+        After a failure, one attempt at a time finds out whether the exchange works again.
+        """
+        if self.failures and self._works_since is None and self._opening:
+            return None
+        return max(now + self._budget.delay(now), self._retry_at)
+
+    def begin(self, now: float, *, is_planned: bool = False) -> Attempt:
+        """Count an attempt and choose its address.
 
         Args:
-            error: what happened. Its `retry_after_seconds` is the shortest delay.
             now: monotonic seconds.
-            was_open: whether the handshake had succeeded. If not, the next attempt uses another endpoint.
+            is_planned: whether a connection that works stays open meanwhile (a rotation). If so, the
+                preferred address is tried. Otherwise, the one that worked last is.
 
         """
-        self.endpoint += not was_open
-        self.failures += 1
-        self.is_down = self.failures > 1 or not was_open
+        if self.failures and now - max(self._failed_at, self._retry_at) > _FORGET_SECONDS:
+            self._recover()
+        self._budget.spend(now)
+        attempt = Attempt(self._choose(now, is_planned), now)
+        self._opening.add(attempt)
+        return attempt
+
+    def note_open(self, attempt: Attempt) -> None:
+        """Note that the handshake succeeded. That alone proves nothing: the exchange may close at once."""
+        attempt.is_open = True
+        self._opening.discard(attempt)
+
+    def note_proof(self, attempt: Attempt, now: float) -> None:
+        """Note that the exchange sent a trade or an answer on this connection."""
+        if attempt.proved_at is not None:
+            return
+        attempt.proved_at = now
+        self._good_url = attempt.url
+        self.addresses.note_success(attempt.url)
+        if attempt.begun_at >= self._failed_at:
+            self._works_since = now if self._works_since is None else self._works_since
+            self.is_down, self.reason, self._bans = False, None, 0
+
+    def note_failure(self, attempt: Attempt, error: ExchangeUnreachable, now: float) -> float:
+        """Note that an attempt failed or its connection was lost. Return the delay before the next attempt.
+
+        Args:
+            attempt: what failed.
+            error: what happened. Its `retry_after_seconds` is the shortest delay, for every shard.
+            now: monotonic seconds.
+
+        """
+        self._opening.discard(attempt)
+        good_life = self._timings.good_life_seconds
+        if self._works_since is not None and now - self._works_since >= good_life:
+            self._recover()
+        self._works_since, self._failed_at, self.reason = None, now, error.reason
+        if attempt.proved_at is not None and now - attempt.proved_at >= good_life:
+            self.failures = max(self.failures, 1)
+            delay = self._uniform(0, self._timings.backoff_initial_seconds)
+        else:
+            self._blame(attempt.url, now)
+            self.failures += 1
+            self.is_down = not attempt.is_open or (self.failures > 1 and attempt.proved_at is None)
+            delay = self._next_delay()
+            if attempt.proved_at is not None:
+                delay = min(delay, self._timings.short_life_cap_seconds)
+        self._retry_at = max(self._retry_at, now + max(delay, self._asked_for(error)))
+        return self._retry_at - now
+
+    def note_mute(self, url: str, now: float) -> None:
+        """Note that a connection to this address brings no trades though the exchange has some."""
+        self._blame(url, now)
+
+    def note_end(self, attempt: Attempt) -> None:
+        """Note that an attempt was given up or its connection closed by us."""
+        self._opening.discard(attempt)
+
+    def _choose(self, now: float, is_planned: bool) -> str:
+        good = self._good_url
+        if is_planned or good is None or good not in self.addresses or self.addresses.is_resting(good, now):
+            return self.addresses.in_order(now)[0]
+        return good
+
+    def _asked_for(self, error: ExchangeUnreachable) -> float:
+        """Return the pause that the exchange asks for, in seconds."""
+        if error.retry_after_seconds is not None:
+            return error.retry_after_seconds
+        if not error.is_ban:
+            return 0.0
+        self._bans += 1
+        return min(self._timings.ban_seconds * 2.0 ** min(self._bans - 1, 20), _LONGEST_BAN_SECONDS)
+
+    def _blame(self, url: str, now: float) -> None:
+        self.addresses.note_failure(url, now)
+        if self._good_url == url:
+            self._good_url = None
+
+    def _next_delay(self) -> float:
         if self._delays is None:
             self._delays = backoff(
-                initial_seconds=self._initial_seconds, cap_seconds=self._cap_seconds, uniform=self._uniform
+                initial_seconds=self._timings.backoff_initial_seconds,
+                cap_seconds=self._timings.backoff_cap_seconds,
+                uniform=self._uniform,
             )
-        delay = max(next(self._delays), error.retry_after_seconds or 0.0)
-        self.retry_at = now + delay
-        self.reason = error.reason
-        return delay
+        return next(self._delays)
 
-    def note_good_data(self) -> None:
-        """Restart the backoff. A handshake alone is no reason: the exchange may accept and then close."""
-        self.failures, self._delays, self.reason = 0, None, None
-
-    def note_acknowledged(self) -> None:
-        """Note that a connection carries all wanted streams."""
-        self.is_down = False
-
-    def reset(self) -> None:
-        """Forget the failures: no stream is wanted. The endpoint stays."""
-        self.note_good_data()
-        self.is_down, self.retry_at = False, None
+    def _recover(self) -> None:
+        self.failures, self._delays, self.is_down, self.reason = 0, None, False, None

@@ -7,11 +7,11 @@ The streams are distributed over as many connections as the exchange's limit per
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
-from loguru import logger
 
 from livemarkets.exchanges.base import (
     ClientStatistics,
@@ -21,17 +21,19 @@ from livemarkets.exchanges.base import (
     Guarantee,
     StreamState,
 )
-from livemarkets.exchanges.binance.connection import Connection
+from livemarkets.exchanges.binance.attempts import Attempts
+from livemarkets.exchanges.binance.connection import Connection, ConnectionEvents
 from livemarkets.exchanges.binance.shard import Shard, ShardTimings
 from livemarkets.exchanges.binance.suspicion import Remedy, Suspicions
 from livemarkets.exchanges.budgets import ConnectBudget
+from livemarkets.exchanges.outage_log import OutageLog
+from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName, ExchangeState, StreamKey
 from livemarkets.rate_limit import LogLimiter
 
 __all__ = ["BinanceClient", "ClientTimings"]
 
-_COMPLAINT_SECONDS = 60.0
 _AMPLE = 0.7
 """Shards are merged only if the others stay at most this full, so that they do not split again soon."""
 
@@ -56,6 +58,7 @@ class BinanceClient:
         budget: of connection attempts; one per exchange.
         timings: limits and time limits (:class:`ClientTimings`).
         clock: source of the time.
+        outbound: which proxy and which certificates; `None` for direct connections.
 
     """
 
@@ -71,13 +74,14 @@ class BinanceClient:
         budget: ConnectBudget,
         timings: ClientTimings,
         clock: Clock,
+        outbound: Outbound | None = None,
     ) -> None:
         self.exchange = exchange
-        self.urls = tuple(urls)
         self.status = ClientStatus(ExchangeState.IDLE)
         self._events = events
         self.handle_trades = events.on_trades  # no call in between: this is the hot path
-        self._budget = budget
+        self._attempts = Attempts(urls, budget, timings.shard.attempts, random.uniform)
+        self._outbound = outbound or Outbound()
         self._timings = timings
         self._clock = clock
         self._complaints: Counter[str] = Counter()
@@ -87,9 +91,19 @@ class BinanceClient:
         self._shard_of: dict[StreamKey, Shard] = {}
         self._moving: dict[StreamKey, Shard] = {}  # stream -> the shard that it leaves
         self._suspicions = Suspicions(events.silence_of, resubscribe_seconds=timings.resubscribe_seconds)
-        self._limiter = LogLimiter(interval_seconds=_COMPLAINT_SECONDS, clock=clock.monotonic)
+        limiter = LogLimiter(interval_seconds=60.0, clock=clock.monotonic)
+        self._log = OutageLog(exchange, limiter)
         self._wake = asyncio.Event()
         self._is_closing = False
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The base addresses, the preferred one first."""
+        return tuple(self._attempts.addresses)
+
+    @urls.setter
+    def urls(self, urls: Sequence[str]) -> None:
+        self._attempts.addresses.replace(urls)
 
     # subscriptions
 
@@ -102,7 +116,9 @@ class BinanceClient:
         """
         if key in self._shard_of:
             return
-        shard = next((shard for shard in self._shards if self._has_room(shard)), None) or self._new_shard()
+        limit = self._timings.streams_per_connection
+        roomy = (shard for shard in self._shards if len(shard.streams) < limit)
+        shard = next(roomy, None) or self._new_shard()
         shard.add(key)
         self._shard_of[key] = shard
         self._keys[key.symbol] = key
@@ -128,10 +144,10 @@ class BinanceClient:
         neighbours = [other for other in shard.streams if other != key]
         remedy = self._suspicions.judge(key, evidence, neighbours, self._clock.monotonic())
         if remedy is Remedy.RESUBSCRIBE:
-            logger.warning("{}: no trades arrive, but the exchange has newer ones; subscribing again", key)
+            self._log.warn("mute", f"{key}: no trades arrive, though there are newer ones; subscribing again")
             shard.resubscribe(key)
         elif remedy is Remedy.ROTATE:
-            shard.rotate(f"no trades arrive for {key}")
+            shard.rotate(f"no trades arrive for {key}", is_mute=True)
 
     # state
 
@@ -161,7 +177,6 @@ class BinanceClient:
             complaints=dict(self._complaints),
         )
 
-    # task
     async def run(self) -> None:
         """Run until cancelled, then close every connection."""
         self._is_closing = False
@@ -170,6 +185,8 @@ class BinanceClient:
                 await self._start_shards(tasks)
             finally:
                 self._is_closing = True  # connections that close from now on do not change the status
+                if self.status.state is not ExchangeState.IDLE:
+                    self._log.note_stop(self._clock.monotonic())
 
     async def _start_shards(self, tasks: asyncio.TaskGroup) -> None:
         started = 0
@@ -209,15 +226,12 @@ class BinanceClient:
                 self._shard_of[key] = source
                 target.remove(key)
 
-    def _has_room(self, shard: Shard) -> bool:
-        return len(shard.streams) < self._timings.streams_per_connection
-
     def _new_shard(self) -> Shard:
         shard = Shard(
             f"{self.exchange}-{len(self._shards) + 1}",
             self,
             timings=self._timings.shard,
-            budget=self._budget,
+            attempts=self._attempts,
             clock=self._clock.monotonic,
         )
         self._shards.append(shard)
@@ -226,17 +240,18 @@ class BinanceClient:
 
     # events of the shards (ShardOwner)
 
-    def new_connection(self, shard: Shard, endpoint: int) -> Connection:
-        """Return a new connection for a shard. `endpoint` is taken modulo the number of addresses."""
+    def new_connection(self, shard: str, url: str, events: ConnectionEvents) -> Connection:
+        """Return a new connection of the shard of this name to a base address."""
         self._connects += 1
         return Connection(
-            f"{shard.name}.{self._connects}",
-            f"{self.urls[endpoint % len(self.urls)].rstrip('/')}/stream",
+            f"{shard}.{self._connects}",
+            f"{url.rstrip('/')}/stream",
             self.exchange,
             self._keys,
-            shard,
+            events,
             timings=self._timings.shard.connection,
             clock=self._clock,
+            outbound=self._outbound,
         )
 
     def handle_invalid(self, key: StreamKey, trade_id: int) -> None:
@@ -246,10 +261,19 @@ class BinanceClient:
     def handle_complaint(self, connection: Connection, kind: str, detail: str) -> None:
         """Count an error of the exchange, and log it once per kind and minute."""
         self._complaints[kind] += 1
-        held_back = self._limiter.suppressed_since_last(kind)
-        if held_back is not None:
-            more = f" ({held_back} similar messages not logged)" if held_back else ""
-            logger.warning("{}: {}: {}{}", connection.name, kind, detail, more)
+        self._log.warn(kind, f"{connection.name}: {kind}: {detail}")
+
+    def handle_outcome(self) -> None:
+        """Let every shard see whether an attempt is due."""
+        for shard in self._shards:
+            shard.wake()
+
+    def handle_failure(self, what: str, delay_seconds: float, *, is_covered: bool) -> None:
+        """Log a failure."""
+        if is_covered:
+            self._log.warn("covered", f"{self.exchange}: {what}; another connection delivers its streams")
+        elif not self._is_closing:
+            self._log.note_failure(what, delay_seconds, self._clock.monotonic())
 
     def handle_change(self) -> None:
         """Compute the status again, and report it if it changed. The only place that changes it."""
@@ -259,10 +283,8 @@ class BinanceClient:
         if self._is_closing or status == self.status:
             return
         before, self.status = self.status, status
-        if status.state != before.state or status.reason != before.reason:
-            logger.info(
-                "{}: {}{}", self.exchange, status.state, f" because {status.reason}" if status.reason else ""
-            )
+        if status.state != before.state:
+            self._log.note_status(status, self._clock.monotonic())
         self._events.on_status(status)
 
     def _assess(self) -> ClientStatus:
@@ -272,6 +294,7 @@ class BinanceClient:
         missing = [shard for shard in busy if not shard.is_ready]
         if not missing:
             return ClientStatus(ExchangeState.LIVE)
-        worst = max((shard.attempts for shard in missing), key=lambda attempts: attempts.failures)
-        state = ExchangeState.DOWN if worst.is_down else ExchangeState.CONNECTING
-        return ClientStatus(state, worst.reason, worst.retry_at)
+        attempts = self._attempts
+        state = ExchangeState.DOWN if attempts.is_down else ExchangeState.CONNECTING
+        waits = [shard.retry_at for shard in missing if shard.active is None and shard.retry_at is not None]
+        return ClientStatus(state, attempts.reason, min(waits, default=None))

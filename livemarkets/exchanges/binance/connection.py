@@ -1,19 +1,17 @@
 """One connection to the exchange's market streams: connects, subscribes, and reads until it ends.
 
-The only module that opens a WebSocket to the exchange. A connection object is used once;
-:mod:`livemarkets.exchanges.binance.client` makes the next one.
+A connection object is used once; :mod:`livemarkets.exchanges.binance.client` makes the next one.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import Protocol
 
 import msgspec
 from loguru import logger
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from livemarkets.errors import ExchangeUnreachable, MalformedMessage
@@ -24,10 +22,12 @@ from livemarkets.exchanges.binance.messages import (
     Reply,
     ServerShutdown,
     parse_frame,
+    stream_name,
 )
 from livemarkets.exchanges.binance.session import Session, SessionTimings
-from livemarkets.exchanges.failures import UNUSABLE, first_of, is_loopback, unreachable
-from livemarkets.exchanges.stream_socket import StreamSocket
+from livemarkets.exchanges.dial import dial
+from livemarkets.exchanges.failures import first_of, unreachable
+from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName, StreamKey, TradeTick
 
@@ -46,7 +46,11 @@ class ConnectionTimings(msgspec.Struct, frozen=True, kw_only=True):
     close_seconds: float = 1.0
     """Limit for the closing handshake."""
     lost_answers: int = 3
-    """How many consecutive control messages may stay unanswered. After that, the connection is closed."""
+    """How many consecutive control messages may stay unanswered while no trade comes. After that, the
+    connection is closed."""
+    ignored_requests: int = 6
+    """How many may stay unanswered while trades come, if the exchange has answered before. After that, the
+    connection is replaced (make before break)."""
     session: SessionTimings = SessionTimings()
 
 
@@ -60,7 +64,7 @@ class ConnectionEvents(Protocol):
         """A trade with impossible values arrived, after the trades that were passed on before."""
 
     def handle_change(self, connection: Connection) -> None:
-        """The connection opened, a request was acknowledged, or the exchange announced its shutdown."""
+        """The connection opened, a reply or a trade acknowledged streams, or an end was announced."""
 
     def handle_complaint(self, connection: Connection, kind: str, detail: str) -> None:
         """The exchange sent a malformed message or refused a request. `detail` is for the log."""
@@ -77,6 +81,7 @@ class Connection:
         events: receives trades, changes and complaints.
         timings: time limits (:class:`ConnectionTimings`).
         clock: source of the time.
+        outbound: which proxy and which certificates.
 
     """
 
@@ -90,17 +95,21 @@ class Connection:
         *,
         timings: ConnectionTimings,
         clock: Clock,
+        outbound: Outbound,
     ) -> None:
         self.name = name
         self.url = url
         self.session = Session(timings.session)
         self.opened_at: float | None = None
-        self.is_ending = False
-        """The exchange announced that it will close this connection (`serverShutdown`)."""
+        self.proved_at: float | None = None
+        """When the exchange first sent a reply or a trade, monotonic seconds. A handshake proves nothing."""
+        self.end_reason: str | None = None
+        """Why this connection has to be replaced soon, `None` while it need not be."""
         self._exchange = exchange
         self._keys = keys
         self._events = events
         self._timings = timings
+        self._outbound = outbound
         self._clock = clock.monotonic
         self._now_ms = clock.now_ms
         self._wake = asyncio.Event()
@@ -134,23 +143,18 @@ class Connection:
             ExchangeUnreachable: the connection could not be opened, or was lost.
 
         """
+        timings = self._timings
+        socket_ = await dial(
+            self.url,
+            self._outbound,
+            on_texts=self._take,
+            open_seconds=timings.open_seconds,
+            close_seconds=timings.close_seconds,
+        )
         try:
-            async with (
-                asyncio.timeout(self._timings.open_seconds) as opening,
-                connect(
-                    self.url,
-                    compression=None,
-                    ping_interval=None,  # pings count against the message limit, so we send our own
-                    open_timeout=None,
-                    close_timeout=self._timings.close_seconds,
-                    max_size=4 * 2**20,
-                    proxy=None if is_loopback(self.url) else True,
-                    create_connection=partial(StreamSocket, on_texts=self._take),  # type: ignore[arg-type]
-                ) as socket_,
-            ):
-                opening.reschedule(None)
+            async with socket_:
                 await self._converse(socket_)
-        except* (OSError, WebSocketException, ExchangeUnreachable, *UNUSABLE) as group:
+        except* (OSError, WebSocketException, ExchangeUnreachable) as group:
             error = first_of(group)
             if not (self._retired and isinstance(error, ConnectionClosed)):
                 raise unreachable(error) from None
@@ -192,6 +196,8 @@ class Connection:
                 self._events.handle_complaint(self, error.kind, error.detail)
             except Exception as error:
                 self._note_defect(error)
+        if trades and self.session.unanswered:
+            self._note_data(trades)
         for symbol, ticks in trades.items():
             key = self._keys.get(symbol)
             if key is not None:  # else it was unsubscribed a moment ago
@@ -209,22 +215,39 @@ class Connection:
                 self._events.handle_trades(self, key, before)
             self._events.handle_invalid(self, key, trade.trade_id)
 
+    def _note_data(self, symbols: Iterable[str]) -> None:
+        """Tell the session that trades came: to some of its requests they are the answer."""
+        now = self._clock()
+        keys = [key for key in map(self._keys.get, symbols) if key is not None]
+        if self.session.note_data(map(stream_name, keys), now):
+            self._note_progress(now, is_proof=True)
+
+    def _note_progress(self, now: float, *, is_proof: bool) -> None:
+        if is_proof and self.proved_at is None:
+            self.proved_at = now
+        self._wake.set()
+        self._events.handle_change(self)
+
     def _note_defect(self, error: Exception) -> None:
         logger.opt(exception=True).debug("{}: could not handle a frame", self.name)
         self._events.handle_complaint(self, "internal error", repr(error))
 
     def _handle_rare(self, message: Frame) -> None:
         if isinstance(message, Reply):
-            complaint = self.session.handle_reply(message, self._clock())
-            self._wake.set()
+            now = self._clock()
+            complaint = self.session.handle_reply(message, now)
             if complaint:
                 self._events.handle_complaint(self, "refused", complaint)
-            self._events.handle_change(self)
+            self._note_progress(now, is_proof=self.session.has_answers)
         elif isinstance(message, ServerShutdown):
-            self.is_ending = True
-            self._events.handle_change(self)
+            self._ask_to_be_replaced("the exchange announced its shutdown")
         elif isinstance(message, OtherEvent):
             self._events.handle_complaint(self, "unknown event", message.name)
+
+    def _ask_to_be_replaced(self, reason: str) -> None:
+        if self.end_reason is None:
+            self.end_reason = reason
+            self._events.handle_change(self)
 
     async def _talk(self, socket_: ClientConnection) -> None:
         """Send control messages and pings within the rate limit, until the connection is retired."""
@@ -242,6 +265,8 @@ class Connection:
             request = self.session.next_request(now)
             if self.session.lost_answers >= self._timings.lost_answers:
                 raise ExchangeUnreachable("the exchange does not answer subscribe requests")
+            if self.session.has_answers and self.session.ignored_requests >= self._timings.ignored_requests:
+                self._ask_to_be_replaced("the exchange no longer answers subscribe requests")
             if request is not None:
                 await socket_.send(request, text=True)
             elif now >= ping_at and self.session.reserve(now):

@@ -23,8 +23,10 @@ from livemarkets.market.symbols import MAX_SYMBOL_LENGTH, is_well_formed
 __all__ = ["ExchangeInfo", "decode_exchange_info"]
 
 _SLICE_BYTES = 65_536
-_MOST_CHARACTERS = 1_048_576
+_MOST_CHARACTERS = 524_288
 """A longer entry makes the list unreadable, because decoding it at once would hold the event loop."""
+_MOST_ENTRIES = 250
+"""Entries, however short, that are looked at before the event loop runs."""
 _EXAMPLES = 3
 _EXAMPLE_CHARACTERS = 40
 
@@ -80,10 +82,13 @@ async def decode_exchange_info(body: bytes) -> ExchangeInfo:
     found: dict[str, SymbolInfo] = {}
     faults: list[str] = []
     while True:
-        is_last = _collect(text, found, faults)
-        if is_last:
+        entries = text.take_entries(_MOST_ENTRIES)
+        for entry in entries:
+            _collect(entry, found, faults)
+        if text.has_ended:
             break
-        text.extend()
+        if len(entries) < _MOST_ENTRIES:
+            text.extend()
         await asyncio.sleep(0)
     if faults and not found:
         raise MalformedMessage("malformed list of symbols", f"no entry makes sense, such as {faults[0]}")
@@ -91,23 +96,14 @@ async def decode_exchange_info(body: bytes) -> ExchangeInfo:
     return ExchangeInfo(listed, _weight_per_minute(head.get("rateLimits")))
 
 
-def _collect(text: _SlicedText, found: dict[str, SymbolInfo], faults: list[str]) -> bool:
-    """Take the entries of the present slice. Return whether the list has ended."""
-    while (entry := text.take_entry()) is not _NONE:
-        if entry is _END:
-            return True
-        try:
-            info = _symbol_info(msgspec.convert(entry, _Symbol))
-            if info.symbol in found:
-                raise ValueError("there are two entries with this name")
-            found[info.symbol] = info
-        except (msgspec.ValidationError, ValueError) as error:
-            faults.append(f"{_name_of(entry)}: {error}" if len(faults) < _EXAMPLES else "")
-    return False
-
-
-_NONE: Any = object()
-_END: Any = object()
+def _collect(entry: object, found: dict[str, SymbolInfo], faults: list[str]) -> None:
+    try:
+        info = _symbol_info(msgspec.convert(entry, _Symbol))
+        if info.symbol in found:
+            raise ValueError("there are two entries with this name")
+        found[info.symbol] = info
+    except (msgspec.ValidationError, ValueError) as error:
+        faults.append(f"{_name_of(entry)}: {error}" if len(faults) < _EXAMPLES else "")
 
 
 class _SlicedText:
@@ -121,6 +117,7 @@ class _SlicedText:
         self._text = ""
         self._place = 0
         self._is_first_entry = True
+        self.has_ended = False
 
     def extend(self) -> None:
         """Look at another slice.
@@ -157,22 +154,26 @@ class _SlicedText:
             return None
         return head
 
-    def take_entry(self) -> Any:
-        """Return the next entry of the list; `_NONE` if the slice does not hold it, `_END` after the last."""
-        start = self._place
-        try:
-            if self._next() == "]":
-                return _END
-            if not self._is_first_entry:
-                self._expect(",")
-            entry = self._value()
-            if self._next() not in (",", "]"):  # a number may go on in the next slice
-                raise _Incomplete
-        except _Incomplete:
-            self._place = start
-            return _NONE
-        self._is_first_entry = False
-        return entry
+    def take_entries(self, most: int) -> list[Any]:
+        """Return the next entries of the list: at most `most`, and as far as the slice holds them."""
+        entries: list[Any] = []
+        while len(entries) < most:
+            start = self._place
+            try:
+                if self._next() == "]":
+                    self.has_ended = True
+                    break
+                if not self._is_first_entry:
+                    self._expect(",")
+                entry = self._value()
+                if self._next() not in (",", "]"):  # a number may go on in the next slice
+                    raise _Incomplete
+            except _Incomplete:
+                self._place = start
+                break
+            self._is_first_entry = False
+            entries.append(entry)
+        return entries
 
     def _next(self) -> str:
         """Return the next character that is not blank."""

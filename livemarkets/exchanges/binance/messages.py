@@ -190,6 +190,8 @@ def _parse_event(event: Any, raw: bytes) -> Frame:
 def _parse_reply(message: dict[str, Any], raw: bytes) -> Reply:
     """Parse a result or an error. `{"code":…,"msg":…}` is documented; `{"error":{…}}` was observed."""
     request_id = message.get("id")
+    if isinstance(request_id, str) and request_id.isascii() and request_id.isdigit():
+        request_id = int(request_id[:18])  # ours are numbers, but an exchange may send them back as text
     if not isinstance(request_id, int) or isinstance(request_id, bool):
         request_id = None
     error = message.get("error", message if "code" in message else None)

@@ -22,8 +22,9 @@ from livemarkets.exchanges.base import (
 from livemarkets.exchanges.binance.exchange_info import ExchangeInfo
 from livemarkets.exchanges.binance.rest_answers import Aggregate, DayTicker, RestTrade, fetched_trades
 from livemarkets.exchanges.binance.rest_calls import RestCalls
-from livemarkets.exchanges.failures import describe, first_of, is_loopback
+from livemarkets.exchanges.failures import first_of
 from livemarkets.exchanges.governor import Governor
+from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName, SymbolInfo
 
@@ -44,6 +45,7 @@ class BinanceRest:
         exchange: the exchange name of the ticks.
         urls: base addresses; `/api/v3/…` is appended.
         clock: source of the time.
+        outbound: which proxy and which certificates; `None` for direct connections.
 
     """
 
@@ -53,10 +55,12 @@ class BinanceRest:
         urls: Sequence[str],
         *,
         clock: Clock,
+        outbound: Outbound | None = None,
     ) -> None:
         self.governor = Governor(clock)
         self._exchange: ExchangeName = exchange
         self._now_ms = clock.now_ms
+        self._outbound = outbound or Outbound()
         self._client: httpx.AsyncClient | None = None
         self._calls = RestCalls(exchange, self._ready_client, self.governor, clock)
         self.urls = urls
@@ -248,17 +252,7 @@ class BinanceRest:
 
     def _ready_client(self) -> httpx.AsyncClient:
         if self._client is None:
-            try:
-                self._client = httpx.AsyncClient(
-                    timeout=_TIMEOUT_SECONDS,
-                    follow_redirects=False,
-                    trust_env=not all(map(is_loopback, self.urls)),
-                )
-            except Exception as error:  # httpx reads the environment here, and raises errors of many types
-                raise ExchangeUnreachable(
-                    "cannot use the proxy and certificate variables of the environment "
-                    f"(HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE): {describe(error)}"
-                ) from error
+            self._client = self._outbound.http_client(timeout_seconds=_TIMEOUT_SECONDS)
         return self._client
 
 

@@ -3,6 +3,9 @@
 The difference between the wanted and the acknowledged streams becomes SUBSCRIBE and UNSUBSCRIBE messages,
 with many streams in one message, spaced in time. A change that is reverted before its message is sent costs
 nothing. After a reconnect, a new session with the same wanted set subscribes everything again.
+
+A trade is as good as an answer: its stream is subscribed. An exchange that answers late or never is not left
+while it sends trades.
 """
 
 from __future__ import annotations
@@ -14,9 +17,12 @@ import msgspec
 
 from livemarkets.exchanges.binance.messages import Reply, encode_request
 
-__all__ = ["Session", "SessionTimings"]
+__all__ = ["Request", "Session", "SessionTimings"]
 
 Method = Literal["SUBSCRIBE", "UNSUBSCRIBE"]
+
+_EXPIRED_AT_MOST = 64
+"""Requests that were given up but may still be answered."""
 
 
 class SessionTimings(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,10 +39,23 @@ class SessionTimings(msgspec.Struct, frozen=True, kw_only=True):
     """Streams per control message, which keeps a message at about 4 KB."""
 
 
-class _Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, eq=False):
+    """A request that may still be answered."""
+
+    id: int
     method: Method
-    streams: frozenset[str]
+    streams: set[str]
+    """Those about which nothing is known yet."""
     sent_at: float
+
+
+class _Run(msgspec.Struct, frozen=True):
+    """The latest requests of one stream that have the same method."""
+
+    method: Method
+    first_id: int
+    began_at: float
+    is_first: bool
 
 
 class Session:
@@ -52,12 +71,20 @@ class Session:
         self.rejected: dict[str, str] = {}
         """Stream → the exchange's error text."""
         self.lost_answers = 0
-        """Replies lost since the last one that arrived."""
+        """Replies lost since the last reply or trade that arrived."""
+        self.ignored_requests = 0
+        """Replies lost since the last reply that arrived."""
+        self.has_answers = False
+        """Whether any request was answered."""
+        self.unanswered: dict[int, Request] = {}
+        """Requests whose reply is awaited, by id. Trades concern the session only while there are some."""
         self._retry_at: dict[str, float] = {}
         self._doubtful: set[str] = set()  # not acknowledged, but the exchange may send them anyway
         # Parts of refused batches, to be requested separately.
         self._suspects: dict[Method, list[frozenset[str]]] = {"SUBSCRIBE": [], "UNSUBSCRIBE": []}
-        self._requests: dict[int, _Request] = {}
+        self._expired: dict[int, Request] = {}  # their replies may still come, oldest first
+        self._runs: dict[str, _Run] = {}
+        self._anonymous: list[tuple[str, float]] = []  # errors without an id, and when they came
         self._next_id = 1
         self._next_send = 0.0
 
@@ -87,7 +114,7 @@ class Session:
 
     def next_due(self, now: float) -> float | None:
         """Return when :meth:`next_request` is due; `None` when there is nothing to wait for."""
-        times = [request.sent_at + self.timings.ack_timeout_seconds for request in self._requests.values()]
+        times = [request.sent_at + self.timings.ack_timeout_seconds for request in self.unanswered.values()]
         times += self._retry_at.values()
         if self._difference(now) is not None:
             times.append(self._next_send)
@@ -103,33 +130,98 @@ class Session:
             return None
         method, streams = difference
         request_id, self._next_id = self._next_id, self._next_id + 1
-        self._requests[request_id] = _Request(method, streams, now)
+        self.unanswered[request_id] = Request(request_id, method, set(streams), now)
         self._next_send = now + self.timings.spacing_seconds
+        for stream in streams:
+            run = self._runs.get(stream)
+            if run is None or run.method != method:
+                self._runs[stream] = _Run(method, request_id, now, run is None)
         return encode_request(method, sorted(streams), request_id)
+
+    def note_data(self, streams: Iterable[str], now: float) -> bool:
+        """Take trades as the answer to the SUBSCRIBE of their streams. Return whether that changed anything.
+
+        A stream that was unsubscribed before may have trades under way from that time. For such a stream,
+        trades are an answer only when they come later than :attr:`SessionTimings.ack_timeout_seconds` after
+        the new SUBSCRIBE.
+        """
+        self.lost_answers = 0
+        proved = {stream for stream in streams if self._is_proof(stream, now)}
+        if not proved:
+            return False
+        self._acknowledge(proved)
+        return True
+
+    def _is_proof(self, stream: str, now: float) -> bool:
+        run = self._runs.get(stream)
+        if run is None or run.method != "SUBSCRIBE" or stream in self.acknowledged:
+            return False
+        return run.is_first or now - run.began_at > self.timings.ack_timeout_seconds
+
+    def _acknowledge(self, streams: set[str]) -> None:
+        self.acknowledged |= streams
+        self._doubtful -= streams
+        for request in self.unanswered.values():
+            request.streams -= streams
 
     def handle_reply(self, reply: Reply, now: float) -> str | None:
         """Process a reply. Return a text for the log if the exchange refused something, else `None`."""
-        request = self._match(reply)
+        if reply.id is None:
+            if reply.error is None:
+                return None
+            self._anonymous.append((reply.error, now))
+            return self._assign_errors(now)
+        request = self.unanswered.pop(reply.id, None)
         if request is None:
-            return f"error reply to an unknown request: {reply.error}" if reply.error else None
-        self.lost_answers = 0
-        if reply.error is None:
+            return self._handle_late(reply)
+        self._note_answer()
+        if reply.error is not None:
+            return self._handle_refusal(request, reply.error, now)
+        if request.method == "SUBSCRIBE":
+            self._acknowledge(request.streams)
+        else:
             self._doubtful -= request.streams
-            if request.method == "SUBSCRIBE":
-                self.acknowledged |= request.streams
-            else:
-                self.acknowledged -= request.streams
+            self.acknowledged -= request.streams
+        return self._assign_errors(now)
+
+    def _note_answer(self) -> None:
+        self.has_answers, self.lost_answers, self.ignored_requests = True, 0, 0
+
+    def _handle_late(self, reply: Reply) -> str | None:
+        """Process a reply to a request that was given up. The opposite may have been requested since."""
+        request = self._expired.pop(reply.id or 0, None)
+        if request is not None:
+            self._note_answer()
+        if reply.error is not None:
+            return f"error reply to an unknown request: {reply.error}"
+        if request is not None and request.method == "SUBSCRIBE":
+            self._acknowledge({stream for stream in request.streams if self._is_in_run(stream, request)})
+        return None
+
+    def _is_in_run(self, stream: str, request: Request) -> bool:
+        run = self._runs.get(stream)
+        return run is not None and run.method == request.method and request.id >= run.first_id
+
+    def _assign_errors(self, now: float) -> str | None:
+        """Find the requests that errors without an id belong to: there are as many as are unanswered."""
+        if not self._anonymous:
             return None
-        return self._handle_refusal(request, reply.error, now)
+        candidates = [one for one in self.unanswered.values() if one.sent_at <= self._anonymous[-1][1]]
+        if len(candidates) > len(self._anonymous):
+            return None
+        errors, self._anonymous = self._anonymous, []
+        texts = []
+        for request, (error, _) in zip(candidates, errors, strict=False):
+            del self.unanswered[request.id]
+            self._note_answer()
+            texts.append(self._handle_refusal(request, error, now))
+        texts += [f"error reply to an unknown request: {error}" for error, _ in errors[len(candidates) :]]
+        return "; ".join(texts)
 
-    def _match(self, reply: Reply) -> _Request | None:
-        if reply.id is None and reply.error is not None and len(self._requests) == 1:
-            # An error without an id can only belong to the one request without a reply.
-            return self._requests.popitem()[1]
-        return self._requests.pop(reply.id, None) if reply.id is not None else None
-
-    def _handle_refusal(self, request: _Request, error: str, now: float) -> str:
+    def _handle_refusal(self, request: Request, error: str, now: float) -> str:
         method, streams = request.method, request.streams
+        if not streams:
+            return f"{method} was refused though its streams have trades: {error}"
         if len(streams) > 1:  # one invalid stream fails the batch: halve the batch to isolate it
             ordered = sorted(streams)
             half = len(ordered) // 2
@@ -146,21 +238,32 @@ class Session:
 
     def _expire(self, now: float) -> None:
         limit = now - self.timings.ack_timeout_seconds
-        for request_id, request in list(self._requests.items()):
+        for request_id, request in list(self.unanswered.items()):
             if request.sent_at <= limit:
-                del self._requests[request_id]
-                self.lost_answers += 1
-                # The request may have had its effect or not; the present difference is requested again.
-                self.acknowledged -= request.streams
-                self._doubtful |= request.streams
+                del self.unanswered[request_id]
+                self._give_up(request)
         for stream, retry_at in list(self._retry_at.items()):
             if retry_at <= now:
                 del self._retry_at[stream]
                 self.rejected.pop(stream, None)
 
+    def _give_up(self, request: Request) -> None:
+        if not request.streams:  # all are known by their trades
+            return
+        self.lost_answers += 1
+        self.ignored_requests += 1
+        # The request may have had its effect or not; the present difference is requested again.
+        self.acknowledged -= request.streams
+        self._doubtful |= request.streams
+        self._expired[request.id] = request
+        if len(self._expired) > _EXPIRED_AT_MOST:
+            del self._expired[next(iter(self._expired))]
+        if not self.unanswered:
+            self._anonymous.clear()
+
     def _difference(self, now: float) -> tuple[Method, frozenset[str]] | None:
         """Return the next request. UNSUBSCRIBE comes first: the streams per connection are limited."""
-        busy: set[str] = set().union(*(request.streams for request in self._requests.values()))
+        busy: set[str] = set().union(*(request.streams for request in self.unanswered.values()))
         leaving = (self.acknowledged | self._doubtful) - self.wanted - busy - self._retry_at.keys()
         if leaving:
             return "UNSUBSCRIBE", self._portion("UNSUBSCRIBE", leaving)
@@ -177,5 +280,5 @@ class Session:
         return frozenset(sorted(streams)[: self.timings.streams_per_message])
 
 
-def _names(streams: frozenset[str]) -> str:
+def _names(streams: set[str]) -> str:
     return ", ".join(sorted(streams)) if len(streams) <= 5 else f"{len(streams)} streams"

@@ -1,9 +1,9 @@
 """A part of the wanted streams: carried by one connection, and by two during a rotation.
 
 A rotation replaces the connection (make before break). Its reasons are the exchange's limit of 24 h, a
-`serverShutdown` event, and mute streams. A second connection is opened and subscribes every stream while the
-first still delivers. The first is closed when every stream has delivered on the second, or at a deadline.
-Meanwhile both deliver; the ledger drops the duplicates.
+`serverShutdown` event, mute streams, and requests that are no longer answered. A second connection is opened
+and subscribes every stream while the first still delivers. The first is closed when every stream has
+delivered on the second, or at a deadline. Meanwhile both deliver; the ledger drops the duplicates.
 """
 
 from __future__ import annotations
@@ -12,52 +12,30 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import msgspec
 from loguru import logger
 
 from livemarkets.errors import ExchangeUnreachable
-from livemarkets.exchanges.binance.attempts import Attempts
-from livemarkets.exchanges.binance.connection import Connection, ConnectionTimings
+from livemarkets.exchanges.binance.attempts import Attempt, Attempts
+from livemarkets.exchanges.binance.connection import Connection
 from livemarkets.exchanges.binance.messages import stream_name
-from livemarkets.exchanges.budgets import ConnectBudget
+from livemarkets.exchanges.binance.rotation import Rotation
+from livemarkets.exchanges.binance.shard_owner import ShardOwner, ShardTimings
 from livemarkets.market.models import StreamKey, TradeTick
 
-__all__ = ["Shard", "ShardOwner", "ShardTimings"]
+__all__ = ["Shard", "ShardTimings"]
+
+_SAME_TIME_SECONDS = 0.001
+"""A change of a due time by less is no news."""
 
 
-class ShardTimings(msgspec.Struct, frozen=True, kw_only=True):
-    """Time limits of a shard and its connections."""
+class _Held(msgspec.Struct, eq=False):
+    """What belongs to one connection until it ends."""
 
-    connection: ConnectionTimings = ConnectionTimings()
-    lifetime_seconds: float = 23 * 3600.0
-    """A connection is replaced at this age, or up to 5 % earlier at random. The exchange closes it at 24 h
-    (`web-socket-streams.md`, "General WSS information")."""
-    takeover_seconds: float = 30.0
-    """How long a rotation waits for trades of quiet streams on the new connection."""
-    backoff_initial_seconds: float = 0.5
-    backoff_cap_seconds: float = 30.0
-    """Upper limits of the first delay and of every delay before a new attempt."""
-
-
-class ShardOwner(Protocol):
-    """What a shard needs of its owner. Called synchronously."""
-
-    def handle_trades(self, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
-        """Trades arrived on either connection. During a rotation there may be duplicates."""
-
-    def handle_invalid(self, key: StreamKey, trade_id: int) -> None:
-        """A trade with impossible values arrived."""
-
-    def handle_change(self) -> None:
-        """The status may have changed."""
-
-    def handle_complaint(self, connection: Connection, kind: str, detail: str) -> None:
-        """The exchange sent a malformed message or refused a request."""
-
-    def new_connection(self, shard: Shard, endpoint: int) -> Connection:
-        """Return a new connection. `endpoint` is taken modulo the number of addresses."""
+    attempt: Attempt
+    expires_at: float
+    task: asyncio.Task[None]
 
 
 class Shard:
@@ -69,7 +47,7 @@ class Shard:
         owner: ShardOwner,
         *,
         timings: ShardTimings,
-        budget: ConnectBudget,
+        attempts: Attempts,
         clock: Callable[[], float],
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
@@ -78,19 +56,17 @@ class Shard:
         """The exchange's name of each stream."""
         self.active: Connection | None = None
         self.standby: Connection | None = None
-        self.attempts = Attempts(timings.backoff_initial_seconds, timings.backoff_cap_seconds, uniform)
+        self.retry_at: float | None = None
+        """When the next attempt is due, monotonic seconds; `None` when none is waiting for its time."""
         self.rotations = 0
         """Connections that were replaced before they ended."""
         self._owner = owner
         self._timings = timings
-        self._budget = budget
+        self._attempts = attempts
         self._clock = clock
         self._uniform = uniform
-        self._tasks: dict[Connection, asyncio.Task[None]] = {}
-        self._expires_at: dict[Connection, float] = {}
-        self._rotation_reason: str | None = None
-        self._seen: set[StreamKey] = set()
-        self._takeover_until: float | None = None
+        self._held: dict[Connection, _Held] = {}
+        self._rotation = Rotation(timings.takeover_seconds)
         self._wake = asyncio.Event()
         self._was_ready = False
 
@@ -111,11 +87,17 @@ class Shard:
         self.streams.pop(key, None)
         self._wake.set()
 
-    def rotate(self, reason: str) -> None:
-        """Replace the connection, make before break."""
-        if self._rotation_reason is None and self.active is not None:
-            self._rotation_reason = reason
+    def rotate(self, reason: str, *, is_mute: bool = False) -> None:
+        """Replace the connection, make before break; if it is mute, by one to another address."""
+        if self._rotation.reason is None and self.active is not None:
+            if is_mute:
+                self._attempts.note_mute(self._held[self.active].attempt.url, self._clock())
+            self._rotation.reason = reason
             self._wake.set()
+
+    def wake(self) -> None:
+        """Check the connections again, since an attempt may be due now."""
+        self._wake.set()
 
     def resubscribe(self, key: StreamKey) -> None:
         """Subscribe again to a mute stream."""
@@ -135,20 +117,13 @@ class Shard:
 
     def rejection(self, key: StreamKey) -> str | None:
         """Return the exchange's error text if it refused this stream, else `None`."""
-        if self.active is None:
-            return None
-        return self.active.session.rejected.get(self.streams.get(key, ""))
+        return self.active.session.rejected.get(self.streams.get(key, "")) if self.active else None
 
     # events of the connections (ConnectionEvents)
 
     def handle_trades(self, connection: Connection, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
         """Pass trades on, and note which streams the standby connection delivers."""
-        if self.attempts.failures and (connection is self.standby or self._rotation_reason is None):
-            # During a rotation, data on the old connection does not show that a new one can be opened.
-            self.attempts.note_good_data()
-            self._owner.handle_change()
-        if connection is self.standby and key not in self._seen:
-            self._seen.add(key)
+        if connection is self.standby and self._rotation.note_trades(key):
             self._wake.set()
         self._owner.handle_trades(key, ticks)
 
@@ -158,9 +133,15 @@ class Shard:
 
     def handle_change(self, connection: Connection) -> None:
         """Check the connections again."""
+        held = self._held.get(connection)
+        if held is not None:
+            if connection.is_open and not held.attempt.is_open:
+                self._attempts.note_open(held.attempt)
+                self._owner.handle_outcome()
+            if connection.proved_at is not None:
+                self._attempts.note_proof(held.attempt, connection.proved_at)
         if connection is self.active and connection.is_open and connection.session.is_acknowledged():
             self._was_ready = True
-            self.attempts.note_acknowledged()
         self._wake.set()
         self._owner.handle_change()
 
@@ -179,7 +160,7 @@ class Shard:
                 self._step(now)
                 await self._pause(now)
         finally:
-            tasks = list(self._tasks.values())
+            tasks = [held.task for held in self._held.values()]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -188,7 +169,7 @@ class Shard:
         if not self.streams:
             self._let_go()
             return
-        for connection in self._tasks:
+        for connection in self._held:
             if connection is self.active or connection is self.standby:
                 connection.set_wanted(self.streams.values())
         if self.active is None and self.standby is not None:
@@ -200,31 +181,28 @@ class Shard:
 
     def _note_due_rotation(self, now: float) -> bool:
         assert self.active is not None
-        if self._rotation_reason is None:
-            if self.active.is_ending:
-                self._rotation_reason = "the exchange announced its shutdown"
-            elif now >= self._expires_at[self.active]:
-                self._rotation_reason = "the connection is near the exchange's age limit"
-        return self._rotation_reason is not None
+        if self._rotation.reason is None:
+            if self.active.end_reason is not None:
+                self._rotation.reason = self.active.end_reason
+            elif now >= self._held[self.active].expires_at:
+                self._rotation.reason = "the connection is near the exchange's age limit"
+        return self._rotation.reason is not None
 
     def _rotate(self, now: float) -> None:
-        if self.standby is None:
-            self._seen.clear()
-            self._takeover_until = None
-            self.standby = self._open(now)
-            if self.standby is not None:
-                logger.info("{}: rotating because {}", self.name, self._rotation_reason)
-            return
-        if not (self.standby.is_open and self.standby.session.is_acknowledged()):
-            return
-        if self._takeover_until is None:
-            self._takeover_until = now + self._timings.takeover_seconds
-        if self._seen >= self.streams.keys() or now >= self._takeover_until:
-            self._promote(self._rotation_reason or "")
+        new = self.standby
+        if new is None:
+            self._rotation.begin()
+            self.standby = self._open(now, is_planned=True)
+        elif (
+            new.is_open
+            and new.session.is_acknowledged()
+            and self._rotation.may_take_over(self.streams.keys(), now)
+        ):
+            self._promote(self._rotation.reason or "")
 
     def _promote(self, reason: str) -> None:
         old, self.active, self.standby = self.active, self.standby, None
-        self._rotation_reason = self._takeover_until = None
+        self._rotation.end()
         assert self.active is not None
         self.rotations += self.active.is_open
         self._was_ready = self.active.is_open and self.active.session.is_acknowledged()
@@ -233,21 +211,23 @@ class Shard:
             old.retire()
         self._owner.handle_change()
 
-    def _open(self, now: float) -> Connection | None:
-        """Open a connection, if an attempt is due and the budget allows it."""
-        attempts = self.attempts
-        retry_at = max(now + self._budget.delay(now), attempts.retry_at or now)
-        if retry_at > now:
-            if retry_at != attempts.retry_at:
-                attempts.retry_at = retry_at
+    def _open(self, now: float, *, is_planned: bool = False) -> Connection | None:
+        """Open a connection, if an attempt is due."""
+        due_at = self._attempts.due_at(now)
+        if due_at is None or due_at > now:
+            before, self.retry_at = self.retry_at, due_at
+            if before is None or due_at is None or abs(due_at - before) > _SAME_TIME_SECONDS:
                 self._owner.handle_change()
             return None
-        self._budget.spend(now)
-        attempts.retry_at = None
-        connection = self._owner.new_connection(self, attempts.endpoint)
+        attempt = self._attempts.begin(now, is_planned=is_planned)
+        self.retry_at = None
+        connection = self._owner.new_connection(self.name, attempt.url, self)
         connection.set_wanted(self.streams.values())
-        self._expires_at[connection] = now + self._timings.lifetime_seconds * self._uniform(0.95, 1.0)
-        self._tasks[connection] = asyncio.create_task(self._hold(connection), name=connection.name)
+        self._held[connection] = _Held(
+            attempt,
+            now + self._timings.lifetime_seconds * self._uniform(0.95, 1.0),
+            asyncio.create_task(self._hold(connection), name=connection.name),
+        )
         self._owner.handle_change()
         return connection
 
@@ -255,7 +235,7 @@ class Shard:
         """Run one connection until it ends."""
         try:
             await connection.run()
-            logger.info("{}: closed", connection.name)
+            logger.debug("{}: closed", connection.name)
         except ExchangeUnreachable as error:
             self._note_failure(connection, error)
         except Exception:
@@ -265,39 +245,45 @@ class Shard:
             self._forget(connection)
 
     def _note_failure(self, connection: Connection, error: ExchangeUnreachable) -> None:
-        if connection is not self.active and connection is not self.standby:
+        is_in_use = connection is self.active or connection is self.standby
+        if not is_in_use and connection.opened_at is not None:
             logger.debug("{}: failed while closing: {}", connection.name, error.reason)
             return
-        was_open = connection.opened_at is not None
-        delay = self.attempts.note_failure(error, self._clock(), was_open=was_open)
-        what = f"{connection.url} failed: {error.reason}"
-        logger.warning("{}: {}; attempt {} in {:.1f} s", self.name, what, self.attempts.failures + 1, delay)
+        # A refused handshake counts even if nobody wants the connection any more: it may be a ban.
+        now = self._clock()
+        delay = self._attempts.note_failure(self._held[connection].attempt, error, now)
+        if is_in_use:
+            self.retry_at = now + delay
+            other = self.standby if connection is self.active else self.active
+            what = f"{connection.url} failed: {error.reason}"
+            self._owner.handle_failure(what, delay, is_covered=other is not None and other.is_open)
 
     def _forget(self, connection: Connection) -> None:
-        del self._tasks[connection], self._expires_at[connection]
+        self._attempts.note_end(self._held.pop(connection).attempt)
+        self._owner.handle_outcome()
         if connection is self.active:
             self.active = None
             self._was_ready = False
             if self.standby is None:
-                self._rotation_reason = None  # it concerned the connection that ended
+                self._rotation.end()  # it concerned the connection that ended
         elif connection is self.standby:
             self.standby = None
         self._wake.set()
         self._owner.handle_change()
 
     def _let_go(self) -> None:
-        for connection in self._tasks:
+        for connection in self._held:
             connection.retire()
         self.active = self.standby = None
-        self._rotation_reason = None
+        self._rotation.end()
         self._was_ready = False
-        self.attempts.reset()
+        self.retry_at = None
 
     async def _pause(self, now: float) -> None:
         """Wait for a change or the next due time after `now`."""
-        times = [self.attempts.retry_at, self._takeover_until]
+        times = [self.retry_at, self._rotation.deadline]
         if self.active is not None and self.standby is None:
-            times.append(self._expires_at[self.active])
+            times.append(self._held[self.active].expires_at)
         due = [at for at in times if at is not None and at > now]
         wait = max(0.005, min(due) - now) if due and self.streams else None
         with contextlib.suppress(TimeoutError):

@@ -15,6 +15,7 @@ from livemarkets.simulator.faults.active import AckFault, ActiveFault, Refusal, 
 from livemarkets.simulator.faults.commands import command
 from livemarkets.simulator.faults.disturbances import Disturbance, Disturbances, Lose, Mute, Repeat, Swap
 from livemarkets.simulator.faults.garbage import GARBAGE
+from livemarkets.simulator.faults.listing import ListingFaults
 from livemarkets.simulator.faults.target import Exchange, subscribed_symbols
 from livemarkets.simulator.market.source import SimulatorError, Source
 from livemarkets.simulator.protocol.connection import ExchangeConnection
@@ -23,7 +24,7 @@ from livemarkets.simulator.protocol.control_messages import ErrorShape
 __all__ = ["Faults"]
 
 
-class Faults:
+class Faults(ListingFaults):
     """The faults of one exchange. Several may be active. `count` and `seconds` limit how long they last."""
 
     def __init__(self) -> None:
@@ -271,6 +272,10 @@ class Faults:
         exchange.pulse()
         self.injected[kind] += 1
         return [one for one in exchange.connections if connection is None or one.number == connection]
+
+    def _change_list(self, kind: str) -> Exchange:
+        self._begin(kind)
+        return self._bound()
 
     def _disturb(self, kind: str, disturbance: Disturbance) -> None:
         self._begin(kind)

@@ -62,7 +62,12 @@ def call_command(target: object, name: str, arguments: Mapping[str, Any]) -> Non
 
 
 def _commands(cls: type) -> dict[str, Callable[..., None]]:
-    return {name: method for name, method in vars(cls).items() if getattr(method, "is_command", False)}
+    return {
+        name: method
+        for part in cls.__mro__
+        for name, method in vars(part).items()
+        if getattr(method, "is_command", False)
+    }
 
 
 def _arguments(method: Callable[..., None]) -> str:

@@ -27,6 +27,9 @@ class Exchange(Protocol):
     def pulse(self) -> None:
         """Deliver the events until now."""
 
+    def follow_list(self) -> None:
+        """Subscribe the streams of a symbol that is listed from now on, and end those of one that is not."""
+
     def announce_shutdown(self, connections: Collection[ExchangeConnection], notice_seconds: float) -> None:
         """Send `serverShutdown`, and close after the notice time."""
 

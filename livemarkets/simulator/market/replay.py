@@ -9,6 +9,7 @@ from pathlib import Path
 from loguru import logger
 
 from livemarkets.simulator.market.history import Aggregate, History
+from livemarkets.simulator.market.listing import Listing
 from livemarkets.simulator.market.recording import RecordedFrame, read_recording
 from livemarkets.simulator.market.source import SimulatorError
 from livemarkets.simulator.market.streams import Quote, StreamEvent
@@ -53,11 +54,12 @@ class Replay:
         size = max(len(self._recording.frames), 1)
         self._histories = {symbol: History(size) for symbol in self._recording.rules}
         self.skew_ms = 0
+        self.listing = Listing(self._recording.rules)
 
     @property
     def rules(self) -> Mapping[str, SymbolRules]:
         """The symbols of the recording. Tick and lot sizes are derived from its digits."""
-        return self._recording.rules
+        return self.listing.rules
 
     @property
     def finished(self) -> bool:

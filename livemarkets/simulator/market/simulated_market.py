@@ -8,6 +8,7 @@ from random import Random
 from livemarkets.simulator.market.arrivals import MEAN_FILLS, Arrivals, fills_of_an_order
 from livemarkets.simulator.market.book import Book
 from livemarkets.simulator.market.history import Aggregate, History, Trade
+from livemarkets.simulator.market.listing import Listing
 from livemarkets.simulator.market.source import SimulatorError
 from livemarkets.simulator.market.streams import (
     Quote,
@@ -83,7 +84,7 @@ class SimulatedMarket:
         unknown = [symbol for symbol in symbols or () if symbol not in listed]
         if unknown:
             raise SimulatorError(f"the simulated market does not know {', '.join(unknown)}")
-        self._rules = listed if symbols is None else {symbol: listed[symbol] for symbol in symbols}
+        self.listing = Listing(listed if symbols is None else {symbol: listed[symbol] for symbol in symbols})
         self._seed = seed
         self._rate = rate
         self._constant = trades_per_second
@@ -99,7 +100,7 @@ class SimulatedMarket:
     @property
     def rules(self) -> Mapping[str, SymbolRules]:
         """The listed symbols."""
-        return self._rules
+        return self.listing.rules
 
     def want(self, streams: Collection[str], now_ms: float) -> None:
         """Set the subscribed streams. Streams of unknown symbols or kinds stay silent."""
@@ -110,7 +111,7 @@ class SimulatedMarket:
         tickers: list[tuple[str, str, str]] = []
         for stream in sorted(streams):
             name, kind = split_stream(stream)
-            if name not in self._rules:
+            if name not in self.rules:
                 continue
             symbol = self._up_to(name, now_ms)
             if kind in ("trade", "aggTrade", "bookTicker"):
@@ -124,6 +125,7 @@ class SimulatedMarket:
         """Simulate the subscribed symbols until now. Return their events."""
         events, self._pending = self._pending, []
         for symbol in self._wanted:
+            self._rest_if_halted(symbol, now_ms)
             while symbol.next_order_ms <= now_ms:
                 self._trade(symbol, now_ms, events)
         events.extend(self._tickers.advance(now_ms))
@@ -131,7 +133,7 @@ class SimulatedMarket:
 
     def next_ms(self) -> float | None:
         """Return the time of the next order or ticker of the subscribed streams."""
-        times = [symbol.next_order_ms for symbol in self._wanted]
+        times = [symbol.next_order_ms for symbol in self._wanted if self._is_traded(symbol)]
         if (tick_ms := self._tickers.next_ms()) is not None:
             times.append(tick_ms)
         if self._pending:
@@ -174,6 +176,7 @@ class SimulatedMarket:
         symbol = self._symbols.get(name)
         if symbol is None:
             symbol = self._symbols[name] = self._first_look(name, now_ms)
+        self._rest_if_halted(symbol, now_ms)
         if symbol.kinds:
             events: list[StreamEvent] = []
             while symbol.next_order_ms <= now_ms:
@@ -189,8 +192,17 @@ class SimulatedMarket:
             self._trade(symbol, now_ms, [])
         return symbol
 
+    def _is_traded(self, symbol: _Symbol) -> bool:
+        return self.listing.is_traded(symbol.name.decode())
+
+    def _rest_if_halted(self, symbol: _Symbol, now_ms: float) -> None:
+        """Let the time pass without orders while the symbol is not traded."""
+        if symbol.next_order_ms <= now_ms and not self._is_traded(symbol):
+            symbol.arrivals.skip_to(now_ms)
+            symbol.next_order_ms = now_ms + 1.0
+
     def _first_look(self, name: str, now_ms: float) -> _Symbol:
-        rules = self._rules[name]
+        rules = self.rules[name]
         per_second = self._constant or rules.trades_per_second * self._rate
         past_seconds = min(self._history_seconds, _CATCH_UP_TRADES / per_second)
         self._histories[name] = History(self._history_length)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from livemarkets.errors import LiveMarketsError
 from livemarkets.simulator.market.history import History
+from livemarkets.simulator.market.listing import Listing
 from livemarkets.simulator.market.streams import Quote, StreamEvent
 from livemarkets.simulator.market.symbols import SymbolRules
 
@@ -22,6 +23,8 @@ class Source(Protocol):
 
     skew_ms: int
     """Error of the exchange's clock, added to event and trade times."""
+    listing: Listing
+    """Which symbols are listed, and with which status."""
 
     @property
     def rules(self) -> Mapping[str, SymbolRules]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from livemarkets.simulator.market.history import Trade
 from livemarkets.simulator.market.symbols import UNIT
 
-__all__ = ["INTERVALS_MS", "Bar", "Summary", "bars_of", "summary_of"]
+__all__ = ["INTERVALS_MS", "Bar", "Summary", "bars_between", "bars_of", "summary_of"]
 
 INTERVALS_MS = {
     "1s": 1_000,
@@ -110,6 +110,31 @@ def bars_of(trades: Iterable[Trade], interval: str) -> list[Bar]:
             open_ms, close_ms = _span(trade.time_ms, interval)
             bars.append(Bar(open_ms=open_ms, close_ms=close_ms, **_opening(trade)))
         bars[-1].add(trade)
+    return bars
+
+
+def bars_between(trades: Iterable[Trade], interval: str, from_ms: int, to_ms: int) -> list[Bar]:
+    """Return every kline from that of `from_ms` to that of `to_ms`, also where nothing traded.
+
+    A kline without trades has the price of the trade before, and ids of -1. Klines before the first trade are
+    left out.
+    """
+    made = bars_of(trades, interval)
+    first_ms = _span(from_ms, interval)[0]
+    known = {bar.open_ms: bar for bar in made}
+    price = next((bar.close for bar in reversed(made) if bar.open_ms < first_ms), None)
+    bars: list[Bar] = []
+    at_ms = first_ms
+    while at_ms <= to_ms:
+        open_ms, close_ms = _span(at_ms, interval)
+        bar = known.get(open_ms)
+        if bar is None and price is not None:
+            prices = dict.fromkeys(("open", "high", "low", "close"), price)
+            bar = Bar(**prices, last_size=0, first_id=-1, last_id=-1, open_ms=open_ms, close_ms=close_ms)
+        if bar is not None:
+            bars.append(bar)
+            price = bar.close
+        at_ms = close_ms + 1
     return bars
 
 

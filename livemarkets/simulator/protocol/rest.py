@@ -138,13 +138,13 @@ class RestApi:
         return {"serverTime": int(now_ms) + self._source.skew_ms}
 
     def _exchange_info(self, query: _Query, now_ms: float) -> Any:
-        rules = self._source.rules
         one, several = query.text("symbol"), query.text("symbols")
         if one is not None and several is not None:
             raise _Refused(-1128, "Combination of optional parameters invalid.")
         for name in ("permissions", "showPermissionSets", "symbolStatus"):
             query.text(name)
-        chosen = [one] if one is not None else list(rules) if several is None else _names(several)
+        listing = self._source.listing
+        chosen = [one] if one is not None else listing.shown() if several is None else _names(several)
         return {
             "timezone": "UTC",
             "serverTime": int(now_ms) + self._source.skew_ms,
@@ -152,7 +152,7 @@ class RestApi:
                 {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 6000},
             ],
             "exchangeFilters": [],
-            "symbols": [symbol_view(self._rule(name)) for name in chosen],
+            "symbols": [symbol_view(self._rule(name), listing.status_of(name)) for name in chosen],
         }
 
     def _trades(self, query: _Query, now_ms: float) -> Any:

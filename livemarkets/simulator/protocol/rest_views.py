@@ -67,12 +67,12 @@ def aggregate_view(item: Aggregate) -> dict[str, Any]:
     }
 
 
-def symbol_view(rules: SymbolRules) -> dict[str, Any]:
+def symbol_view(rules: SymbolRules, status: str) -> dict[str, Any]:
     """Return one symbol of `exchangeInfo`."""
     tick, lot = from_units(rules.tick), from_units(rules.lot)
     return {
         "symbol": rules.symbol,
-        "status": "TRADING",
+        "status": status,
         "baseAsset": rules.base,
         "baseAssetPrecision": 8,
         "quoteAsset": rules.quote,

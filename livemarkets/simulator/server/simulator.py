@@ -198,6 +198,10 @@ class Simulator:
             logger.exception("simulator: an update of the market failed")
         self._arm()
 
+    def follow_list(self) -> None:
+        """Subscribe the streams of a symbol that is listed from now on, and end those of one that is not."""
+        self._changed()
+
     def announce_shutdown(self, connections: Collection[ExchangeConnection], notice_seconds: float) -> None:
         """Send `serverShutdown` in the shape of each connection, and close after the notice time."""
         event = b'{"e":"serverShutdown","E":%d}' % (int(self.now_ms()) + self.source.skew_ms)

@@ -32,6 +32,10 @@ class GridLine:
     """A mark that holds for every value of the row: `simulated`."""
     note: str = ""
     """Text in place of the price, while there is no trade."""
+    state: str = ""
+    """A word beside the price, such as `halted`; empty while the stream is live."""
+    reason: str = ""
+    """Why, for the tooltip of that word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

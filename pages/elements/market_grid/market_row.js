@@ -40,7 +40,8 @@ export class MarketRow {
     this.arrowWord = make("span", "visually-hidden");
     this.note = make("span", "note");
     this.veil = make("span", "veil", "", { "aria-hidden": "true" });
-    this.last.append(this.veil, this.note, this.price, this.arrow, this.arrowWord);
+    this.state = make("span", "state");
+    this.last.append(this.veil, this.state, this.note, this.price, this.arrow, this.arrowWord);
     this.sizeText = make("span", "number");
     this.size.append(this.sizeText);
   }
@@ -56,6 +57,9 @@ export class MarketRow {
     this.showTag();
     this.button.setAttribute("aria-label", `Remove ${line.symbol}`);
     this.button.title = `Remove ${line.symbol}`;
+    setText(this.state, line.state ?? "");
+    this.state.title = line.reason ?? "";
+    this.state.hidden = !line.state;
     this.noteText = line.note;
     this.showNote();
   }

@@ -25,11 +25,20 @@ from tests.support.sessions import is_settled
 from tests.support.upstream import QUICK, Listener, assert_consecutive, connect_to, exchange, quick_market
 
 BTC, ETH = "btcusdt@trade", "ethusdt@trade"
+HASTY = ConnectionTimings(
+    close_seconds=0.1, session=SessionTimings(spacing_seconds=0.02, ack_timeout_seconds=0.1)
+)
 
 
 @pytest.fixture
 async def venue() -> AsyncIterator[Simulator]:
     async with exchange() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def quiet() -> AsyncIterator[Simulator]:
+    async with exchange(quick_market(0.001)) as simulator:
         yield simulator
 
 
@@ -90,7 +99,7 @@ async def test_a_mute_stream_is_asked_for_again(venue: Simulator) -> None:
     ("status", "reason"),
     [
         (503, "HTTP 503"),
-        (404, "HTTP 404"),
+        (404, "HTTP 404 (no stream endpoint at this address)"),
         (403, "HTTP 403 (refused by the exchange's firewall)"),
         (418, "HTTP 418 (this address is banned temporarily)"),
         (429, "HTTP 429 (too many connection attempts)"),
@@ -144,13 +153,6 @@ async def test_a_handshake_that_never_ends() -> None:
     timings = ConnectionTimings(open_seconds=0.1, close_seconds=0.1)
     async with tcp_server(None) as url, running(connect_to(url, BTC, timings=timings)) as task:
         assert (await failure_of(task)).reason == "timeout"
-
-
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "ftp://127.0.0.1:9", "127.0.0.1:9", "http://:x"])
-async def test_a_proxy_that_cannot_be_used(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", proxy)
-    async with running(connect_to("wss://stream.invalid")) as task:
-        assert "invalid address or proxy" in (await failure_of(task)).reason
 
 
 async def test_a_connection_that_is_cut(venue: Simulator) -> None:
@@ -249,23 +251,62 @@ async def test_a_message_beyond_all_size_ends_the_connection_not_the_program(ven
 
 
 @pytest.mark.parametrize("fault", ["no_acks", "wrong_acks"])
-async def test_one_missing_answer_is_asked_for_again(venue: Simulator, fault: str) -> None:
-    getattr(venue.faults, fault)(count=1)
-    connection = connect_to(venue.ws_url, BTC)
+async def test_one_missing_answer_is_asked_for_again(quiet: Simulator, fault: str) -> None:
+    getattr(quiet.faults, fault)(count=1)
+    connection = connect_to(quiet.ws_url, BTC)
     async with running(connection):
         await eventually(lambda: is_settled(connection.session, time.monotonic()))
-        assert venue.stats()["control_messages"] == 2
+        assert quiet.stats()["control_messages"] == 2
         assert connection.session.lost_answers == 0
 
 
 @pytest.mark.parametrize("fault", ["no_acks", "wrong_acks"])
-async def test_an_exchange_that_never_answers_is_left(venue: Simulator, fault: str) -> None:
-    getattr(venue.faults, fault)(count=100)
-    timings = ConnectionTimings(
-        close_seconds=0.1, session=SessionTimings(spacing_seconds=0.02, ack_timeout_seconds=0.2)
-    )
-    async with running(connect_to(venue.ws_url, BTC, timings=timings)) as task:
+async def test_an_exchange_that_sends_nothing_and_never_answers_is_left(quiet: Simulator, fault: str) -> None:
+    getattr(quiet.faults, fault)(count=100)
+    connection = connect_to(quiet.ws_url, BTC, timings=HASTY)
+    async with running(connection) as task:
         assert "does not answer" in (await failure_of(task)).reason
+    assert connection.proved_at is None
+
+
+@pytest.mark.parametrize("fault", ["no_acks", "wrong_acks"])
+async def test_trades_are_as_good_as_an_answer(venue: Simulator, fault: str) -> None:
+    """An exchange that never answers, but does what it was asked to."""
+    getattr(venue.faults, fault)(count=1000)
+    listener = Listener()
+    connection = connect_to(venue.ws_url, BTC, ETH, listener=listener, timings=HASTY)
+    async with running(connection) as task:
+        await eventually(lambda: is_settled(connection.session, time.monotonic()))
+        assert connection.proved_at is not None
+        connection.set_wanted([ETH])  # the UNSUBSCRIBE is not answered either
+        await eventually(lambda: venue.subscriptions() == {ETH})
+        requests = venue.stats()["control_messages"]
+        await eventually(lambda: venue.stats()["control_messages"] > requests + 5)
+        assert not task.done(), "trades come, so the exchange is not left"
+
+
+async def test_a_stream_that_never_trades_is_still_asked_for(venue: Simulator) -> None:
+    venue.faults.no_acks(count=1000)
+    never = "neverusdt@trade"
+    connection = connect_to(venue.ws_url, BTC, never, timings=HASTY)
+    async with running(connection) as task:
+        await eventually(lambda: venue.stats()["control_messages"] > 6)
+        assert connection.session.acknowledged == {BTC}
+        assert not task.done()
+        venue.faults.clear()
+        await eventually(lambda: connection.session.acknowledged == {BTC, never})
+
+
+async def test_an_exchange_that_stops_answering_is_replaced_without_a_break(venue: Simulator) -> None:
+    connection = connect_to(venue.ws_url, BTC, timings=HASTY)
+    async with running(connection) as task:
+        await eventually(connection.session.is_acknowledged)
+        venue.faults.no_acks(count=1000)
+        venue.faults.lose(stream=ETH, count=100_000)
+        connection.set_wanted([BTC, ETH])
+        await eventually(lambda: connection.end_reason)
+        assert connection.end_reason == "the exchange no longer answers subscribe requests"
+        assert not task.done()
 
 
 async def test_slow_answers_are_waited_for(venue: Simulator) -> None:
@@ -312,7 +353,7 @@ async def test_a_shutdown_is_announced(venue: Simulator, combined: bool) -> None
         await listener.more_trades()
         venue.connections[0].combined = combined
         venue.faults.shutdown(notice_seconds=0.3)
-        await eventually(lambda: connection.is_ending)
+        await eventually(lambda: connection.end_reason)
         assert not task.done()
         assert "1001" in (await failure_of(task)).reason
 
@@ -389,10 +430,17 @@ def test_reasons_are_for_people(error: Exception, words: str) -> None:
         ("1.5", None),
         ("²", None),
         ("9" * 400, 86_400.0),
-        ("Wed, 21 Oct 2015 07:28:00 GMT", None),
+        (" 600 ", 600.0),
+        ("Wed, 21 Oct 2015 07:38:00 GMT", 600.0),
+        ("Wednesday, 21-Oct-15 07:38:00 GMT", 600.0),
+        ("Wed, 21 Oct 2015 07:27:00 GMT", 0.0),
+        ("Wed, 21 Oct 2099 07:27:00 GMT", 86_400.0),
+        ("Wed, 99 Oct 2015 07:27:00 GMT", None),
     ],
 )
 def test_retry_after(value: str, seconds: float | None) -> None:
-    response = Response(429, "Too Many Requests", Headers({"Retry-After": value}))
+    """A date counts from the date of the answer: the clock here may be wrong."""
+    headers = Headers({"Retry-After": value, "Date": "Wed, 21 Oct 2015 07:28:00 GMT"})
+    response = Response(429, "Too Many Requests", headers)
     assert retry_after(InvalidStatus(response)) == seconds
     assert retry_after(TimeoutError()) is None

@@ -331,32 +331,6 @@ async def test_an_address_without_history_does_not_spoil_one_that_has_it(venue: 
         assert fetched.covered_to >= 1, "the history proves from the id asked for on"
 
 
-@pytest.mark.parametrize(
-    "variables",
-    [
-        {"ALL_PROXY": "socks5://127.0.0.1:9"},
-        {"HTTPS_PROXY": "ftp://127.0.0.1:9"},
-        {"HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "localhost,127.0.0.1,[::1]"},
-        {"SSL_CERT_FILE": "/nonexistent/certificates.pem"},
-    ],
-    ids=lambda variables: " ".join(variables),
-)
-async def test_an_environment_that_cannot_be_used_costs_the_call_alone(
-    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    async with rest_of("https://rest.invalid") as rest:
-        for _ in range(2):
-            with pytest.raises(ExchangeUnreachable) as caught:
-                await rest.symbols()
-            assert "proxy and certificate variables" in caught.value.reason
-        for name in variables:
-            monkeypatch.delenv(name)
-        with pytest.raises(ExchangeUnreachable, match="name lookup failed"):
-            await rest.symbols()
-
-
 async def test_an_error_that_no_library_names_costs_the_call_alone(
     rest: BinanceRest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -322,7 +322,7 @@ async def test_a_call_ends_in_time_at_all_addresses_together(trickle_seconds: fl
 @pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize(
     ("seconds", "calls", "weight"),
-    [(0.2, (1, 0), 25), (0.4, (1, 1), 50), (1.0, (1, 1), 50)],
+    [(0.05, (1, 0), 25), (0.4, (1, 1), 50), (1.0, (1, 1), 50)],
     ids=["in time", "over the share of the first address", "over the limit"],
 )
 async def test_answers_after_different_times(seconds: float, calls: tuple[int, int], weight: int) -> None:

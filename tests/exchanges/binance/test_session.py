@@ -327,3 +327,144 @@ def test_two_thousand_changes_of_mind_in_ten_seconds() -> None:
     venue.run(3)
     assert venue.streams == venue.session.acknowledged == wanted
     venue.check_pace()
+
+
+def asked(session: Session, now: float) -> int:
+    """Let the session send a request; its id."""
+    request = session.next_request(now)
+    assert request is not None
+    return int(json.loads(request)["id"])
+
+
+def said(number: object, error: str | None = None) -> Reply:
+    """A reply as the exchange may write it."""
+    message: dict[str, object] = {"result": None} if error is None else {"code": 2, "msg": error}
+    reply = parse_frame(
+        json.dumps(message | ({} if number is None else {"id": number})).encode(), "binance", 0
+    )
+    assert isinstance(reply, Reply)
+    return reply
+
+
+def subscribed(*batches: Iterable[str]) -> tuple[Session, list[int]]:
+    """A session that has sent one SUBSCRIBE for each batch, a second apart from 0 on; their ids."""
+    session, ids, wanted = Session(TIMINGS), [], set[str]()
+    for second, batch in enumerate(batches):
+        wanted |= set(batch)
+        session.set_wanted(wanted)
+        ids.append(asked(session, float(second)))
+    return session, ids
+
+
+def test_answers_that_come_twelve_seconds_late_are_answers() -> None:
+    session, (first,) = subscribed([A, B])
+    repeated = asked(session, 6.0)
+    assert session.lost_answers == 1
+    session.handle_reply(said(first), 12.0)
+    assert (session.is_acknowledged(), session.lost_answers) == (True, 0)
+    session.handle_reply(said(repeated), 18.0)
+    assert session.is_acknowledged()
+    assert session.next_request(30.0) is None
+
+
+def test_answers_may_come_in_any_order_twice_and_with_a_text_as_id() -> None:
+    session, (first, second) = subscribed([A], [B])
+    for number in (str(second), second, first, str(first)):
+        assert session.handle_reply(said(number), 2.0) is None
+    assert session.acknowledged == {A, B}
+    assert session.next_request(60.0) is None
+
+
+def test_trades_acknowledge_their_stream_and_no_other() -> None:
+    session, _ = subscribed([A, B])
+    assert session.note_data([A, D], 0.5)
+    assert session.acknowledged == {A}
+    assert not session.note_data([A], 0.6)
+    assert session.next_request(6.0) is not None, "the other one is asked for again"
+    assert session.lost_answers == 1
+    assert not session.note_data([A], 6.1)
+    assert session.lost_answers == 0, "an exchange that sends trades is not left"
+    assert session.acknowledged == {A}
+
+
+def test_a_request_whose_streams_all_trade_needs_no_answer() -> None:
+    session, _ = subscribed([A, B])
+    session.note_data([A, B], 0.5)
+    assert session.next_request(100.0) is None
+    assert (session.lost_answers, session.is_acknowledged()) == (0, True)
+
+
+def test_trades_from_before_an_unsubscribe_acknowledge_no_new_subscribe() -> None:
+    session, (first,) = subscribed([A])
+    session.handle_reply(said(first), 0.1)
+    session.set_wanted([])
+    left = asked(session, 1.0)
+    assert not session.note_data([A], 1.1)
+    session.handle_reply(said(left), 1.2)
+    session.set_wanted([A])
+    again = asked(session, 2.0)
+    assert not session.note_data([A], 2.1), "it may have been under way"
+    assert session.acknowledged == set()
+    session.handle_reply(said(again), 2.2)
+    assert session.acknowledged == {A}
+
+
+def test_trades_long_after_a_new_subscribe_acknowledge_it() -> None:
+    session, (first,) = subscribed([A])
+    session.handle_reply(said(first), 0.1)
+    session.set_wanted([])
+    session.handle_reply(said(asked(session, 1.0)), 1.2)
+    session.set_wanted([A])
+    asked(session, 2.0)
+    asked(session, 7.1)
+    assert session.note_data([A], 7.2)
+    assert session.acknowledged == {A}
+
+
+def test_a_late_answer_says_nothing_after_the_opposite_request() -> None:
+    session, (first,) = subscribed([A])
+    session.set_wanted([])
+    left = asked(session, 6.0)  # the SUBSCRIBE is given up, and may have had its effect
+    session.set_wanted([A])
+    session.handle_reply(said(left), 6.5)
+    asked(session, 7.0)
+    session.handle_reply(said(first), 7.1)
+    assert session.acknowledged == set()
+
+
+def test_an_error_without_an_id_belongs_to_the_request_that_no_answer_comes_for() -> None:
+    session, (_, second) = subscribed([A], [B])
+    assert session.handle_reply(said(None, "invalid stream"), 2.0) is None, "it may be either"
+    complaint = session.handle_reply(said(second), 2.1)
+    assert complaint is not None
+    assert "SUBSCRIBE of a@trade was refused" in complaint
+    assert session.rejected.keys() == {A}
+    assert session.acknowledged == {B}
+
+
+def test_two_errors_without_an_id_refuse_both_requests() -> None:
+    session, _ = subscribed([A], [B])
+    session.handle_reply(said(None, "no"), 2.0)
+    session.handle_reply(said(None, "no"), 2.1)
+    assert session.rejected.keys() == {A, B}
+
+
+def test_an_error_without_an_id_does_not_concern_what_was_requested_later() -> None:
+    session, (first,) = subscribed([A])
+    session.set_wanted([A, B])
+    session.handle_reply(said(first), 0.5)
+    complaint = session.handle_reply(said(None, "odd"), 0.6)
+    assert complaint == "error reply to an unknown request: odd (code 2)"
+    second = asked(session, 1.0)
+    session.handle_reply(said(second), 1.1)
+    assert session.rejected == {}
+
+
+def test_an_exchange_that_answers_no_more_is_noticed_beside_its_trades() -> None:
+    session, (first,) = subscribed([A])
+    session.handle_reply(said(first), 0.1)
+    session.set_wanted([A, B])
+    for turn in range(1, 8):
+        asked(session, 6.0 * turn)
+        session.note_data([A], 6.0 * turn + 1)
+    assert (session.has_answers, session.lost_answers, session.ignored_requests) == (True, 0, 6)

@@ -1,0 +1,66 @@
+"""Warnings about settings that are valid, but probably not what the user means. No I/O."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+__all__ = ["Layer", "warnings_of"]
+
+_SHORT_TOKEN = 16
+_SHOWN_CHARACTERS = 200
+
+
+class Layer(NamedTuple):
+    """The `LIVE_*` variables of one source, by lower-case name as in pydantic-settings."""
+
+    place: str
+    variables: Mapping[str, str | None]
+    fields: Mapping[str, Any]
+
+
+def warnings_of(
+    layers: Sequence[Layer], raw: Mapping[str, Any], known: Sequence[str], prefix: str
+) -> Iterator[str]:
+    """Yield the warnings, one line each.
+
+    Args:
+        layers: the sources of settings.
+        raw: the value of each field that is set, as text.
+        known: the names of all fields.
+        prefix: of the variables.
+
+    """
+    for layer in layers:
+        for name in (key.removeprefix(prefix.lower()) for key in layer.variables):
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean {prefix}{close[0].upper()}?" if close else ""
+                yield f"{prefix}{name.upper()} in {layer.place} is not a setting and is ignored{hint}"
+    flag = str(raw.get("stream_enabled", "false")).strip()
+    if flag.lower() not in ("true", "false"):
+        shown = repr(flag[:_SHOWN_CHARACTERS])
+        yield f"{prefix}STREAM_ENABLED is {shown}, which means off: only true turns it on"
+    yield from _of_access(str(raw.get("host", "")).strip(), str(raw.get("access_token", "")), prefix)
+
+
+def _of_access(host: str, token: str, prefix: str) -> Iterator[str]:
+    if not token and host and not _is_of_this_machine(host):
+        yield (
+            f"{prefix}HOST is {host[:_SHOWN_CHARACTERS]} and {prefix}ACCESS_TOKEN is empty: "
+            "everybody who reaches this machine can use the app"
+        )
+    if 0 < len(token) < _SHORT_TOKEN:
+        yield (
+            f"{prefix}ACCESS_TOKEN has fewer than {_SHORT_TOKEN} characters and can be guessed; "
+            "`openssl rand -hex 16` makes a long one"
+        )
+
+
+def _is_of_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

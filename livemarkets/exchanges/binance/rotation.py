@@ -1,0 +1,48 @@
+"""The planned replacement of a connection: why, and when the new one may take over. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+
+from livemarkets.market.models import StreamKey
+
+__all__ = ["Rotation"]
+
+
+class Rotation:
+    """The rotation of one shard, if any. Times are monotonic seconds, passed in by the caller.
+
+    Args:
+        takeover_seconds: how long it waits for trades of quiet streams on the new connection.
+
+    """
+
+    def __init__(self, takeover_seconds: float) -> None:
+        self.reason: str | None = None
+        """Why the connection has to be replaced; `None` while it need not be."""
+        self.deadline: float | None = None
+        """When the new connection takes over at the latest; `None` until it has all streams acknowledged."""
+        self._takeover_seconds = takeover_seconds
+        self._seen: set[StreamKey] = set()
+
+    def begin(self) -> None:
+        """Note that a new connection is opened."""
+        self._seen.clear()
+        self.deadline = None
+
+    def note_trades(self, key: StreamKey) -> bool:
+        """Note trades on the new connection. Return whether they are the first of their stream."""
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        return True
+
+    def may_take_over(self, streams: AbstractSet[StreamKey], now: float) -> bool:
+        """Return whether the new connection, which has all streams acknowledged, may take over."""
+        if self.deadline is None:
+            self.deadline = now + self._takeover_seconds
+        return self._seen >= streams or now >= self.deadline
+
+    def end(self) -> None:
+        """Note that the new connection took over, or that the old one ended."""
+        self.reason = self.deadline = None

@@ -1,0 +1,23 @@
+"""The limits of a feed. Only tests and the fault campaign change them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from livemarkets.feed.ledger import LedgerLimits
+from livemarkets.feed.resume import ResumeLimits
+from livemarkets.feed.staleness import StalenessLimits
+from livemarkets.feed.symbol_list import ListLimits
+
+__all__ = ["FeedLimits"]
+
+
+class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of the parts that keep the ids of a stream continuous."""
+
+    ledger: LedgerLimits = LedgerLimits()
+    staleness: StalenessLimits = StalenessLimits()
+    resume: ResumeLimits = ResumeLimits()
+    symbols: ListLimits = ListLimits()
+    has_ledger: bool = True
+    """False only in the test that shows that the tests of continuity can fail."""

@@ -1,0 +1,247 @@
+"""The quality of each wanted stream: one state, since when, and what was lost. It is decided here alone.
+
+It is computed from the ledger (missing trades), the staleness monitor (mute streams), the list of symbols
+(halted, delisted) and the exchange's client (refused streams). A sweep looks at the streams that are not live
+and at those with news. Streams that are live cost nothing, and the hot path is not concerned. A hole that
+closes between two sweeps, as in a rotation, is not told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from livemarkets.exchanges.base import StreamState
+from livemarkets.feed.ledger import Ledger
+from livemarkets.feed.symbol_list import SymbolList
+from livemarkets.market.clock import Clock
+from livemarkets.market.models import Gap, QualityState, StreamKey, StreamQuality
+from livemarkets.market.stores import LatestPriceStore
+
+__all__ = ["QualityMonitor"]
+
+_SWEEP_SECONDS = 0.25
+_AT_ONCE = 200
+"""Streams that are looked at before the event loop runs."""
+_LOSS_MS = 3_600_000
+_MINUTE_MS = 60_000
+_LIST_DELAY_MS = 2000
+"""A trade that came later than this after the list was loaded shows that the symbol is traded again."""
+
+
+class Upstream(Protocol):
+    """The exchange's client; a part of :class:`livemarkets.exchanges.base.ExchangeClient`."""
+
+    def state_of(self, key: StreamKey) -> StreamState:
+        """Return the state of a stream at the exchange."""
+
+    def rejection(self, key: StreamKey) -> str | None:
+        """Return the exchange's error text if it refused the stream, else `None`."""
+
+
+class _Finding(msgspec.Struct, frozen=True):
+    state: QualityState
+    reason: str | None = None
+    is_listed: bool = True
+
+
+_LIVE = _Finding(QualityState.LIVE)
+_RECOVERING = _Finding(QualityState.RECOVERING, "trades are missing and being fetched")
+
+
+class _Stream:
+    """One wanted stream: the state that was told last, and the losses of the last hour."""
+
+    __slots__ = ("finding", "ledger", "losses", "since")
+
+    def __init__(self, ledger: Ledger, since: int) -> None:
+        self.ledger = ledger
+        self.finding = _LIVE
+        self.since = since
+        self.losses: deque[tuple[int, int]] = deque()  # (ms since the epoch, ids), at most one per minute
+
+
+class QualityMonitor:
+    """The quality of the wanted streams of one exchange.
+
+    Args:
+        symbols: the exchange's list of symbols.
+        upstream: the exchange's client.
+        latest: the newest trades.
+        is_mute: returns whether a stream is known to miss newer trades.
+        clock: source of the time.
+
+    """
+
+    def __init__(
+        self,
+        symbols: SymbolList,
+        upstream: Upstream,
+        latest: LatestPriceStore,
+        is_mute: Callable[[StreamKey], bool],
+        *,
+        clock: Clock,
+    ) -> None:
+        self.version = 0
+        """A number that rises whenever the state of any stream changes."""
+        self._symbols = symbols
+        self._upstream = upstream
+        self._latest = latest
+        self._is_mute = is_mute
+        self._clock = clock
+        self._streams: dict[StreamKey, _Stream] = {}
+        self._doubted: dict[StreamKey, None] = {}
+        self._listeners: list[Callable[[StreamQuality, bool], None]] = []
+
+    def add_listener(self, listener: Callable[[StreamQuality, bool], None]) -> None:
+        """Call `listener` synchronously with the quality of each stream whose state or reason changed.
+
+        The second argument is whether the state changed.
+        """
+        self._listeners.append(listener)
+
+    # events of the feed
+
+    def add(self, ledger: Ledger) -> None:
+        """Watch a stream that is wanted from now on."""
+        stream = self._streams[ledger.key] = _Stream(ledger, self._clock.now_ms())
+        stream.finding = self._judge(ledger.key, stream)
+        self._doubted[ledger.key] = None
+
+    def discard(self, key: StreamKey) -> None:
+        """Forget a stream that is no longer wanted."""
+        self._streams.pop(key, None)
+        self._doubted.pop(key, None)
+
+    def doubt(self, key: StreamKey) -> None:
+        """Look at a stream in the next sweep, because something happened to it."""
+        self._doubted[key] = None
+
+    def doubt_all(self) -> None:
+        """Look at every stream in the next sweep."""
+        self._doubted.update(dict.fromkeys(self._streams))
+
+    def note_gap(self, gap: Gap) -> None:
+        """Count what a gap declares as lost."""
+        stream = self._streams.get(gap.key)
+        if stream is None or gap.cause != "upstream":
+            return
+        now_ms, count = self._clock.now_ms(), max(gap.to_id - gap.from_id + 1, 0)
+        if stream.losses and now_ms - stream.losses[-1][0] < _MINUTE_MS:
+            count += stream.losses.pop()[1]
+        stream.losses.append((now_ms, count))
+        self._doubted[gap.key] = None
+
+    # questions
+
+    def of(self, key: StreamKey) -> StreamQuality | None:
+        """Return the present quality of a stream; `None` if it is not wanted."""
+        stream = self._streams.get(key)
+        return None if stream is None else self._describe(key, stream)
+
+    def delivers(self, key: StreamKey) -> bool:
+        """Return whether a wanted stream has brought trades, so that its symbol exists, listed or not."""
+        stream = self._streams.get(key)
+        return stream is not None and stream.finding.is_listed and self._latest.get(key) is not None
+
+    def is_expected(self, key: StreamKey) -> bool:
+        """Return whether trades of a stream are expected, so that its silence may mean something.
+
+        They are not while the exchange does not trade the symbol, or does not list it.
+        """
+        stream = self._streams.get(key)
+        return stream is None or (
+            stream.finding.is_listed and stream.finding.state is not QualityState.HALTED
+        )
+
+    def counts(self) -> Mapping[str, int]:
+        """Return how many streams are in each state."""
+        found = Counter(stream.finding.state for stream in self._streams.values())
+        return {state.value: found[state] for state in QualityState}
+
+    def troubled(self) -> list[StreamQuality]:
+        """Return the quality of the streams that do not deliver: of all but `live` and `recovering` ones."""
+        good = (QualityState.LIVE, QualityState.RECOVERING)
+        return [
+            self._describe(key, stream)
+            for key, stream in self._streams.items()
+            if stream.finding.state not in good
+        ]
+
+    # task
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            doubted, self._doubted = self._doubted, {}
+            for at, key in enumerate(doubted):
+                self._look_at(key)
+                if at % _AT_ONCE == _AT_ONCE - 1:
+                    await asyncio.sleep(0)
+
+    def _look_at(self, key: StreamKey) -> None:
+        stream = self._streams.get(key)
+        if stream is None:
+            return
+        finding, before = self._judge(key, stream), stream.finding
+        if finding is not _LIVE:
+            self._doubted[key] = None  # it is looked at until it is live again
+        if finding == before:
+            return
+        stream.finding = finding
+        is_new_state = finding.state is not before.state
+        if is_new_state:
+            stream.since = self._clock.now_ms()
+        self.version += 1
+        quality = self._describe(key, stream)
+        for listener in self._listeners:
+            listener(quality, is_new_state)
+
+    def _judge(self, key: StreamKey, stream: _Stream) -> _Finding:
+        """Return the first state that holds."""
+        symbols, exchange, symbol = self._symbols, key.exchange, key.symbol
+        tick = self._latest.get(key)
+        came_ts = 0 if tick is None or tick.backfilled else tick.recv_ts
+        if not symbols.directory.is_loaded:
+            if tick is None:
+                return _Finding(QualityState.UNKNOWN, "no list of symbols is loaded, and no trade has come")
+        elif (info := symbols.directory.get(symbol)) is None:
+            absence = symbols.absence(symbol)
+            existed = tick is not None or (absence is not None and absence.was_listed)
+            if existed and absence is not None and absence.lists > 1 and came_ts < absence.since_ts:
+                return _Finding(QualityState.DELISTED, f"{exchange} no longer lists {symbol}", False)
+            if tick is None:
+                return _Finding(QualityState.UNKNOWN, f"{exchange} does not list {symbol}", False)
+        elif not info.is_trading:
+            if came_ts <= (symbols.loaded_ts or 0) + _LIST_DELAY_MS:
+                return _Finding(QualityState.HALTED, f"{exchange} lists it with the status {info.status}")
+            symbols.refresh_soon()
+        if self._upstream.state_of(key) is StreamState.REJECTED:
+            return _Finding(QualityState.UNKNOWN, f"{exchange} refused it: {self._upstream.rejection(key)}")
+        if self._is_mute(key):
+            return _Finding(QualityState.STALE, f"{exchange} has newer trades, which do not arrive")
+        if stream.ledger.missing() is not None:
+            return _RECOVERING
+        return _LIVE
+
+    def _describe(self, key: StreamKey, stream: _Stream) -> StreamQuality:
+        ledger, losses, now_ms = stream.ledger, stream.losses, self._clock.now_ms()
+        while losses and now_ms - losses[0][0] >= _LOSS_MS:
+            losses.popleft()
+        last_id = ledger.newest_seen()
+        return StreamQuality(
+            key=key,
+            state=stream.finding.state,
+            reason=stream.finding.reason,
+            since=stream.since,
+            complete_to=None if ledger.next_id is None else ledger.next_id - 1,
+            last_id=None if last_id < 0 else last_id,
+            lost=sum(count for _, count in losses),
+            lost_ts=losses[-1][0] if losses else None,
+            is_listed=stream.finding.is_listed,
+        )

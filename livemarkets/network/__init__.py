@@ -1,0 +1,1 @@
+"""How hosts outside are reached: the rules for outbound proxies, and TCP connections. Imports `errors`."""

@@ -1,0 +1,33 @@
+"""Keeps open files back for what must not fail: health checks, the exchanges, REST.
+
+Each connection needs a file descriptor, and the kernel gives the lowest free number. So the number of a
+connection's descriptor tells how many were left when it was accepted, without counting them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+
+__all__ = ["KEPT_BACK", "LAST_FILES", "SHORT_OF_FILES", "files_left"]
+
+SHORT_OF_FILES = "livemarkets.short_of_files"
+"""The key of the ASGI scope of a connection that was accepted when fewer than :data:`KEPT_BACK` were left."""
+KEPT_BACK = 48
+"""While fewer are left, nothing but health checks is served."""
+LAST_FILES = 16
+"""While fewer are left, a new connection is closed unread."""
+
+
+def files_left(transport: asyncio.BaseTransport) -> int:
+    """Return how many descriptors were left when this connection was accepted."""
+    connection = transport.get_extra_info("socket")
+    with contextlib.suppress(ImportError, ValueError, OSError):  # Windows has no module `resource`
+        import resource
+
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if connection is not None and soft != resource.RLIM_INFINITY:
+            descriptor: int = connection.fileno()
+            return soft - descriptor
+    return sys.maxsize

@@ -1,0 +1,76 @@
+"""Which names of a message may be subscribed, and why the others are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from livemarkets.feed.exchange_feed import ExchangeFeed
+from livemarkets.market.models import StreamKey
+from livemarkets.market.symbols import SYMBOL_SHAPE
+from livemarkets.protocol.messages import SymbolResult
+from livemarkets.protocol.requests import RefusedName
+
+__all__ = ["accepted", "admit", "refused"]
+
+_SUGGESTIONS_FOR = 3
+"""How many unknown names of one message get suggestions, which are the costly part of an answer."""
+
+
+def admit(
+    feed: ExchangeFeed, channel: str, names: Sequence[str | RefusedName], held: Collection[StreamKey]
+) -> tuple[list[StreamKey], list[SymbolResult]]:
+    """Return the streams to subscribe, and a result for each name of a message.
+
+    Args:
+        feed: the exchange.
+        channel: the channel.
+        names: the names of the message.
+        held: the streams that the client has. They are accepted, also when the symbol has left the list.
+
+    """
+    keys: list[StreamKey] = []
+    results: list[SymbolResult] = []
+    streams, unknown = len(feed.keys()), 0
+    for name in names:
+        if isinstance(name, RefusedName):
+            results.append(refused(name.shown, name.reason))
+            continue
+        key = feed.interned(StreamKey(feed.exchange, channel, name))
+        is_wanted = feed.quality.of(key) is not None
+        if not (feed.directory.accepts(name) or key in held or feed.quality.delivers(key)):
+            unknown += 1
+            suggestions = feed.directory.suggest(name) if unknown <= _SUGGESTIONS_FOR else []
+            results.append(refused(name, _why_unknown(feed, name), suggestions))
+        elif not is_wanted and not feed.symbols.has_room(streams + 1):
+            results.append(refused(name, _why_full(feed), code="symbol_limit"))
+        else:
+            streams += not is_wanted
+            keys.append(key)
+            results.append(accepted(name))
+    return keys, results
+
+
+def accepted(symbol: str) -> SymbolResult:
+    """Return the result of an accepted name."""
+    return SymbolResult(symbol, ok=True)
+
+
+def refused(
+    shown: str, message: str, suggestions: Sequence[str] = (), *, code: str = "unknown_symbol"
+) -> SymbolResult:
+    """Return the result of a refused name."""
+    return SymbolResult(shown, ok=False, code=code, message=message, did_you_mean=tuple(suggestions))
+
+
+def _why_unknown(feed: ExchangeFeed, symbol: str) -> str:
+    # Control and bidirectional characters could disturb the terminal or the line of the reader.
+    shown = "".join(letter if letter.isprintable() else "�" for letter in symbol)
+    age = feed.symbols.age_seconds()
+    if age is not None:
+        return f"{feed.exchange} does not list {shown}; its list was loaded {age:.0f} s ago"
+    return f"{shown} is not a valid symbol: a symbol has {SYMBOL_SHAPE}, such as BTCUSDT"
+
+
+def _why_full(feed: ExchangeFeed) -> str:
+    most = feed.symbols.limits.streams_without_list
+    return f"the symbols of {feed.exchange} are not known yet, and until then at most {most} are subscribed"

@@ -1,0 +1,150 @@
+"""Every check of the doctor has been seen to pass, and to fail at an exchange that breaks its assumption.
+
+In `make test`, bends that do not hide each other share one observation; `make verify` tries each alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import ssl
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from loguru import logger
+from websockets.asyncio.server import serve
+
+from livemarkets.doctor.checks import CHECKS
+from tests.doctor.bends import GROUPS
+from tests.doctor.bent import Bend
+from tests.doctor.observing import BlackHole, Findings, failures, observe
+
+pytestmark = pytest.mark.serial  # how far events are apart, and how late answers are, is measured
+
+NETWORK = "a network in disorder"
+NETWORK_CHECKS = {
+    "network.stream_addresses",
+    "network.rest_addresses",
+    "network.families",
+    "network.certificates",
+    "network.proxies",
+}
+PLAIN = "nothing bent"
+ALWAYS_UNSEEN = {"network.certificates", "rest.retry_after"}
+"""What an exchange on loopback that asks for no pause does not show."""
+AT_ONCE = 4
+"""Observations at the same time, where each bend is tried alone."""
+
+BENDS = [(group, bend) for group, bends in GROUPS.items() for bend in bends]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that nobody trusts, and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is needed to make a certificate")
+    folder = tmp_path_factory.mktemp("certificate")
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    keys = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    subject = ("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1")
+    files = ("-keyout", str(key), "-out", str(certificate))
+    subprocess.run(("openssl", "req", "-x509", *keys, *subject, *files), check=True, capture_output=True)
+    return certificate, key
+
+
+async def observe_network(certificate: tuple[Path, Path]) -> Findings:
+    """Observe a sound exchange beside addresses that are wrong, each in another way."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    hole = BlackHole()
+    try:
+        await hole.fill()
+        async with serve(lambda socket: socket.wait_closed(), "127.0.0.1", 0, ssl=context) as encrypted:
+            tls_port = encrypted.sockets[0].getsockname()[1]
+            streams = ("ws://127.0.0.1:9", f"ws://127.0.0.1:{hole.port}")
+            # 0.0.0.0 is this machine, but only names of the loopback interface bypass a proxy.
+            rests = (f"https://127.0.0.1:{tls_port}", "http://0.0.0.0:{port}")
+            return await observe((), streams, rests)
+    finally:
+        hole.close()
+
+
+@pytest.fixture(scope="module")
+def observed(certificate: tuple[Path, Path]) -> Iterator[dict[str, Findings]]:
+    """What the doctor finds at each group of bends; all groups are observed at the same time."""
+
+    async def observe_all() -> dict[str, Findings]:
+        names = [PLAIN, *GROUPS]
+        bent = [observe(GROUPS.get(name, ())) for name in names]
+        found = await asyncio.gather(observe_network(certificate), *bent)
+        return dict(zip((NETWORK, *names), found, strict=True))
+
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"):
+            environment.delenv(name, raising=False)
+        environment.setenv("ALL_PROXY", "http://127.0.0.1:9")
+        logger.disable("livemarkets.simulator")
+        yield asyncio.run(observe_all())
+        logger.enable("livemarkets.simulator")
+
+
+def test_there_is_a_bend_for_every_check() -> None:
+    bent = {bend.check for _, bend in BENDS}
+    assert sorted(bent | NETWORK_CHECKS) == sorted(check.id for check in CHECKS)
+
+
+@pytest.mark.long
+def test_a_sound_exchange_passes_every_check(observed: dict[str, Findings]) -> None:
+    findings = observed[PLAIN]
+    assert failures(findings) == {}
+    assert {name for name, finding in findings.items() if finding.verdict == "not_seen"} == ALWAYS_UNSEEN
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("group", "bend"), BENDS, ids=[bend.check for _, bend in BENDS])
+def test_a_bent_exchange_fails_the_check(group: str, bend: Bend, observed: dict[str, Findings]) -> None:
+    assert observed[group][bend.check].verdict == "fail", observed[group][bend.check].seen
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", sorted(NETWORK_CHECKS))
+def test_a_network_in_disorder_fails_the_check(name: str, observed: dict[str, Findings]) -> None:
+    assert observed[NETWORK][name].verdict == "fail", observed[NETWORK][name].seen
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("group", [*GROUPS, NETWORK])
+def test_no_other_check_fails(group: str, observed: dict[str, Findings]) -> None:
+    bends = GROUPS.get(group, ())
+    expected = NETWORK_CHECKS if group == NETWORK else {bend.check for bend in bends}
+    follow = {name for bend in bends for name in bend.follows}
+    assert {
+        name: seen for name, seen in failures(observed[group]).items() if name not in expected | follow
+    } == {}
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("group", GROUPS)
+def test_each_bend_alone_fails_exactly_its_check(group: str) -> None:
+    bends = GROUPS[group]
+
+    async def observe_each() -> list[Findings]:
+        turns = asyncio.Semaphore(AT_ONCE)
+
+        async def one(bends: Sequence[Bend]) -> Findings:
+            async with turns:
+                return await observe(bends)
+
+        return await asyncio.gather(*(one((bend,)) for bend in bends))
+
+    logger.disable("livemarkets.simulator")
+    found = asyncio.run(observe_each())
+    logger.enable("livemarkets.simulator")
+    wrong = {
+        bend.check: failures(findings)
+        for bend, findings in zip(bends, found, strict=True)
+        if not {bend.check} <= failures(findings).keys() <= {bend.check, *bend.follows}
+    }
+    assert wrong == {}

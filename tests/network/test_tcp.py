@@ -1,0 +1,156 @@
+"""Connections to hosts of which one address does not answer."""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+import uvloop
+
+from livemarkets.errors import ExchangeUnreachable
+from livemarkets.exchanges.binance.rest import BinanceRest
+from livemarkets.market.clock import system_clock
+from livemarkets.network.proxies import Proxy, parse_proxy
+from livemarkets.network.tcp import open_tcp
+from tests.support.helpers import free_port, measured
+from tests.support.upstream import Listener, connect_to, exchange
+
+DEAD, ALIVE = "127.0.0.9", "127.0.0.1"
+NAME = "two-addresses.test"
+
+pytestmark = measured
+
+
+@contextlib.contextmanager
+def black_hole(port: int) -> Iterator[None]:
+    """An address that answers nothing, not even that it is closed: on Linux, a listener with a full queue."""
+    with contextlib.ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((DEAD, port))
+        listener.listen(0)
+        for _ in range(3):
+            filler = sockets.enter_context(socket.socket())
+            filler.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                filler.connect((DEAD, port))
+        yield
+
+
+def resolving(*addresses: str) -> Callable[..., Coroutine[Any, Any, list[Any]]]:
+    """A name lookup that knows one name."""
+
+    async def getaddrinfo(host: str, port: int, **_: object) -> list[Any]:
+        assert host == NAME
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+
+    return getaddrinfo
+
+
+async def both_halves(loop_is_uvloop: bool) -> tuple[float, float]:
+    """How long streams and REST take to reach an exchange, in seconds."""
+    assert isinstance(asyncio.get_running_loop(), uvloop.Loop) is loop_is_uvloop
+    async with exchange() as venue:
+        with black_hole(venue.port):
+            began = time.monotonic()
+            listener = Listener()
+            connection = connect_to(f"ws://{NAME}:{venue.port}", "btcusdt@trade", listener=listener)
+            task = asyncio.create_task(connection.run())
+            await listener.more_trades(1)
+            opened = time.monotonic()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            rest = BinanceRest("simulator", [f"http://{NAME}:{venue.port}"], clock=system_clock())
+            asked = time.monotonic()
+            assert (await rest.symbols()).symbols
+            answered = time.monotonic()
+            await rest.aclose()
+            return opened - began, answered - asked
+
+
+@pytest.mark.parametrize("has_uvloop", [False, True])
+def test_a_dead_first_address_costs_a_moment(has_uvloop: bool) -> None:
+    """Without a second attempt beside the first, the stream's time limit of 2 s here would be used up."""
+
+    class Loop(uvloop.Loop):
+        async def getaddrinfo(self, host: Any, *args: Any, **kwargs: Any) -> list[Any]:
+            if host != NAME:
+                return await super().getaddrinfo(host, *args, **kwargs)
+            return await found(host, *args, **kwargs)
+
+    class PlainLoop(asyncio.SelectorEventLoop):
+        async def getaddrinfo(self, host: Any, *args: Any, **kwargs: Any) -> list[Any]:
+            return await found(host, *args, **kwargs)
+
+    found = resolving(DEAD, ALIVE)
+    with asyncio.Runner(loop_factory=Loop if has_uvloop else PlainLoop) as runner:
+        for seconds in runner.run(both_halves(has_uvloop)):
+            assert 0.2 < seconds < 1.5
+
+
+@contextlib.asynccontextmanager
+async def answering(*answers: bytes) -> AsyncIterator[Proxy]:
+    """A proxy that says what it likes."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answer in answers:
+            await reader.read(1000)
+            writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        yield parse_proxy(f"socks5://user:zebra@127.0.0.1:{port}", "ALL_PROXY")
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("answers", "why"),
+    [
+        ([b"HTTP/1.1 400 Bad\r\n\r\n"], "did not answer as a SOCKS 5 proxy"),
+        ([b"\x05\xff"], "does not accept the user name"),
+        ([b"\x05\x07"], "does not accept the user name"),
+        ([b"\x05\x02", b"\x01\x01"], "does not accept the user name"),
+        ([b"\x05\x00", b"\x05\x05\x00\x01" + bytes(6)], "did not connect: connection refused"),
+        ([b"\x05\x00", b"\x05\x63\x00\x01" + bytes(6)], "did not connect: error 99"),
+        ([b"\x05"], "closed the connection"),
+        ([b"\x05\x00", b"\x05\x00\x00\x03\x04ab"], "closed the connection"),
+    ],
+)
+async def test_what_a_socks_proxy_may_answer(answers: list[bytes], why: str) -> None:
+    async with answering(*answers) as proxy:
+        with pytest.raises(ExchangeUnreachable) as caught:
+            await open_tcp("exchange.test", 443, proxy)
+    assert caught.value.reason.startswith(f"the proxy {proxy} ")
+    assert why in caught.value.reason
+
+
+@pytest.mark.parametrize("kind", [b"\x01" + bytes(4), b"\x04" + bytes(16), b"\x03\x07proxy.x"])
+@pytest.mark.parametrize("host", ["exchange.test", "10.0.0.1", "fd00::1"])
+async def test_every_kind_of_address_is_understood(kind: bytes, host: str) -> None:
+    async with answering(b"\x05\x00", b"\x05\x00\x00" + kind + b"\x00\x09first words") as proxy:
+        connected = await open_tcp(host, 443, proxy)
+        assert await asyncio.get_running_loop().sock_recv(connected, 100) == b"first words"
+        connected.close()
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1", b"220 mail.test ESMTP\r\n\r\n", b"HTTP/1.1 2000 OK\r\n\r\n", b"x" * 70_000]
+)
+async def test_what_an_http_proxy_may_not_answer(answer: bytes) -> None:
+    async with answering(answer) as proxy:
+        proxy = parse_proxy(proxy.url.replace("socks5", "http"), "ALL_PROXY")
+        with pytest.raises(ExchangeUnreachable, match="did not answer as an HTTP proxy"):
+            await open_tcp("exchange.test", 443, proxy)
+
+
+async def test_a_proxy_that_nobody_listens_at() -> None:
+    proxy = parse_proxy(f"127.0.0.1:{free_port()}", "ALL_PROXY")
+    with pytest.raises(ConnectionRefusedError):
+        await open_tcp("exchange.test", 443, proxy)

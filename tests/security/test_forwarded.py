@@ -1,0 +1,125 @@
+"""What proxies in front of the app report, and the path prefix under which they serve it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.types import Receive, Scope, Send
+
+from livemarkets.security.forwarded import FROM_PROXY, ForwardedHeaders, TrustedProxies
+from tests.support.app import running_main
+from tests.support.markets_client import open_client
+
+TOKEN = "open-Sesame_42?>+/~"
+PROXY = ("127.0.0.1", 4711)
+
+
+async def seen(
+    headers: dict[str, str], *, peer: tuple[str, int] = PROXY, root_path: str = "", path: str = "/labs"
+) -> Scope:
+    """The scope that reaches the app behind the middleware."""
+    found: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        found.append(scope)
+
+    async def nothing(*_: Any) -> Any: ...
+
+    scope = {
+        "type": "http",
+        "scheme": "http",
+        "client": peer,
+        "path": path,
+        "raw_path": path.encode(),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+    }
+    await ForwardedHeaders(app, ["127.0.0.1", "10.0.0.0/8"], root_path)(scope, nothing, nothing)
+    return found[0]
+
+
+FORWARDED = {
+    "Host": "inner:8080",
+    "X-Forwarded-For": "203.0.113.9",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Host": "markets.example:8443",
+    "X-Forwarded-Prefix": "/markets/",
+}
+
+
+async def test_a_trusted_proxy_is_believed() -> None:
+    scope = await seen(FORWARDED)
+    headers = dict(scope["headers"])
+    assert scope["client"][0] == "203.0.113.9"
+    assert scope["scheme"] == "https"
+    assert headers[b"host"] == b"markets.example:8443"
+    assert (scope["root_path"], scope["path"]) == ("/markets", "/labs")
+    assert FROM_PROXY in scope
+
+
+async def test_anybody_else_is_not() -> None:
+    scope = await seen(FORWARDED, peer=("192.0.2.1", 4711))
+    assert scope["client"][0] == "192.0.2.1"
+    assert scope["scheme"] == "http"
+    assert dict(scope["headers"])[b"host"] == b"inner:8080"
+    assert "root_path" not in scope
+    assert FROM_PROXY not in scope
+
+
+async def test_a_prefix_is_used_once_whether_the_proxy_removes_it_or_not() -> None:
+    for path in ("/labs", "/markets/labs"):
+        scope = await seen({"X-Forwarded-Prefix": "/markets"}, root_path="/markets", path=path)
+        assert (scope["root_path"], scope["path"], scope["raw_path"]) == ("/markets", "/labs", b"/labs")
+        assert b"x-forwarded-prefix" not in dict(scope["headers"])
+    assert (await seen({}, root_path="/markets", path="/markets"))["path"] == "/"
+    assert (await seen({}, root_path="/markets", path="/marketsquare"))["path"] == "/marketsquare"
+
+
+@pytest.mark.parametrize("value", ['/a"><script>', "//evil.example", "/a b", "evil", "/ü"])
+async def test_an_odd_prefix_or_host_is_ignored(value: str) -> None:
+    scope = await seen({"Host": "h", "X-Forwarded-Prefix": value, "X-Forwarded-Host": value + "/"})
+    assert "root_path" not in scope
+    assert dict(scope["headers"])[b"host"] == b"h"
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_no_trusted_address_or_an_address(text: str) -> None:
+    assert text not in TrustedProxies(["127.0.0.1"]) or "127.0.0.1" in text or "7f00" in text.lower()
+
+
+def test_networks_hold_their_addresses_also_as_mapped_ones() -> None:
+    trusted = TrustedProxies(["10.0.0.0/8", "2001:db8::/32", "::1"])
+    assert all(host in trusted for host in ("10.1.2.3", "::ffff:10.1.2.3", "2001:db8::7", "::1"))
+    assert not any(host in trusted for host in ("11.0.0.1", "::2", "localhost", ""))
+
+
+@pytest.mark.parametrize("is_removed", [True, False], ids=["removed", "passed on"])
+async def test_every_address_of_the_app_bears_the_prefix_once(is_removed: bool) -> None:
+    async with running_main(LIVE_ROOT_PATH="/markets", LIVE_ACCESS_TOKEN=TOKEN) as (_, port):
+        at = f"http://127.0.0.1:{port}" + ("" if is_removed else "/markets")
+        async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+            refused = await client.get(f"{at}/labs?symbols=BTCUSDT", headers={"Accept": "text/html"})
+            assert refused.headers["location"] == "/markets/login?next=/labs%3Fsymbols%3DBTCUSDT"
+            form = await client.get(f"{at}/login?next=/labs")
+            assert 'action="/markets/login"' in form.text
+            answer = await client.post(f"{at}/login", data={"token": TOKEN, "next": "/labs"})
+            assert (answer.status_code, answer.headers["location"]) == (303, "/markets/labs")
+            assert "Path=/markets;" in answer.headers["set-cookie"]
+            session = {"Cookie": answer.headers["set-cookie"].partition(";")[0]}
+            page = await client.get(f"{at}/labs", headers=session)
+            assert page.status_code == 200
+            assert "/markets/_nicegui/" in page.text
+            assert "/markets/markets" not in page.text
+            assert (await client.get(f"{at}/healthz")).text == "ok\n"
+            lost = await client.get(f"{at}/nowhere", headers={**session, "Accept": "text/html"})
+            assert 'href="/markets/"' in lost.text
+            out = await client.post(f"{at}/logout", headers=session)
+            assert out.headers["location"] == "/markets/login"
+            assert "Path=/markets;" in out.headers["set-cookie"]
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        url = f"{at}/ws/markets".replace("http", "ws")
+        async with open_client(url, additional_headers=headers) as markets:
+            assert await markets.works()

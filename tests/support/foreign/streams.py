@@ -63,7 +63,6 @@ class StreamConnection:
         self.frames = FrameWriter(self._protocol, writer, exchange.market.random)
         self._rate = MessageRate()
         self._is_combined = False
-        self._is_over_rate = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._postponed: list[str] = []
         self._text = ""

@@ -41,7 +41,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if left < LAST_FILES:
             self.transport.abort()
         else:
-            self._start_timer(_SHORT_REQUEST_SECONDS if self._is_short_of_files else _REQUEST_SECONDS)
+            self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the time limit."""
@@ -105,8 +105,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._head_bytes > _HEAD_BYTES:
             raise ValueError("the request head is too large")
 
-    def _start_timer(self, seconds: float = _REQUEST_SECONDS) -> None:
+    def _start_timer(self) -> None:
         if self._timer is None:
+            seconds = _SHORT_REQUEST_SECONDS if self._is_short_of_files else _REQUEST_SECONDS
             self._timer = self.loop.call_later(seconds, self.transport.abort)
 
     def _stop_timer(self) -> None:

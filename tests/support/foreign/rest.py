@@ -9,17 +9,16 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from tests.support.foreign.market import Listing, Trade
+from tests.support.foreign.rest_rows import aggregate_row, bar_row, entry_row, ticker_row, trade_row
 from tests.support.foreign.rules import WEIGHT_PER_MINUTE
 
 if TYPE_CHECKING:
     from tests.support.foreign.exchange import ForeignExchange
 
 _INTERVALS_MS = {"1s": 1000, "1m": 60_000, "3m": 180_000, "5m": 300_000, "15m": 900_000, "1h": 3_600_000}
-DAY_MS = 86_400_000
 
 
 @dataclass
@@ -88,7 +87,7 @@ class RestCalls:
     def _exchange_info(self, parameters: dict[str, str]) -> Any:
         _only(parameters, "symbol", "symbols", "permissions", "showPermissionSets", "symbolStatus")
         shows_sets = parameters.get("showPermissionSets", "true") == "true"
-        entries: list[Any] = [_entry(each, shows_sets) for each in self._chosen(parameters)]
+        entries: list[Any] = [entry_row(each, shows_sets) for each in self._chosen(parameters)]
         if "symbol" not in parameters and "symbols" not in parameters:
             if status := parameters.get("symbolStatus"):
                 entries = [each for each in entries if each["status"] == status]
@@ -113,13 +112,13 @@ class RestCalls:
     def _trades(self, parameters: dict[str, str]) -> Any:
         _only(parameters, "symbol", "limit")
         trades = list(self._listing(parameters).trades.values())
-        return [_row(trade) for trade in trades[-_limit(parameters) :]]
+        return [trade_row(trade) for trade in trades[-_limit(parameters) :]]
 
     def _tickers(self, parameters: dict[str, str]) -> Any:
         _only(parameters, "symbol", "symbols", "type", "symbolStatus")
         chosen = self._chosen(parameters)
         is_mini = parameters.get("type", "FULL") == "MINI"
-        found = [_ticker(each, is_mini) for each in chosen]
+        found = [ticker_row(each, is_mini) for each in chosen]
         return found[0] if "symbol" in parameters else found
 
     # database
@@ -129,16 +128,16 @@ class RestCalls:
         known = self._known(self._listing(parameters))
         limit = _limit(parameters)
         if "fromId" not in parameters:
-            return [_row(trade) for trade in known[-limit:]]
+            return [trade_row(trade) for trade in known[-limit:]]
         from_id = _integer(parameters, "fromId")
-        return [_row(trade) for trade in known if trade.id >= from_id][:limit]
+        return [trade_row(trade) for trade in known if trade.id >= from_id][:limit]
 
     def _aggregates(self, parameters: dict[str, str]) -> Any:
         _only(parameters, "symbol", "fromId", "startTime", "endTime", "limit")
         orders: dict[int, list[Trade]] = {}
         for trade in self._known(self._listing(parameters)):
             orders.setdefault(trade.aggregate_id, []).append(trade)
-        rows = [_aggregate(trades) for trades in orders.values()]
+        rows = [aggregate_row(trades) for trades in orders.values()]
         limit = _limit(parameters)
         if "fromId" in parameters:
             return [row for row in rows if row["a"] >= _integer(parameters, "fromId")][:limit]
@@ -155,7 +154,9 @@ class RestCalls:
         start, end = int(parameters.get("startTime", 0)), int(parameters.get("endTime", 2**62))
         for trade in self._known(self._listing(parameters)):
             bars.setdefault(trade.time_ms // length * length, []).append(trade)
-        rows = [_bar(open_ms, length, trades) for open_ms, trades in bars.items() if start <= open_ms <= end]
+        rows = [
+            bar_row(open_ms, length, trades) for open_ms, trades in bars.items() if start <= open_ms <= end
+        ]
         limit = _limit(parameters)
         return rows[:limit] if "startTime" in parameters else rows[-limit:]
 
@@ -204,92 +205,6 @@ def _ticker_weight(parameters: dict[str, str]) -> int:
         return 80
     count = parameters["symbols"].count(",") + 1
     return 2 if count <= 20 else 40 if count <= 100 else 80
-
-
-def _entry(listing: Listing, shows_sets: bool) -> dict[str, Any]:
-    return {
-        "symbol": listing.symbol,
-        "status": listing.status,
-        "baseAsset": listing.base,
-        "baseAssetPrecision": 8,
-        "quoteAsset": listing.quote,
-        "quotePrecision": 8,
-        "quoteAssetPrecision": 8,
-        "orderTypes": ["LIMIT", "A_TYPE_OF_NEXT_YEAR"],
-        "icebergAllowed": True,
-        "isSpotTradingAllowed": True,
-        "filters": [
-            {"filterType": "A_FILTER_OF_NEXT_YEAR", "depth": [[1], {"x": None}]},
-            {"filterType": "PRICE_FILTER", "minPrice": "1E-8", "maxPrice": "1E+12", "tickSize": "1E-8"},
-            {"filterType": "LOT_SIZE", "minQty": "1E-8", "maxQty": "9E9", "stepSize": "0.00000001"},
-        ],
-        "permissions": [],
-        "permissionSets": [["SPOT", "TRD_GRP_777"]] if shows_sets else [],
-        "defaultSelfTradePreventionMode": "NONE",
-        "tradingHours": {"opens": None},
-    }
-
-
-def _row(trade: Trade) -> dict[str, Any]:
-    return {
-        "id": trade.id,
-        "price": trade.price,
-        "qty": trade.size,
-        "quoteQty": f"{Decimal(trade.price) * Decimal(trade.size):f}",
-        "time": trade.time_ms,
-        "isBuyerMaker": trade.is_buyer_maker,
-        "isBestMatch": True,
-    }
-
-
-def _aggregate(trades: list[Trade]) -> dict[str, Any]:
-    first, last = trades[0], trades[-1]
-    return {
-        "a": first.aggregate_id,
-        "p": first.price,
-        "q": str(sum(Decimal(trade.size) for trade in trades)),
-        "f": first.id,
-        "l": last.id,
-        "T": first.time_ms,
-        "m": first.is_buyer_maker,
-        "M": True,
-    }
-
-
-def _bar(open_ms: int, length: int, trades: list[Trade]) -> list[Any]:
-    prices = [Decimal(trade.price) for trade in trades]
-    volume = sum(Decimal(trade.size) for trade in trades)
-    values = [str(prices[0]), str(max(prices)), str(min(prices)), str(prices[-1]), str(volume)]
-    return [open_ms, *values, open_ms + length - 1, "0", len(trades), "0", "0", "0"]
-
-
-def _ticker(listing: Listing, is_mini: bool) -> dict[str, Any]:
-    since = _now_ms() - DAY_MS
-    day = [trade for trade in listing.trades.values() if trade.time_ms >= since]
-    prices = [Decimal(trade.price) for trade in day] or [Decimal(0)]
-    found = {
-        "symbol": listing.symbol,
-        "openPrice": str(prices[0]),
-        "highPrice": str(max(prices)),
-        "lowPrice": str(min(prices)),
-        "lastPrice": str(prices[-1]),
-        "volume": str(sum(Decimal(trade.size) for trade in day)),
-        "quoteVolume": "0.00",
-        "openTime": since,
-        "closeTime": since + DAY_MS,
-        "firstId": day[0].id if day else -1,
-        "lastId": day[-1].id if day else -1,
-        "count": len(day),
-    }
-    full = {
-        "priceChange": str(prices[-1] - prices[0]),
-        "priceChangePercent": "0.000",
-        "weightedAvgPrice": str(prices[-1]),
-        "prevClosePrice": str(prices[0]),
-        "lastQty": day[-1].size if day else "0",
-        **dict.fromkeys(("bidPrice", "bidQty", "askPrice", "askQty"), "0.00000000"),
-    }
-    return found if is_mini else found | full
 
 
 def _only(parameters: dict[str, str], *known: str) -> None:

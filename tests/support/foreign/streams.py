@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import itertools
 import json
-import re
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -29,6 +28,7 @@ from wsproto.utilities import ProtocolError
 
 from tests.support.foreign.frames import FrameWriter, text_of
 from tests.support.foreign.market import Listing, Trade
+from tests.support.foreign.messages import is_request_id, lower, trade_event
 from tests.support.foreign.rules import (
     MESSAGES_PER_SECOND,
     PONG_SECONDS,
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 ACKS = ("prompt", "late", "never", "doubled", "reordered", "as text", "refused", "refused without id")
 _METHODS = {"SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY"}
-_TEXT_ID = re.compile(r"[0-9A-Za-z-]{1,36}")
 
 
 class StreamConnection:
@@ -64,7 +63,6 @@ class StreamConnection:
         self.frames = FrameWriter(self._protocol, writer, exchange.market.random)
         self._rate = MessageRate()
         self._is_combined = False
-        self._is_over_rate = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._postponed: list[str] = []
         self._text = ""
@@ -129,7 +127,7 @@ class StreamConnection:
 
     def announce_shutdown(self) -> None:
         """Send `serverShutdown`."""
-        event = {"e": "serverShutdown", "E": _now_ms()}
+        event = {"e": "serverShutdown", "E": time.time_ns() // 1_000_000}
         self.send_raw(self._text_of("!serverShutdown", event))
 
     def send_raw(self, text: str) -> None:
@@ -146,7 +144,7 @@ class StreamConnection:
             self._exchange.rules.violate(f"no pong within {PONG_SECONDS} s")
             self.cut("1008")
             return
-        payload = f"{next(self._ping_numbers)}:{_now_ms()}".encode()
+        payload = f"{next(self._ping_numbers)}:{time.time_ns() // 1_000_000}".encode()
         self._pings[payload] = now, self._unconfirmed
         self._unconfirmed = []
         self._pinged_at = now
@@ -231,9 +229,9 @@ class StreamConnection:
     def _add(self, names: Any) -> None:
         for name in names:
             if (
-                name != _lower(name)
+                name != lower(name)
                 and "@" in name
-                and name.partition("@")[0] != _lower(name.partition("@")[0])
+                and name.partition("@")[0] != lower(name.partition("@")[0])
             ):
                 self._exchange.rules.violate(f"a symbol that is not lower case: {name}")
             self.streams[name] = None  # one that does not exist is acknowledged and silent, as on Binance
@@ -250,7 +248,7 @@ class StreamConnection:
             self._exchange.rules.violate(f"not a request: {text[:80]}")
             self.send_raw('{"code":3,"msg":"Invalid JSON: expected value at line 1 column 1"}')
             return
-        if method not in _METHODS or not _is_request_id(request_id) or not isinstance(parameters, list):
+        if method not in _METHODS or not is_request_id(request_id) or not isinstance(parameters, list):
             self._exchange.rules.violate(f"a request that the documents do not know: {text[:80]}")
             self.send_raw('{"code":2,"msg":"Invalid request: unknown variant"}')
             return
@@ -303,32 +301,3 @@ class StreamConnection:
         task = asyncio.create_task(wait(), name="a late answer of the foreign exchange")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def trade_event(listing: Listing, trade: Trade) -> dict[str, Any]:
-    """The event of `<symbol>@trade` (`web-socket-streams.md`, "Trade Streams")."""
-    return {
-        "e": "trade",
-        "E": trade.time_ms + 1,
-        "s": listing.symbol,
-        "t": trade.id,
-        "p": trade.price,
-        "q": trade.size,
-        "T": trade.time_ms,
-        "m": trade.is_buyer_maker,
-        "M": True,
-    }
-
-
-def _is_request_id(value: Any) -> bool:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value is None or -(2**63) <= value < 2**63
-    return isinstance(value, str) and _TEXT_ID.fullmatch(value) is not None
-
-
-def _lower(text: str) -> str:
-    return "".join(c.lower() if c.isascii() else c for c in text)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

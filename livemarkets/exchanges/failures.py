@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 import os
+import re
 import socket
 import ssl
 from email.utils import parsedate_to_datetime

@@ -65,7 +65,7 @@ def retry_after(error: BaseException) -> float | None:
     date = headers.get("Date", "")
     told = [
         parse_retry_after(headers.get("Retry-After", ""), date=date),
-        _parse_banned_until(error.response.body or b"", date=date),
+        _parse_banned_until(bytes(error.response.body or b""), date=date),
     ]
     return max((seconds for seconds in told if seconds is not None), default=None)
 

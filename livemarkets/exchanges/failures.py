@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import socket
 import ssl
 from email.utils import parsedate_to_datetime
@@ -54,11 +55,29 @@ def unreachable(error: BaseException, proxy: Proxy | None = None) -> ExchangeUnr
 
 
 def retry_after(error: BaseException) -> float | None:
-    """Return the Retry-After of a refused handshake in seconds, `None` where there is none."""
+    """Return how long a refused handshake forbids the next one, in seconds; `None` where it does not say.
+
+    The later of the header Retry-After and `banned until` in the body.
+    """
     if not isinstance(error, InvalidStatus):
         return None
     headers = error.response.headers
-    return parse_retry_after(headers.get("Retry-After", ""), date=headers.get("Date", ""))
+    date = headers.get("Date", "")
+    told = [
+        parse_retry_after(headers.get("Retry-After", ""), date=date),
+        _parse_banned_until(bytes(error.response.body or b""), date=date),
+    ]
+    return max((seconds for seconds in told if seconds is not None), default=None)
+
+
+def _parse_banned_until(body: bytes, *, date: str) -> float | None:
+    """Return the rest of a ban in seconds (`errors.md`, -1003: `banned until`, ms since the epoch)."""
+    found = _BANNED_UNTIL.search(body[:4096])
+    try:
+        since = parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return min(max(int(found[1]) / 1000 - since, 0.0), _LONGEST_PAUSE_SECONDS) if found else None
 
 
 def parse_retry_after(value: str, *, date: str = "") -> float | None:
@@ -82,6 +101,8 @@ def parse_retry_after(value: str, *, date: str = "") -> float | None:
         return None
     return min(max(seconds, 0.0), _LONGEST_PAUSE_SECONDS) if math.isfinite(seconds) else None
 
+
+_BANNED_UNTIL = re.compile(rb"banned until ([0-9]{10,16})\b")
 
 BAN_STATUSES = frozenset({418, 429})
 """HTTP statuses by which the exchange refuses this IP address at all of its addresses (`rest-api.md`,

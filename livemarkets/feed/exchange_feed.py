@@ -240,8 +240,7 @@ class ExchangeFeed:
     def on_status(self, status: ClientStatus) -> None:
         """Process a change of the client's status."""
         self._status.client = status
-        if status.state is ExchangeState.LIVE:
-            self._watcher.note_live()
+        self._watcher.note_status(is_live=status.state is ExchangeState.LIVE)
         self._update_status()
         self.quality.doubt_all()
 

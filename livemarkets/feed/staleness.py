@@ -152,9 +152,16 @@ class StalenessMonitor:
             return Silence.NATURAL
         return Silence.UNUSUAL if stream.is_mute else stream.silence.meaning(self._clock())
 
-    def note_live(self) -> None:
-        """Note that every wanted stream is acknowledged, so that nobody need be waited for."""
-        self._wake.set()
+    def note_status(self, *, is_live: bool) -> None:
+        """Note which streams are acknowledged at this moment: a reconnect may be shorter than a time slot.
+
+        Args:
+            is_live: every wanted stream is acknowledged, so that nobody need be waited for.
+
+        """
+        self._note_acknowledged(self._clock())
+        if is_live:
+            self._wake.set()
 
     def note_newest(self, key: StreamKey, trade_id: int) -> None:
         """Note an id that something showed as the newest of a stream. The trade may still be on its way."""

@@ -123,7 +123,7 @@ class Exchange:
     def acknowledge(self, *symbols: str) -> None:
         self.unacknowledged -= set(symbols or self.newest)
         if not self.unacknowledged:
-            self.watcher.note_live()
+            self.watcher.note_status(is_live=True)
 
     @property
     def verbs(self) -> list[str]:

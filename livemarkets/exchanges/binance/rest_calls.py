@@ -179,7 +179,7 @@ class RestCalls:
             if self._not_served.note(url, call, symbol, error, now):
                 logger.info("{}: {} does not serve {} at present: {}", self._exchange, url, call, error)
             return True
-        if 400 <= error.status < 500 and error.status != 451:
+        if 400 <= error.status < 500 and error.status not in (408, 451):
             self._note_success(url, call)  # it is this request that is wrong
             return False
         self._note_failure(url, error)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import os
-import re
 import socket
 import ssl
-from email.utils import parsedate_to_datetime
 
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from livemarkets.errors import ExchangeUnreachable
+from livemarkets.exchanges.told_pauses import told_pause_seconds
 from livemarkets.network.proxies import Proxy
 
 __all__ = [
@@ -20,13 +18,10 @@ __all__ = [
     "describe",
     "explain",
     "first_of",
-    "parse_retry_after",
     "retry_after",
     "root_cause",
     "unreachable",
 ]
-
-_LONGEST_PAUSE_SECONDS = 86_400.0
 
 UNUSABLE = (ValueError,)
 """Errors that libraries raise for an invalid address, before they connect."""
@@ -55,54 +50,11 @@ def unreachable(error: BaseException, proxy: Proxy | None = None) -> ExchangeUnr
 
 
 def retry_after(error: BaseException) -> float | None:
-    """Return how long a refused handshake forbids the next one, in seconds; `None` where it does not say.
-
-    The later of the header Retry-After and `banned until` in the body.
-    """
+    """Return how long a refused handshake forbids the next one, in seconds; `None` where it does not say."""
     if not isinstance(error, InvalidStatus):
         return None
-    headers = error.response.headers
-    date = headers.get("Date", "")
-    told = [
-        parse_retry_after(headers.get("Retry-After", ""), date=date),
-        _parse_banned_until(bytes(error.response.body or b""), date=date),
-    ]
-    return max((seconds for seconds in told if seconds is not None), default=None)
+    return told_pause_seconds(error.response.headers, bytes(error.response.body or b""))
 
-
-def _parse_banned_until(body: bytes, *, date: str) -> float | None:
-    """Return the rest of a ban in seconds (`errors.md`, -1003: `banned until`, ms since the epoch)."""
-    found = _BANNED_UNTIL.search(body[:4096])
-    try:
-        since = parsedate_to_datetime(date).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return min(max(int(found[1]) / 1000 - since, 0.0), _LONGEST_PAUSE_SECONDS) if found else None
-
-
-def parse_retry_after(value: str, *, date: str = "") -> float | None:
-    """Return a Retry-After header in seconds, from 0 to one day; `None` if it makes no sense.
-
-    Sources: Binance spot API documents, `rest-api.md` ("IP Limits"): the value is a number of seconds.
-    RFC 9110, section 10.2.3: it may also be a date, which a cache or a firewall may send.
-
-    Args:
-        value: the value of the header.
-        date: the Date header of the same response. A date is counted from it, so that a wrong clock on this
-            machine makes no ban shorter. Without it, a date makes no sense.
-
-    """
-    value = value.strip()
-    if value.isascii() and value.isdigit():
-        return min(float(value[:20]), _LONGEST_PAUSE_SECONDS)
-    try:
-        seconds = (parsedate_to_datetime(value) - parsedate_to_datetime(date)).total_seconds()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return min(max(seconds, 0.0), _LONGEST_PAUSE_SECONDS) if math.isfinite(seconds) else None
-
-
-_BANNED_UNTIL = re.compile(rb"banned until ([0-9]{10,16})\b")
 
 BAN_STATUSES = frozenset({418, 429})
 """HTTP statuses by which the exchange refuses this IP address at all of its addresses (`rest-api.md`,

@@ -75,12 +75,13 @@ class Renumbering:
 
     """
 
-    __slots__ = ("_limits", "_signs", "_was_released")
+    __slots__ = ("_limits", "_old_to", "_old_ts", "_signs", "_was_released")
 
     def __init__(self, limits: LedgerLimits, was_released: Callable[[TradeTick], bool]) -> None:
         self._limits = limits
         self._was_released = was_released
         self._signs: list[TradeTick] = []
+        self._old_to = self._old_ts = -1  # the last id of the numbering before, and its time
 
     def __bool__(self) -> bool:
         return bool(self._signs)
@@ -88,6 +89,14 @@ class Renumbering:
     def clear(self) -> None:
         """Forget the signs, because a trade of the present numbering arrived."""
         self._signs.clear()
+
+    def note_end(self, last_id: int, last_ts: int) -> None:
+        """Note the last trade of a numbering that has ended."""
+        self._old_to, self._old_ts = last_id, last_ts
+
+    def is_of_before(self, tick: TradeTick) -> bool:
+        """Return whether a trade is a repeat from the numbering before, not one far ahead."""
+        return tick.id <= self._old_to and tick.ts <= self._old_ts
 
     def judge(self, tick: TradeTick, last_ts: int) -> list[TradeTick]:
         """Process a trade with too low an id.

@@ -98,12 +98,12 @@ class Ledger:
         elif trade_id < expected:
             return self._handle_behind(tick)
         elif trade_id == self._top + 1 == self._newest_held + 1 and self.held < self.limits.held_ticks:
-            # The next one after the last that is held: no hole changes.
+            # The next one after the last held: no hole changes.
             self._held[trade_id] = tick
             self._top = self._newest_held = trade_id
             self._peak.note(trade_id, now)
             return Outcome((), (tick,))
-        elif trade_id in self._held:
+        elif trade_id in self._held or self._renumbering.is_of_before(tick):
             self.duplicates += 1
             return NOTHING
         elif self._is_far(trade_id):
@@ -267,6 +267,7 @@ class Ledger:
         self.holes.settle_all("upstream")
         released = self._drain()
         assert self.next_id is not None
+        self._renumbering.note_end(self.next_id - 1, self.last_ts)
         released += [Gap(self.key, self.next_id, arrived[0].id - 1, "venue"), *arrived]
         self.next_id = tick.id + 1
         self.last_ts = tick.ts

@@ -296,6 +296,23 @@ def test_a_symbol_listed_anew_is_one_gap_and_then_goes_on() -> None:
     assert (ledger.duplicates, ledger.next_id) == (0, 11)
 
 
+@pytest.mark.parametrize("first_id", [1, 4_900, 5_087_305_000])
+def test_repeats_of_the_old_numbering_are_dropped_after_a_new_one(first_id: int) -> None:
+    """They have higher ids than the next one, so they looked like trades far ahead."""
+    ledger = make_ledger()
+    last = 5_000 if first_id < 5_000 else 5_087_305_222
+    old = [make_tick(trade_id) for trade_id in range(last - 30, last + 1)]
+    accept_all(ledger, old)
+    new = relisted(first_id, 10, old[-1].ts + 1_000)
+    accept_all(ledger, new)
+    assert ledger.next_id == first_id + 10
+    assert accept_all(ledger, [tick for tick in old if tick.id > first_id + 10]) == []
+    assert ledger.missing() is None
+    assert shown(accept_all(ledger, relisted(first_id + 10, 5, old[-1].ts + 2_000))) == list(
+        range(first_id + 10, first_id + 15)
+    )
+
+
 def test_a_symbol_listed_anew_while_a_hole_is_open_loses_nothing_that_arrived() -> None:
     ledger = make_ledger()
     feed(ledger, 1000, 1003, 1004)

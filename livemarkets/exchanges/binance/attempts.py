@@ -84,6 +84,15 @@ class Attempts:
         self._works_since: float | None = None  # proof of an attempt that began after the last failure
         self._good_url: str | None = None
 
+    def use_addresses(self, urls: Iterable[str]) -> None:
+        """Replace the addresses. What failed at other ones says nothing of new ones."""
+        fresh = tuple(urls)
+        is_new = not set(fresh) & set(self.addresses)
+        self.addresses.replace(fresh)
+        if is_new:
+            self._recover()
+            self._retry_at = 0.0
+
     def due_at(self, now: float) -> float | None:
         """Return when an attempt may begin, `now` or later; `None` while another one has to end first.
 

@@ -103,7 +103,8 @@ class BinanceClient:
 
     @urls.setter
     def urls(self, urls: Sequence[str]) -> None:
-        self._attempts.addresses.replace(urls)
+        self._attempts.use_addresses(urls)
+        self.handle_outcome()
 
     # subscriptions
 

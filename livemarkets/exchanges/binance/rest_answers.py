@@ -5,11 +5,8 @@ Source: Binance spot API documents, `rest-api.md` ("Market Data endpoints", "IP 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from datetime import UTC
+from collections.abc import Sequence
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 
 import msgspec
 
@@ -18,11 +15,10 @@ from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades
 from livemarkets.exchanges.binance.messages import plausible
 from livemarkets.market.models import ExchangeName, TradeTick
 
-__all__ = ["Aggregate", "DayTicker", "RestTrade", "fetched_trades", "refusal", "told_pause_seconds"]
+__all__ = ["Aggregate", "DayTicker", "RestTrade", "fetched_trades", "refusal"]
 
 _YEARS_MS = range(1_230_768_000_000, 4_133_980_800_000)
 """2009 to 2100: before, there was nothing to trade. A time in microseconds is far above."""
-_BANNED_UNTIL = re.compile(rb"banned until ([0-9]{10,16})\b")
 _REASONS = {
     401: "an API key is required",
     403: "refused by the exchange's firewall",
@@ -126,28 +122,3 @@ def refusal(status: int, body: bytes) -> RestError:
         text = _REASONS.get(status, "no reason given")
     shown = "".join(letter if letter.isprintable() else " " for letter in text[:200])
     return RestError(status, code if isinstance(code, int) else None, shown)
-
-
-def told_pause_seconds(headers: Mapping[str, str], body: bytes, now_ms: int) -> float | None:
-    """Return how long a refusal (429, 418) forbids calls, from now; `None` if it does not say.
-
-    The later of `Retry-After` (seconds, or a date as in RFC 9110, 10.2.3) and `banned until` in the body, ms
-    since the epoch (`errors.md`, -1003).
-    """
-    told = []
-    header = headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", header):
-        told.append(float(header))
-    elif header:
-        try:
-            until = parsedate_to_datetime(header)
-        except ValueError:
-            pass
-        else:
-            until = until if until.tzinfo is not None else until.replace(tzinfo=UTC)
-            told.append(until.timestamp() - now_ms / 1000)
-    banned = _BANNED_UNTIL.search(body[:4096])
-    if banned is not None and int(banned[1]) in _YEARS_MS:
-        told.append((int(banned[1]) - now_ms) / 1000)
-    longest = max(told, default=0.0)
-    return longest if longest > 0 else None

@@ -14,10 +14,11 @@ from livemarkets.errors import ExchangeError, ExchangeUnreachable, MalformedMess
 from livemarkets.exchanges.addresses import Addresses
 from livemarkets.exchanges.base import Purpose
 from livemarkets.exchanges.binance.exchange_info import ExchangeInfo, decode_exchange_info
-from livemarkets.exchanges.binance.rest_answers import refusal, told_pause_seconds
+from livemarkets.exchanges.binance.rest_answers import refusal
 from livemarkets.exchanges.failures import describe, explain, root_cause
 from livemarkets.exchanges.governor import Governor, Turn
 from livemarkets.exchanges.not_served import NotServed
+from livemarkets.exchanges.told_pauses import told_pause_seconds
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName
 
@@ -255,7 +256,7 @@ class RestCalls:
     def _pause(self, status: int, headers: httpx.Headers, body: bytes) -> ExchangeUnreachable:
         """Pause all calls after 429 and 418 (`rest-api.md`, "IP Limits")."""
         was_paused = self._governor.pause_seconds > 0
-        told = told_pause_seconds(headers, body, self._clock.now_ms())
+        told = told_pause_seconds(headers, body, now_ms=self._clock.now_ms())
         seconds = self._governor.pause(told)
         reason = str(refusal(status, b""))
         if not was_paused:

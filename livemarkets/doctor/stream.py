@@ -274,8 +274,7 @@ async def opened(
 
 async def _connect(url: str, outbound: Outbound, tap: StreamTap) -> ClientConnection:
     """Open a connection by the way that the product takes (`exchanges/dial.py`)."""
-    parts = urlsplit(url)
-    is_secure = parts.scheme == "wss"
+    parts, is_secure = urlsplit(url), url.startswith("wss:")
     port = parts.port or (443 if is_secure else 80)
     way = await open_tcp(parts.hostname or "", port, outbound.proxy_for(url))
     try:
@@ -288,7 +287,7 @@ async def _connect(url: str, outbound: Outbound, tap: StreamTap) -> ClientConnec
             max_size=4 * 2**20,
             proxy=None,  # the socket leads through it already
             sock=way,
-            ssl=outbound.tls() if is_secure else None,
+            ssl=await outbound.tls() if is_secure else None,
             create_connection=partial(_Socket, on_ping=tap.note_ping),  # type: ignore[arg-type]
         )
     except BaseException:

@@ -19,6 +19,7 @@ from loguru import logger
 from livemarkets.errors import ExchangeError, ExchangeUnreachable
 from livemarkets.exchanges.base import Evidence, Silence, StreamState
 from livemarkets.feed.ledger import Ledger, Outcome
+from livemarkets.feed.monitored_stream import MonitoredStream
 from livemarkets.feed.silence import SilenceDetector, SilenceLimits
 from livemarkets.market.models import StreamKey
 from livemarkets.rate_limit import LogLimiter
@@ -58,31 +59,6 @@ class SecondOpinion(Protocol):
         """Return the newest trade id of each symbol that has traded."""
 
 
-class _Stream:
-    """One monitored stream."""
-
-    __slots__ = ("baseline", "claim", "interrupted_at", "is_mute", "ledger", "silence", "was_acknowledged")
-
-    def __init__(self, ledger: Ledger, silence: SilenceDetector) -> None:
-        self.ledger = ledger
-        self.silence = silence
-        self.baseline: int | None = None  # the newest id at the first check, before any trade
-        self.claim: tuple[int, float] | None = None  # an id that is said to be the newest, and since when
-        self.interrupted_at: float | None = None  # acknowledged at this time, not asked about since
-        self.was_acknowledged = False
-        self.is_mute = False
-
-    def is_behind(self, newest: int | None) -> bool:
-        """Return whether the exchange has newer trades, if `newest` is its newest id."""
-        if newest is None:
-            return False
-        if self.ledger.next_id is not None:
-            return self.ledger.newest_seen() < newest
-        if self.baseline is None:
-            self.baseline = newest
-        return newest > self.baseline
-
-
 class StalenessMonitor:
     """Monitors the streams of one exchange.
 
@@ -116,7 +92,7 @@ class StalenessMonitor:
         self._is_expected = is_expected
         self._limits = limits
         self._clock = clock
-        self._streams: dict[StreamKey, _Stream] = {}
+        self._streams: dict[StreamKey, MonitoredStream] = {}
         self._asking: set[StreamKey] = set()
         self._failures = 0  # consecutive questions without an answer
         self._retry_at = 0.0
@@ -136,7 +112,7 @@ class StalenessMonitor:
     def add(self, ledger: Ledger) -> SilenceDetector:
         """Monitor a stream. The caller must update the returned detector with every trade."""
         silence = SilenceDetector(self._limits.silence, self._clock())
-        self._streams[ledger.key] = _Stream(ledger, silence)
+        self._streams[ledger.key] = MonitoredStream(ledger, silence)
         return silence
 
     def discard(self, key: StreamKey) -> None:
@@ -269,7 +245,7 @@ class StalenessMonitor:
         finally:
             self._asking.clear()
 
-    def _note_failure(self, streams: Mapping[StreamKey, _Stream], error: ExchangeError) -> None:
+    def _note_failure(self, streams: Mapping[StreamKey, MonitoredStream], error: ExchangeError) -> None:
         now, limits = self._clock(), self._limits
         logger.debug("could not ask for the newest ids of {} streams: {}", len(streams), error)
         wait = min(limits.retry_seconds * 2 ** min(self._failures, 16), limits.retry_most_seconds)
@@ -281,7 +257,7 @@ class StalenessMonitor:
                 self._upstream.suspect(key, Evidence.SILENT)
                 stream.silence.postpone(now)
 
-    def _note_whole(self, stream: _Stream, now: float) -> None:
+    def _note_whole(self, stream: MonitoredStream, now: float) -> None:
         """Note that the exchange has no newer trade: the stream is whole. Perhaps it is quiet."""
         if stream.silence.is_suspicious(now):
             stream.silence.reassure(now)
@@ -289,7 +265,7 @@ class StalenessMonitor:
             stream.is_mute = False  # its next trade may be far away
             self._on_change()
 
-    def _judge(self, stream: _Stream, newest: int, now: float) -> None:
+    def _judge(self, stream: MonitoredStream, newest: int, now: float) -> None:
         """Act on what the exchange is said to have, after the grace."""
         ledger = stream.ledger
         if self._streams.get(ledger.key) is not stream or not stream.is_behind(newest):

@@ -91,8 +91,7 @@ class BinanceClient:
         self._shard_of: dict[StreamKey, Shard] = {}
         self._moving: dict[StreamKey, Shard] = {}  # stream -> the shard that it leaves
         self._suspicions = Suspicions(events.silence_of, resubscribe_seconds=timings.resubscribe_seconds)
-        limiter = LogLimiter(interval_seconds=60.0, clock=clock.monotonic)
-        self._log = OutageLog(exchange, limiter)
+        self._log = OutageLog(exchange, LogLimiter(interval_seconds=60.0, clock=clock.monotonic))
         self._wake = asyncio.Event()
         self._is_closing = False
 

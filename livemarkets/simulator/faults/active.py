@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-__all__ = ["AckFault", "ActiveFault", "Refusal", "RestFault"]
+__all__ = ["AckFault", "ActiveFault", "Refusal", "RestFault", "once"]
 
 
 F = TypeVar("F")
@@ -81,3 +81,8 @@ class ActiveFault(Generic[F]):
             if self._left <= 0:
                 self._fault = None
         return fault
+
+
+def once(count: int | None, seconds: float | None) -> tuple[int | None, float | None]:
+    """Return the limits of a fault; without any limit it occurs once."""
+    return (1, None) if count is None and seconds is None else (count, seconds)

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from typing import Literal
 
-from livemarkets.simulator.faults.active import AckFault, ActiveFault, Refusal, RestFault
+from livemarkets.simulator.faults.active import AckFault, ActiveFault, Refusal, RestFault, once
 from livemarkets.simulator.faults.commands import command
 from livemarkets.simulator.faults.disturbances import Disturbance, Disturbances, Lose, Mute, Repeat, Swap
 from livemarkets.simulator.faults.garbage import GARBAGE
@@ -81,7 +81,7 @@ class Faults(ListingFaults):
         """Refuse the next handshakes with an HTTP status (default: one handshake)."""
         self._begin("refuse")
         fault = Refusal(status=status, retry_after_seconds=retry_after_seconds)
-        self.handshakes.set(fault, *_once(count, seconds))
+        self.handshakes.set(fault, *once(count, seconds))
 
     @command
     def accept_close(
@@ -89,7 +89,7 @@ class Faults(ListingFaults):
     ) -> None:
         """Accept the next handshakes and close at once; code 0 drops the connection instead."""
         self._begin("accept_close")
-        self.handshakes.set(Refusal(close_code=code), *_once(count, seconds))
+        self.handshakes.set(Refusal(close_code=code), *once(count, seconds))
 
     @command
     def silence(self, *, connection: int | None = None, seconds: float | None = None) -> None:
@@ -125,19 +125,19 @@ class Faults(ListingFaults):
     ) -> None:
         """Carry out and answer control messages with a delay."""
         self._begin("slow_acks")
-        self.acks.set(AckFault(delay_seconds=delay_seconds), *_once(count, seconds))
+        self.acks.set(AckFault(delay_seconds=delay_seconds), *once(count, seconds))
 
     @command
     def no_acks(self, *, count: int | None = None, seconds: float | None = None) -> None:
         """Carry out control messages without a reply."""
         self._begin("no_acks")
-        self.acks.set(AckFault(silent=True), *_once(count, seconds))
+        self.acks.set(AckFault(silent=True), *once(count, seconds))
 
     @command
     def wrong_acks(self, *, count: int | None = None, seconds: float | None = None) -> None:
         """Carry out control messages, and reply with an unknown id."""
         self._begin("wrong_acks")
-        self.acks.set(AckFault(wrong_id=True), *_once(count, seconds))
+        self.acks.set(AckFault(wrong_id=True), *once(count, seconds))
 
     @command
     def error_acks(
@@ -150,7 +150,7 @@ class Faults(ListingFaults):
     ) -> None:
         """Refuse control messages with an error reply."""
         self._begin("error_acks")
-        self.acks.set(AckFault(error=message, error_code=code), *_once(count, seconds))
+        self.acks.set(AckFault(error=message, error_code=code), *once(count, seconds))
 
     @command
     def error_shape(self, *, shape: Literal["flat", "nested"] = "nested") -> None:
@@ -255,7 +255,7 @@ class Faults(ListingFaults):
         """Answer REST calls with 429 and Retry-After (default: one call)."""
         self._begin("rest_limit")
         fault = RestFault(status=status, retry_after_seconds=retry_after_seconds)
-        self.rest.set(fault, *_once(count, seconds))
+        self.rest.set(fault, *once(count, seconds))
 
     def end(self) -> None:
         """Cancel all timers, because the exchange is closing."""
@@ -297,8 +297,3 @@ class Faults(ListingFaults):
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
-
-
-def _once(count: int | None, seconds: float | None) -> tuple[int | None, float | None]:
-    """Return the limits of a fault; without any limit it occurs once."""
-    return (1, None) if count is None and seconds is None else (count, seconds)

@@ -37,10 +37,6 @@ _CLOSE_SECONDS = 1.0
 """Time limit for a client's part of the closing handshake."""
 
 
-def _system_clock() -> float:
-    return time.time() * 1000.0
-
-
 class Simulator:
     """An exchange with a part of Binance spot's protocol, WebSocket and REST on one port.
 
@@ -65,7 +61,7 @@ class Simulator:
         error_shape: ErrorShape = "flat",
         control_secret: str = "",
         serves_browsers: bool = True,
-        clock: Callable[[], float] = _system_clock,
+        clock: Callable[[], float] = lambda: time.time() * 1000.0,
     ) -> None:
         self.source = source
         self.limits = limits or ExchangeLimits()

@@ -159,9 +159,20 @@ def test_failures_of_long_ago_are_forgotten(attempts: Attempts) -> None:
 
 def test_addresses_can_be_replaced_at_any_time(attempts: Attempts) -> None:
     active = connected(attempts, 0.0)
-    attempts.addresses.replace(["ws://new"])
+    attempts.use_addresses(["ws://new"])
     assert attempts.begin(1.0).url == "ws://new"
     attempts.note_failure(active, TIMEOUT, 2.0)
+
+
+def test_new_addresses_are_dialled_at_once(attempts: Attempts) -> None:
+    """What failed at the old ones says nothing of them: the embedded exchange started again elsewhere."""
+    for _ in range(9):
+        attempts.note_failure(attempts.begin(0.0), ExchangeUnreachable("full", 60.0), 0.0)
+    assert attempts.due_at(1.0) == 60.0
+    attempts.use_addresses([*attempts.addresses, "ws://new"])
+    assert attempts.due_at(1.0) == 60.0
+    attempts.use_addresses(["ws://newer"])
+    assert attempts.due_at(1.0) == 1.0
 
 
 class World:

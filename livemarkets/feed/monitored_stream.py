@@ -1,0 +1,33 @@
+"""One stream as the staleness monitor sees it. No I/O."""
+
+from __future__ import annotations
+
+from livemarkets.feed.ledger import Ledger
+from livemarkets.feed.silence import SilenceDetector
+
+__all__ = ["MonitoredStream"]
+
+
+class MonitoredStream:
+    """What is known of one stream: whether it was interrupted, is mute, or is said to have newer trades."""
+
+    __slots__ = ("baseline", "claim", "interrupted_at", "is_mute", "ledger", "silence", "was_acknowledged")
+
+    def __init__(self, ledger: Ledger, silence: SilenceDetector) -> None:
+        self.ledger = ledger
+        self.silence = silence
+        self.baseline: int | None = None  # the newest id at the first check, before any trade
+        self.claim: tuple[int, float] | None = None  # an id that is said to be the newest, and since when
+        self.interrupted_at: float | None = None  # acknowledged at this time, not asked about since
+        self.was_acknowledged = False
+        self.is_mute = False
+
+    def is_behind(self, newest: int | None) -> bool:
+        """Return whether the exchange has newer trades, if `newest` is its newest id."""
+        if newest is None:
+            return False
+        if self.ledger.next_id is not None:
+            return self.ledger.newest_seen() < newest
+        if self.baseline is None:
+            self.baseline = newest
+        return newest > self.baseline

@@ -160,7 +160,8 @@ class StalenessMonitor:
                 keys = [] if self._asking else self.to_ask(now)
                 if keys:
                     self._asking.update(keys)
-                    tasks.create_task(self._ask(keys), name=f"newest ids of {len(keys)} streams")
+                    streams = {key: self._streams[key] for key in keys}
+                    tasks.create_task(self._ask(streams), name=f"newest ids of {len(keys)} streams")
                 self._wake.clear()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(slot_at - self._clock()):
@@ -221,11 +222,10 @@ class StalenessMonitor:
             return []
         return list(found)
 
-    async def _ask(self, keys: Sequence[StreamKey]) -> None:
-        streams = {key: self._streams[key] for key in keys}
+    async def _ask(self, streams: Mapping[StreamKey, MonitoredStream]) -> None:
         asked_at = self._clock()
         try:
-            newest = await self._second_opinion.newest_ids([key.symbol for key in keys])
+            newest = await self._second_opinion.newest_ids([key.symbol for key in streams])
             now = self._clock()
             self._failures, self._retry_at = 0, 0.0
             behind = []

@@ -386,6 +386,29 @@ def test_a_stream_that_is_let_go_while_it_is_asked_about_is_left_alone() -> None
     assert not venue.tended
 
 
+def test_a_stream_that_is_let_go_before_the_question_is_sent_costs_nobody_the_answer() -> None:
+    """The question is a task of its own: a stream may be gone when the task begins."""
+
+    async def play(venue: Exchange) -> None:
+        for symbol in ("BTCUSDT", "ETHUSDT"):
+            venue.watch(symbol, every_seconds=0.1)
+        to_ask = venue.watcher.to_ask
+
+        def to_ask_and_let_go(now: float) -> list[StreamKey]:
+            keys = to_ask(now)
+            if keys:
+                asyncio.get_running_loop().call_soon(venue.watcher.discard, trades_of("BTCUSDT"))
+            return keys
+
+        venue.watcher.to_ask = to_ask_and_let_go  # type: ignore[method-assign]
+        await asyncio.sleep(60)
+        venue.muted |= {"BTCUSDT", "ETHUSDT"}
+        await eventually(lambda: "ETHUSDT" in [key.symbol for key in venue.watcher.mute], 60)
+
+    venue = in_simulated_time(play)
+    assert venue.changes[-1][1] == ["ETHUSDT"]
+
+
 def test_many_silent_streams_are_asked_about_together() -> None:
     """It was one call of weight 4 each: 1,000 of them used up the minute (REVIEW B11)."""
     symbols = [f"RARE{number}BTC" for number in range(1000)]

@@ -136,7 +136,7 @@ async def test_a_subscriber_without_any_web_is_served_alike(exchange: Simulator)
         kept = services.trades.recent(BTC, 100)
         assert missing_ids([tick.id for tick in kept]) == []
         assert services.latest.get(BTC) == kept[-1]
-        assert len(services.symbols("binance")) == 5
+        await eventually(lambda: len(services.symbols("binance")) == 5)
         services.manager.release("a page")
         await eventually(lambda: services.status("binance").state == "idle")
         assert services.latest.get(BTC) is None

@@ -9,7 +9,9 @@ from email.utils import parsedate_to_datetime
 
 __all__ = ["told_pause_seconds"]
 
-_LONGEST_PAUSE_SECONDS = 86_400.0
+_LONGEST_PAUSE_SECONDS = 7 * 86_400.0
+"""A ban lasts up to 3 days (`rest-api.md`, "IP Limits")."""
+_DIGITS = 20
 _BODY_BYTES = 4096
 _BANNED_UNTIL = re.compile(rb"banned until ([0-9]{10,16})\b")
 
@@ -17,7 +19,7 @@ _BANNED_UNTIL = re.compile(rb"banned until ([0-9]{10,16})\b")
 def told_pause_seconds(
     headers: Mapping[str, str], body: bytes = b"", *, now_ms: int | None = None
 ) -> float | None:
-    """Return the pause in seconds, at most a day; `None` if the refusal tells no time in the future.
+    """Return the pause in seconds, at most a week; `None` if the refusal tells no time in the future.
 
     The later of `Retry-After` (`rest-api.md`, "IP Limits": seconds; RFC 9110, 10.2.3: or a date) and
     `banned until` in the body, ms since the epoch (`errors.md`, -1003).
@@ -35,8 +37,8 @@ def told_pause_seconds(
         since = now_ms / 1000
     told = []
     retry_after = headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", retry_after):
-        told.append(float(retry_after))
+    if re.fullmatch(r"[0-9]+", retry_after):
+        told.append(float(retry_after[:_DIGITS]))
     if since is not None:
         until = _seconds_of(retry_after)
         if until is not None:

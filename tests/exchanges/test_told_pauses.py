@@ -21,7 +21,7 @@ BODY = b'{"code":-1003,"msg":"Way too many requests; IP(1.2.3.4) banned until %d
         ("", BODY % (NOW_MS + 45_000), 45),
         ("10", BODY % (NOW_MS + 45_000), 45),
         ("60", BODY % (NOW_MS + 45_000), 60),
-        ("999999999", b"", 86_400),
+        ("9" * 300, b"", 604_800),
         ("0", b"", None),
         ("-5", b"", None),
         ("１２", b"", None),
@@ -49,6 +49,6 @@ def test_without_any_clock_a_date_makes_no_sense() -> None:
 
 
 @given(st.text(max_size=60), st.text(max_size=60), st.binary(max_size=80))
-def test_any_refusal_gives_a_pause_of_at_most_a_day_or_none(header: str, date: str, body: bytes) -> None:
+def test_any_refusal_gives_a_pause_of_at_most_a_week_or_none(header: str, date: str, body: bytes) -> None:
     told = told_pause_seconds({"Retry-After": header, "Date": date}, b"banned until " + body, now_ms=NOW_MS)
-    assert told is None or 0 < told <= 86_400
+    assert told is None or 0 < told <= 604_800

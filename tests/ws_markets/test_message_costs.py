@@ -70,8 +70,9 @@ class Script:
 
 
 @pytest.fixture
-async def services() -> Services:
-    """An application that knows a long list, and no network."""
+async def services(monkeypatch: pytest.MonkeyPatch) -> Services:
+    """An application that knows a long list, and no network: nobody waits for a newer list."""
+    monkeypatch.setattr("livemarkets.ws_markets.connection._SYMBOLS_WAIT_SECONDS", 0.0)
     services = build(Settings(stream_enabled=True))
     feed = services.feeds["binance"]
     feed.directory.replace(INFOS)

@@ -37,6 +37,7 @@ _COLLECT_SECONDS = 0.05
 _CONFIRM_SECONDS = 2.0
 """A replica of the exchange's database may lack trades for a moment. So an id is absent only if it is missing
 in two answers."""
+_UNCONFIRMED_KEPT = 100
 _FIRST_RETRY_SECONDS = 0.25
 _LONGEST_RETRY_SECONDS = 2.0
 _LONGEST_TOLD_RETRY_SECONDS = 30.0
@@ -98,6 +99,7 @@ class SharedHistory:
         self._pages: dict[str, list[HistoryPage]] = {}
         self._used: dict[HistoryPage, str] = {}  # the one that was used last is at the end
         self._trades_kept = 0
+        self._unconfirmed: dict[str, HistoryPage] = {}  # by symbol: the first of two answers
         self._questions: dict[str, list[_PageQuestion]] = {}
         self._asked_newest: list[_NewestQuestion] = []
         self._collecting: _NewestQuestion | None = None  # the one that symbols can still be added to
@@ -119,7 +121,7 @@ class SharedHistory:
             yield
         finally:
             self._users -= 1
-            if not self._users and self._used:
+            if not self._users and (self._used or self._unconfirmed):
                 loop = asyncio.get_running_loop()
                 self._unused = loop.call_later(_KEPT_UNUSED_SECONDS, self._drop_all)
 
@@ -174,7 +176,11 @@ class SharedHistory:
         questions = self._questions.setdefault(symbol, [])
         question = next((one for one in questions if one.will_serve(trade_id)), None)
         if question is None:
-            first = _first_id(trade_id, newest)
+            unconfirmed = self._unconfirmed.get(symbol)
+            if unconfirmed is not None and unconfirmed.serves(trade_id):
+                first = unconfirmed.asked_from
+            else:
+                first = _first_id(trade_id, newest)
             work = self._ask_page(symbol, first, trade_id if newest is None else newest, asker)
             question = _PageQuestion(first, work, f"history of {symbol} from {first}")
             questions.append(question)
@@ -203,11 +209,20 @@ class SharedHistory:
         return found
 
     async def _ask_page(self, symbol: str, first: int, newest: int, asker: str | None) -> HistoryPage | None:
-        page = await self._fetch(symbol, first, newest, asker)
-        if page is not None and page.has_holes:
-            await asyncio.sleep(_CONFIRM_SECONDS)
+        earlier = self._unconfirmed.get(symbol)
+        if earlier is None or earlier.asked_from != first:
+            page = await self._fetch(symbol, first, newest, asker)
+            if page is not None and page.has_holes:
+                # Readers may leave before the second answer. Those who come then wait only for the rest.
+                self._unconfirmed[symbol] = earlier = page
+                if len(self._unconfirmed) > _UNCONFIRMED_KEPT:
+                    del self._unconfirmed[next(iter(self._unconfirmed))]
+        if earlier is not None and earlier.asked_from == first:
+            await asyncio.sleep(max(0.0, earlier.fetched_at + _CONFIRM_SECONDS - self._clock()))
             again = await self._fetch(symbol, first, newest, asker)
-            page = None if again is None else again.merged_with(page)
+            page = None if again is None else again.merged_with(earlier)
+            if page is not None:
+                self._unconfirmed.pop(symbol, None)
         if page is not None and len(page):
             self._keep(symbol, page)
         return page
@@ -268,6 +283,7 @@ class SharedHistory:
         self._unused = None
         self._pages.clear()
         self._used.clear()
+        self._unconfirmed.clear()
         self._trades_kept = 0
 
 

@@ -190,6 +190,27 @@ def test_an_id_is_absent_only_after_two_answers() -> None:
     run_in_simulated_time(main())
 
 
+def test_readers_who_never_stay_for_the_second_answer_get_the_page_all_the_same() -> None:
+    """The first answer is kept, so that the next reader waits only for the rest of the time."""
+
+    async def main() -> None:
+        exchange = Exchange()
+        exchange.absent = {9_500}
+        readers = Readers(exchange)
+        key = readers.stream(live=[10_000])
+        got: list[Released] = []
+        for _ in range(6):
+            try:
+                async with asyncio.timeout(0.6):
+                    got = await readers.resume(key, 9_400)
+            except TimeoutError:
+                await asyncio.sleep(0.2)
+        assert [item for item in got if isinstance(item, Gap)] == [Gap(key, 9_500, 9_500, "venue")]
+        assert len(exchange.pages) == 2
+
+    run_in_simulated_time(main())
+
+
 def test_invalid_trades_and_trades_that_are_no_longer_served_have_causes_of_their_own() -> None:
     async def main() -> None:
         exchange = Exchange()

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
 
 from livemarkets.errors import UnusableProxy
-from livemarkets.market.symbols import is_well_formed, normalise
+from livemarkets.market.symbols import read_symbols
 from livemarkets.network.proxies import ProxyRules
 
 __all__ = [
@@ -96,11 +96,10 @@ def symbol_list(value: object) -> object:
     parts = _parts(value)
     if parts is None:
         return value
-    symbols = [normalise(part) for part in parts]
-    for symbol in symbols:
-        if not is_well_formed(symbol):
-            raise _unfit(f"{symbol[:60]!r} is not a symbol")
-    return _unique(symbols)
+    symbols, malformed = read_symbols(",".join(parts))
+    if malformed:
+        raise _unfit(f"{malformed[0][:60]!r} is not a symbol")
+    return tuple(symbols)
 
 
 def origins(value: object) -> object:

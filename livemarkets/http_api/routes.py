@@ -19,7 +19,7 @@ from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName, StreamKey, SymbolInfo, TradeTick
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
-from livemarkets.market.symbols import is_well_formed, normalise, query_fault
+from livemarkets.market.symbols import SYMBOL_SHAPE, is_well_formed, normalise, query_fault, read_symbols
 from livemarkets.protocol.encoding import encode_tick
 from livemarkets.ws_markets.hub import MarketsHub
 
@@ -172,8 +172,10 @@ def _number(request: Request, name: str, default: int, most: int) -> int:
 
 
 def _names(text: str) -> list[str]:
-    """Parse a comma-separated list of symbols, without repeats."""
-    names = list(dict.fromkeys(normalise(name) for name in text.split(",") if name.strip()))
+    """Parse a list of symbols, without repeats."""
+    names, malformed = read_symbols(text)
+    if malformed:
+        raise _BadQuery(f"symbols has {malformed[0][:40]!a}, but a symbol has {SYMBOL_SHAPE}")
     if len(names) > _LATEST_MOST:
         raise _BadQuery(f"symbols must have at most {_LATEST_MOST} names; omit it for every known symbol")
     return names

@@ -22,6 +22,7 @@ __all__ = [
     "is_well_formed",
     "normalise",
     "query_fault",
+    "read_symbols",
 ]
 
 MAX_SYMBOL_LENGTH = 64
@@ -33,6 +34,8 @@ _MAX_QUERY_LENGTH, _MAX_QUERY_WORDS = 64, 5
 _UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
 _ASCII_SYMBOL = re.compile(r"[A-Z0-9]+")
 _EXCHANGE_PREFIX = re.compile(r"^\s*[A-Za-z]+:")
+_BETWEEN_SYMBOLS = re.compile(r"[\s,;]+")
+_INSIDE_A_SYMBOL = re.compile(r"[/_-]")
 _SEPARATORS = re.compile(r"[\s/_:$-]+")
 _QUOTE_ORDER = {asset: rank for rank, asset in enumerate(("USDT", "USDC", "FDUSD", "BTC", "ETH", "EUR"))}
 _MAX_ALPHABET = 100
@@ -53,6 +56,23 @@ def is_well_formed(symbol: str) -> bool:
         return _ASCII_SYMBOL.fullmatch(symbol) is not None
     # Letters, marks (vowels in some scripts) and numbers.
     return all(unicodedata.category(letter)[0] in "LMN" and not "a" <= letter <= "z" for letter in symbol)
+
+
+def read_symbols(text: str) -> tuple[list[str], list[str]]:
+    """Split a list of symbols into those that are well-formed, in the exchange's spelling, and other words.
+
+    Commas, semicolons and spaces stand between symbols. `BTC/USDT` and `btc-usdt` are read as `BTCUSDT`.
+    Neither list has duplicates.
+    """
+    symbols: dict[str, None] = {}
+    malformed: dict[str, None] = {}
+    for word in filter(None, _BETWEEN_SYMBOLS.split(text)):
+        symbol = normalise(_INSIDE_A_SYMBOL.sub("", word))
+        if is_well_formed(symbol):
+            symbols[symbol] = None
+        else:
+            malformed[word] = None
+    return list(symbols), list(malformed)
 
 
 def query_fault(query: str) -> str | None:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from livemarkets.market.models import ExchangeName, StreamKey
-from livemarkets.market.symbols import SYMBOL_SHAPE, is_well_formed, normalise
+from livemarkets.market.symbols import SYMBOL_SHAPE, read_symbols
 
-__all__ = ["DEFAULT_EXCHANGE", "Notice", "WatchlistUrl", "clip", "read_symbols", "read_view"]
+__all__ = ["DEFAULT_EXCHANGE", "Notice", "WatchlistUrl", "clip", "read_typed", "read_view"]
 
 DEFAULT_EXCHANGE: ExchangeName = "binance"
 
-_SEPARATORS = re.compile(r"[\s,;]+")
-_INSIDE_A_SYMBOL = re.compile(r"[/_-]")
 _MAX_TEXT_LENGTH = 16_384
 """Characters of the `symbols` parameter that are read: more than the largest allowed list needs."""
 _MAX_QUOTED_LENGTH = 24
@@ -71,7 +68,7 @@ def read_view(
     if symbols is None:
         wanted: list[str] = list(dict.fromkeys(defaults))
     else:
-        wanted, malformed = read_symbols(symbols)
+        wanted, malformed = read_typed(symbols)
         if malformed:
             quoted = ", ".join(clip(word) for word in malformed[:_MAX_QUOTED_WORDS])
             more = len(malformed) - _MAX_QUOTED_WORDS
@@ -84,21 +81,9 @@ def read_view(
     return WatchlistUrl(exchange=chosen, symbols=tuple(wanted[:limit])), notices
 
 
-def read_symbols(text: str) -> tuple[list[str], list[str]]:
-    """Split `text` into symbols, as the exchange writes them, and words that cannot be symbols.
-
-    `BTC/USDT` and `btc-usdt` are read as `BTCUSDT`. Neither list has duplicates.
-    """
-    words = [word for word in _SEPARATORS.split(text[:_MAX_TEXT_LENGTH]) if word]
-    symbols: dict[str, None] = {}
-    malformed: dict[str, None] = {}
-    for word in words:
-        symbol = normalise(_INSIDE_A_SYMBOL.sub("", word))
-        if is_well_formed(symbol):
-            symbols[symbol] = None
-        else:
-            malformed[word] = None
-    return list(symbols), list(malformed)
+def read_typed(text: str) -> tuple[list[str], list[str]]:
+    """Split what a person typed, up to a bound, as :func:`~livemarkets.market.symbols.read_symbols` does."""
+    return read_symbols(text[:_MAX_TEXT_LENGTH])
 
 
 def clip(text: str) -> str:

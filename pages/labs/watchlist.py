@@ -8,7 +8,7 @@ from livemarkets.market.models import ExchangeName, ExchangeStatus, StreamKey, S
 from livemarkets.market.symbols import SYMBOL_SHAPE
 from pages.elements.market_grid.market_grid import GridLine
 from pages.labs.fallback import Fallback
-from pages.labs.url import Notice, WatchlistUrl, clip, read_symbols
+from pages.labs.url import Notice, WatchlistUrl, clip, read_typed
 from pages.ports import PageServices
 from pages.wording import QUALITY_WORDS, Banner, banner_for, label
 
@@ -96,7 +96,7 @@ class Watchlist:
 
     def add(self, text: str) -> list[Notice]:
         """Add one or more symbols. Return notices about those that were not added."""
-        wanted, malformed = read_symbols(text)
+        wanted, malformed = read_typed(text)
         notices = [
             Notice(f"{clip(word)} cannot be a symbol. A symbol is {SYMBOL_SHAPE}, such as BTCUSDT.")
             for word in malformed[:1]

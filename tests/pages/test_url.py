@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from livemarkets.market.models import TRADES, StreamKey
 from livemarkets.market.symbols import is_well_formed
-from pages.labs.url import Notice, WatchlistUrl, clip, read_symbols, read_view
+from pages.labs.url import Notice, WatchlistUrl, clip, read_typed, read_view
 
 EXCHANGES = ("binance", "simulator")
 DEFAULTS = ("BTCUSDT", "ETHUSDT")
@@ -98,7 +98,7 @@ def test_any_address_gives_a_view_that_can_be_written_and_read_again(
 
 
 def test_a_huge_parameter_is_read_in_part() -> None:
-    symbols, malformed = read_symbols("A1," * 1_000_000 + "ZZZ")
+    symbols, malformed = read_typed("A1," * 1_000_000 + "ZZZ")
 
     assert symbols == ["A1"]
     assert len(malformed) <= 1

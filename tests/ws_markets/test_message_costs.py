@@ -19,7 +19,7 @@ from livemarkets.delivery.mailbox import SinkListener
 from livemarkets.http_api.web_app import create_app
 from livemarkets.market.models import StreamKey
 from livemarkets.ws_markets.connection import MarketsConnection
-from pages.labs.url import read_symbols
+from pages.labs.url import read_typed
 from tests.market.test_symbols import least_ms, long_list
 
 HOLD_MS = 20.0
@@ -157,4 +157,4 @@ async def test_no_request_about_symbols_holds_the_event_loop(
     "text", [",".join(unlisted(1400)), "币安," * 5400, "币" * 16_384, "AB," * 5400, "/" * 16_384]
 )
 def test_no_address_of_a_page_holds_the_event_loop(text: str) -> None:
-    assert least_ms(lambda: read_symbols(text)) < HOLD_MS
+    assert least_ms(lambda: read_typed(text)) < HOLD_MS

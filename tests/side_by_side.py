@@ -31,6 +31,7 @@ LONGEST_FIRST = (
     "test_manual",
     "test_labs",
     "test_soak",
+    "test_foreign_app",
     "test_storm",
     "test_staleness",
     "test_exchange",

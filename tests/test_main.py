@@ -122,7 +122,7 @@ async def test_a_taken_port_is_one_clear_line_and_exit_code_1() -> None:
     [
         ("LIVE_PORT", "eighty"),
         ("LIVE_BINANCE_WS_URL", "http://example.com"),
-        ("LIVE_DEFAULT_SYMBOLS", "BTC/USDT"),
+        ("LIVE_DEFAULT_SYMBOLS", "BTC+USDT"),
     ],
 )
 async def test_a_bad_setting_is_one_line_that_names_it_and_exit_code_2(variable: str, value: str) -> None:

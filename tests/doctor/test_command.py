@@ -116,7 +116,7 @@ def test_without_any_address_it_says_so_in_one_line(capsys: pytest.CaptureFixtur
         (("--seconds", "0"), "'0' is not a number from 1 to 3600"),
         (("--colour",), "unrecognized arguments: --colour"),
         (("--ws-url", "http://127.0.0.1"), "LIVE_BINANCE_WS_URL"),
-        (("--symbols", "BTC/USDT"), "LIVE_DEFAULT_SYMBOLS"),
+        (("--symbols", "BTC+USDT"), "LIVE_DEFAULT_SYMBOLS"),
         (("--symbols", ",".join(f"A{n}USDT" for n in range(11)), *NOWHERE), "more than 10 symbols"),
         (("--json", "/nowhere/at/all.json", *NOWHERE), "No such file"),
     ],

@@ -160,6 +160,7 @@ async def test_a_proxy_that_wants_another_password_says_so(
     assert wanted in reasons[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
 @pytest.mark.parametrize("fault", ["hangs", "closes", "garbage", "busy"])
 async def test_a_proxy_with_a_fault_is_named(

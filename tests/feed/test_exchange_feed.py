@@ -261,6 +261,7 @@ async def test_whatever_bears_a_newer_id_is_evidence(world: World) -> None:
     assert world.gaps(quiet) == []
 
 
+@pytest.mark.long
 async def test_what_cannot_be_had_is_declared_and_the_stream_goes_on(world: World) -> None:
     world.venue.faults.rest_down(seconds=60)
     world.venue.faults.lose(stream=BTC_STREAM, count=30)
@@ -383,6 +384,7 @@ async def test_a_defect_does_not_end_the_feed(world: World) -> None:
     world.check()
 
 
+@pytest.mark.long
 async def test_rest_that_cannot_even_be_called_costs_the_stream_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

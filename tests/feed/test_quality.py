@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+import pytest
+
 from livemarkets.exchanges.base import StreamState
 from livemarkets.feed.ledger import Ledger, LedgerLimits
 from livemarkets.feed.quality import QualityMonitor
@@ -262,6 +264,7 @@ def test_how_complete_a_stream_is_and_what_it_lost_in_the_last_hour() -> None:
     run_in_simulated_time(main())
 
 
+@pytest.mark.long
 def test_losses_of_a_day_take_little_memory() -> None:
     async def main() -> None:
         async with running(Exchange("BTCUSDT"), "BTCUSDT") as world:

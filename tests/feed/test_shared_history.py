@@ -120,6 +120,7 @@ def gaps(got: Sequence[Released]) -> list[tuple[int, int, str]]:
     return [(item.from_id, item.to_id, item.cause) for item in got if isinstance(item, Gap)]
 
 
+@pytest.mark.long
 def test_a_crowd_after_a_restart_asks_everything_once() -> None:
     """REVIEW B2: 800 readers of one symbol asked 745 times for the newest id, and all were told of losses."""
 
@@ -364,6 +365,7 @@ def test_every_id_comes_once_or_is_declared(
     run_in_simulated_time(main())
 
 
+@pytest.mark.long
 def test_pages_that_are_kept_are_bounded_and_dropped_when_nobody_resumes() -> None:
     async def main() -> None:
         exchange = Exchange(25_000)

@@ -177,6 +177,7 @@ def in_simulated_time(play: Callable[[Exchange], Coroutine[Any, Any, None]]) -> 
     return run_in_simulated_time(run())
 
 
+@pytest.mark.long
 def test_an_illiquid_symbol_may_be_silent_for_half_an_hour() -> None:
     """No reconnect, no new subscription, and only a handful of questions."""
 
@@ -672,6 +673,7 @@ async def test_a_stream_that_stays_mute_on_its_connection_moves_to_another() -> 
         assert exchange.stats()["connects"] == 2
 
 
+@pytest.mark.long
 async def test_a_connection_that_falls_silent_is_replaced() -> None:
     """Its pings are still answered."""
     async with watched(FAST, trades_per_second=100.0) as (exchange, _, listener):
@@ -685,6 +687,7 @@ async def test_a_connection_that_falls_silent_is_replaced() -> None:
         await eventually(lambda: len(exchange.connections) == 1)
 
 
+@pytest.mark.long
 async def test_with_rest_down_a_silent_connection_is_replaced_on_its_neighbours_word() -> None:
     async with watched(FAST, trades_per_second=100.0) as (exchange, app, listener):
         exchange.faults.rest_down(status=503)

@@ -39,6 +39,7 @@ async def test_it_is_ready_while_nobody_wants_anything(app: RunningApp) -> None:
     assert await ready(app) == (200, [])
 
 
+@pytest.mark.long
 async def test_it_is_ready_when_every_wanted_stream_is_live(app: RunningApp, exchange: Simulator) -> None:
     exchange.faults.slow_acks(count=2, delay_seconds=0.3)
     client = await app.connect()

@@ -23,6 +23,8 @@ from tests.support.foreign.reader import Reader
 from tests.support.foreign.world import World, running_world, tuning
 from tests.support.helpers import eventually
 
+pytestmark = pytest.mark.long
+
 ALL = list(SYMBOLS)
 OTHER = "币安人生USDT"
 PATIENCE_SECONDS = 6.0

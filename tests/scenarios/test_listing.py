@@ -20,6 +20,8 @@ from tests.support.helpers import eventually
 from tests.support.markets_client import MarketsClient, missing_ids
 from tests.support.upstream import quick
 
+pytestmark = pytest.mark.long
+
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "BNBUSDT")
 BTC = StreamKey.trades("binance", "BTCUSDT")
 SILENCE = SilenceLimits(slot_seconds=0.05, memory_seconds=2, floor_seconds=0.3, unknown_seconds=0.5)

@@ -53,6 +53,7 @@ def test_every_example_of_a_clients_message_is_accepted() -> None:
     assert accepted >= 8
 
 
+@pytest.mark.long
 async def test_the_fields_of_the_examples_are_those_on_the_wire(app: RunningApp) -> None:
     client = await app.connect(greet=False)
     examples = {example["type"]: example for example in map(json.loads, reversed(MESSAGES))}

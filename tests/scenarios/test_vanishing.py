@@ -26,6 +26,8 @@ from tests.support.app import (
 from tests.support.helpers import eventually
 from tests.support.markets_client import MarketsClient
 
+pytestmark = pytest.mark.long
+
 CLIENTS = 100
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "ETHBTC", "SHIBUSDT", "ADAUSDT")
 

@@ -162,6 +162,7 @@ async def test_the_kernel_keeps_little_for_a_peer_that_takes_nothing() -> None:
         assert 0 < taken < 500_000
 
 
+@pytest.mark.long
 async def test_a_goodbye_to_a_peer_that_takes_nothing_ends_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -173,6 +174,7 @@ async def test_a_goodbye_to_a_peer_that_takes_nothing_ends_all_the_same(
         await eventually(endpoint.writer._transport.is_closing)
 
 
+@pytest.mark.long
 async def test_a_peer_that_answers_no_ping_is_dropped_with_all_that_waits_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -279,6 +279,7 @@ async def test_a_connection_ends_at_its_age(start: Started, dial: Dial) -> None:
     assert (await client.closed())[0] == 1001
 
 
+@pytest.mark.long
 async def test_a_client_that_does_not_read_is_closed_and_delays_nobody(start: Started, dial: Dial) -> None:
     limits = ExchangeLimits(send_buffer_bytes=200_000)
     simulator = await start(quick_market(trades_per_second=20_000.0), limits=limits)

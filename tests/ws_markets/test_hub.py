@@ -243,6 +243,7 @@ async def test_a_tick_of_a_snapshot_is_a_trade_without_its_type(app: RunningApp,
     assert snapshot["data"] == [trade]
 
 
+@pytest.mark.long
 @both_ways_out
 async def test_whoever_joins_in_the_midst_of_a_busy_market_sees_no_seam(app: RunningApp) -> None:
     async with running_exchange() as busy:
@@ -385,6 +386,7 @@ async def test_a_quiet_client_gets_heartbeats_and_a_busy_one_needs_none(
     assert {message["type"] for message in before} == {"trade"}
 
 
+@pytest.mark.long
 async def test_both_exchanges_on_one_connection_are_told_apart(app: RunningApp, exchange: Simulator) -> None:
     client = await app.connect()
     await live(client, "BTCUSDT")

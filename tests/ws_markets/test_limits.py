@@ -242,6 +242,7 @@ async def flood_until_it_lags(app: RunningApp, exchange: Simulator, reader: Mark
     raise AssertionError("nobody lags")
 
 
+@pytest.mark.long
 @both_ways_out
 async def test_a_client_that_lags_is_told_what_it_missed_and_the_others_miss_nothing(
     app: RunningApp, exchange: Simulator

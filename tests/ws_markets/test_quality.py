@@ -181,6 +181,7 @@ async def test_a_wish_that_makes_no_sense_is_refused(app: RunningApp, value: obj
     assert (reply["type"], reply["code"]) == ("error", "invalid_message")
 
 
+@pytest.mark.long
 async def test_missing_trades_are_told_as_recovering_and_what_was_lost_is_counted(
     app: RunningApp, exchange: Simulator
 ) -> None:
@@ -202,6 +203,7 @@ async def test_missing_trades_are_told_as_recovering_and_what_was_lost_is_counte
     assert live["lost_ts"] >= recovering["since"]
 
 
+@pytest.mark.long
 async def test_a_client_that_reads_nothing_costs_a_bounded_backlog_and_gets_the_newest_in_the_end() -> None:
     async with many(200) as (app, exchange, names):
         readers = app.services.hub.quality

@@ -83,6 +83,7 @@ async def test_states_in_their_order_when_the_exchange_goes_and_comes() -> None:
         assert down.retry_at is not None
 
 
+@pytest.mark.long
 async def test_a_half_open_connection_is_noticed_and_replaced() -> None:
     async with exchange() as venue, client(venue, want=["BTCUSDT"]) as recorder:
         await recorder.more_trades()
@@ -153,6 +154,7 @@ async def test_retry_after_is_heeded() -> None:
             assert venue.stats()["attempts"] == 2
 
 
+@pytest.mark.long
 async def test_an_exchange_that_accepts_and_closes_is_not_dialled_without_pause() -> None:
     """A handshake proves nothing: only data starts the delays anew."""
     async with exchange() as venue:
@@ -224,6 +226,7 @@ async def test_one_lost_connection_of_several_does_not_touch_the_others() -> Non
         assert venue.stats()["connects"] == 4
 
 
+@pytest.mark.long
 async def test_random_wishes_end_in_the_right_streams() -> None:
     random = Random(5)
     timings = ClientTimings(shard=quick().shard, streams_per_connection=5)

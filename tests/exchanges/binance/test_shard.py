@@ -27,6 +27,7 @@ async def test_an_announced_shutdown_is_rotated_away_from_without_a_hole() -> No
         assert recorder.reasons == []
 
 
+@pytest.mark.long
 async def test_a_connection_is_replaced_before_it_is_too_old() -> None:
     timings = quick(lifetime_seconds=0.4)
     async with exchange() as venue, client(venue, want=SYMBOLS, timings=timings) as recorder:
@@ -66,6 +67,7 @@ async def test_a_rotation_does_not_wait_for_quiet_streams_for_ever() -> None:
         assert recorder.ticks == []
 
 
+@pytest.mark.long
 async def test_a_rotation_that_cannot_connect_keeps_the_old_one_and_its_patience() -> None:
     """The old connection's trades say nothing about the exchange's will to accept a new one."""
     timings = quick(backoff_initial_seconds=0.2, backoff_cap_seconds=30.0)
@@ -109,6 +111,7 @@ async def test_a_connection_lost_in_the_middle_of_a_rotation_is_replaced_by_the_
         assert venue.stats()["connects"] == 2
 
 
+@pytest.mark.long
 async def test_a_lost_connection_is_made_anew_and_not_rotated_on_top() -> None:
     """The announced end came before the rotation could be done."""
     async with exchange() as venue, client(venue, want=SYMBOLS) as recorder:

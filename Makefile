@@ -47,7 +47,7 @@ verify: $(DEVELOPMENT) $(NODE) $(KOSOKU)  ## the long tests, with a report; ARGS
 	$(PYTHON) -m pytest -m verify -rP -o faulthandler_timeout=600 $(ARGS)
 
 test-fast: $(DEVELOPMENT)  ## the tests without browser, attack, process or long wait; ARGS as for `make test`
-	$(PYTHON) -m pytest $(SIDE_BY_SIDE) -n 6 -m "$(IN_PROCESS) and not long and not serial" $(ARGS)
+	$(PYTHON) -m pytest $(SIDE_BY_SIDE) -n 4 -m "$(IN_PROCESS) and not long and not serial" $(ARGS)
 
 coverage: $(DEVELOPMENT)  ## lines and branches that the tests in this process reach, by package, with a floor
 	$(VENV)/bin/coverage run -m pytest -m "$(IN_PROCESS)" $(ARGS)

@@ -24,6 +24,9 @@ from tests.support.app import quiet_market, settings_for
 from tests.support.helpers import eventually
 from tests.support.upstream import SYMBOLS, exchange, quick, quick_market
 
+pytestmark = pytest.mark.long
+
+
 KEYS = [StreamKey("binance", TRADES, symbol) for symbol in SYMBOLS]
 BTC = KEYS[0]
 BTC_STREAM = "btcusdt@trade"
@@ -261,7 +264,6 @@ async def test_whatever_bears_a_newer_id_is_evidence(world: World) -> None:
     assert world.gaps(quiet) == []
 
 
-@pytest.mark.long
 async def test_what_cannot_be_had_is_declared_and_the_stream_goes_on(world: World) -> None:
     world.venue.faults.rest_down(seconds=60)
     world.venue.faults.lose(stream=BTC_STREAM, count=30)
@@ -298,7 +300,6 @@ async def test_a_symbol_that_is_listed_anew_goes_on(world: World) -> None:
     world.check(*KEYS[1:])
 
 
-@pytest.mark.long
 async def test_a_mute_stream_is_noticed_subscribed_again_and_healed(world: World) -> None:
     await world.more_trades(*KEYS, count=100)
     world.venue.faults.mute(stream=BTC_STREAM)
@@ -384,7 +385,6 @@ async def test_a_defect_does_not_end_the_feed(world: World) -> None:
     world.check()
 
 
-@pytest.mark.long
 async def test_rest_that_cannot_even_be_called_costs_the_stream_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -419,7 +419,6 @@ async def test_without_a_ledger_the_loss_shows() -> None:
             world.check(BTC)
 
 
-@pytest.mark.long
 async def test_many_faults_at_once() -> None:
     """With patience enough for a busy machine: every hole can be filled, and has to be."""
     async with running(quick_tuning(patience_seconds=30.0)) as world:

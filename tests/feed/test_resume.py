@@ -36,6 +36,9 @@ from tests.support.upstream import quick
 # The resumer alone, in simulated time
 
 
+pytestmark = pytest.mark.long
+
+
 class History:
     """What the exchange has, over REST."""
 
@@ -516,7 +519,6 @@ async def test_a_client_resumes_on_the_same_server() -> None:
         assert snapshots[0]["data"][0]["id"] == last + 1
 
 
-@pytest.mark.long
 async def test_a_client_resumes_after_a_restart_and_on_another_instance() -> None:
     async with market() as exchange:
         async with instance(exchange) as app, listening(app, SYMBOL) as first:
@@ -538,7 +540,6 @@ async def test_a_client_resumes_after_a_restart_and_on_another_instance() -> Non
             assert max(sizes) == 500
 
 
-@pytest.mark.long
 async def test_beyond_memory_and_beyond_history() -> None:
     async with (
         market(20.0, history_length=1000) as exchange,
@@ -564,7 +565,6 @@ async def goes_on_to(listener: Listener, trade_id: int) -> None:
     await eventually(lambda: (listener.ids(SYMBOL) or [0])[-1] >= trade_id, 20, because=f"id {trade_id}")
 
 
-@pytest.mark.long
 async def test_an_offset_from_long_ago_is_declared_as_history() -> None:
     async with (
         market() as exchange,
@@ -579,7 +579,6 @@ async def test_an_offset_from_long_ago_is_declared_as_history() -> None:
         assert missing_ids(listener.ids(SYMBOL)) == []
 
 
-@pytest.mark.long
 async def test_a_client_from_the_future_is_told_and_served() -> None:
     async with market() as exchange, instance(exchange) as app:
         ahead = newest_id(exchange) + 1_000_000
@@ -606,7 +605,6 @@ async def test_a_symbol_was_listed_anew_in_between() -> None:
         assert ids == list(range(1, len(ids) + 1))
 
 
-@pytest.mark.long
 async def test_rest_is_down_for_a_while() -> None:
     async with market() as exchange:
         async with instance(exchange) as app, listening(app, SYMBOL) as first:
@@ -679,7 +677,6 @@ async def test_frozen_readers_hold_up_no_other_resumption() -> None:
             await goes_on(listener, exchange, after)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("kills", [150, pytest.param(1000, marks=pytest.mark.verify)])
 async def test_clients_killed_at_random_moments_have_every_id_or_a_declared_hole(kills: int) -> None:
     """Twelve clients die again and again, while the exchange and the server have their own troubles."""
@@ -723,7 +720,6 @@ async def test_clients_killed_at_random_moments_have_every_id_or_a_declared_hole
         print(f"seed 5, {kills} kills: {total}")  # noqa: T201 (shown by `make verify`)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("count", [499, 500, 501, 1000, 1001, 2001])
 async def test_seams_between_pages_and_messages(count: int) -> None:
     """A page has 1,000 trades, a message 500: what lies on an edge comes once."""

@@ -31,6 +31,9 @@ from tests.support.simulated_time import run_in_simulated_time
 from tests.support.ticks import make_tick
 from tests.support.upstream import quick
 
+pytestmark = pytest.mark.long
+
+
 HALF_AN_HOUR = 1800.0
 NOTICED_SECONDS = 3.0
 """What is promised for BTCUSDT at its usual rhythm."""
@@ -177,7 +180,6 @@ def in_simulated_time(play: Callable[[Exchange], Coroutine[Any, Any, None]]) -> 
     return run_in_simulated_time(run())
 
 
-@pytest.mark.long
 def test_an_illiquid_symbol_may_be_silent_for_half_an_hour() -> None:
     """No reconnect, no new subscription, and only a handful of questions."""
 
@@ -642,7 +644,6 @@ async def nothing_is_missing(exchange: Simulator, listener: Listener) -> None:
         assert listener.gaps(symbol) == []
 
 
-@pytest.mark.long
 async def test_a_mute_btcusdt_reaches_the_clients_as_stale_within_3_seconds_and_heals() -> None:
     """With the app's own waits, and as many trades a second as BTCUSDT usually has."""
     async with watched(None, trades_per_second=26.0) as (exchange, _, listener):
@@ -660,7 +661,6 @@ async def test_a_mute_btcusdt_reaches_the_clients_as_stale_within_3_seconds_and_
         assert exchange.stats()["connects"] == 1
 
 
-@pytest.mark.long
 async def test_a_stream_that_stays_mute_on_its_connection_moves_to_another() -> None:
     async with watched(FAST, trades_per_second=100.0) as (exchange, app, listener):
         (connection,) = exchange.connections
@@ -673,7 +673,6 @@ async def test_a_stream_that_stays_mute_on_its_connection_moves_to_another() -> 
         assert exchange.stats()["connects"] == 2
 
 
-@pytest.mark.long
 async def test_a_connection_that_falls_silent_is_replaced() -> None:
     """Its pings are still answered."""
     async with watched(FAST, trades_per_second=100.0) as (exchange, _, listener):
@@ -687,7 +686,6 @@ async def test_a_connection_that_falls_silent_is_replaced() -> None:
         await eventually(lambda: len(exchange.connections) == 1)
 
 
-@pytest.mark.long
 async def test_with_rest_down_a_silent_connection_is_replaced_on_its_neighbours_word() -> None:
     async with watched(FAST, trades_per_second=100.0) as (exchange, app, listener):
         exchange.faults.rest_down(status=503)

@@ -21,6 +21,8 @@ from tests.pages.local import LocalServices
 from tests.pages.visiting import only, opened, wanted
 from tests.support.helpers import eventually
 
+pytestmark = pytest.mark.long
+
 
 async def test_the_default_symbols_are_subscribed_on_mount(visitor: User, services: LocalServices) -> None:
     grid = await opened(visitor, services)
@@ -49,7 +51,6 @@ async def test_a_price_shows_the_exchanges_own_digits(visitor: User, services: L
     assert (row.price, row.size, row.side, row.direction) == ("61837.63", "0.02000", "sell", 0)
 
 
-@pytest.mark.long
 async def test_the_direction_is_that_of_the_last_price_that_differed(
     visitor: User, services: LocalServices
 ) -> None:
@@ -157,7 +158,6 @@ async def test_a_hidden_page_is_sent_nothing_and_catches_up(visitor: User, servi
     assert grid.rows["BTCUSDT"].price == "1.00"
 
 
-@pytest.mark.long
 async def test_a_fallback_is_shown_loudly_and_ends_by_itself(visitor: User, services: LocalServices) -> None:
     grid = await opened(visitor, services)
     services.put("BTCUSDT", "61837.63")

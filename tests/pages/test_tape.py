@@ -1,5 +1,6 @@
 """The tape and the figures of the selected symbol, seen by NiceGUI's simulated user."""
 
+import pytest
 from nicegui.testing import User
 
 from livemarkets.market.models import ExchangeState
@@ -9,6 +10,8 @@ from pages.elements.trade_tape import MAX_LINES, MAX_PER_FLUSH, TradeTape
 from tests.pages.local import LocalServices
 from tests.pages.visiting import only, opened
 from tests.support.helpers import eventually
+
+pytestmark = pytest.mark.long
 
 
 def caption(tape: TradeTape) -> str:

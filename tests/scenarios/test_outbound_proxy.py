@@ -17,6 +17,9 @@ from tests.support.markets_client import missing_ids
 from tests.support.proxies import running_proxy
 from tests.support.upstream import quick
 
+pytestmark = pytest.mark.long
+
+
 QUICK = Tuning(client=quick())
 PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 

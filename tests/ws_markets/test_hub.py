@@ -23,6 +23,9 @@ from tests.support.app import (
 from tests.support.helpers import eventually
 from tests.support.markets_client import MarketsClient, missing_ids
 
+pytestmark = pytest.mark.long
+
+
 FEED_LENGTH = 1200
 BTC = StreamKey("binance", "trades", "BTCUSDT")
 
@@ -243,7 +246,6 @@ async def test_a_tick_of_a_snapshot_is_a_trade_without_its_type(app: RunningApp,
     assert snapshot["data"] == [trade]
 
 
-@pytest.mark.long
 @both_ways_out
 async def test_whoever_joins_in_the_midst_of_a_busy_market_sees_no_seam(app: RunningApp) -> None:
     async with running_exchange() as busy:
@@ -363,7 +365,6 @@ async def test_a_change_of_state_is_told_to_the_clients_of_that_exchange_alone(
         assert [message for message in before if message["type"] == "status"] == []
 
 
-@pytest.mark.long
 @both_ways_out
 async def test_a_quiet_client_gets_heartbeats_and_a_busy_one_needs_none(
     app: RunningApp, exchange: Simulator
@@ -386,7 +387,6 @@ async def test_a_quiet_client_gets_heartbeats_and_a_busy_one_needs_none(
     assert {message["type"] for message in before} == {"trade"}
 
 
-@pytest.mark.long
 async def test_both_exchanges_on_one_connection_are_told_apart(app: RunningApp, exchange: Simulator) -> None:
     client = await app.connect()
     await live(client, "BTCUSDT")

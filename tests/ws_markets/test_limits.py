@@ -25,6 +25,9 @@ from tests.support.app import (
 from tests.support.helpers import eventually
 from tests.support.markets_client import MarketsClient, missing_ids
 
+pytestmark = pytest.mark.long
+
+
 BUFFER_BYTES = 200_000
 FRIENDLY = "https://friend.example"
 
@@ -242,7 +245,6 @@ async def flood_until_it_lags(app: RunningApp, exchange: Simulator, reader: Mark
     raise AssertionError("nobody lags")
 
 
-@pytest.mark.long
 @both_ways_out
 async def test_a_client_that_lags_is_told_what_it_missed_and_the_others_miss_nothing(
     app: RunningApp, exchange: Simulator
@@ -267,7 +269,6 @@ async def test_a_client_that_lags_is_told_what_it_missed_and_the_others_miss_not
     assert app.services.fanout.statistics().lagging == 0
 
 
-@pytest.mark.long
 @both_ways_out
 async def test_a_client_that_stays_stuck_is_closed_with_1013(
     app: RunningApp, exchange: Simulator, monkeypatch: pytest.MonkeyPatch

@@ -13,6 +13,7 @@ import msgspec
 from starlette.types import Message, Receive, Send
 
 from livemarkets.rate_limit import TokenBucket
+from livemarkets.server.waiting import Flag
 
 __all__ = ["PacedSocket", "PageSocketLimits"]
 
@@ -63,8 +64,7 @@ class PacedSocket:
             rate_per_second=self._limits.events_per_second, burst=self._limits.burst, clock=clock
         )
         self._sending = 0
-        self._has_read = asyncio.Event()
-        self._has_read.set()
+        self._has_read = Flag()
 
     async def receive(self) -> Message:
         """Return the next message, when it may be handled."""

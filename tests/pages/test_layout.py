@@ -38,6 +38,13 @@ async def share_in_sight(shown: Tab, *selectors: str) -> dict[str, float | None]
     return {str(selector): share for selector, share in found.items()}
 
 
+async def are_in_sight(shown: Tab, *selectors: str) -> bool:
+    """Whether all of each element can be seen. A list that is just being filled has no line for a moment."""
+    shares = await share_in_sight(shown, *selectors)
+    assert all(share is not None and share > 0.99 for share in shares.values()), shares
+    return True
+
+
 async def shows(shown: Tab, symbol: str) -> bool:
     """Whether tape and panel are those of `symbol`, and have something to show."""
     name = f"{symbol[:3]}/EUR"
@@ -58,8 +65,7 @@ async def test_of_forty_rows_each_shows_its_tape_and_chart_in_sight(
             await shown.page.locator(row).click()
             await soon(partial(shows, shown, symbol))
             parts = (row, ".market-grid th", ".tape-bar", ".tape-line", ".panel-chart", ".panel-figures")
-            shares = await share_in_sight(shown, *parts)
-            assert all(share is not None and share > 0.99 for share in shares.values()), shares
+            await soon(partial(are_in_sight, shown, *parts))
         assert await shown.run("document.documentElement.scrollHeight <= innerHeight"), "nothing else scrolls"
 
 

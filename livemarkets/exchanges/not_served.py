@@ -9,9 +9,11 @@ from livemarkets.exchanges.addresses import Addresses
 
 __all__ = ["NotServed"]
 
-_CALL_REST_SECONDS = 30.0
+_CALL_REST_SECONDS = 5.0
+"""The first rest, which doubles. It is shorter than trades wait behind a hole: a refusal may pass soon."""
 _LONGEST_CALL_REST_SECONDS = 600.0
-_SYMBOL_REST_SECONDS = 60.0
+_SYMBOL_REST_SECONDS = 2.0
+_LONGEST_SYMBOL_REST_SECONDS = 60.0
 _SYMBOLS_KEPT = 1_000
 _SYMBOLS_OF_A_CALL = 3
 """So many refused symbols of one call show that the address refuses the call."""
@@ -26,7 +28,7 @@ class NotServed:
 
     def __init__(self) -> None:
         self._calls: dict[str, Addresses] = {}
-        self._symbols: dict[tuple[str, str, str], float] = {}
+        self._symbols: dict[tuple[str, str, str], tuple[float, float]] = {}  # rests until, for how long
         self._errors: dict[str, tuple[int, int | None, str]] = {}
 
     def without(self, urls: Sequence[str], call: str, symbol: str | None, now: float) -> Sequence[str]:
@@ -38,17 +40,19 @@ class NotServed:
             url
             for url in urls
             if not (resting is not None and resting.is_resting(url, now))
-            and not (symbol is not None and now < self._symbols.get((url, call, symbol), 0.0))
+            and not (symbol is not None and now < self._symbols.get((url, call, symbol), (0.0,))[0])
         ]
 
     def note(self, url: str, call: str, symbol: str | None, error: RestError, now: float) -> bool:
         """Note that an address refused a call. Return whether the refusal concerns the call in general."""
         self._errors[call] = (error.status, error.code, error.message)
         if error.status == 403 and symbol is not None:
-            self._symbols[url, call, symbol] = now + _SYMBOL_REST_SECONDS
+            _, before = self._symbols.pop((url, call, symbol), (0.0, 0.0))
+            rest = min(max(2 * before, _SYMBOL_REST_SECONDS), _LONGEST_SYMBOL_REST_SECONDS)
+            self._symbols[url, call, symbol] = now + rest, rest
             while len(self._symbols) > _SYMBOLS_KEPT:
                 del self._symbols[next(iter(self._symbols))]
-            refused = sum(until > now and (url, call) == key[:2] for key, until in self._symbols.items())
+            refused = sum(until > now and (url, call) == key[:2] for key, (until, _) in self._symbols.items())
             if refused < _SYMBOLS_OF_A_CALL:
                 return False
         resting = self._calls.get(call)
@@ -60,8 +64,10 @@ class NotServed:
         resting.note_failure(url, now)
         return True
 
-    def note_served(self, url: str, call: str) -> None:
+    def note_served(self, url: str, call: str, symbol: str | None) -> None:
         """Note that an address served a call."""
+        if symbol is not None and self._symbols:
+            self._symbols.pop((url, call, symbol), None)
         if call in self._calls:
             self._calls[call].note_success(url)
 

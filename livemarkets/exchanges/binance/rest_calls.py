@@ -169,7 +169,7 @@ class RestCalls:
                     raise
                 self._note_failure(url, failure)
             else:
-                self._note_success(url, call)
+                self._note_success(url, call, parameters.get("symbol"))
                 return answer
         raise error
 
@@ -181,7 +181,7 @@ class RestCalls:
                 logger.info("{}: {} does not serve {} at present: {}", self._exchange, url, call, error)
             return True
         if 400 <= error.status < 500 and error.status not in (408, 451):
-            self._note_success(url, call)  # it is this request that is wrong
+            self._note_success(url, call, symbol)  # it is this request that is wrong
             return False
         self._note_failure(url, error)
         return True
@@ -192,9 +192,9 @@ class RestCalls:
             self._failing.add(url)
             logger.info("{}: passing over {} for a while: {}", self._exchange, url, error)
 
-    def _note_success(self, url: str, call: str) -> None:
+    def _note_success(self, url: str, call: str, symbol: str | None) -> None:
         self.addresses.note_success(url)
-        self._not_served.note_served(url, call)
+        self._not_served.note_served(url, call, symbol)
         self._governor.note_answer()
         if url in self._failing:
             self._failing.discard(url)

@@ -59,6 +59,8 @@ class Target:
 
     growth_bytes = GROWTH_BYTES
     """By how much the attack that goes on may leave its memory grown."""
+    memory_bytes = 0
+    """Grown from what: its memory before the attack, or after the round of it that a test names."""
 
     def __init__(self, process: Process, port: int, witness: Witness, client: httpx.AsyncClient) -> None:
         self.process = process

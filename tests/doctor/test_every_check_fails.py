@@ -6,11 +6,7 @@ In `make test`, bends that do not hide each other share one observation; `make v
 from __future__ import annotations
 
 import asyncio
-import shutil
-import ssl
-import subprocess
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pytest
 from loguru import logger
@@ -20,6 +16,7 @@ from livemarkets.doctor.checks import CHECKS
 from tests.doctor.bends import GROUPS
 from tests.doctor.bent import Bend
 from tests.doctor.observing import BlackHole, Findings, failures, observe
+from tests.support.certificates import Certificate, make_certificate
 
 pytestmark = pytest.mark.serial  # how far events are apart, and how late answers are, is measured
 
@@ -41,23 +38,14 @@ BENDS = [(group, bend) for group, bends in GROUPS.items() for bend in bends]
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     """A certificate for 127.0.0.1 that nobody trusts, and its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is needed to make a certificate")
-    folder = tmp_path_factory.mktemp("certificate")
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    keys = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
-    subject = ("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1")
-    files = ("-keyout", str(key), "-out", str(certificate))
-    subprocess.run(("openssl", "req", "-x509", *keys, *subject, *files), check=True, capture_output=True)
-    return certificate, key
+    return make_certificate(tmp_path_factory.mktemp("certificate"), "IP:127.0.0.1")
 
 
-async def observe_network(certificate: tuple[Path, Path]) -> Findings:
+async def observe_network(certificate: Certificate) -> Findings:
     """Observe a sound exchange beside addresses that are wrong, each in another way."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
+    context = certificate.for_servers()
     hole = BlackHole()
     try:
         await hole.fill()
@@ -72,7 +60,7 @@ async def observe_network(certificate: tuple[Path, Path]) -> Findings:
 
 
 @pytest.fixture(scope="module")
-def observed(certificate: tuple[Path, Path]) -> Iterator[dict[str, Findings]]:
+def observed(certificate: Certificate) -> Iterator[dict[str, Findings]]:
     """What the doctor finds at each group of bends; all groups are observed at the same time."""
 
     async def observe_all() -> dict[str, Findings]:

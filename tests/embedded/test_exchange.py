@@ -30,6 +30,8 @@ from tests.support.upstream import quick
 pytestmark = pytest.mark.process
 
 AT_ONCE = EmbeddedTimings(silence_seconds=0.5, backoff_initial_seconds=0.02, backoff_cap_seconds=0.02)
+SIGN_SECONDS = 0.02
+"""How often the programs of these tests give a sign of life."""
 HELLO = 'print(\'{"ws_url": "ws://127.0.0.1:9", "rest_url": "http://127.0.0.1:9"}\', flush=True)'
 
 
@@ -188,7 +190,7 @@ async def test_a_process_that_ends_is_started_again(said: list[tuple[str, str]])
 
 
 async def test_a_process_without_a_sign_of_life_is_replaced(said: list[tuple[str, str]]) -> None:
-    async with Kept(AT_ONCE, f"{HELLO}; import time; time.sleep(60)") as kept:
+    async with Kept(AT_ONCE, f"{HELLO}; import signal; signal.pause()") as kept:
         await kept.exchange.ready()
         first = kept.pid
         await eventually(lambda: len(kept.used) == 2)
@@ -198,18 +200,21 @@ async def test_a_process_without_a_sign_of_life_is_replaced(said: list[tuple[str
 
 
 async def test_a_process_that_never_tells_its_address_is_replaced() -> None:
-    script = "import time\nwhile True:\n    print('hello', flush=True)\n    time.sleep(0.02)"
+    script = f"import time\nwhile True:\n    print('hello', flush=True)\n    time.sleep({SIGN_SECONDS})"
     async with Kept(AT_ONCE, script) as kept:
         with pytest.raises(ExchangeUnreachable, match=r"no sign of life for 0\.5 s"):
             await kept.exchange.ready()
     assert kept.used == []
 
 
-async def test_signs_of_life_keep_a_process() -> None:
-    signs = "import time\nfor _ in range(60):\n    print(flush=True)\n    time.sleep(0.02)"
-    async with Kept(AT_ONCE, f"{HELLO}\n{signs}") as kept:
+async def test_signs_of_life_keep_a_process(said: list[tuple[str, str]]) -> None:
+    """They come for longer than a process without them is left in peace."""
+    count = round(2 * AT_ONCE.silence_seconds / SIGN_SECONDS)
+    signs = f"for _ in range({count}):\n    print(flush=True)\n    time.sleep({SIGN_SECONDS})"
+    end = "os.write(2, b'WARNING that was all\\n')\ninput()"
+    async with Kept(AT_ONCE, f"import os, time\n{HELLO}\n{signs}\n{end}") as kept:
         await kept.exchange.ready()
-        await asyncio.sleep(2 * AT_ONCE.silence_seconds)  # longer than it would be left in peace
+        await eventually(lambda: ("WARNING", "simulator: that was all") in said)
         assert kept.exchange.starts == 1
 
 

@@ -286,9 +286,7 @@ async def test_a_short_campaign_keeps_every_promise(
     total = outcome.total
     assert total.received > received, report
     assert total.backfilled > 0, report
-    assert sum(total.declared.values()) > 0, report
-    # In a short one, the numbering may begin anew before the cause of the only hole is proved.
-    assert seconds < 30 or total.declared["venue"] > 0, report
+    assert total.declared["venue"] > 0, report
     assert outcome.readers[4].connections > deaths, "a client that is killed and resumes"
     assert seconds < 30 or outcome.memory_growth < 1.10, report
     assert "Traceback" not in (tmp_path / "app.log").read_text(encoding="utf-8")

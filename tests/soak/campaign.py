@@ -35,6 +35,8 @@ from tests.support.helpers import PROJECT_ROOT, eventually, free_port
 EXCHANGES: dict[str, ExchangeFactory] = {"simulator": simulated_exchange, "foreign": foreign_campaign}
 """The exchanges that a campaign can run on."""
 _SAMPLE_SECONDS = 0.5
+_LEFT_OUT = 5
+"""Ids that the exchange leaves out when all faults have ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +209,7 @@ async def _campaign(
         await _inject(plan, random, exchange, outcome)
         outcome.injected = dict(exchange.injected)
         exchange.clear()
+        await _leave_ids_out(exchange)
         newest = {symbol: exchange.newest(symbol) for symbol in symbols}
         outcome.unsettled = await _settled(outcome.readers, newest, plan.settle_seconds)
         outcome.metrics = await _metrics(port)
@@ -222,6 +225,14 @@ async def _campaign(
 
 async def _all_started(readers: list[Reader]) -> None:
     await eventually(lambda: all(all(reader.events.values()) for reader in readers), 30, because="a start")
+
+
+async def _leave_ids_out(exchange: CampaignExchange) -> None:
+    """Leave out ids while all is well: the app has to find out that they do not exist."""
+    symbol = exchange.symbols[0]
+    newest = exchange.newest(symbol)
+    exchange.skip(symbol, _LEFT_OUT)
+    await eventually(lambda: exchange.newest(symbol) > newest + _LEFT_OUT, 30, because="a trade behind them")
 
 
 async def _inject(plan: Plan, random: Random, exchange: CampaignExchange, outcome: Outcome) -> None:

@@ -56,6 +56,9 @@ class CampaignExchange(Protocol):
     def clear(self) -> None:
         """End every fault."""
 
+    def skip(self, symbol: str, count: int) -> None:
+        """Leave out so many ids: the next trade has the id behind them."""
+
     def newest(self, symbol: str) -> int:
         """Return the newest trade id."""
 

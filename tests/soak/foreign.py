@@ -68,6 +68,9 @@ class ForeignCampaign:
         for symbol in SYMBOLS:
             self.exchange.market.listings[symbol].status = "TRADING"
 
+    def skip(self, symbol: str, count: int) -> None:
+        self.exchange.faults.skip(symbol, count)
+
     def newest(self, symbol: str) -> int:
         return self.exchange.truth.newest(symbol)
 

@@ -45,6 +45,9 @@ class SimulatedExchange:
     def clear(self) -> None:
         self.simulator.faults.clear()
 
+    def skip(self, symbol: str, count: int) -> None:
+        self.simulator.faults.hole(symbol=symbol, count=count)
+
     def newest(self, symbol: str) -> int:
         recent = self._history(symbol).recent(1)
         return recent[0].id if recent else -1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from livemarkets.simulator.faults.commands import command
@@ -12,12 +13,12 @@ from livemarkets.simulator.market.source import SimulatorError
 __all__ = ["ListingFaults"]
 
 
-class ListingFaults:
+class ListingFaults(ABC):
     """The commands that change the list of symbols. `clear` does not undo them."""
 
+    @abstractmethod
     def _change_list(self, kind: str) -> Exchange:
         """Count a change, and return the exchange."""
-        raise NotImplementedError
 
     @command
     def set_status(self, *, symbol: str, state: str = "BREAK") -> None:

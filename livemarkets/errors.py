@@ -9,6 +9,9 @@
 
     * :exc:`MalformedMessage` – a message of the exchange does not match its documents.
     * :exc:`ExchangeUnreachable` – a connection or a REST call failed; `reason` is for users.
+
+      * :exc:`WeightUsedUp` – a REST call was not made, because the rate limit had no room for it in time.
+
     * :exc:`RestError` – the exchange answered a REST call with an error status.
 """
 
@@ -23,6 +26,7 @@ __all__ = [
     "RestError",
     "SettingsError",
     "UnusableProxy",
+    "WeightUsedUp",
 ]
 
 
@@ -107,6 +111,13 @@ class ExchangeUnreachable(ExchangeError):
         self.retry_after_seconds = retry_after_seconds
         self.is_ban = is_ban
         super().__init__(reason)
+
+
+class WeightUsedUp(ExchangeUnreachable):
+    """A REST call was not made: the rate limit, or its asker's share of it, had no room for it in time.
+
+    It says nothing about the exchange, which may answer everybody else.
+    """
 
 
 class RestError(ExchangeError):

@@ -12,7 +12,7 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 
-from livemarkets.errors import ExchangeUnreachable
+from livemarkets.errors import ExchangeUnreachable, WeightUsedUp
 from livemarkets.exchanges.askers import Askers
 from livemarkets.exchanges.base import Purpose, RateLimitStatistics
 from livemarkets.exchanges.request_weight import KeptBack, RequestWeight, Spent
@@ -255,7 +255,7 @@ class Governor:
         if now < self._paused_until:
             return ExchangeUnreachable("REST paused: the exchange forbade calls", self._paused_until - now)
         free_at = self.weight.next_change(now)
-        return ExchangeUnreachable("REST paused: request weight used up", max(1.0, min(free_at - now, 60.0)))
+        return WeightUsedUp("REST paused: request weight used up", max(1.0, min(free_at - now, 60.0)))
 
     def _remove(self, waiting: _Waiting) -> None:
         queues = self._waiting[waiting.purpose]

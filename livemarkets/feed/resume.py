@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 
-from livemarkets.feed.history_page import ResumePart
+from livemarkets.feed.history_page import HistoryPage, ResumePart
 from livemarkets.feed.ledger import Ledger, Released
 from livemarkets.feed.patience import Patience, ResumeLimits
 from livemarkets.feed.shared_history import History, SharedHistory
@@ -24,6 +24,8 @@ _PARTS_PER_TURN = 8
 """A part of 1,000 trades takes about a millisecond to encode."""
 _AHEAD_IDS = 1_000
 """A reader that is ahead of us by more was not served by another instance a moment ago: its id never was."""
+_FAR_AHEAD_IDS = 1_000_000
+"""The same of a reader that is ahead of what REST says, which may lag by seconds."""
 
 
 class Resumer:
@@ -78,14 +80,19 @@ class Resumer:
                 newest = await self._shared.newest_id(key.symbol, patience)
             if self._is_ahead(key, next_id, newest):
                 yield ResumePart([], is_last=False, has_everything=True)
-            first = self._oldest_to_be_had(key, next_id, newest)
-            if first > next_id:
-                yield ResumePart([Gap(key, next_id, first - 1, "history")], is_last=False)
-                next_id = first
+            is_bounded = False
             while True:
-                if self._tail(key, next_id, newest, patience.is_over()) is not None:
+                if not is_bounded and self._newest(key, newest) is not None:
+                    is_bounded = True
+                    first = self._oldest_to_be_had(key, next_id, newest)
+                    if first > next_id:
+                        yield ResumePart([Gap(key, next_id, first - 1, "history")], is_last=False)
+                        next_id = first
+                if is_late := patience.is_over():
+                    newest = await self._confirmed(key, next_id, newest, patience)
+                if self._tail(key, next_id, newest, is_late) is not None:
                     yield ResumePart([], is_last=False)
-                    tail = self._tail(key, next_id, newest, patience.is_over())
+                    tail = self._tail(key, next_id, newest, is_late)
                     if tail is not None:
                         yield ResumePart(tail, is_last=True)
                         return
@@ -96,7 +103,7 @@ class Resumer:
                     )
                     if page is not None:
                         if page.reaches_newest:
-                            newest = max(newest or 0, page.newest_id or 0)
+                            newest = _newest_of(page, newest)
                         part, reached = page.part_from(key, next_id, self._stop(key))
                         if part.items:
                             yield part
@@ -109,15 +116,27 @@ class Resumer:
                 else:
                     await asyncio.sleep(patience.retry_seconds())
 
+    async def _confirmed(
+        self, key: StreamKey, next_id: int, newest: int | None, patience: Patience
+    ) -> int | None:
+        """Return the newest id, asked for again if a reader is about to be told that it is ahead of it.
+
+        One answer may lag, and all readers get the numbering that is begun from it.
+        """
+        if newest is None or next_id <= newest + 1 or self._live_id(key) is not None:
+            return newest
+        again = await self._shared.newest_id(key.symbol, patience)
+        return newest if again is None else max(newest, again)
+
     def _tail(self, key: StreamKey, next_id: int, newest: int | None, is_late: bool) -> list[Released] | None:
         """Return the trades in memory from `next_id` on; `None` when older ones must be fetched first."""
         live_id = self._live_id(key)
         if live_id is None:
             if self._begin(key, next_id, newest):
                 return []
-            if newest is None or not (is_late or next_id > newest + _AHEAD_IDS):
+            if newest is None or next_id <= newest + 1:
                 return None
-            if next_id <= newest + 1:
+            if not (is_late or next_id > newest + _FAR_AHEAD_IDS):
                 return None
             self._ledgers[key].begin(newest + 1)
             return [Gap(key, next_id, newest, "history")]
@@ -200,3 +219,13 @@ class Resumer:
             return False
         ledger.begin(next_id)
         return True
+
+
+def _newest_of(page: HistoryPage, newest: int | None) -> int | None:
+    """Return the newest id after a page that reaches it; 0 if the symbol has never traded.
+
+    An empty page says only that there is nothing from its first id on.
+    """
+    if page.newest_id is not None:
+        return max(newest or 0, page.newest_id)
+    return newest or 0 if page.asked_from <= 1 else newest

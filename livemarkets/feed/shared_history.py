@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from loguru import logger
 
-from livemarkets.errors import ExchangeError, ExchangeUnreachable, RestError
+from livemarkets.errors import ExchangeError, ExchangeUnreachable, RestError, WeightUsedUp
 from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades, HistoryStatistics, Purpose
 from livemarkets.feed.history_page import HistoryPage
 from livemarkets.feed.patience import Patience
@@ -259,6 +259,8 @@ class SharedHistory:
         logger.debug("resumptions wait: {}", error)
         if isinstance(error, RestError) and error.status < 500:
             return  # it is this question that the exchange refuses
+        if isinstance(error, WeightUsedUp):
+            return  # the exchange was not asked; the governor keeps the order of those who wait
         delay = min(_FIRST_RETRY_SECONDS * 2 ** min(self._failures, 10), _LONGEST_RETRY_SECONDS)
         if isinstance(error, ExchangeUnreachable) and error.retry_after_seconds is not None:
             delay = max(delay, min(error.retry_after_seconds, _LONGEST_TOLD_RETRY_SECONDS))

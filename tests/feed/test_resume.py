@@ -48,12 +48,14 @@ class History:
         self.down_for = 0
         """So many calls fail from now on."""
         self.answer_seconds = 0.02
+        self.knows_newest = True
+        """Whether it says which id is the newest; of a symbol that has not traded for a day, it does not."""
         self.newest_only = False
         """Whether only the newest 1,000 are served, as without `historicalTrades`."""
 
     async def newest_ids(self, symbols: Sequence[str], **_: object) -> dict[str, int]:
         self._fail()
-        return dict.fromkeys(symbols, self.ids[-1]) if self.ids else {}
+        return dict.fromkeys(symbols, self.ids[-1]) if self.ids and self.knows_newest else {}
 
     def statistics(self) -> HistoryStatistics:
         return HistoryStatistics(calls=0, failures=0)
@@ -338,6 +340,64 @@ def test_an_id_that_never_was_is_answered_at_once(kept: Sequence[int]) -> None:
         assert resumption.history.calls == []
 
     run_in_simulated_time(run())
+
+
+def test_an_answer_without_trades_moves_no_stream_that_others_read() -> None:
+    """A history that lags has nothing from the reader's id on. That is no numbering that begins at 1."""
+
+    async def run() -> Resumption:
+        resumption = Resumption(())
+        task = asyncio.create_task(resumption.resume(3_735_683_259))
+        await asyncio.sleep(60)
+        assert resumption.ledger.next_id is None
+        resumption.live(3_735_683_000)
+        assert resumption.trades.count(BTC) == 1, "others have it"
+        async with asyncio.timeout(60):
+            await task
+        return resumption
+
+    found = run_in_simulated_time(run())
+    assert found.gaps == [(3_735_683_260, 3_735_683_000, "history")]
+
+
+def test_a_symbol_that_never_traded_begins_at_its_first_id() -> None:
+    found = resumed(0, ())
+    assert (found.ids, found.gaps) == ([1], [])
+
+
+@pytest.mark.parametrize("lag", [2, 3000])
+def test_a_newest_id_that_lags_moves_no_stream_that_others_read(lag: int) -> None:
+    """`aggTrades` is seconds behind the stream. Later, the same question is answered right."""
+
+    async def run() -> Resumption:
+        resumption = Resumption(range(1, 10_001 - lag))
+        task = asyncio.create_task(resumption.resume(10_000))
+        await asyncio.sleep(0.5)
+        assert resumption.sent == [0], "the reader is told at once that it has everything"
+        resumption.history.ids = list(range(1, 10_001))
+        async with asyncio.timeout(60):
+            await task
+        resumption.live(10_001)
+        return resumption
+
+    found = run_in_simulated_time(run())
+    assert (found.ids, found.gaps) == ([10_001], [])
+
+
+def test_the_past_is_bounded_also_if_nobody_knows_where_it_ends() -> None:
+    async def run() -> Resumption:
+        resumption = Resumption(range(1, 60_001))
+        resumption.history.knows_newest = False
+        task = asyncio.create_task(resumption.resume(0))
+        await asyncio.sleep(0.2)
+        resumption.live(60_001)
+        await task
+        return resumption
+
+    found = run_in_simulated_time(run())
+    found.check(0)
+    assert sum(to_id - from_id + 1 for from_id, to_id, _ in found.gaps) > 30_000
+    assert len(found.history.calls) < 30
 
 
 def test_trades_that_arrive_meanwhile_are_neither_lost_nor_repeated() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from random import Random
@@ -20,9 +21,11 @@ from livemarkets.exchanges.base import (
     Purpose,
     RateLimitStatistics,
 )
+from livemarkets.exchanges.governor import Governor
 from livemarkets.feed.history_page import HistoryPage
 from livemarkets.feed.ledger import Ledger, LedgerLimits, Released
 from livemarkets.feed.resume import ResumeLimits, Resumer
+from livemarkets.market.clock import Clock
 from livemarkets.market.models import Gap, StreamKey, TradeTick
 from livemarkets.market.stores import RecentTrades
 from tests.support.simulated_time import run_in_simulated_time
@@ -42,6 +45,7 @@ class Exchange:
         self.error: Exception | None = None
         self.hangs = False
         self.limited: frozenset[Purpose] = frozenset()
+        self.governor: Governor | None = None
         self.pages: list[tuple[str, int]] = []
         self.questions: list[list[str]] = []
         self.askers: set[str | None] = set()
@@ -57,7 +61,9 @@ class Exchange:
     ) -> FetchedTrades:
         self.pages.append((symbol, from_id))
         self.askers.add(asker)
-        await self._answer()
+        turn = self.governor.turn(25, Purpose.RESUME, asker) if self.governor else contextlib.nullcontext()
+        async with turn:
+            await self._answer()
         has = [n for n in range(from_id, self.newest - self.lag + 1) if n not in self.absent][:PAGE_TRADES]
         return FetchedTrades(
             [make_tick(n, backfilled=True) for n in has if n not in self.invalid],
@@ -301,6 +307,32 @@ def test_waiting_for_the_rate_limit_is_no_failure_of_rest(is_limited: bool, seco
         assert gaps(got) == [(9_001, 9_990, "history")]
         assert readers.now() - began == pytest.approx(seconds, abs=2)
         assert len(exchange.pages) <= 1, "it does not give up its place"
+
+    run_in_simulated_time(main())
+
+
+def test_a_reader_that_used_up_its_share_holds_up_nobody_else() -> None:
+    """The call that was never made for it is no failure of the exchange."""
+
+    async def main() -> None:
+        exchange = Exchange()
+        readers = Readers(exchange)
+        loop = asyncio.get_running_loop()
+        waits = dict.fromkeys(Purpose, 6.0)
+        governor = Governor(Clock(loop.time, lambda: int(loop.time() * 1000)), wait_seconds=waits)
+        exchange.governor = governor
+        greedy = [
+            asyncio.create_task(readers.resume(readers.stream(f"G{n}USDT", live=[10_001]), 9_000, "greedy"))
+            for n in range(300)
+        ]
+        await asyncio.sleep(10)
+        assert exchange.running == 0, "the greedy one has used up its share"
+        began = readers.now()
+        got = await readers.resume(readers.stream(live=[10_001]), 9_000, "another")
+        assert ids(got) == list(range(9_001, 10_002))
+        assert readers.now() - began < 1
+        for task in greedy:
+            task.cancel()
 
     run_in_simulated_time(main())
 

@@ -185,13 +185,16 @@ HEALED: dict[str, tuple[Fault, ...]] = {
 
 
 @pytest.mark.parametrize("fault", HEALED)
-async def test_what_can_be_healed_is_healed(world: World, fault: str) -> None:
-    for happen in HEALED[fault]:
-        happen(world.venue)
-    await world.more_trades(*KEYS, count=100)
-    world.check()
-    assert [gap for key in KEYS for gap in world.gaps(key)] == []
-    assert world.statistics.lost == 0
+async def test_what_can_be_healed_is_healed(fault: str) -> None:
+    async with running(quick_tuning(patience_seconds=30.0)) as world:
+        world.subscribe(*KEYS)
+        await world.more_trades(*KEYS)
+        for happen in HEALED[fault]:
+            happen(world.venue)
+        await world.more_trades(*KEYS, count=100)
+        world.check()
+        assert [gap for key in KEYS for gap in world.gaps(key)] == []
+        assert world.statistics.lost == 0
 
 
 async def test_what_was_lost_bears_the_mark_of_the_backfill(world: World) -> None:

@@ -316,6 +316,14 @@ async def test_a_mute_stream_is_noticed_subscribed_again_and_healed(world: World
     assert world.venue.stats()["connects"] == 1
 
 
+async def test_the_status_is_live_again_when_the_mute_symbol_is_halted(world: World) -> None:
+    world.venue.faults.mute(stream=BTC_STREAM, stubborn=True)
+    await eventually(lambda: world.feed.status.state == "stale")
+    world.venue.faults.set_status(symbol="BTCUSDT", state="BREAK")
+    await eventually(world.feed.symbols.refresh_soon)
+    await eventually(lambda: world.feed.status.state == "live")
+
+
 async def test_quiet_streams_are_no_cause_for_alarm() -> None:
     silence = SilenceLimits(slot_seconds=0.05, floor_seconds=0.1, unknown_seconds=0.3)
     staleness = StalenessLimits(silence=silence)

@@ -150,7 +150,7 @@ class MarketsHub:
             self.quality.publish(quality)
         if not quality.is_listed:  # whoever subscribed it must know, also without having asked for `quality`
             holders = self.manager.subscribers(quality.key)
-            mailboxes = [one.mailbox for one in self.connections if one in holders]
+            mailboxes = [one.mailbox for one in self.connections & holders]
             if mailboxes:
                 error = ClientMessageError("unknown_symbol", f"{quality.reason}; it stays subscribed")
                 self.quality.tell(("error", quality.key), mailboxes, encode_error(error))

@@ -18,14 +18,16 @@ from livemarkets.config.settings import Settings, outbound_variables
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.embedded.exchange import Addresses, EmbeddedExchange, EmbeddedTimings
 from livemarkets.exchanges.base import ClientStatus, ExchangeEvents, ExchangePorts
-from livemarkets.exchanges.binance.client import BinanceClient, ClientTimings
+from livemarkets.exchanges.binance.client import BinanceClient
 from livemarkets.exchanges.binance.rest import BinanceRest
+from livemarkets.exchanges.binance.timings import ClientTimings
 from livemarkets.exchanges.budgets import ConnectBudget
 from livemarkets.exchanges.outbound import Outbound
 from livemarkets.feed.exchange_feed import ExchangeFeed, FeedLimits
 from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.feed.supervision import supervise
 from livemarkets.market.clock import Clock, system_clock
+from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import (
     ExchangeName,
     ExchangeState,
@@ -76,6 +78,7 @@ class Services:
         self.access = TokenAuth(settings.access_token.get_secret_value(), clock=clock.monotonic)
         self.latest = LatestPriceStore()
         self.trades = RecentTrades(settings.feed_length)
+        self.updates = LatestUpdates()
         self.manager = SubscriptionManager(linger_seconds=settings.linger_seconds, clock=clock.monotonic)
         self.fanout = Fanout(
             lambda callback: asyncio.get_running_loop().call_soon(callback),
@@ -224,6 +227,7 @@ class Services:
             ports,
             self.latest,
             self.trades,
+            self.updates,
             self._publisher,
             limits=self._feed_limits(),
             clock=self.clock,

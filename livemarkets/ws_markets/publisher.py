@@ -1,16 +1,17 @@
-"""Encodes a feed's trades once, and passes them with its gaps to the fan-out of `/ws/markets`."""
+"""Encodes a feed's trades and updates once, and passes them with its gaps to the fan-out of `/ws/markets`."""
 
 from __future__ import annotations
 
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.market.models import Gap, StreamKey, TradeTick
+from livemarkets.market.updates import Update
 from livemarkets.protocol.encoding import encode_trade
 
 __all__ = ["MarketsPublisher"]
 
 
 class MarketsPublisher:
-    """The :class:`livemarkets.feed.publisher.TradePublisher` of `/ws/markets`.
+    """The :class:`livemarkets.feed.publisher.Publisher` of `/ws/markets`.
 
     Without readers, nothing is encoded.
     """
@@ -40,6 +41,9 @@ class MarketsPublisher:
     def publish_retraction(self, key: StreamKey, trade_id: int) -> None:
         """Publish in order of arrival that a trade was false."""
         self._fanout.retract(key, trade_id)
+
+    def publish_update(self, key: StreamKey, update: Update) -> None:
+        """Publish an update."""
 
     def publish_gap(self, gap: Gap) -> None:
         """Publish a gap in both orders."""

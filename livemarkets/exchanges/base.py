@@ -27,7 +27,9 @@ from typing import Literal, Protocol
 import msgspec
 
 from livemarkets.exchanges.history import (
+    PAGE_CANDLES,
     PAGE_TRADES,
+    CandleHistory,
     FetchedTrades,
     HistoryStatistics,
     ListedSymbols,
@@ -38,10 +40,12 @@ from livemarkets.exchanges.history import (
 )
 from livemarkets.market.channels import TRADES
 from livemarkets.market.models import ExchangeState, StreamKey, TradeTick
-from livemarkets.market.updates import Update
+from livemarkets.market.updates import StreamUpdate
 
 __all__ = [
+    "PAGE_CANDLES",
     "PAGE_TRADES",
+    "CandleHistory",
     "ClientStatistics",
     "ClientStatus",
     "Evidence",
@@ -166,8 +170,8 @@ class ExchangeEvents(Protocol):
         cannot be read is left out, and the history is asked for what is missing.
         """
 
-    def on_update(self, key: StreamKey, update: Update) -> None:
-        """An update of a stream in which the newest wins arrived. It may be a repeat or out of order.
+    def on_update(self, key: StreamKey, update: StreamUpdate) -> None:
+        """An update of a stream other than one of trades arrived. It may be a repeat or out of order.
 
         Args:
             key: the object that was given to :meth:`ExchangeClient.want`, or an equal one. Updates of a
@@ -256,5 +260,7 @@ class ExchangePorts(msgspec.Struct, frozen=True):
     """May be the same object as `history`."""
     prepare: Callable[[], Awaitable[None]] | None = None
     """Awaited before anything is sent to the exchange. It waits until the embedded exchange listens."""
+    candles: CandleHistory | None = None
+    """Needed for the channel of candles. It may be the same object as `history`."""
     channels: Set[str] = frozenset({TRADES})
     """What can be subscribed; trades are always among it."""

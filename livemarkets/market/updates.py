@@ -10,12 +10,14 @@ from decimal import Decimal
 
 import msgspec
 
+from livemarkets.market.candles import Candle
 from livemarkets.market.models import ExchangeName
 
 __all__ = [
     "BookUpdate",
     "DepthUpdate",
     "Level",
+    "StreamUpdate",
     "SymbolUpdate",
     "TickerRow",
     "TickerUpdate",
@@ -133,3 +135,5 @@ class DepthUpdate(msgspec.Struct, frozen=True, gc=False):
 
 SymbolUpdate = TickerUpdate | BookUpdate | DepthUpdate
 Update = SymbolUpdate | TickersDelta
+StreamUpdate = Update | Candle
+"""What a stream other than one of trades brings."""

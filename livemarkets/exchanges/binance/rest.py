@@ -1,4 +1,4 @@
-"""Client of the needed part of Binance's REST API: the list of symbols, and trades by id.
+"""Client of the needed part of Binance's REST API: the list of symbols, trades by id, and candles.
 
 Source: Binance spot API documents, `rest-api.md` ("General endpoints", "Market Data endpoints", "LIMITS").
 """
@@ -13,6 +13,7 @@ import msgspec
 
 from livemarkets.errors import ExchangeError, ExchangeUnreachable, RestError
 from livemarkets.exchanges.base import (
+    PAGE_CANDLES,
     PAGE_TRADES,
     FetchedTrades,
     HistoryStatistics,
@@ -20,11 +21,13 @@ from livemarkets.exchanges.base import (
     Purpose,
 )
 from livemarkets.exchanges.binance.exchange_info import ExchangeInfo
+from livemarkets.exchanges.binance.klines import RestKline, fetched_candles
 from livemarkets.exchanges.binance.rest_answers import Aggregate, DayTicker, RestTrade, fetched_trades
 from livemarkets.exchanges.binance.rest_calls import RestCalls
 from livemarkets.exchanges.failures import first_of
 from livemarkets.exchanges.governor import Governor
 from livemarkets.exchanges.outbound import Outbound
+from livemarkets.market.candles import Candle
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName, SymbolInfo
 
@@ -249,6 +252,35 @@ class BinanceRest:
         parameters = {"symbol": symbol, "limit": PAGE_TRADES}
         found = await self._calls.get("trades", parameters, 25, list[RestTrade], purpose=purpose, asker=asker)
         return fetched_trades(self._exchange, symbol, found, from_id, self._now_ms(), are_newest=True)
+
+    async def candles(
+        self,
+        symbol: str,
+        interval: str,
+        *,
+        limit: int,
+        start_ts: int | None = None,
+        end_ts: int | None = None,
+        purpose: Purpose = Purpose.HOLE,
+        asker: str | None = None,
+    ) -> list[Candle]:
+        """Return candles (`GET /api/v3/klines`, weight 2), which come from a database.
+
+        Raises:
+            ExchangeError: no base address gave a usable answer.
+
+        """
+        parameters: dict[str, str | int] = {
+            "symbol": symbol,
+            "interval": interval,
+            "limit": min(limit, PAGE_CANDLES),
+        }
+        if start_ts is not None:
+            parameters["startTime"] = start_ts
+        if end_ts is not None:
+            parameters["endTime"] = end_ts
+        found = await self._calls.get("klines", parameters, 2, list[RestKline], purpose=purpose, asker=asker)
+        return fetched_candles(self._exchange, symbol, interval, found, self._now_ms())
 
     def _ready_client(self) -> httpx.AsyncClient:
         if self._client is None:

@@ -244,6 +244,7 @@ def inside(second: float, spans: list[tuple[int, int]]) -> bool:
     lags=st.lists(st.tuples(st.integers(0, 400), st.sampled_from([1, 5, 20, 45])), max_size=6),
     failures=INTERRUPTIONS,
     repeats=st.frozensets(st.integers(0, 220), max_size=40),
+    torn=st.lists(st.tuples(st.integers(0, 400), st.integers(1, 8)), max_size=6),
 )
 def test_every_candle_is_closed_once_and_truly_whatever_fails(
     trades: list[list[int]],
@@ -253,6 +254,7 @@ def test_every_candle_is_closed_once_and_truly_whatever_fails(
     lags: list[tuple[int, int]],
     failures: list[tuple[int, int]],
     repeats: frozenset[int],
+    torn: list[tuple[int, int]],
 ) -> None:
     """A model of both sources: the stream loses and repeats, the history lags, fails and catches up."""
     market, line = TrueMarket(trades, skipped), CandleLine(BTC_1M, LIMITS)
@@ -278,7 +280,9 @@ def test_every_candle_is_closed_once_and_truly_whatever_fails(
         if line.waiting_since is not None or line.is_overdue(now_ms) or line.is_unproved(now_ms):
             lag = max((each for start, each in lags if start <= second < start + 2 * each), default=0)
             if line.ask_from is not None and not inside(second, failures):
-                released += line.answer(market.history(line.ask_from, second - lag), now, now_ms)
+                behind = 9 if inside(second, torn) else 0
+                rows = market.history(line.ask_from, second - lag, behind=behind)
+                released += line.answer(rows, now, now_ms)
     check(released, market, line)
 
 

@@ -82,9 +82,12 @@ class TrueMarket:
         """Return the candles that are closed at this second."""
         return [self.at(number, second) for number in self._numbers if (number + 1) * 60 <= second]
 
-    def history(self, from_ts: int, second: float, limit: int = 1000) -> list[Candle]:
-        """Return what the exchange's history said at this second, from an open time on."""
-        begun = [self.at(number, second) for number in self._numbers if number * 60 <= second]
+    def history(self, from_ts: int, second: float, limit: int = 1000, *, behind: float = 0.0) -> list[Candle]:
+        """Return what the exchange's history said at this second, from an open time on.
+
+        The figures may be behind by some seconds, though the newest candle is there.
+        """
+        begun = [self.at(number, second - behind) for number in self._numbers if number * 60 <= second]
         rows = [make_candle(self._number(each), each.trades) for each in begun if each.open_ts >= from_ts]
         return rows[:limit]
 

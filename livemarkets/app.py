@@ -39,6 +39,7 @@ from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
 from livemarkets.protocol.encoding import encode_gap, encode_lagged
+from livemarkets.protocol.updates import encode_rows
 from livemarkets.security.token_auth import TokenAuth
 from livemarkets.ws_markets.hub import MarketsHub, RouteLimits
 from livemarkets.ws_markets.publisher import MarketsPublisher
@@ -87,6 +88,7 @@ class Services:
             os.write,
             encode_lagged,
             encode_gap,
+            encode_rows,
         )
         self.feeds: dict[str, ExchangeFeed] = {}
         self.simulator: EmbeddedExchange | None = None

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+from websockets.http11 import Response
 
 from livemarkets.simulator import Simulator
 from tests.support.app import RunningApp, running_app, settings_for
@@ -58,3 +61,59 @@ async def test_an_odd_single_name_costs_the_others_nothing(app: RunningApp) -> N
         ("5", False),
         ("BTCUSDT", True),
     ]
+
+
+# plain requests and wrong addresses
+
+
+async def test_a_plain_request_is_told_to_upgrade_and_how(app: RunningApp) -> None:
+    for path in ("/ws/markets", "/ws/markets/"):
+        response = await app.get(path)
+        assert response.status_code == 426
+        assert response.headers["upgrade"] == "websocket"
+        assert response.headers["connection"] == "Upgrade"
+        assert response.headers["content-type"].startswith("text/plain")
+    client = await app.connect()
+    await client.socket.send(response.text[response.text.index("{") : response.text.rindex("}") + 1])
+    assert (await client.receive())["type"] == "subscribed"
+
+
+async def test_other_methods_on_it_behave(app: RunningApp) -> None:
+    head = await app.ask("HEAD", "/ws/markets")
+    assert (head.status_code, head.text, head.headers["upgrade"]) == (426, "", "websocket")
+    for method, status in (("OPTIONS", 204), ("POST", 405)):
+        response = await app.ask(method, "/ws/markets")
+        assert response.status_code == status
+        assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+
+
+async def test_a_slash_at_the_end_does_no_harm(app: RunningApp) -> None:
+    client = await app.connect(path="/ws/markets/")
+    assert await client.works()
+    assert (await app.get("/healthz/")).status_code == 200
+
+
+async def refusal(app: RunningApp, path: str, **headers: str) -> Response:
+    with pytest.raises(InvalidStatus) as caught:
+        await connect(f"ws://127.0.0.1:{app.port}{path}", proxy=None, additional_headers=headers)
+    return caught.value.response
+
+
+@pytest.mark.parametrize("path", ["/", "/ws", "/ws/other", "/ws/markets/BTCUSDT", "/labs", "/api/latest"])
+async def test_a_handshake_on_an_unknown_path_is_told_the_right_one(app: RunningApp, path: str) -> None:
+    response = await refusal(app, path)
+    assert response.status_code == 404
+    assert response.body == b"not found: the WebSocket for programs is at /ws/markets\n"
+    prefixed = await refusal(app, path, **{"X-Forwarded-Prefix": "/m"})
+    assert prefixed.body == b"not found: the WebSocket for programs is at /m/ws/markets\n"
+
+
+async def test_with_the_flag_off_it_is_an_unknown_path(exchange: Simulator) -> None:
+    async with running_app(settings_for(exchange, stream_enabled=False)) as app:
+        for path in ("/ws/markets", "/ws/markets/", "/ws/other"):
+            response = await refusal(app, path)
+            assert (response.status_code, response.body) == (404, b"not found\n")
+            plain, unknown = await app.get(path), await app.get("/nowhere")
+            assert plain.status_code == unknown.status_code == 404
+            assert plain.text == unknown.text
+            assert "upgrade" not in plain.headers

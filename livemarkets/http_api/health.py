@@ -74,7 +74,8 @@ def report_streams(feeds: Mapping[str, ExchangeFeed]) -> StreamReport:
             report.reasons.append(
                 f"{exchange} is {status.state}" + (f": {status.reason}" if status.reason else "")
             )
-        troubles, not_traded = [], []
+        troubles: list[str] = []
+        not_traded: list[str] = []
         for is_ours, text in _streams(exchange, feed):
             (troubles if is_ours else not_traded).append(text)
         report.reasons.extend(_bounded(troubles, f"{exchange}: {{}} more streams are not live"))

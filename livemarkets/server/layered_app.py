@@ -50,15 +50,12 @@ class LayeredApp(FastAPI):
 
     def _methods_instead(self, scope: Scope) -> list[str]:
         """Return the methods of a path that does not have the method of the request; empty if it has it."""
-        if self._has(scope, scope["method"]):
+        if self._match(scope) is not Match.PARTIAL:
             return []
-        return [method for method in _METHODS if self._has(scope, method)]
+        return [method for method in _METHODS if self._match({**scope, "method": method}) is Match.FULL]
 
-    def _has(self, scope: Scope, method: str) -> bool:
-        """Return whether the path is ours and has the method."""
-        asked = {**scope, "method": method}
-        return any(
-            route.matches(asked)[0] is Match.FULL
-            for route in self.router.routes
-            if not isinstance(route, Mount)
-        )
+    def _match(self, scope: Scope) -> Match:
+        """Return whether a path is ours (`PARTIAL`) and has the method (`FULL`)."""
+        routes = (route for route in self.router.routes if not isinstance(route, Mount))
+        found = [route.matches(scope)[0] for route in routes]
+        return max(found, key=lambda match: match.value, default=Match.NONE)

@@ -18,7 +18,14 @@ from livemarkets.security.middleware import CONTENT_SECURITY_POLICY
 from livemarkets.security.token_auth import TokenAuth
 from pages.examples import examples
 from tests.pages.browser import browser, soon, tab
-from tests.support.app import Process, main_environment, running_main, running_process
+from tests.support.app import (
+    Process,
+    main_environment,
+    running_app,
+    running_main,
+    running_process,
+    settings_for,
+)
 from tests.support.helpers import eventually
 
 TOKEN = "open-Sesame_42?>+/~"
@@ -353,6 +360,16 @@ async def test_the_parts_of_a_page_behave_too(door: Door) -> None:
         "OPTIONS", POLLING, port=door.open_port, headers={"Origin": "https://evil.example"}
     )
     assert preflight.status_code == 403
+
+
+async def test_a_head_for_a_page_is_counted_like_the_page() -> None:
+    async with (
+        running_app(settings_for(None)) as app,
+        httpx.AsyncClient(trust_env=False, base_url=app.http_url) as client,
+    ):
+        statuses = [(await client.head("/labs")).status_code for _ in range(150)]
+    assert set(statuses) == {404, 429}  # there are no pages in this app
+    assert statuses.index(429) >= 100
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/nowhere/", "/api/nowhere", "/labs/nowhere", "/ws/nowhere"])

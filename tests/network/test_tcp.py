@@ -12,6 +12,7 @@ import uvloop
 
 from livemarkets.errors import ExchangeUnreachable
 from livemarkets.exchanges.binance.rest import BinanceRest
+from livemarkets.exchanges.failures import explain
 from livemarkets.market.clock import system_clock
 from livemarkets.network.proxies import Proxy, parse_proxy
 from livemarkets.network.tcp import open_tcp
@@ -19,6 +20,7 @@ from tests.support.helpers import free_port, measured
 from tests.support.upstream import Listener, connect_to, exchange
 
 DEAD, ALIVE = "127.0.0.9", "127.0.0.1"
+UNROUTABLE = "255.255.255.255"
 NAME = "two-addresses.test"
 
 pytestmark = measured
@@ -50,6 +52,23 @@ def resolving(*addresses: str) -> Callable[..., Coroutine[Any, Any, list[Any]]]:
     return getaddrinfo
 
 
+def loop_that_knows(*addresses: str, has_uvloop: bool) -> type[asyncio.AbstractEventLoop]:
+    """A kind of event loop, in which the name has these addresses."""
+    found = resolving(*addresses)
+
+    class Loop(uvloop.Loop):
+        async def getaddrinfo(self, host: Any, *args: Any, **kwargs: Any) -> list[Any]:
+            if host != NAME:
+                return await super().getaddrinfo(host, *args, **kwargs)
+            return await found(host, *args, **kwargs)
+
+    class PlainLoop(asyncio.SelectorEventLoop):
+        async def getaddrinfo(self, host: Any, *args: Any, **kwargs: Any) -> list[Any]:
+            return await found(host, *args, **kwargs)
+
+    return Loop if has_uvloop else PlainLoop
+
+
 async def both_halves(loop_is_uvloop: bool) -> tuple[float, float]:
     """How long streams and REST take to reach an exchange, in seconds."""
     assert isinstance(asyncio.get_running_loop(), uvloop.Loop) is loop_is_uvloop
@@ -75,20 +94,23 @@ async def both_halves(loop_is_uvloop: bool) -> tuple[float, float]:
 def test_a_dead_first_address_costs_a_moment(has_uvloop: bool) -> None:
     """Without a second attempt beside the first, the stream's time limit of 2 s here would be used up."""
 
-    class Loop(uvloop.Loop):
-        async def getaddrinfo(self, host: Any, *args: Any, **kwargs: Any) -> list[Any]:
-            if host != NAME:
-                return await super().getaddrinfo(host, *args, **kwargs)
-            return await found(host, *args, **kwargs)
-
-    class PlainLoop(asyncio.SelectorEventLoop):
-        async def getaddrinfo(self, host: Any, *args: Any, **kwargs: Any) -> list[Any]:
-            return await found(host, *args, **kwargs)
-
-    found = resolving(DEAD, ALIVE)
-    with asyncio.Runner(loop_factory=Loop if has_uvloop else PlainLoop) as runner:
+    with asyncio.Runner(loop_factory=loop_that_knows(DEAD, ALIVE, has_uvloop=has_uvloop)) as runner:
         for seconds in runner.run(both_halves(has_uvloop)):
             assert 0.2 < seconds < 1.5
+
+
+@pytest.mark.parametrize("has_uvloop", [False, True])
+def test_addresses_that_fail_differently_are_each_explained(has_uvloop: bool) -> None:
+    """The library puts the errors of all addresses into one text, without a number."""
+
+    async def fail() -> str:
+        with pytest.raises(OSError, match="Multiple exceptions") as caught:
+            await open_tcp(NAME, free_port(), None)
+        return explain(caught.value)
+
+    factory = loop_that_knows(UNROUTABLE, ALIVE, "127.0.0.2", has_uvloop=has_uvloop)
+    with asyncio.Runner(loop_factory=factory) as runner:
+        assert runner.run(fail()) == "network is unreachable, connection refused"
 
 
 @contextlib.asynccontextmanager

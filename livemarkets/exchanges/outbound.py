@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
-import certifi
 import httpcore
 import httpx
 from anyio.abc import SocketStream
@@ -15,13 +13,11 @@ from httpcore._backends.anyio import AnyIOStream
 
 from livemarkets.errors import ExchangeUnreachable, UnusableProxy
 from livemarkets.exchanges.failures import UNUSABLE, explain, root_cause
+from livemarkets.network.certificates import trusted
 from livemarkets.network.proxies import Proxy, ProxyRules
 from livemarkets.network.tcp import open_tcp
 
-__all__ = ["CERTIFICATE_VARIABLES", "Outbound", "OutboundFailure"]
-
-CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-"""The variables that OpenSSL reads. It ignores a file that is missing; here that is an error."""
+__all__ = ["Outbound", "OutboundFailure"]
 
 
 class OutboundFailure(ExchangeUnreachable, httpx.ConnectError):
@@ -41,7 +37,8 @@ class Outbound:
     Args:
         setting: the value of `LIVE_PROXY_URL`.
         variables: the variables of the environment that are set, for proxies
-            (:data:`livemarkets.network.proxies.VARIABLES`) and certificates (:data:`CERTIFICATE_VARIABLES`).
+            (:data:`livemarkets.network.proxies.VARIABLES`) and certificates
+            (:data:`livemarkets.network.certificates.CERTIFICATE_VARIABLES`).
 
     Raises:
         UnusableProxy: the setting is no usable proxy.
@@ -80,7 +77,7 @@ class Outbound:
             return self._tls
         if self._reading is None:
             # A future of the thread pool, not a task: nobody who waits has to outlive the others.
-            self._reading = asyncio.get_running_loop().run_in_executor(None, self._new_tls)
+            self._reading = asyncio.get_running_loop().run_in_executor(None, trusted, self._variables)
             self._reading.add_done_callback(self._keep_tls)
         return await asyncio.shield(self._reading)
 
@@ -94,46 +91,6 @@ class Outbound:
         self._reading = None
         if not reading.cancelled() and reading.exception() is None:
             self._tls = reading.result()
-
-    def _new_tls(self) -> ssl.SSLContext:
-        named = {name: self._variables.get(name, "").strip() for name in CERTIFICATE_VARIABLES}
-        file, folder = named.values()
-        if file or folder:
-            for name, path in named.items():
-                _check_readable(name, path)
-            try:
-                return ssl.create_default_context(cafile=file or None, capath=folder or None)
-            except OSError as error:
-                names = " and ".join(name for name, path in named.items() if path)
-                why = error.strerror or error
-                raise ExchangeUnreachable(f"the certificates of {names} cannot be used: {why}") from None
-        context = ssl.create_default_context()
-        if not _system_has_certificates(context):
-            context.load_verify_locations(cafile=certifi.where())
-        return context
-
-
-def _check_readable(name: str, path: str) -> None:
-    if not path:
-        return
-    try:
-        if name == "SSL_CERT_FILE":
-            with Path(path).open("rb"):
-                return
-        for folder in path.split(":"):
-            next(Path(folder).iterdir(), None)
-    except OSError as error:
-        raise ExchangeUnreachable(
-            f"{name} names certificates that cannot be read: {path[:200]!r}: {error.strerror}"
-        ) from None
-
-
-def _system_has_certificates(context: ssl.SSLContext) -> bool:
-    """Return whether OpenSSL's own file or folder has certificates. The folder is read only when needed."""
-    if context.cert_store_stats()["x509_ca"]:
-        return True
-    folder = Path(ssl.get_default_verify_paths().openssl_capath)
-    return folder.is_dir() and next(folder.iterdir(), None) is not None
 
 
 class _Transport(httpx.AsyncBaseTransport):

@@ -47,11 +47,10 @@ class Aggregate(msgspec.Struct, gc=False):
 
 
 class DayTicker(msgspec.Struct, gc=False):
-    """One symbol of `ticker/24hr`. Without a trade in 24 hours, `count` is 0 and `lastId` is -1."""
+    """One symbol of `ticker/24hr`. Without a trade in 24 hours, `lastId` is -1."""
 
     symbol: str
     lastId: int | None = None
-    count: int = 0
 
 
 def check_times(found: Sequence[RestTrade]) -> None:

@@ -225,7 +225,12 @@ async def test_calls_without_tls_need_no_certificates(venue: Simulator) -> None:
 async def test_certificates_are_read_once_for_all_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[ssl.SSLContext] = []
     make = ssl.create_default_context
-    monkeypatch.setattr(ssl, "create_default_context", lambda: made.append(make()) or made[-1])
+
+    def note() -> ssl.SSLContext:
+        made.append(make())
+        return made[-1]
+
+    monkeypatch.setattr(ssl, "create_default_context", note)
     outbound = Outbound()
     impatient, *others = [asyncio.create_task(outbound.tls()) for _ in range(5)]
     await asyncio.sleep(0)

@@ -195,7 +195,12 @@ class Services:
         rest = BinanceRest("binance", settings.binance_rest_url, clock=self.clock, outbound=self._outbound)
         self._add_feed(
             "binance",
-            ExchangePorts(partial(self._new_client, "binance", settings.binance_ws_url), rest, rest),
+            ExchangePorts(
+                partial(self._new_client, "binance", settings.binance_ws_url),
+                rest,
+                rest,
+                channels=BinanceClient.channels,
+            ),
         )
         for exchange, ports in exchanges.items():
             self._add_feed(exchange, ports)
@@ -223,7 +228,7 @@ class Services:
             await simulator.wait(lambda why: feed.on_status(ClientStatus(ExchangeState.DOWN, why)))
             feed.on_status(feed.client.status)
 
-        self._add_feed("simulator", ExchangePorts(connect, rest, rest, prepare))
+        self._add_feed("simulator", ExchangePorts(connect, rest, rest, prepare, BinanceClient.channels))
 
     def _add_feed(self, exchange: ExchangeName, ports: ExchangePorts) -> None:
         if exchange in self.feeds or exchange != exchange.lower():

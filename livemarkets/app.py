@@ -39,6 +39,7 @@ from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
 from livemarkets.protocol.encoding import encode_gap, encode_lagged
+from livemarkets.protocol.updates import encode_rows
 from livemarkets.security.token_auth import TokenAuth
 from livemarkets.ws_markets.hub import MarketsHub, RouteLimits
 from livemarkets.ws_markets.publisher import MarketsPublisher
@@ -74,6 +75,7 @@ class Services:
     ) -> None:
         self.settings = settings
         self.started_at = clock.monotonic()
+        self.is_draining = False
         self.clock = clock
         self.access = TokenAuth(settings.access_token.get_secret_value(), clock=clock.monotonic)
         self.latest = LatestPriceStore()
@@ -87,6 +89,7 @@ class Services:
             os.write,
             encode_lagged,
             encode_gap,
+            encode_rows,
         )
         self.feeds: dict[str, ExchangeFeed] = {}
         self.simulator: EmbeddedExchange | None = None
@@ -105,6 +108,7 @@ class Services:
             limits=RouteLimits(
                 clients=settings.max_clients,
                 symbols=settings.max_symbols_per_client,
+                streams=settings.max_streams_per_client,
                 buffer_bytes=settings.client_buffer_bytes,
                 heartbeat_seconds=tuning.heartbeat_seconds,
             ),
@@ -151,6 +155,10 @@ class Services:
         """Start the background tasks. Each exchange is connected to when it is first needed."""
         self._task = asyncio.create_task(self._run(), name="services")
 
+    def drain(self) -> None:
+        """Tell load balancers that this process is about to end. Idempotent."""
+        self.is_draining = True
+
     async def stop(self) -> None:
         """Close every connection and end every task. Idempotent."""
         task, self._task = self._task, None
@@ -187,7 +195,13 @@ class Services:
         rest = BinanceRest("binance", settings.binance_rest_url, clock=self.clock, outbound=self._outbound)
         self._add_feed(
             "binance",
-            ExchangePorts(partial(self._new_client, "binance", settings.binance_ws_url), rest, rest),
+            ExchangePorts(
+                partial(self._new_client, "binance", settings.binance_ws_url),
+                rest,
+                rest,
+                channels=BinanceClient.channels,
+                candles=rest.candle_history,
+            ),
         )
         for exchange, ports in exchanges.items():
             self._add_feed(exchange, ports)
@@ -215,7 +229,10 @@ class Services:
             await simulator.wait(lambda why: feed.on_status(ClientStatus(ExchangeState.DOWN, why)))
             feed.on_status(feed.client.status)
 
-        self._add_feed("simulator", ExchangePorts(connect, rest, rest, prepare))
+        self._add_feed(
+            "simulator",
+            ExchangePorts(connect, rest, rest, prepare, BinanceClient.channels, rest.candle_history),
+        )
 
     def _add_feed(self, exchange: ExchangeName, ports: ExchangePorts) -> None:
         if exchange in self.feeds or exchange != exchange.lower():

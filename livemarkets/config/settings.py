@@ -25,6 +25,7 @@ from pydantic_settings import (
 from livemarkets.config import parsers as values
 from livemarkets.config.warnings import Layer, warnings_of
 from livemarkets.errors import SettingsError
+from livemarkets.network.certificates import CERTIFICATE_VARIABLES
 from livemarkets.network.proxies import VARIABLES
 
 __all__ = ["PREFIX", "Settings", "load", "outbound_variables", "readable", "variable"]
@@ -113,6 +114,12 @@ class Settings(BaseSettings):
     max_symbols_per_client: int = _number(
         200, "symbols that one connection to `/ws/markets` may subscribe", least=1, most=1024
     )
+    max_streams_per_client: int = _number(
+        500,
+        "names that one connection to `/ws/markets` may subscribe, over all channels",
+        least=1,
+        most=10_000,
+    )
     client_buffer_bytes: int = _number(
         1_048_576,
         "unsent bytes after which a slow `/ws/markets` connection gets only the latest trades",
@@ -191,7 +198,7 @@ def outbound_variables(environ: Mapping[str, str] | None = None) -> dict[str, st
 
     """
     present = os.environ if environ is None else environ
-    names = [*VARIABLES, *(name.lower() for name in VARIABLES), "SSL_CERT_FILE", "SSL_CERT_DIR"]
+    names = [*VARIABLES, *(name.lower() for name in VARIABLES), *CERTIFICATE_VARIABLES]
     return {name: present[name] for name in names if name in present}
 
 

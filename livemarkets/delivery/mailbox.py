@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from livemarkets.server.close_codes import CLOSE_CODES
 from livemarkets.server.waiting import Flag
 
 __all__ = ["CLOSE_TOO_SLOW", "Mailbox", "Sink"]
@@ -27,6 +28,9 @@ class SinkListener(Protocol):
 
 class MailboxOwner(Protocol):
     """Receives the events of a mailbox. Called synchronously."""
+
+    def handle_backlog(self, mailbox: Mailbox) -> None:
+        """The connection takes no more, and the backlog begins."""
 
     def handle_overflow(self, mailbox: Mailbox) -> None:
         """The backlog exceeds the limit."""
@@ -67,7 +71,7 @@ class Mailbox:
 
     Args:
         sink: the reader's connection.
-        owner: is called when the backlog overflows and when it is empty again.
+        owner: is called when the backlog begins, when it overflows, and when it is empty again.
         limit_bytes: limit of the backlog while the connection accepts no data. Beyond it, streams are
             conflated. At twice the limit, the connection is closed.
         clock: monotonic seconds.
@@ -170,11 +174,12 @@ class Mailbox:
         if not self.backlog:
             self.moved_at = self._clock()
             self.room.clear()
+            self.owner.handle_backlog(self)
             self.backlog = deque()  # few readers ever have one, and an empty one takes 700 bytes
         was_over = self.backlog_bytes > self.limit_bytes
         self.backlog.append(frames)
         self.backlog_bytes += len(frames)
         if was_over and self.backlog_bytes > 2 * self.limit_bytes:
-            self.end(CLOSE_TOO_SLOW, "too slow: reconnect later")
+            self.end(CLOSE_TOO_SLOW, CLOSE_CODES[CLOSE_TOO_SLOW])
         elif self.backlog_bytes > self.limit_bytes:
             self.owner.handle_overflow(self)

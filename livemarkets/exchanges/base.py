@@ -184,7 +184,8 @@ class ExchangeEvents(Protocol):
         """Something that bears the id of a stream's newest trade showed this id, such as a ticker.
 
         It may come before the trade: the feed waits a moment, then it fetches what is missing. It costs
-        nothing while nothing is missing. An id that is too far ahead of all others is ignored.
+        nothing while nothing is missing. An id that is too far ahead of all others is ignored. No client
+        calls it yet: Binance's subscribes to trades alone.
         """
 
     def on_status(self, status: ClientStatus) -> None:
@@ -260,7 +261,7 @@ class ExchangePorts(msgspec.Struct, frozen=True):
     """May be the same object as `history`."""
     prepare: Callable[[], Awaitable[None]] | None = None
     """Awaited before anything is sent to the exchange. It waits until the embedded exchange listens."""
-    candles: CandleHistory | None = None
-    """Needed for the channel of candles. It may be the same object as `history`."""
     channels: Set[str] = frozenset({TRADES})
     """What can be subscribed; trades are always among it."""
+    candles: CandleHistory | None = None
+    """Needed for the channel of candles. It may be the same object as `history`."""

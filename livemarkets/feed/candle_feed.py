@@ -1,9 +1,9 @@
 """The wanted streams of candles of one exchange.
 
-A candle goes through the line of its stream (:mod:`livemarkets.feed.candle_line`), which decides what to tell.
-What the stream does not bring in time is fetched (:mod:`livemarkets.feed.candle_filler`). Where the trades of
-the symbol are wanted too, closed candles are compared with them. A candle bears the id of its newest trade,
-which is evidence for the stream of trades and for the other candles of the symbol.
+A candle goes through the line of its stream (:mod:`livemarkets.feed.candle_line`), which orders them. What
+the stream does not bring in time is fetched (:mod:`livemarkets.feed.candle_filler`). Where the trades of the
+symbol are wanted too, closed candles are compared with them. A candle bears the id of its newest trade, which
+is evidence for the stream of trades and for the other candles of the symbol.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class CandleFeed:
 
     Args:
         upstream: the exchange's client.
-        history: the exchange's past candles.
+        history: the exchange's past candles; `None` if it has none, and no candles are wanted.
         publisher: receives candles and gaps in order.
         trades: the wanted streams of trades.
         on_newest: told the id of the newest trade of one of these.
-        on_change: called when a stream became mute or delivers again.
+        on_change: called when a stream became mute or delivers again, or when candles begin to wait.
         limits: sizes and time limits (:class:`CandleLimits`).
         clock: source of the time.
 
@@ -55,7 +55,7 @@ class CandleFeed:
     def __init__(
         self,
         upstream: Upstream,
-        history: CandleHistory,
+        history: CandleHistory | None,
         publisher: CandlePublisher,
         trades: TradeStreams,
         on_newest: Callable[[StreamKey, int], None],
@@ -73,6 +73,7 @@ class CandleFeed:
         self._clock = clock.monotonic
         self._now_ms = clock.now_ms
         self._filler = CandleFiller(history, self._take, clock)
+        self._history = history
         self._streams: dict[StreamKey, CandleStream] = {}
         self._newest_ids: dict[str, int] = {}  # symbol -> the newest trade id that a candle showed
         self._counts: Counter[str] = Counter()
@@ -93,10 +94,6 @@ class CandleFeed:
         """Return the wanted stream's own key object; `None` if it is not wanted."""
         stream = self._streams.get(key)
         return None if stream is None else stream.key
-
-    def stream(self, key: StreamKey) -> CandleStream | None:
-        """Return a wanted stream; `None` if it is not wanted."""
-        return self._streams.get(key)
 
     def line(self, key: StreamKey) -> CandleLine | None:
         """Return the candles of a wanted stream, for reading only."""
@@ -144,6 +141,11 @@ class CandleFeed:
         stream = self._streams.get(key)
         return None if stream is None else stream.newest
 
+    @property
+    def recovering(self) -> list[StreamKey]:
+        """The streams with candles that wait for others that are being fetched."""
+        return list(filter(self.is_recovering, self._streams))
+
     def is_recovering(self, key: StreamKey) -> bool:
         """Return whether candles of a stream wait for others that are being fetched."""
         stream = self._streams.get(key)
@@ -158,7 +160,7 @@ class CandleFeed:
             disagreed=self._counts["disagreed"],
             revised=self._counts["revised"],
             gaps=self._counts["gaps"],
-            waiting=sum(map(self.is_recovering, self._streams)),
+            waiting=len(self.recovering),
         )
 
     # events
@@ -172,8 +174,8 @@ class CandleFeed:
         self._counts["received"] += 1
         stream.note_arrival(candle, now)
         self._publish(stream, stream.line.accept(candle, now))
-        if stream.line.waiting_since is not None:
-            self._filler.tend(stream)
+        if stream.line.waiting_since is not None and self._filler.tend(stream):
+            self._on_change()
         self._compare(stream)
         if candle.last_id is not None:
             self._note_id(candle.symbol, candle.last_id)

@@ -48,11 +48,13 @@ class CandleFiller:
         self._open: dict[CandleStream, asyncio.Task[None] | None] = {}
         self._wake = asyncio.Event()
 
-    def tend(self, stream: CandleStream) -> None:
-        """Ask for what this stream needs. Idempotent."""
-        if stream not in self._open:
-            self._open[stream] = None
-            self._wake.set()
+    def tend(self, stream: CandleStream) -> bool:
+        """Ask for what this stream needs. Return `False` if that is done already."""
+        if stream in self._open:
+            return False
+        self._open[stream] = None
+        self._wake.set()
+        return True
 
     def forget(self, stream: CandleStream) -> None:
         """Stop asking for a stream. Idempotent."""

@@ -5,7 +5,7 @@ It is synchronous and in memory. Only :mod:`livemarkets.feed` writes to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 from livemarkets.market.models import StreamKey
 from livemarkets.market.updates import SymbolUpdate, TickerRow, TickersDelta, Update
@@ -57,9 +57,9 @@ class LatestUpdates:
         """Return the newest update about one symbol; `None` if there is none."""
         return self._updates.get(key)
 
-    def rows(self, key: StreamKey) -> Iterator[TickerRow]:
-        """Return the newest row of each symbol in the stream of all tickers."""
-        return iter(self._rows.get(key, {}).values())
+    def rows(self, key: StreamKey) -> Mapping[str, TickerRow]:
+        """Return the newest row of each symbol in the stream of all tickers. It must not be changed."""
+        return self._rows.get(key, {})
 
     def discard(self, key: StreamKey) -> None:
         """Remove a stream that is no longer wanted."""

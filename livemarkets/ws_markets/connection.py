@@ -15,6 +15,7 @@ from livemarkets.delivery.fanout import Fanout
 from livemarkets.delivery.mailbox import CLOSE_TOO_SLOW, Mailbox
 from livemarkets.errors import ClientMessageError
 from livemarkets.feed.exchange_feed import ExchangeFeed
+from livemarkets.market.channels import ALL_SYMBOLS, CHANNELS
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import StreamKey
 from livemarkets.market.stores import RecentTrades
@@ -55,6 +56,9 @@ class RouteLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     clients: int
     symbols: int
+    """Distinct symbols, whatever the number of channels."""
+    streams: int
+    """Names, over all channels."""
     buffer_bytes: int
     messages_per_second: int = 20
     message_bytes: int = 16_384
@@ -136,8 +140,10 @@ class MarketsConnection:
                 f"livemarkets/{__version__}",
                 limits.heartbeat_seconds,
                 {exchange: feed.status.state.value for exchange, feed in hub.feeds.items()},
+                [name for name in CHANNELS if any(name in feed.channels for feed in hub.feeds.values())],
                 {
                     "symbols": limits.symbols,
+                    "streams": limits.streams,
                     "messages_per_second": limits.messages_per_second,
                     "message_bytes": limits.message_bytes,
                     "buffer_bytes": limits.buffer_bytes,
@@ -188,7 +194,8 @@ class MarketsConnection:
         elif isinstance(request, UnsubscribeRequest):
             self._unsubscribe(request)
         else:
-            names = [name for name in request.symbols if isinstance(name, str)]
+            self._check_channel(request)
+            names = [name for name in request.symbols if isinstance(name, str) and name != ALL_SYMBOLS]
             await hub.feeds[request.exchange].find_symbols(names, _SYMBOLS_WAIT_SECONDS)
             self._subscribe(request)
 
@@ -217,17 +224,30 @@ class MarketsConnection:
             key.symbol for key in held if (key.exchange, key.channel) == (request.exchange, request.channel)
         ]
 
+    def _check_channel(self, request: SubscribeRequest | UnsubscribeRequest) -> None:
+        channels = self._hub.feeds[request.exchange].channels
+        if request.channel not in channels:
+            names = ", ".join(name for name in CHANNELS if name in channels)
+            text = f"channel must be one of {names} on {request.exchange}, not {request.channel}"
+            raise ClientMessageError("unknown_channel", text, request.id)
+
     def _check_limit(self, keys: Sequence[StreamKey], request: SubscribeRequest) -> None:
-        limit = self._hub.limits.symbols
-        total = len(set(self._streams.keys()).union(keys))
-        if total > limit:
-            raise ClientMessageError(
-                "symbol_limit",
-                f"at most {limit} symbols per client are allowed; this request would make {total}",
-                request.id,
-            )
+        streams = set(self._streams.keys()).union(keys)
+        symbols = {(key.exchange, key.symbol) for key in streams}
+        limits = self._hub.limits
+        for what, total, limit in (
+            ("symbols", len(symbols), limits.symbols),
+            ("streams", len(streams), limits.streams),
+        ):
+            if total > limit:
+                raise ClientMessageError(
+                    "symbol_limit",
+                    f"at most {limit} {what} per client are allowed; this request would make {total}",
+                    request.id,
+                )
 
     def _unsubscribe(self, request: UnsubscribeRequest) -> None:
+        self._check_channel(request)
         feed = self._hub.feeds[request.exchange]
         named = {
             feed.interned(StreamKey(request.exchange, request.channel, symbol))

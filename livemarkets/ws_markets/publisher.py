@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from livemarkets.delivery.fanout import Fanout
+from livemarkets.market.channels import DEPTH_LEVELS
 from livemarkets.market.models import Gap, StreamKey, TradeTick
-from livemarkets.market.updates import Update
+from livemarkets.market.updates import DepthUpdate, TickersDelta, Update
 from livemarkets.protocol.encoding import encode_trade
+from livemarkets.protocol.updates import encode_depth, encode_row, encode_update
+from livemarkets.ws_markets.terms import depth_name
 
 __all__ = ["MarketsPublisher"]
 
@@ -43,7 +46,18 @@ class MarketsPublisher:
         self._fanout.retract(key, trade_id)
 
     def publish_update(self, key: StreamKey, update: Update) -> None:
-        """Publish an update."""
+        """Publish an update of which the newest wins."""
+        newest = self._fanout.newest
+        if isinstance(update, TickersDelta):
+            if newest.has_readers(key):
+                newest.publish_rows(key, {row.symbol: encode_row(row) for row in update.rows})
+        elif isinstance(update, DepthUpdate):
+            for levels in DEPTH_LEVELS:
+                name = depth_name(key, levels)
+                if newest.has_readers(name):
+                    newest.publish(name, encode_depth(update, levels))
+        elif newest.has_readers(key):
+            newest.publish(key, encode_update(update))
 
     def publish_gap(self, gap: Gap) -> None:
         """Publish a gap in both orders."""

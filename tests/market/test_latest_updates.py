@@ -56,11 +56,14 @@ def test_of_all_tickers_the_newest_row_of_each_symbol_is_kept() -> None:
     assert store.put(ALL_TICKERS, first) is None, "a repeat"
     news = store.put(ALL_TICKERS, make_delta(make_row(4, "BTCUSDT"), make_row(6, "ETHUSDT")))
     assert news == make_delta(make_row(6, "ETHUSDT"))
-    assert {row.symbol: row.trades for row in store.rows(ALL_TICKERS)} == {"BTCUSDT": 5, "ETHUSDT": 6}
+    assert {symbol: row.trades for symbol, row in store.rows(ALL_TICKERS).items()} == {
+        "BTCUSDT": 5,
+        "ETHUSDT": 6,
+    }
     old_clock = msgspec.structs.replace(make_row(1, "BTCUSDT"), ts=START_MS - 3_600_000)
     assert store.put(ALL_TICKERS, make_delta(old_clock)) == make_delta(old_clock), "its clock was set back"
     store.discard(ALL_TICKERS)
-    assert list(store.rows(ALL_TICKERS)) == []
+    assert store.rows(ALL_TICKERS) == {}
     assert len(store) == 0
 
 
@@ -75,4 +78,4 @@ def test_in_any_order_the_highest_row_of_each_symbol_stays(frames: list[list[tup
             assert news.rows
             told |= {row.symbol: row.trades for row in news.rows}
     highest = {symbol: max(n for frame in frames for s, n in frame if s == symbol) for symbol in told}
-    assert {row.symbol: row.trades for row in store.rows(ALL_TICKERS)} == highest == told
+    assert {symbol: row.trades for symbol, row in store.rows(ALL_TICKERS).items()} == highest == told

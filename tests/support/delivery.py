@@ -83,7 +83,7 @@ class Turns:
         def write(fd: int, frames: bytes) -> int:
             return peers[fd].take_some(frames)
 
-        return Fanout(self, self.call_later, self.clock, write, describe, describe_gap)
+        return Fanout(self, self.call_later, self.clock, write, describe, describe_gap, describe_rows)
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> None:
         self.later.append((self.clock.now + seconds, callback))
@@ -114,6 +114,11 @@ def describe(key: StreamKey, skipped: Skipped) -> bytes:
 
 def describe_gap(gap: Gap, complete_to: int) -> bytes:
     return f"{gap.cause} {gap.from_id} {gap.to_id} {complete_to} {gap.key.symbol}".encode()
+
+
+def describe_rows(key: StreamKey, rows: Sequence[bytes]) -> bytes:
+    """As JSON, since a message may be told later how many were left out before it."""
+    return b'{"rows":[%b]}' % b",".join(rows)
 
 
 def read_frames(data: bytes) -> list[str]:

@@ -13,6 +13,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from livemarkets.app import Services
+from livemarkets.server.close_codes import CLOSE_CODES
 from livemarkets.server.websocket_protocol import RawFrameProtocol
 from livemarkets.simulator import Simulator
 from livemarkets.ws_markets import sinks
@@ -82,6 +83,22 @@ async def test_the_limit_counts_both_exchanges_together(app: RunningApp) -> None
     assert (await client.subscribe("BTCUSDT", exchange="simulator"))["code"] == "symbol_limit"
 
 
+async def test_streams_have_a_limit_of_their_own(app: RunningApp) -> None:
+    """With one channel alone, the limit of streams decides only where it is below that of symbols."""
+    limits = app.services.hub.limits
+    app.services.hub.limits = msgspec.structs.replace(limits, symbols=100, streams=2)
+    client = await app.connect()
+    await client.subscribe("BTCUSDT", "ETHUSDT")
+    refused = await client.subscribe("SOLUSDT", id=7)
+    assert (refused["type"], refused["code"], refused["id"]) == ("error", "symbol_limit", 7)
+    assert "at most 2 streams per client" in refused["message"]
+    assert (await client.subscribe("BTCUSDT"))["subscriptions"] == ["BTCUSDT", "ETHUSDT"]
+    app.services.hub.limits = msgspec.structs.replace(limits, symbols=2, streams=100)
+    assert "at most 2 symbols per client" in (await client.subscribe("SOLUSDT"))["message"]
+    app.services.hub.limits = msgspec.structs.replace(limits, symbols=3, streams=3)
+    assert (await client.subscribe("SOLUSDT"))["results"] == [{"symbol": "SOLUSDT", "ok": True}]
+
+
 async def test_symbols_that_do_not_exist_do_not_count(app: RunningApp) -> None:
     client = await app.connect()
     reply = await client.subscribe("QQQ1", "QQQ2", "QQQ3", "BTCUSDT")
@@ -141,7 +158,9 @@ async def test_a_message_beyond_all_reason_closes_with_1009(app: RunningApp) -> 
     client = await app.connect()
     with contextlib.suppress(Exception):
         await client.socket.send("x" * 2_000_000)
-    assert (await client.closed())[0] == 1009
+    code, reason = await client.closed()
+    assert code == 1009
+    assert reason == CLOSE_CODES[1009] or app.server.config.ws is not RawFrameProtocol
     assert await (await app.connect()).works()
 
 
@@ -216,7 +235,9 @@ async def test_a_shutdown_tells_every_client_to_come_back(app: RunningApp, excha
     began = time.monotonic()
     app.server.should_exit = True
     codes = await asyncio.gather(*(client.closed() for client in clients))
-    assert [code for code, _ in codes] == [1012] * 3
+    # Only our own protocol of the server gives the reason.
+    reason = CLOSE_CODES[1012] if app.server.config.ws is RawFrameProtocol else ""
+    assert codes == [(1012, reason)] * 3
     assert time.monotonic() - began < 2
     await eventually(lambda: not exchange.connections)
 
@@ -285,7 +306,9 @@ async def test_a_client_that_stays_stuck_is_closed_with_1013(
     frozen.socket.transport.resume_reading()
     # Through plain ASGI there is no way to say it to a peer that takes nothing.
     codes = (1013,) if app.server.config.ws is RawFrameProtocol else (1013, 1006)
-    assert (await frozen.closed())[0] in codes
+    code, reason = await frozen.closed()
+    assert code in codes
+    assert code == 1006 or reason == CLOSE_CODES[1013]
     assert await reader.works()
 
 

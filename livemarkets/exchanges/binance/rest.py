@@ -1,4 +1,4 @@
-"""Client of the needed part of Binance's REST API: the list of symbols, trades by id, and candles.
+"""Client of the needed part of Binance's REST API: the list of symbols, and trades by id.
 
 Source: Binance spot API documents, `rest-api.md` ("General endpoints", "Market Data endpoints", "LIMITS").
 """
@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import httpx
 import msgspec
 
 from livemarkets.errors import ExchangeError, ExchangeUnreachable, RestError
 from livemarkets.exchanges.base import (
-    PAGE_CANDLES,
     PAGE_TRADES,
     FetchedTrades,
     HistoryStatistics,
@@ -21,13 +21,18 @@ from livemarkets.exchanges.base import (
     Purpose,
 )
 from livemarkets.exchanges.binance.exchange_info import ExchangeInfo
-from livemarkets.exchanges.binance.klines import RestKline, fetched_candles
-from livemarkets.exchanges.binance.rest_answers import Aggregate, DayTicker, RestTrade, fetched_trades
+from livemarkets.exchanges.binance.kline_history import KlineHistory
+from livemarkets.exchanges.binance.rest_answers import (
+    Aggregate,
+    DayTicker,
+    RestTrade,
+    check_times,
+    fetched_trades,
+)
 from livemarkets.exchanges.binance.rest_calls import RestCalls
 from livemarkets.exchanges.failures import first_of
 from livemarkets.exchanges.governor import Governor
 from livemarkets.exchanges.outbound import Outbound
-from livemarkets.market.candles import Candle
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName, SymbolInfo
 
@@ -66,6 +71,8 @@ class BinanceRest:
         self._outbound = outbound or Outbound()
         self._client: httpx.AsyncClient | None = None
         self._calls = RestCalls(exchange, self._ready_client, self.governor, clock)
+        self.candle_history = KlineHistory(exchange, self._calls, clock.now_ms)
+        """The past candles, by the same addresses and within the same request weight."""
         self.urls = urls
 
     @property
@@ -237,9 +244,7 @@ class BinanceRest:
             return newest or await self._newest_trades(symbol, from_id, purpose, asker)
         parameters = {"symbol": symbol, "fromId": from_id, "limit": PAGE_TRADES}
         try:
-            found = await self._calls.get(
-                "historicalTrades", parameters, 25, list[RestTrade], purpose=purpose, asker=asker
-            )
+            found = await self._trades("historicalTrades", parameters, purpose, asker)
         except ExchangeError:
             if self._calls.is_served("historicalTrades", symbol):
                 raise
@@ -250,37 +255,15 @@ class BinanceRest:
         self, symbol: str, from_id: int, purpose: Purpose, asker: str | None
     ) -> FetchedTrades:
         parameters = {"symbol": symbol, "limit": PAGE_TRADES}
-        found = await self._calls.get("trades", parameters, 25, list[RestTrade], purpose=purpose, asker=asker)
+        found = await self._trades("trades", parameters, purpose, asker)
         return fetched_trades(self._exchange, symbol, found, from_id, self._now_ms(), are_newest=True)
 
-    async def candles(
-        self,
-        symbol: str,
-        interval: str,
-        *,
-        limit: int,
-        start_ts: int | None = None,
-        end_ts: int | None = None,
-        purpose: Purpose = Purpose.HOLE,
-        asker: str | None = None,
-    ) -> list[Candle]:
-        """Return candles (`GET /api/v3/klines`, weight 2), which come from a database.
-
-        Raises:
-            ExchangeError: no base address gave a usable answer.
-
-        """
-        parameters: dict[str, str | int] = {
-            "symbol": symbol,
-            "interval": interval,
-            "limit": min(limit, PAGE_CANDLES),
-        }
-        if start_ts is not None:
-            parameters["startTime"] = start_ts
-        if end_ts is not None:
-            parameters["endTime"] = end_ts
-        found = await self._calls.get("klines", parameters, 2, list[RestKline], purpose=purpose, asker=asker)
-        return fetched_candles(self._exchange, symbol, interval, found, self._now_ms())
+    async def _trades(
+        self, call: str, parameters: dict[str, Any], purpose: Purpose, asker: str | None
+    ) -> list[RestTrade]:
+        return await self._calls.get(
+            call, parameters, 25, list[RestTrade], purpose=purpose, asker=asker, check=check_times
+        )
 
     def _ready_client(self) -> httpx.AsyncClient:
         if self._client is None:

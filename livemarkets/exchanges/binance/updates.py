@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
-from itertools import pairwise
+from operator import gt, lt
 
 import msgspec
 
@@ -144,9 +144,7 @@ def _parse_depth(raw: bytes, key: StreamKey, recv_ts: int, complain: Complain) -
         _check_levels(bids)
         _check_levels(asks)
         bid_prices, ask_prices = [price for price, _ in bids], [price for price, _ in asks]
-        if not all(better > worse for better, worse in pairwise(bid_prices)) or not all(
-            better < worse for better, worse in pairwise(ask_prices)
-        ):
+        if not (all(map(gt, bid_prices, bid_prices[1:])) and all(map(lt, ask_prices, ask_prices[1:]))):
             raise ValueError("its levels are not in order")
         if bids and asks and not bid_prices[0] < ask_prices[0]:
             raise ValueError("bid and ask cross")

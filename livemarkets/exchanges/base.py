@@ -33,6 +33,7 @@ from livemarkets.exchanges.history import (
     FetchedTrades,
     HistoryStatistics,
     ListedSymbols,
+    NoCandles,
     Purpose,
     RateLimitStatistics,
     SymbolSource,
@@ -263,5 +264,5 @@ class ExchangePorts(msgspec.Struct, frozen=True):
     """Awaited before anything is sent to the exchange. It waits until the embedded exchange listens."""
     channels: Set[str] = frozenset({TRADES})
     """What can be subscribed; trades are always among it."""
-    candles: CandleHistory | None = None
+    candles: CandleHistory = NoCandles()
     """Needed for the channel of candles. It may be the same object as `history`."""

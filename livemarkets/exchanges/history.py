@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from livemarkets.errors import ExchangeUnreachable
 from livemarkets.market.candles import Candle
 from livemarkets.market.models import SymbolInfo, TradeTick
 
@@ -21,6 +22,7 @@ __all__ = [
     "FetchedTrades",
     "HistoryStatistics",
     "ListedSymbols",
+    "NoCandles",
     "Purpose",
     "RateLimitStatistics",
     "SymbolSource",
@@ -186,6 +188,24 @@ class CandleHistory(Protocol):
             ExchangeError: there is no usable answer.
 
         """
+
+
+class NoCandles:
+    """The :class:`CandleHistory` of an exchange without candles."""
+
+    async def candles(
+        self,
+        symbol: str,
+        interval: str,
+        *,
+        limit: int,
+        start_ts: int | None = None,
+        end_ts: int | None = None,
+        purpose: Purpose = Purpose.HOLE,
+        asker: str | None = None,
+    ) -> list[Candle]:
+        """Raise :exc:`~livemarkets.errors.ExchangeUnreachable`."""
+        raise ExchangeUnreachable("the exchange has no candles")
 
 
 class ListedSymbols(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ from livemarkets.feed.candle_filler import CandleFiller
 from livemarkets.feed.candle_limits import CandleLimits
 from livemarkets.feed.candle_line import CandleLine
 from livemarkets.feed.candle_streams import CandleStream
+from livemarkets.feed.past_candles import PastCandles
 from livemarkets.feed.publisher import CandlePublisher
 from livemarkets.feed.staleness import Upstream
 from livemarkets.feed.statistics import CandleStatistics
@@ -42,7 +43,7 @@ class CandleFeed:
 
     Args:
         upstream: the exchange's client.
-        history: the exchange's past candles; `None` if it has none, and no candles are wanted.
+        history: the exchange's past candles.
         publisher: receives candles and gaps in order.
         trades: the wanted streams of trades.
         on_newest: told the id of the newest trade of one of these.
@@ -55,7 +56,7 @@ class CandleFeed:
     def __init__(
         self,
         upstream: Upstream,
-        history: CandleHistory | None,
+        history: CandleHistory,
         publisher: CandlePublisher,
         trades: TradeStreams,
         on_newest: Callable[[StreamKey, int], None],
@@ -73,8 +74,8 @@ class CandleFeed:
         self._clock = clock.monotonic
         self._now_ms = clock.now_ms
         self._filler = CandleFiller(history, self._take, clock)
-        self._history = history
         self._streams: dict[StreamKey, CandleStream] = {}
+        self.past = PastCandles(history, self._streams.get, self._publish_answer, limits, clock)
         self._newest_ids: dict[str, int] = {}  # symbol -> the newest trade id that a candle showed
         self._counts: Counter[str] = Counter()
         self._log = LogLimiter(interval_seconds=60.0, clock=clock.monotonic)
@@ -180,7 +181,7 @@ class CandleFeed:
         if candle.last_id is not None:
             self._note_id(candle.symbol, candle.last_id)
 
-    def publish_answer(self, key: StreamKey, released: Sequence[ReleasedCandle]) -> None:
+    def _publish_answer(self, key: StreamKey, released: Sequence[ReleasedCandle]) -> None:
         """Publish what an answer to a reader's question released."""
         stream = self._streams.get(key)
         if stream is not None:

@@ -8,20 +8,18 @@ nothing between them. Times are monotonic seconds, or ms of the exchange's clock
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
-from operator import attrgetter
 
 from msgspec.structs import replace
 
 from livemarkets.feed.candle_limits import CandleLimits
+from livemarkets.feed.candle_memory import CandleMemory
 from livemarkets.feed.candle_proof import CandleProof
 from livemarkets.market.candles import Candle, CandleGap, ReleasedCandle, same_figures, with_ids
 from livemarkets.market.models import StreamKey
 
 __all__ = ["CandleLine"]
 
-_open_of = attrgetter("open_ts")
 _CHECKED_AGAIN = 3
 """So many of the newest closed candles are in each answer, for comparison."""
 
@@ -37,14 +35,13 @@ class CandleLine:
 
     def __init__(self, key: StreamKey, limits: CandleLimits) -> None:
         self.key = key
-        self.closed: list[Candle] = []
-        """The newest candles that were told as closed, oldest first, with none missing between them."""
+        self.memory = CandleMemory(limits.kept)
+        """What was told as closed."""
         self.running: Candle | None = None
         """The newest version of the candle after these, as it was told; `None` before it came."""
-        self.has_oldest = False
-        """Whether the exchange has nothing before :attr:`closed`."""
+        self.told_to = -1
+        """Of what opened up to this time, only revisions are told from now on."""
         self._limits = limits
-        self._told_to = -1  # nothing that opened up to this time is told any more, except revisions
         self._bars: dict[int, Candle] = {}  # open time -> what is known of a candle not told as closed
         self._since: dict[int, float] = {}  # open time -> when it was first heard of
         self._proof = CandleProof(limits)
@@ -56,7 +53,7 @@ class CandleLine:
     def accept(self, candle: Candle, now: float) -> Sequence[ReleasedCandle]:
         """Process a candle of the stream. Return what is released."""
         open_ts = candle.open_ts
-        if open_ts <= self._told_to:
+        if open_ts <= self.told_to:
             return self._accept_late(candle, now)
         self._back_since = None
         known = self._bars.get(open_ts)
@@ -71,7 +68,7 @@ class CandleLine:
         """Process an answer of the history to :attr:`ask_from`. Return what is released."""
         released: list[ReleasedCandle] = []
         for candle, later in zip(found, [*found[1:], None], strict=True):
-            if candle.open_ts <= self._told_to:
+            if candle.open_ts <= self.told_to:
                 released += self._compare(candle, now, now_ms, has_later=later is not None)
             else:
                 self._take(candle, now, now_ms, has_later=later is not None)
@@ -84,15 +81,16 @@ class CandleLine:
 
         The older ones become known without being released, since nobody can have read what followed them.
         """
-        if self._told_to >= 0 or self._bars:
+        if self.told_to >= 0 or self._bars:
             return ()
         older = list(found)
         for at, candle in enumerate(found):
             if at == len(found) - 1 or not self._proof.is_final(candle, now, now_ms):
                 older = older[:at]
                 break
-        self.closed = [replace(candle, closed=True) for candle in older[-self._limits.kept :]]
-        self._told_to = self.closed[-1].open_ts if self.closed else -1
+        self.memory.prepend([replace(candle, closed=True) for candle in older])
+        if self.closed:
+            self.told_to = self.closed[-1].open_ts
         return self.answer(found[len(older) :], now, now_ms)
 
     def prepend(self, found: Sequence[Candle], now: float, now_ms: int) -> bool:
@@ -106,8 +104,7 @@ class CandleLine:
         older = found[:-1]
         if not all([self._proof.is_final(candle, now, now_ms) for candle in older]):
             return False
-        room = max(0, self._limits.kept - len(self.closed))
-        self.closed[:0] = [replace(candle, closed=True) for candle in older[max(0, len(older) - room) :]]
+        self.memory.prepend([replace(candle, closed=True) for candle in older])
         for candle in older:
             self._proof.forget(candle.open_ts)
         return True
@@ -120,7 +117,7 @@ class CandleLine:
         if now - since < self._limits.patience_seconds and len(self._bars) <= self._limits.kept:
             return ()
         first, *rest = sorted(self._bars)
-        from_ts = self._told_to + 1
+        from_ts = self.told_to + 1
         if self._follows(self._bars[first]):
             self._remove(first)
             end_ts = rest[0] - 1
@@ -130,6 +127,11 @@ class CandleLine:
         return [self._cut(CandleGap(self.key, from_ts, end_ts, "upstream")), *self._drain()]
 
     # questions
+
+    @property
+    def closed(self) -> list[Candle]:
+        """The newest candles that were told as closed, oldest first, with none missing between them."""
+        return self.memory.candles
 
     @property
     def oldest(self) -> Candle | None:
@@ -154,6 +156,7 @@ class CandleLine:
 
     def is_unproved(self, now_ms: int) -> bool:
         """Return whether a candle that was believed early can be compared with the history now."""
+        self._unproved &= {candle.open_ts for candle in self.closed[-_CHECKED_AGAIN:]}
         return any(
             candle.open_ts in self._unproved and now_ms - candle.close_ts >= self._limits.final_ms
             for candle in self.closed[-_CHECKED_AGAIN:]
@@ -166,10 +169,6 @@ class CandleLine:
             return self.closed[-_CHECKED_AGAIN:][0].open_ts
         return min(self._bars) if self._bars else None
 
-    def after(self, open_ts: int) -> list[Candle]:
-        """Return the closed candles that opened later than a time, oldest first."""
-        return self.closed[bisect_left(self.closed, open_ts + 1, key=_open_of) :]
-
     # changes
 
     def _accept_late(self, candle: Candle, now: float) -> Sequence[ReleasedCandle]:
@@ -180,7 +179,7 @@ class CandleLine:
             self._back_since = now
         if now - self._back_since < self._limits.back_seconds:
             return ()
-        gap = CandleGap(self.key, self._told_to + 1, candle.open_ts - 1, "venue")
+        gap = CandleGap(self.key, self.told_to + 1, candle.open_ts - 1, "venue")
         self._bars.clear()
         self._since.clear()
         self._cut(gap)
@@ -188,17 +187,17 @@ class CandleLine:
 
     def _cut(self, gap: CandleGap) -> CandleGap:
         """Begin anew after a gap. What is before it can be fetched again."""
-        self.closed.clear()
+        self.memory.clear(gap.to_open_ts)
         self._unproved.clear()
         self._proof.clear()
-        self.running, self.has_oldest, self._told_to = None, False, gap.to_open_ts
+        self.running, self.told_to = None, gap.to_open_ts
         return gap
 
     def _compare(
         self, candle: Candle, now: float, now_ms: int, *, has_later: bool
     ) -> Sequence[ReleasedCandle]:
         """Compare a fetched candle with the one that was told. The history is believed if it insists."""
-        at = self._place(candle.open_ts)
+        at = self.memory.place(candle.open_ts)
         if at is None or not has_later:
             return ()
         if same_figures(self.closed[at], candle):
@@ -210,7 +209,7 @@ class CandleLine:
         return self._revise(candle) if is_proved else ()
 
     def _revise(self, candle: Candle) -> Sequence[ReleasedCandle]:
-        at = self._place(candle.open_ts)
+        at = self.memory.place(candle.open_ts)
         if at is None:
             return ()
         told = self.closed[at]
@@ -255,15 +254,12 @@ class CandleLine:
             if candle is not self.running:
                 released.append(candle)
             if not candle.closed:
-                self.running, self._told_to = candle, open_ts - 1
+                self.running, self.told_to = candle, open_ts - 1
+                self.memory.start_at(open_ts)
                 break
             self._remove(open_ts)
-            self.running, self._told_to = None, open_ts
-            self.closed.append(candle)
-            if len(self.closed) > self._limits.kept + self._limits.kept // 10:
-                del self.closed[: -self._limits.kept]
-                self.has_oldest = False
-                self._unproved &= {each.open_ts for each in self.closed}
+            self.running, self.told_to = None, open_ts
+            self.memory.append(candle)
         return released
 
     def _remove(self, open_ts: int) -> None:
@@ -276,10 +272,6 @@ class CandleLine:
             return True
         last = self.closed[-1]
         return candle.open_ts == last.close_ts + 1 or self._proof.are_neighbours(last.open_ts, candle.open_ts)
-
-    def _place(self, open_ts: int) -> int | None:
-        at = bisect_left(self.closed, open_ts, key=_open_of)
-        return at if at < len(self.closed) and self.closed[at].open_ts == open_ts else None
 
 
 def _is_newer(candle: Candle, known: Candle) -> bool:

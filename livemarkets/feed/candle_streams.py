@@ -56,7 +56,8 @@ class CandleStream:
         """Note that the stream brought a candle."""
         self.last_at = now
         self.delay_ms = candle.recv_ts - candle.ts
-        self.asks = 0
+        if self.line.waiting_since is None:
+            self.asks = 0
         if self.newest is None or candle.open_ts >= self.newest.open_ts:
             self.newest = candle
             self.behind_since = None

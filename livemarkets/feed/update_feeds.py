@@ -28,7 +28,7 @@ class UpdateFeeds:
 
     Args:
         upstream: the exchange's client.
-        history: the exchange's past candles; `None` if it has none.
+        history: the exchange's past candles.
         store: the newest updates.
         publisher: receives each update.
         trades: the wanted streams of trades.
@@ -42,7 +42,7 @@ class UpdateFeeds:
     def __init__(
         self,
         upstream: Upstream,
-        history: CandleHistory | None,
+        history: CandleHistory,
         store: LatestUpdates,
         publisher: Publisher,
         trades: TradeStreams,

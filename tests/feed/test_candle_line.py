@@ -208,7 +208,7 @@ def test_history_is_put_before_what_is_known() -> None:
     assert line.prepend(rows, 302.0, at_ms(5, 2))
     assert told(line.closed) == [(number, True, number) for number in range(5)]
     assert told(line.accept(make_candle(5, 2, closed=True), 360.0)) == [(5, True, 2)]
-    assert line.after(at_ms(3)) == line.closed[4:]
+    assert line.memory.after(at_ms(3)) == line.closed[4:]
 
 
 def test_a_line_can_begin_with_the_history() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from livemarkets.market.candles import Candle
 from livemarkets.market.channels import CANDLES
-from livemarkets.market.models import StreamKey
+from livemarkets.market.models import StreamKey, TradeTick
 
 START_MS = 1_723_161_240_000
 MINUTE_MS = 60_000
@@ -48,6 +50,21 @@ def make_candle(
         closed,
         made_ts,
         made_ts if recv_ts is None else recv_ts,
+    )
+
+
+def candle_of(ticks: Sequence[TradeTick], number: int, *, closed: bool = False) -> Candle:
+    """The candle that these trades make."""
+    prices = [tick.price for tick in ticks]
+    return replace(
+        make_candle(number, len(ticks), closed=closed, ids=(ticks[0].id, ticks[-1].id)),
+        open=prices[0],
+        high=max(prices),
+        low=min(prices),
+        close=prices[-1],
+        volume=sum((tick.size for tick in ticks), Decimal(0)),
+        quote_volume=sum((tick.price * tick.size for tick in ticks), Decimal(0)),
+        taker_buy_volume=sum((tick.size for tick in ticks if tick.side == "buy"), Decimal(0)),
     )
 
 

@@ -86,7 +86,7 @@ def test_each_channel_has_its_stream(key: StreamKey, stream: str) -> None:
 
 def test_a_channel_without_a_stream_is_refused() -> None:
     with pytest.raises(ValueError, match="no stream"):
-        stream_name(StreamKey("binance", "candles", "BTCUSDT", "1m"))
+        stream_name(StreamKey("binance", "candles", "BTCUSDT"))
 
 
 def test_the_best_bid_and_ask() -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 
-__all__ = ["KEPT_BACK", "LAST_FILES", "SHORT_OF_FILES", "files_left"]
+__all__ = ["KEPT_BACK", "LAST_FILES", "SHORT_OF_FILES", "files_left", "free_files"]
 
 SHORT_OF_FILES = "livemarkets.short_of_files"
 """The key of the ASGI scope of a connection that was accepted when fewer than :data:`KEPT_BACK` were left."""
@@ -23,11 +24,24 @@ LAST_FILES = 16
 def files_left(transport: asyncio.BaseTransport) -> int:
     """Return how many descriptors were left when this connection was accepted."""
     connection = transport.get_extra_info("socket")
+    return sys.maxsize if connection is None else _left_above(connection.fileno())
+
+
+def free_files() -> int:
+    """Return how many descriptors are left now."""
+    try:
+        descriptor = os.open(os.devnull, os.O_RDONLY)
+    except OSError:
+        return 0
+    os.close(descriptor)
+    return _left_above(descriptor)
+
+
+def _left_above(descriptor: int) -> int:
     with contextlib.suppress(ImportError, ValueError, OSError):  # Windows has no module `resource`
         import resource
 
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if connection is not None and soft != resource.RLIM_INFINITY:
-            descriptor: int = connection.fileno()
+        if soft != resource.RLIM_INFINITY:
             return soft - descriptor
     return sys.maxsize

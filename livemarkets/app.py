@@ -200,6 +200,7 @@ class Services:
                 rest,
                 rest,
                 channels=BinanceClient.channels,
+                first_values=rest,
             ),
         )
         for exchange, ports in exchanges.items():
@@ -228,7 +229,7 @@ class Services:
             await simulator.wait(lambda why: feed.on_status(ClientStatus(ExchangeState.DOWN, why)))
             feed.on_status(feed.client.status)
 
-        self._add_feed("simulator", ExchangePorts(connect, rest, rest, prepare, BinanceClient.channels))
+        self._add_feed("simulator", ExchangePorts(connect, rest, rest, prepare, BinanceClient.channels, rest))
 
     def _add_feed(self, exchange: ExchangeName, ports: ExchangePorts) -> None:
         if exchange in self.feeds or exchange != exchange.lower():

@@ -27,8 +27,10 @@ from typing import Literal, Protocol
 import msgspec
 
 from livemarkets.exchanges.history import (
+    FIRST_VALUES_AT_ONCE,
     PAGE_TRADES,
     FetchedTrades,
+    FirstValues,
     HistoryStatistics,
     ListedSymbols,
     Purpose,
@@ -41,6 +43,7 @@ from livemarkets.market.models import ExchangeState, StreamKey, TradeTick
 from livemarkets.market.updates import Update
 
 __all__ = [
+    "FIRST_VALUES_AT_ONCE",
     "PAGE_TRADES",
     "ClientStatistics",
     "ClientStatus",
@@ -49,6 +52,7 @@ __all__ = [
     "ExchangeEvents",
     "ExchangePorts",
     "FetchedTrades",
+    "FirstValues",
     "Guarantee",
     "HistoryStatistics",
     "ListedSymbols",
@@ -259,3 +263,5 @@ class ExchangePorts(msgspec.Struct, frozen=True):
     """Awaited before anything is sent to the exchange. It waits until the embedded exchange listens."""
     channels: Set[str] = frozenset({TRADES})
     """What can be subscribed; trades are always among it."""
+    first_values: FirstValues | None = None
+    """May be the same object as `history`. `None` if there are none: then only the streams show something."""

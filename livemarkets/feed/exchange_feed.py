@@ -36,7 +36,7 @@ from livemarkets.market.updates import Update
 
 __all__ = ["ExchangeFeed", "FeedLimits"]
 
-_TASKS = ("client", "backfill", "watch", "updates", "quality", "symbols")
+_TASKS = ("client", "backfill", "watch", "updates", "first values", "quality", "symbols")
 
 
 class ExchangeFeed:
@@ -118,6 +118,8 @@ class ExchangeFeed:
             self._trade_streams,
             self.on_newest,
             self._update_status,
+            ports.first_values,
+            lambda symbol: self.directory.get(symbol) is not None,
             limits=limits.updates,
             clock=clock,
         )
@@ -178,8 +180,6 @@ class ExchangeFeed:
     def add_status_listener(self, listener: Callable[[ExchangeStatus], None]) -> None:
         """Call `listener` synchronously with every new status."""
         self._status.add_listener(listener)
-
-    # state
 
     @property
     def status(self) -> ExchangeStatus:
@@ -281,8 +281,6 @@ class ExchangeFeed:
             self.quality.doubt(ledger.key)
         self._downstream.apply(ledger, outcome)
 
-    # tasks
-
     async def run(self) -> None:
         """Run until cancelled. An unexpected error restarts all tasks of this exchange."""
         await supervise(f"{self.exchange}: the feed", self._run)
@@ -293,7 +291,8 @@ class ExchangeFeed:
             await self._prepare()
         try:
             async with asyncio.TaskGroup() as tasks:
-                parts = self.client, self._backfiller, self._watcher, self.updates, self.quality, self.symbols
+                streams = self.client, self._backfiller, self._watcher, self.updates, self.updates.questions
+                parts = *streams, self.quality, self.symbols
                 for name, run in zip(_TASKS, [part.run for part in parts], strict=True):
                     tasks.create_task(run(), name=f"{self.exchange} {name}")
         finally:

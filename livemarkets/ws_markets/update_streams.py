@@ -50,6 +50,8 @@ class UpdateStreams:
         """
         if key.symbol == ALL_SYMBOLS:
             return partial(self._introduce_all, key, terms, has_snapshot)
+        if has_snapshot and terms.feed.updates.is_awaited(key):
+            return partial(self._introduce_when_known, key, terms)
         if names > _NAMES_AT_ONCE or not self._mailbox.room.is_set():
             return partial(self._introduce_when_there_is_room, key, terms, has_snapshot)
         self._introduce(key, terms, has_snapshot)
@@ -64,6 +66,10 @@ class UpdateStreams:
         self._fanout.post(self._mailbox, encode_update_snapshot(key, update, terms.levels))
         self._join(key, terms)
 
+    async def _introduce_when_known(self, key: StreamKey, terms: Terms) -> None:
+        await terms.feed.updates.wait_known(key)
+        await self._introduce_when_there_is_room(key, terms, True)
+
     async def _introduce_when_there_is_room(self, key: StreamKey, terms: Terms, has_snapshot: bool) -> None:
         async with self._posting:  # many streams of a client must not find room in the same turn
             await self._mailbox.room.wait()
@@ -72,6 +78,8 @@ class UpdateStreams:
 
     async def _introduce_all(self, key: StreamKey, terms: Terms, has_snapshot: bool) -> None:
         """Send the newest row of every symbol, then what changed meanwhile, then join the stream."""
+        if has_snapshot:
+            await terms.feed.updates.wait_known(key)
         known = terms.feed.updates.store.rows(key)
         sent: dict[str, TickerRow] = {} if has_snapshot else dict(known)
         first = list(known.values()) if has_snapshot else []

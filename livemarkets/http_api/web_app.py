@@ -14,6 +14,7 @@ from livemarkets.http_api.routes import HttpServices, http_router
 from livemarkets.security.forwarded import ForwardedHeaders
 from livemarkets.security.middleware import SecurityMiddleware
 from livemarkets.security.token_auth import TokenAuth
+from livemarkets.server.full_path import FullPath
 from livemarkets.server.layered_app import LayeredApp
 from livemarkets.ws_markets.hub import MarketsRoute
 
@@ -56,6 +57,7 @@ def create_app(services: WebServices) -> FastAPI:
         openapi_url=None,
     )
     settings = services.settings
+    app.put_in_front(FullPath)
     if settings.stream_enabled:
         app.put_in_front(MarketsRoute, hub=services.hub)
     app.put_in_front(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nicegui import __version__ as framework_version
 from starlette.types import Receive, Scope, Send
 
 from livemarkets.security.forwarded import FROM_PROXY, ForwardedHeaders, TrustedProxies
@@ -113,6 +115,7 @@ async def test_every_address_of_the_app_bears_the_prefix_once(is_removed: bool) 
             assert page.status_code == 200
             assert "/markets/_nicegui/" in page.text
             assert "/markets/markets" not in page.text
+            await parts_are_served(client, at, page.text, session)
             assert (await client.get(f"{at}/healthz")).text == "ok\n"
             lost = await client.get(f"{at}/nowhere", headers={**session, "Accept": "text/html"})
             assert 'href="/markets/"' in lost.text
@@ -123,3 +126,17 @@ async def test_every_address_of_the_app_bears_the_prefix_once(is_removed: bool) 
         url = f"{at}/ws/markets".replace("http", "ws")
         async with open_client(url, additional_headers=headers) as markets:
             assert await markets.works()
+
+
+async def parts_are_served(client: httpx.AsyncClient, at: str, page: str, session: dict[str, str]) -> None:
+    """The files and the socket of a page under the prefix, which a browser may keep as at the root."""
+    files = set(re.findall(r'"/markets(/_nicegui/[^"]+[.](?:js|css))"', page))
+    assert {file.split("/")[3] for file in files} >= {"components", "esm", "libraries", "static"}
+    for file in files:
+        answer = await client.get(at + file, headers=session)
+        assert answer.status_code == 200, file
+        assert "immutable" in answer.headers["cache-control"], file
+    missing = await client.get(f"{at}/_nicegui/{framework_version}/static/none.js", headers=session)
+    assert (missing.status_code, "immutable" in missing.headers.get("cache-control", "")) == (404, False)
+    polling = await client.get(f"{at}/_nicegui_ws/socket.io/?EIO=4&transport=polling", headers=session)
+    assert polling.text.startswith("0{")

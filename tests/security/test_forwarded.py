@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from typing import Any
 
 import httpx
@@ -60,6 +61,13 @@ async def test_a_trusted_proxy_is_believed() -> None:
     assert headers[b"host"] == b"markets.example:8443"
     assert (scope["root_path"], scope["path"]) == ("/markets", "/labs")
     assert FROM_PROXY in scope
+
+
+async def test_a_proxy_is_known_by_its_ipv4_address_on_a_socket_for_both_kinds() -> None:
+    scope = await seen(FORWARDED, peer=("::ffff:127.0.0.1", 4711))
+    assert (scope["client"][0], scope["scheme"], scope["root_path"]) == ("203.0.113.9", "https", "/markets")
+    assert (await seen({}, peer=("::ffff:127.0.0.1", 4711)))["client"] == ("127.0.0.1", 4711)
+    assert (await seen(FORWARDED, peer=("::ffff:192.0.2.1", 4711)))["client"] == ("192.0.2.1", 4711)
 
 
 async def test_anybody_else_is_not() -> None:
@@ -140,3 +148,16 @@ async def parts_are_served(client: httpx.AsyncClient, at: str, page: str, sessio
     assert (missing.status_code, "immutable" in missing.headers.get("cache-control", "")) == (404, False)
     polling = await client.get(f"{at}/_nicegui_ws/socket.io/?EIO=4&transport=polling", headers=session)
     assert polling.text.startswith("0{")
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+async def test_a_proxy_is_believed_on_a_socket_for_both_kinds_of_addresses() -> None:
+    variables = {"LIVE_HOST": "::", "LIVE_ACCESS_TOKEN": TOKEN}
+    headers = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+    async with running_main(**variables) as (process, port), httpx.AsyncClient(trust_env=False) as client:
+        for host in ("127.0.0.1", "[::1]"):
+            url = f"http://{host}:{port}/login"
+            answer = await client.post(url, data={"token": TOKEN}, headers=headers)
+            assert "Secure" in answer.headers["set-cookie"], host
+        await client.post(url.replace("[::1]", "127.0.0.1"), data={"token": "wrong"}, headers=headers)
+        await process.says("wrong access token from 203.0.113.9")

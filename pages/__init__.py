@@ -17,7 +17,7 @@
       shared/          what the scripts have in common
     wording          the texts for every state of an exchange
     number_format    numbers as text
-    style/           tokens, style sheets, the theme script
+    style/           tokens, style sheets, the scripts of the head
     ports            what the pages need of the application
 
 Pages know the services and the models, never an exchange.

@@ -76,6 +76,16 @@ def path_server() -> str:
     return before + shown("nginx", LOCATION) + rest.partition("    }\n")[2]
 
 
+def instances_server(*, is_sticky: bool = True) -> str:
+    """The server in front of two instances. Each has names of its own, so that several fit into one nginx."""
+    text = shown("nginx", INSTANCES)
+    if is_sticky:
+        return text
+    for name in ("livemarkets_pages", "livemarkets_readers"):
+        text = replaced(text, name, f"{name}_loose")
+    return replaced(text, "    ip_hash;\n", "")
+
+
 def listening(server: str, port: int, apps: Sequence[int], certificate: Certificate | None) -> str:
     """A server of the document on a port of the loopback interface, in front of these apps."""
     for shown_app, app in zip((_APP, _SECOND_APP), apps, strict=False):

@@ -11,8 +11,7 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from tests.pages.browser import Tab, has_price, local_pages, tab
-from tests.support.helpers import free_port
-from tests.support.nginx import running_nginx
+from tests.support.nginx import Front, running_nginx
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -29,16 +28,15 @@ async def instances() -> AsyncIterator[Instances]:
 @contextlib.asynccontextmanager
 async def balanced(folder: Path, page: int, sockets: Sequence[int]) -> AsyncIterator[str]:
     """A balancer: pages come from one instance, and sockets reach these in turn, from the first on."""
-    port = free_port()
     servers = "".join(f"server 127.0.0.1:{socket} max_fails=0;" for socket in sockets)
-    sites = f"""
+    server = f"""
         upstream sockets {{ {servers} }}
         server {{
-            listen 127.0.0.1:{port};
+            listen 443 ssl;
             location / {{ proxy_pass http://127.0.0.1:{page}; include snippets/livemarkets.conf; }}
             location /_nicegui_ws/ {{ proxy_pass http://sockets; include snippets/livemarkets.conf; }}
         }}"""
-    async with running_nginx(folder, sites):
+    async with running_nginx(folder, Front(server, ())) as [port]:
         yield f"http://127.0.0.1:{port}"
 
 

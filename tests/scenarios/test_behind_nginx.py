@@ -16,16 +16,14 @@ from playwright.async_api import Browser
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from livemarkets.simulator import Simulator
-from tests.pages.browser import Tab, browser, has_price, soon, tab
+from tests.pages.browser import browser
+from tests.pages.through_a_proxy import visit
 from tests.support.app import running_exchange, running_main
 from tests.support.certificates import Certificate, make_certificate
-from tests.support.helpers import free_port
 from tests.support.markets_client import open_client
 from tests.support.nginx import (
     HOST_SNIPPET,
-    instances_server,
-    listening,
+    Front,
     path_server,
     replaced,
     root_server,
@@ -78,7 +76,6 @@ def name_of(site: Site) -> str:
 class World(NamedTuple):
     """An app at the root, one with `LIVE_ROOT_PATH`, and nginx in front of both with every site."""
 
-    exchange: Simulator
     certificate: Certificate
     ports: dict[Site, int]
 
@@ -97,24 +94,22 @@ class World(NamedTuple):
 @contextlib.asynccontextmanager
 async def running_world(folder: Path, **variables: str) -> AsyncIterator[World]:
     certificate = make_certificate(folder, "IP:127.0.0.1")
-    ports = {site: free_port() for site in SITES}
     async with running_exchange() as exchange:
         address = exchange.ws_url.removeprefix("ws://")
         async with (
             running_main(address, **variables) as (_, root),
             running_main(address, LIVE_ROOT_PATH="/markets", **variables) as (_, prefixed),
         ):
-            servers = [
-                listening(
+            fronts = [
+                Front(
                     site.server(),
-                    port,
                     [root if site.place in ("root", "tells") else prefixed],
                     certificate if site.is_encrypted else None,
                 )
-                for site, port in ports.items()
+                for site in SITES
             ]
-            async with running_nginx(folder, "\n".join(servers), *ports.values()):
-                yield World(exchange, certificate, ports)
+            async with running_nginx(folder, *fronts) as ports:
+                yield World(certificate, dict(zip(SITES, ports, strict=True)))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -148,11 +143,10 @@ async def test_a_person_logs_in_and_gets_every_part_of_the_app(world: World, sit
 
         page = await client.get("/labs")
         assert page.status_code == 200
-        files = set(re.findall(rf'"({prefix}/_nicegui/[^"]+\.(?:js|css))"', page.text))
-        assert any("/static/" in file for file in files)
-        assert any("/components/" in file for file in files)
-        for file in files:
-            assert (await client.get(world.url(site) + file)).status_code == 200, file
+        for kind in ("static", "components", "libraries"):
+            file = re.search(rf'"({prefix}/_nicegui/[^"/]+/{kind}/[^"]+\.js)"', page.text)
+            assert file, kind
+            assert (await client.get(world.url(site) + file[1])).status_code == 200, file[1]
         home = await client.get("/")
         scheme = "wss" if site.is_encrypted else "ws"
         host = "127.0.0.1" if site.host == "$host" else f"127.0.0.1:{world.ports[site]}"
@@ -202,54 +196,12 @@ async def test_a_slash_too_many_leads_to_the_page(world: World, site: Site) -> N
 # in a browser
 
 
-async def visit(chrome: Browser, world: World, site: Site, *, has_token: bool) -> None:
-    """Log in if there is a token, watch prices over a WebSocket, use `/ws/markets` from the page, log out."""
-    async with tab(chrome, world.url(site), ignore_https_errors=True) as shown:
-        await shown.goto(f"{site.prefix}/labs?symbols=BTCUSDT")
-        if has_token:
-            await shown.page.get_by_label("Access token").fill(TOKEN)
-            await shown.page.get_by_role("button", name="Log in").click()
-        await has_price(shown, "BTCUSDT")
-        address = f"{site.prefix}/labs?exchange=binance&symbols=BTCUSDT"
-        assert await shown.run("location.pathname + location.search") == address
-        assert await shown.run("socket.io.engine.transport.name") == "websocket"
-        assert await welcome(shown, f"{site.prefix}/ws/markets", TOKEN if has_token else "") == "welcome"
-
-        await shown.page.keyboard.press("/")
-        await shown.page.keyboard.type("sol usdt")
-        await shown.page.locator("[role=option][data-symbol=SOLUSDT]").click()
-        await has_price(shown, "SOLUSDT")
-        await shown.page.wait_for_url("**/labs?*SOLUSDT*")
-        await shown.page.reload()
-        await has_price(shown, "SOLUSDT")
-
-        await shown.page.get_by_role("link", name="Home", exact=True).click()
-        await shown.page.get_by_text("Open Labs").wait_for()
-        assert await shown.run("location.pathname") == f"{site.prefix}/"
-        if has_token:
-            await shown.page.get_by_role("button", name="Log out").click()
-            await shown.page.get_by_label("Access token").wait_for()
-            assert await shown.run("location.pathname") == f"{site.prefix}/login"
-
-
-async def welcome(shown: Tab, path: str, token: str) -> str:
-    """The type of the first message that a script of the page gets from `/ws/markets`."""
-    script = """([path, token]) => new Promise((resolve, reject) => {
-        const secret = btoa(token).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
-        const offers = token ? ["livemarkets.v1", "bearer." + secret] : [];
-        const markets = new WebSocket(location.origin.replace("http", "ws") + path, offers);
-        markets.onmessage = (event) => { resolve(JSON.parse(event.data).type); markets.close(); };
-        markets.onerror = () => reject(new Error("refused"));
-    })"""
-    return str(await shown.page.evaluate(script, [path, token]))
-
-
 @pytest.mark.parametrize(
     "site", [Site("root", "$host", False), Site("removes", "$http_host", True)], ids=name_of
 )
 @module_loop
 async def test_a_browser_is_served_whole(world: World, chrome: Browser, site: Site) -> None:
-    await visit(chrome, world, site, has_token=True)
+    await visit(chrome, world.url(site), site.prefix, token=TOKEN)
 
 
 @pytest.mark.verify
@@ -257,112 +209,4 @@ async def test_a_browser_is_served_whole(world: World, chrome: Browser, site: Si
 async def test_a_browser_is_served_whole_at_every_site(tmp_path: Path, chromium: str, token: str) -> None:
     async with running_world(tmp_path, LIVE_ACCESS_TOKEN=token) as world, browser(chromium) as chrome:
         for site in SITES:
-            await visit(chrome, world, site, has_token=bool(token))
-
-
-# an origin that does not fit
-
-
-async def test_a_refused_origin_names_both_sides_in_the_log_and_on_the_page(
-    tmp_path: Path, chromium: str
-) -> None:
-    """The proxy drops the port and is not trusted, so nothing says that the page is the app's own."""
-    port = free_port()
-    origin = f"http://127.0.0.1:{port}"
-    async with running_main(LIVE_TRUSTED_PROXIES="") as (process, app):
-        server = listening(Site("root", "$host", False).server(), port, [app], None)
-        async with (
-            running_nginx(tmp_path, server, port),
-            browser(chromium) as chrome,
-            tab(chrome, origin) as page,
-        ):
-            await page.goto("/labs")
-            notice = page.page.get_by_role("alert").filter(has_text="origin not allowed")
-            await notice.wait_for()
-            said = await notice.inner_text()
-            assert f"the page's origin is {origin}, but this app was addressed as Host 127.0.0.1." in said
-            assert "LIVE_ALLOWED_ORIGINS" in said
-            assert "LIVE_TRUSTED_PROXIES" in said
-            page.problems[:] = [each for each in page.problems if "403" not in each]
-        line = await process.says("refused a browser page")
-        assert f"of {origin} at /_nicegui_ws/socket.io/" in line
-        assert "header Host: 127.0.0.1)" in line
-
-
-# two instances
-
-
-async def test_readers_and_logins_are_shared_by_two_instances(tmp_path: Path) -> None:
-    sticky, loose = free_port(), free_port()
-    async with (
-        running_main(LIVE_ACCESS_TOKEN=TOKEN) as (_, one),
-        running_main(LIVE_ACCESS_TOKEN=TOKEN) as (_, other),
-    ):
-        told = "location / {\n        add_header X-Served-By $upstream_addr always;"
-        servers = [
-            replaced(listening(server, port, [one, other], None), "location / {", told)
-            for server, port in (
-                (instances_server(), sticky),
-                (instances_server(is_sticky=False), loose),
-            )
-        ]
-        async with running_nginx(tmp_path, "\n".join(servers), sticky, loose):
-            assert await served_by(sticky, one, other) in ([6, 0], [0, 6])
-            assert await served_by(loose, one, other) == [3, 3]
-            url, bearer = f"ws://127.0.0.1:{sticky}/ws/markets", {"Authorization": f"Bearer {TOKEN}"}
-            async with (
-                open_client(url, additional_headers=bearer) as first,
-                open_client(url, additional_headers=bearer) as second,
-            ):
-                assert await first.works()
-                assert await second.works()
-                assert [await readers(port) for port in (one, other)] == [1, 1]
-
-
-async def served_by(balancer: int, *instances: int) -> list[int]:
-    """How many of six requests with one login reach each instance."""
-    async with httpx.AsyncClient(trust_env=False, base_url=f"http://127.0.0.1:{balancer}") as client:
-        await client.post("/login", data={"token": TOKEN})
-        answers = [await client.get("/api/latest") for _ in range(6)]
-    assert [answer.status_code for answer in answers] == [200] * 6
-    seen = [answer.headers["X-Served-By"] for answer in answers]
-    return [seen.count(f"127.0.0.1:{port}") for port in instances]
-
-
-async def readers(port: int) -> int:
-    """The clients of `/ws/markets` of an instance."""
-    async with httpx.AsyncClient(trust_env=False) as client:
-        bearer = {"Authorization": f"Bearer {TOKEN}"}
-        metrics = (await client.get(f"http://127.0.0.1:{port}/metrics", headers=bearer)).text
-    return int(float(metrics.partition("\nlivemarkets_clients ")[2].partition("\n")[0]))
-
-
-@pytest.mark.verify
-@pytest.mark.parametrize("is_sticky", [True, False], ids=["sticky", "loose"])
-async def test_pages_of_two_instances(tmp_path: Path, chromium: str, is_sticky: bool) -> None:
-    """With stickiness every page works; without it, a page works or says why it does not."""
-    port = free_port()
-    async with running_exchange() as exchange:
-        address = exchange.ws_url.removeprefix("ws://")
-        async with running_main(address) as (_, one), running_main(address) as (_, other):
-            server = listening(instances_server(is_sticky=is_sticky), port, [one, other], None)
-            async with running_nginx(tmp_path, server, port), browser(chromium) as chrome:
-                for _ in range(10):
-                    assert await opens(chrome, f"http://127.0.0.1:{port}") or not is_sticky
-
-
-async def opens(chrome: Browser, address: str) -> bool:
-    """Whether a page gets prices; otherwise it says why not. In either case it is loaded twice at most."""
-    async with tab(chrome, address) as page:
-        loaded: list[str] = []
-        page.page.on("domcontentloaded", lambda opened: loaded.append(opened.url))
-        await page.goto("/labs?symbols=BTCUSDT")
-
-        async def has_an_end() -> str:
-            is_told = await page.page.get_by_text("another instance answers it").count()
-            return "told" if is_told else await page.price("BTCUSDT")
-
-        end = await soon(has_an_end, 10)
-        assert await welcome(page, "/ws/markets", "") == "welcome"
-        assert len(loaded) <= 2
-        return bool(end != "told")
+            await visit(chrome, world.url(site), site.prefix, token=token)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import re
 import shutil
+import socket
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from tests.support.app import Process, running_process
+from tests.support.app import running_process
 from tests.support.certificates import Certificate
-from tests.support.helpers import PROJECT_ROOT, eventually
+from tests.support.helpers import PROJECT_ROOT
 
 UNPACKED = PROJECT_ROOT / ".venv" / "nginx" / "usr" / "sbin"
 SNIPPET = "/etc/nginx/snippets/livemarkets.conf"
@@ -27,12 +28,12 @@ HOST_SNIPPET = "snippets/livemarkets_host.conf"
 _TLS = "listen 443 ssl;"
 _APP = "127.0.0.1:8080"
 _SECOND_APP = "127.0.0.1:8081"
-# `master_process off` keeps nginx in one process: its id ends it, and a round robin has one order.
 _MAIN = """
 daemon off;
-master_process off;
+{user}
+worker_processes 1;  # so that a round robin has one order
 pid nginx.pid;
-error_log stderr warn;
+error_log stderr notice;
 events {{ worker_connections 512; }}
 http {{
     access_log off;
@@ -86,21 +87,31 @@ def instances_server(*, is_sticky: bool = True) -> str:
     return replaced(text, "    ip_hash;\n", "")
 
 
-def listening(server: str, port: int, apps: Sequence[int], certificate: Certificate | None) -> str:
-    """A server of the document on a port of the loopback interface, in front of these apps."""
-    for shown_app, app in zip((_APP, _SECOND_APP), apps, strict=False):
-        server = replaced(server, shown_app, f"127.0.0.1:{app}")
-    if certificate is None:
-        server = re.sub(r" *ssl_certificate.*\n", "", server)
-        return replaced(server, _TLS, f"listen 127.0.0.1:{port};")
-    server = re.sub(r"(ssl_certificate +)\S+;", rf"\g<1>{certificate.file};", server)
-    server = re.sub(r"(ssl_certificate_key +)\S+;", rf"\g<1>{certificate.key};", server)
-    return replaced(server, _TLS, f"listen 127.0.0.1:{port} ssl;")
+class Front(NamedTuple):
+    """A server of the document, or one like it, and what stands behind it."""
+
+    server: str
+    apps: Sequence[int]
+    """The ports of the apps that stand in the place of those in the document."""
+    certificate: Certificate | None = None
+    """Without one, the server speaks HTTP in clear."""
+
+    def listening(self, port: int) -> str:
+        """The server on a port of the loopback interface."""
+        server = self.server
+        for shown_app, app in zip((_APP, _SECOND_APP), self.apps, strict=False):
+            server = replaced(server, shown_app, f"127.0.0.1:{app}")
+        if self.certificate is None:
+            server = re.sub(r" *ssl_certificate.*\n", "", server)
+            return replaced(server, _TLS, f"listen 127.0.0.1:{port};")
+        server = re.sub(r"(ssl_certificate +)\S+;", rf"\g<1>{self.certificate.file};", server)
+        server = re.sub(r"(ssl_certificate_key +)\S+;", rf"\g<1>{self.certificate.key};", server)
+        return replaced(server, _TLS, f"listen 127.0.0.1:{port} ssl;")
 
 
 @contextlib.asynccontextmanager
-async def running_nginx(folder: Path, sites: str, *ports: int) -> AsyncIterator[Process]:
-    """Run nginx with sites that listen on these ports; without nginx, the test is skipped."""
+async def running_nginx(folder: Path, *fronts: Front) -> AsyncIterator[list[int]]:
+    """Run nginx with these servers, and yield their ports; without nginx, the test is skipped."""
     places = (os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", str(UNPACKED))
     program = shutil.which("nginx", path=os.pathsep.join(places))
     if program is None:
@@ -109,19 +120,22 @@ async def running_nginx(folder: Path, sites: str, *ports: int) -> AsyncIterator[
     (folder / "snippets").mkdir()
     (folder / "snippets" / "livemarkets.conf").write_text(snippet)
     (folder / HOST_SNIPPET).write_text(replaced(snippet, "Host $http_host;", "Host $host;"))
-    (folder / "nginx.conf").write_text(_MAIN.format(sites=connection_map() + sites))
-    arguments = ("-e", "stderr", "-p", folder, "-c", folder / "nginx.conf")
-    async with running_process(*arguments, program=program) as process:
-        for port in ports:
-            await eventually(lambda port=port: is_open(process, port), 10)  # type: ignore[misc]
-        yield process
-
-
-async def is_open(process: Process, port: int) -> bool:
-    assert process.process.returncode is None, process.output
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in fronts]
+        ports = [listener.getsockname()[1] for listener in listeners]
+        servers = (front.listening(port) for front, port in zip(fronts, ports, strict=True))
+        # Started by root, it would give its worker to somebody who may not write into this folder.
+        user = "user root;" if os.geteuid() == 0 else ""
+        (folder / "nginx.conf").write_text(
+            _MAIN.format(user=user, sites=connection_map() + "\n".join(servers))
+        )
+        # nginx takes over listeners that its environment names, so nobody else can take a port meanwhile.
+        inherited = {"NGINX": "".join(f"{listener.fileno()};" for listener in listeners)}
+        arguments = ("-e", "stderr", "-p", folder, "-c", folder / "nginx.conf")
+        async with running_process(
+            *arguments, program=program, environment=inherited, listeners=listeners
+        ) as process:
+            for listener in listeners:
+                listener.close()
+            await process.says("start worker process ")
+            yield ports

@@ -241,8 +241,7 @@ def _layers(root: Path, environ: Mapping[str, str]) -> Iterator[Layer]:
         file = DotEnvSettingsSource(Settings, env_file=root / name, dotenv_filtering="only_existing")
         sources.append((name, file))
     for place, source in sources:
-        ours = {name: value for name, value in source.env_vars.items() if name.startswith(PREFIX.lower())}
-        yield Layer(place, ours, source())
+        yield Layer(place, source.env_vars, source(), is_file=source is not environment)
 
 
 def _explain(error: ValidationError, layers: list[Layer]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.async_api import Browser
 
-from tests.pages.browser import DESKTOP, PHONE, Tab, has_price, tab
+from tests.pages.browser import Tab, has_price, tab
 
 
 async def visit(chrome: Browser, address: str, prefix: str, *, token: str) -> None:
@@ -28,9 +28,9 @@ async def visit(chrome: Browser, address: str, prefix: str, *, token: str) -> No
         await shown.page.reload()
         await has_price(shown, "SOLUSDT")
 
-        await shown.page.set_viewport_size(PHONE)
+        await shown.page.set_viewport_size({"width": 390, "height": 844})
         assert await shown.texts(".shell-nav a:visible") == ["Labs"]
-        await shown.page.set_viewport_size(DESKTOP)
+        await shown.page.set_viewport_size({"width": 1400, "height": 800})
         await shown.page.get_by_role("link", name="Home", exact=True).click()
         await shown.page.get_by_text("Open Labs").wait_for()
         assert await shown.run("location.pathname") == f"{prefix}/"

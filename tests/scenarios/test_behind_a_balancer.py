@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser
 
-from tests.pages.browser import browser, soon, tab
+from tests.pages.browser import Tab, browser, soon, tab
 from tests.pages.through_a_proxy import welcome
 from tests.support.app import running_exchange, running_main
 from tests.support.markets_client import open_client
@@ -22,6 +22,13 @@ from tests.support.nginx import (
 )
 
 TOKEN = "open-Sesame_42?>+/~"
+WITHOUT_COOKIES = """    location /_nicegui_ws/ {
+        proxy_pass http://127.0.0.1:8080;
+        include snippets/livemarkets.conf;
+        proxy_set_header Cookie "";
+    }
+
+"""
 
 
 # an origin that does not fit
@@ -46,10 +53,39 @@ async def test_a_refused_origin_names_both_sides_in_the_log_and_on_the_page(
             assert f"the page's origin is {origin}, but this app was addressed as Host 127.0.0.1." in said
             assert "LIVE_ALLOWED_ORIGINS" in said
             assert "LIVE_TRUSTED_PROXIES" in said
-            page.problems[:] = [each for each in page.problems if "403" not in each]
+            await forgive(page, "403")
         line = await process.says("refused a browser page")
         assert f"of {origin} at /_nicegui_ws/socket.io/" in line
         assert "header Host: 127.0.0.1)" in line
+
+
+@pytest.mark.verify
+async def test_a_page_whose_socket_gets_no_cookie_says_so_and_is_not_loaded_without_end(
+    tmp_path: Path, chromium: str
+) -> None:
+    server = replaced(root_server(), "    location / {", WITHOUT_COOKIES + "    location / {")
+    async with (
+        running_main(LIVE_ACCESS_TOKEN=TOKEN) as (_, app),
+        running_nginx(tmp_path, Front(server, [app])) as [port],
+        browser(chromium) as chrome,
+        tab(chrome, f"http://127.0.0.1:{port}") as page,
+    ):
+        loaded: list[str] = []
+        await page.goto("/labs")
+        await page.page.get_by_label("Access token").fill(TOKEN)
+        page.page.on("domcontentloaded", lambda opened: loaded.append(opened.url))
+        await page.page.get_by_role("button", name="Log in").click()
+        await page.page.get_by_role("alert").filter(has_text="access token required").wait_for()
+        assert len(loaded) == 1
+        await forgive(page, "401")
+
+
+async def forgive(page: Tab, status: str) -> None:
+    """End the attempts of the page to connect: the browser reports each one that is refused."""
+    await page.run("socket.disconnect()")
+    assert page.problems
+    told = (f"responded with a status of {status}", "WebSocket connection to")
+    page.problems[:] = [each for each in page.problems if not any(part in each for part in told)]
 
 
 # two instances

@@ -7,7 +7,7 @@ import re
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -15,6 +15,7 @@ import pytest_asyncio
 from playwright.async_api import Browser
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
+from websockets.typing import Origin
 
 from tests.pages.browser import browser
 from tests.pages.through_a_proxy import visit
@@ -168,7 +169,7 @@ async def test_programs_and_own_pages_open_the_socket_and_foreign_pages_do_not(
     world: World, site: Site
 ) -> None:
     url = world.url(site).replace("http", "ws", 1) + site.prefix + "/ws/markets"
-    options = {
+    options: dict[str, Any] = {
         "additional_headers": {"Authorization": f"Bearer {TOKEN}"},
         "ssl": world.trust() if site.is_encrypted else None,
     }
@@ -178,7 +179,7 @@ async def test_programs_and_own_pages_open_the_socket_and_foreign_pages_do_not(
         assert await markets.works()
     foreign = f"https://foreign.example:{world.ports[site]}"
     with pytest.raises(InvalidStatus) as refused:
-        await connect(url, proxy=None, origin=foreign, **options)
+        await connect(url, proxy=None, origin=Origin(foreign), **options)
     assert refused.value.response.status_code == 403
     assert foreign in (refused.value.response.body or b"").decode()
 

@@ -22,6 +22,8 @@ class Layer(NamedTuple):
     fields: Mapping[str, Any]
     is_file: bool = False
     """Whether it is a file of the app, which has few variables for anybody else."""
+    malformed_lines: Sequence[int] = ()
+    """The numbers of its lines that cannot be parsed."""
 
 
 def warnings_of(
@@ -38,6 +40,8 @@ def warnings_of(
     """
     settings = {prefix.lower() + name for name in known}
     for layer in layers:
+        for number in layer.malformed_lines:
+            yield f"line {number} of {layer.place} is not NAME=value and is ignored"
         for name, value in layer.variables.items():
             if name in settings:
                 if value is None:

@@ -299,6 +299,17 @@ def test_a_name_without_a_value_is_warned_about(tmp_path: Path) -> None:
     assert load(tmp_path, {}).warnings == ("LIVE_ACCESS_TOKEN in .env.local has no value and is ignored",)
 
 
+def test_a_line_that_is_no_setting_is_warned_about_and_not_shown(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".env.local").write_text("LIVE_HOST=::1\nLIVE_ACCESS_TOKEN s3cret\nLIVE_PORT: 81\n")
+    assert load(tmp_path, {}).warnings == (
+        "line 2 of .env.local is not NAME=value and is ignored",
+        "line 3 of .env.local is not NAME=value and is ignored",
+    )
+    assert capfd.readouterr().err == ""
+
+
 def test_a_settings_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / ".env.local").write_bytes(b"LIVE_PORT=\xff\xfe")
     with pytest.raises(SettingsError, match=r"cannot read the settings files"):

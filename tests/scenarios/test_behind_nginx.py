@@ -120,6 +120,13 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def open_world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """The same without an access token."""
+    async with running_world(tmp_path_factory.mktemp("nginx")) as world:
+        yield world
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def chrome(chromium: str) -> AsyncIterator[Browser]:
     async with browser(chromium) as opened:
         yield opened
@@ -206,8 +213,16 @@ async def test_a_browser_is_served_whole(world: World, chrome: Browser, site: Si
 
 
 @pytest.mark.verify
-@pytest.mark.parametrize("token", [TOKEN, ""], ids=["token", "no token"])
-async def test_a_browser_is_served_whole_at_every_site(tmp_path: Path, chromium: str, token: str) -> None:
-    async with running_world(tmp_path, LIVE_ACCESS_TOKEN=token) as world, browser(chromium) as chrome:
-        for site in SITES:
-            await visit(chrome, world.url(site), site.prefix, token=token)
+@pytest.mark.parametrize("site", SITES, ids=name_of)
+@module_loop
+async def test_a_browser_is_served_whole_at_every_site(world: World, chrome: Browser, site: Site) -> None:
+    await visit(chrome, world.url(site), site.prefix, token=TOKEN)
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("site", SITES, ids=name_of)
+@module_loop
+async def test_a_browser_needs_no_token_where_there_is_none(
+    open_world: World, chrome: Browser, site: Site
+) -> None:
+    await visit(chrome, open_world.url(site), site.prefix, token="")

@@ -41,6 +41,7 @@ dev: $(DEVELOPMENT)  ## the app, started again whenever a file of it changes; AR
 
 test: $(DEVELOPMENT) $(NODE) $(KOSOKU)  ## run the tests, in a real browser too; ARGS="-k name" chooses
 	@sh tests/install_chromium.sh $(PYTHON)
+	@sh tests/install_nginx.sh $(VENV)/nginx
 	$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 verify: $(DEVELOPMENT) $(NODE) $(KOSOKU)  ## the long tests, with a report; ARGS="-k name" chooses

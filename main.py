@@ -70,6 +70,13 @@ def _run(options: dict[str, str], tuning: Tuning | None) -> int:
     except OSError as error:
         logger.error("cannot listen on {}:{}: {}", settings.host, settings.port, error.strerror or error)
         return 1
+    try:
+        run.check_semaphores()
+    except OSError as error:
+        logger.error(
+            "cannot create a semaphore: {}; is /dev/shm there and writable?", error.strerror or error
+        )
+        return 1
     run.allow_many_connections()
     services = app.build(settings, tuning=tuning)
     web = create_app(services)

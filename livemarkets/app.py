@@ -200,6 +200,7 @@ class Services:
                 rest,
                 rest,
                 channels=BinanceClient.channels,
+                first_values=rest,
                 candles=rest.candle_history,
             ),
         )
@@ -229,10 +230,8 @@ class Services:
             await simulator.wait(lambda why: feed.on_status(ClientStatus(ExchangeState.DOWN, why)))
             feed.on_status(feed.client.status)
 
-        self._add_feed(
-            "simulator",
-            ExchangePorts(connect, rest, rest, prepare, BinanceClient.channels, rest.candle_history),
-        )
+        channels, candles = BinanceClient.channels, rest.candle_history
+        self._add_feed("simulator", ExchangePorts(connect, rest, rest, prepare, channels, rest, candles))
 
     def _add_feed(self, exchange: ExchangeName, ports: ExchangePorts) -> None:
         if exchange in self.feeds or exchange != exchange.lower():

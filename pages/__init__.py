@@ -10,13 +10,14 @@
     login            the form that asks for the access token
     static_page      pages without NiceGUI: not found, and the frame of the login page
     paths            addresses of the app's own paths, behind a proxy too
+    cached_files     lets browsers cache the framework's files under a path prefix
     shell            frame of every page: header, navigation, badge, theme, banner
     examples         the example programs on the home page
     elements/        the pages' own elements, a Python class and a script each
       shared/          what the scripts have in common
     wording          the texts for every state of an exchange
     number_format    numbers as text
-    style/           tokens, style sheets, the theme script
+    style/           tokens, style sheets, the scripts of the head
     ports            what the pages need of the application
 
 Pages know the services and the models, never an exchange.
@@ -32,6 +33,7 @@ from nicegui import ui
 
 from livemarkets.security.token_auth import TokenAuth
 from pages import home
+from pages.cached_files import CachedFiles
 from pages.labs import live_markets
 from pages.login import login_router
 from pages.ports import PageServices
@@ -59,6 +61,7 @@ def install(web: FastAPI, services: InstalledServices) -> None:
         web.include_router(login_router(services.access))
     register(services)
     ui.run_with(web, **run_with_options())
+    web.add_middleware(CachedFiles)
 
 
 def register(services: PageServices) -> None:

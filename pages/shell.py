@@ -17,14 +17,6 @@ from pages.style import head_html
 
 __all__ = ["Shell", "shell", "text"]
 
-# A page does not notice that its session has expired until its socket reconnects: each attempt then fails
-# with 401. A reload leads to the login. This script arrives over the socket, so one connect has succeeded.
-_TO_THE_LOGIN = """
-window.socket.on("connect_error", (error) => {
-  if (error.description === 401) location.reload();
-});
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Shell:
@@ -61,7 +53,6 @@ def shell(services: PageServices, *, path: str, has_strip: bool = False) -> Iter
             ThemeToggle()
             if services.settings.access_token:
                 _logout_button()
-                ui.run_javascript(_TO_THE_LOGIN)
     strip = StatusBanner() if has_strip else None
     with ui.element("main") as main:
         yield Shell(badge, strip)

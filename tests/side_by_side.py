@@ -27,6 +27,7 @@ LONGEST_FIRST = (
     "test_main",
     "test_resume",
     "test_middleware",
+    "test_behind_nginx",
     "test_browser",
     "test_manual",
     "test_labs",

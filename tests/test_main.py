@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import shlex
 import signal
 import socket
+import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -70,6 +74,56 @@ async def test_it_serves_pages_health_and_trades_on_one_port(exchange: Simulator
             assert len(await client.trades(10)) == 10
         assert "http://127.0.0.1" in process.output
         assert "ERROR" not in process.output
+
+
+READ_ONLY = """
+cut -d" " -f2 /proc/self/mounts | while read -r place; do
+  case $place in /proc*|/sys*|/dev*) ;; *) mount -o remount,bind,ro "$place" 2>/dev/null ;; esac
+done
+if touch "$PWD/written" 2>/dev/null || touch /tmp/written 2>/dev/null; then exit 77; fi
+unset HOME
+"""
+"""For a shell in a mount namespace of its own: no file can be written any more, except in /dev."""
+
+
+@contextlib.asynccontextmanager
+async def running_read_only(*commands: str) -> AsyncIterator[tuple[Process, int]]:
+    """Run `main.py` without a home, on a machine where no file can be written."""
+    port, environment = main_environment()
+    options = ["--mount"] if os.geteuid() == 0 else ["--mount", "--map-root-user"]
+    async with running_process(*options, "sh", "-c", READ_ONLY, program="unshare") as trial:
+        if await trial.ended():
+            pytest.skip(f"file systems cannot be made read-only here: {trial.output}")
+    script = "\n".join((READ_ONLY, *commands, f"exec {shlex.quote(sys.executable)} -u main.py"))
+    async with running_process(
+        *options, "sh", "-c", script, program="unshare", environment=environment
+    ) as process:
+        yield process, port
+
+
+@measured
+async def test_it_needs_no_home_and_no_place_to_write() -> None:
+    async with running_read_only() as (process, port):
+        await process.says("Live Markets is listening on")
+        for path in ("/", "/labs", "/healthz", "/api/latest"):
+            assert (await get(port, path)).status_code == 200, path
+        async with open_client(f"ws://127.0.0.1:{port}/ws/markets") as client:
+            await client.subscribe("BTCUSDT", exchange="simulator")
+            assert await client.trades(1)
+        assert "ERROR" not in process.output
+
+
+@measured
+async def test_without_shared_memory_one_line_says_so_and_the_exit_code_is_1() -> None:
+    async with running_read_only("mount -o remount,bind,ro /dev/shm || mount -o remount,bind,ro /dev") as (
+        process,
+        _,
+    ):
+        assert await process.ended() == 1
+        (complaint,) = [line for line in process.lines if "ERROR" in line]
+        assert "cannot create a semaphore" in complaint
+        assert "/dev/shm" in complaint
+        assert "Traceback" not in process.output
 
 
 @pytest.mark.serial

@@ -93,7 +93,9 @@ class _Intercept(logging.Handler):
         except (TypeError, ValueError):  # the arguments do not match the format: log both
             message = f"{record.msg} {record.args!r}"
         if may_be_a_flood and len(message) > _LONGEST_MESSAGE:
-            message = f"{message[:_LONGEST_MESSAGE]} … ({len(message)} characters)"
+            # The end of a traceback says what went wrong.
+            half = _LONGEST_MESSAGE // 2
+            message = f"{message[:half]} … {message[-half:]} ({len(message)} characters)"
         if held_back:
             message += f" ({held_back} similar messages not logged)"
         try:

@@ -23,6 +23,7 @@ from pydantic_settings import (
 )
 
 from livemarkets.config import parsers as values
+from livemarkets.config.malformed_lines import malformed_lines
 from livemarkets.config.warnings import Layer, warnings_of
 from livemarkets.errors import SettingsError
 from livemarkets.network.certificates import CERTIFICATE_VARIABLES
@@ -243,13 +244,11 @@ def _layers(root: Path, environ: Mapping[str, str]) -> Iterator[Layer]:
     """Yield the sources of settings, highest precedence first."""
     environment = EnvSettingsSource(Settings)
     environment.env_vars = {name.lower(): value for name, value in environ.items()}
-    sources: list[tuple[str, EnvSettingsSource]] = [("the environment", environment)]
+    yield Layer("the environment", environment.env_vars, environment())
     for name in (".env.local", ".env"):
-        file = DotEnvSettingsSource(Settings, env_file=root / name, dotenv_filtering="only_existing")
-        sources.append((name, file))
-    for place, source in sources:
-        ours = {name: value for name, value in source.env_vars.items() if name.startswith(PREFIX.lower())}
-        yield Layer(place, ours, source())
+        with malformed_lines() as lines:
+            file = DotEnvSettingsSource(Settings, env_file=root / name, dotenv_filtering="only_existing")
+        yield Layer(name, file.env_vars, file(), is_file=True, malformed_lines=lines)
 
 
 def _explain(error: ValidationError, layers: list[Layer]) -> Iterator[str]:

@@ -89,9 +89,9 @@ class NewestRows(Newest):
         self._changes = 0
         self._rows: dict[str, tuple[int, bytes]] = {}
 
-    def put_rows(self, rows: Mapping[str, bytes]) -> None:
-        """Store the rows of an update."""
-        self.count += 1
+    def put_rows(self, rows: Mapping[str, bytes], *, is_new: bool) -> None:
+        """Store rows, which begin an update or go on with it."""
+        self.count += is_new
         for symbol, row in rows.items():
             self._changes += 1
             self._rows.pop(symbol, None)  # so that it moves to the end

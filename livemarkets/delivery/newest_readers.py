@@ -7,10 +7,10 @@ it is sent the newest of each name that changed, some at a time, and its names r
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from functools import partial
-from itertools import islice
+from typing import NamedTuple
 
 from livemarkets.delivery.cohorts import Cohorts
 from livemarkets.delivery.framing import text_frame
@@ -24,6 +24,15 @@ __all__ = ["NewestReaders"]
 
 _BYTES_AT_ONCE = 65_536
 """How much a reader that has caught up is sent in one turn of the event loop."""
+
+
+class _Part(NamedTuple):
+    """Some rows of an update, for one message."""
+
+    key: StreamKey
+    rows: Mapping[str, bytes]
+    is_first: bool
+    is_last: bool
 
 
 class NewestReaders:
@@ -58,6 +67,7 @@ class NewestReaders:
         self._encode_rows = encode_rows
         self._by_key: dict[StreamKey, Newest] = {}
         self._slow: dict[Mailbox, dict[StreamKey, Slot]] = {}
+        self._parts: deque[_Part] = deque()  # what is not sent yet, oldest first
 
     def join(self, key: StreamKey, mailbox: Mailbox, interval_seconds: float | None = None) -> None:
         """Deliver a name to the mailbox from the next update on.
@@ -100,16 +110,38 @@ class NewestReaders:
                 self._latest.note_newest(newest.take_idle())
 
     def publish_rows(self, key: StreamKey, rows: Mapping[str, bytes]) -> None:
-        """Send an update about many symbols, whose rows are encoded already, by symbol."""
+        """Send an update about many symbols, whose rows are encoded already, by symbol.
+
+        Thousands of rows to hundreds of readers are many megabytes. So each message has a turn of the event
+        loop of its own.
+        """
+        entries = list(rows.items())
+        starts = range(0, len(entries), ROWS_AT_ONCE)
+        is_idle = not self._parts
+        for start in starts:
+            part = dict(entries[start : start + ROWS_AT_ONCE])
+            self._parts.append(_Part(key, part, start == 0, start == starts[-1]))
+        if is_idle and self._parts:
+            self._send_part()
+
+    def _send_part(self) -> None:
+        part = self._parts.popleft()
+        try:
+            self._publish_part(part)
+        finally:
+            if self._parts:
+                self._call_soon(self._send_part)
+
+    def _publish_part(self, part: _Part) -> None:
+        key = part.key
         if key in self._cohorts.counts:
-            encoded = iter(rows.values())
-            while part := list(islice(encoded, ROWS_AT_ONCE)):
-                payload = self._encode_rows(key, part)
-                self.delivered[key.channel] += self._send(key, text_frame(payload))
+            payload = self._encode_rows(key, list(part.rows.values()))
+            self.delivered[key.channel] += self._send(key, text_frame(payload))
         newest = self._by_key.get(key)
         if isinstance(newest, NewestRows):
-            newest.put_rows(rows)
-            self._latest.note_newest(newest.take_idle())
+            newest.put_rows(part.rows, is_new=part.is_first)
+            if part.is_last:
+                self._latest.note_newest(newest.take_idle())
 
     # slow readers
 

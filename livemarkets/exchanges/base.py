@@ -27,10 +27,12 @@ from typing import Literal, Protocol
 import msgspec
 
 from livemarkets.exchanges.history import (
+    FIRST_VALUES_AT_ONCE,
     PAGE_CANDLES,
     PAGE_TRADES,
     CandleHistory,
     FetchedTrades,
+    FirstValues,
     HistoryStatistics,
     ListedSymbols,
     NoCandles,
@@ -44,6 +46,7 @@ from livemarkets.market.models import ExchangeState, StreamKey, TradeTick
 from livemarkets.market.updates import StreamUpdate
 
 __all__ = [
+    "FIRST_VALUES_AT_ONCE",
     "PAGE_CANDLES",
     "PAGE_TRADES",
     "CandleHistory",
@@ -54,6 +57,7 @@ __all__ = [
     "ExchangeEvents",
     "ExchangePorts",
     "FetchedTrades",
+    "FirstValues",
     "Guarantee",
     "HistoryStatistics",
     "ListedSymbols",
@@ -264,5 +268,7 @@ class ExchangePorts(msgspec.Struct, frozen=True):
     """Awaited before anything is sent to the exchange. It waits until the embedded exchange listens."""
     channels: Set[str] = frozenset({TRADES})
     """What can be subscribed; trades are always among it."""
+    first_values: FirstValues | None = None
+    """May be the same object as `history`. `None` if there are none: then only the streams show something."""
     candles: CandleHistory = NoCandles()
     """Needed for the channel of candles. It may be the same object as `history`."""

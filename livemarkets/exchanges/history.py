@@ -14,12 +14,15 @@ import msgspec
 from livemarkets.errors import ExchangeUnreachable
 from livemarkets.market.candles import Candle
 from livemarkets.market.models import SymbolInfo, TradeTick
+from livemarkets.market.updates import Update
 
 __all__ = [
+    "FIRST_VALUES_AT_ONCE",
     "PAGE_CANDLES",
     "PAGE_TRADES",
     "CandleHistory",
     "FetchedTrades",
+    "FirstValues",
     "HistoryStatistics",
     "ListedSymbols",
     "NoCandles",
@@ -35,6 +38,10 @@ returns fewer trades per request, its package makes several requests for one pag
 
 PAGE_CANDLES = 1000
 """The most candles in one answer."""
+
+
+FIRST_VALUES_AT_ONCE = 20
+"""The most symbols of one question for first values."""
 
 
 class Purpose(IntEnum):
@@ -183,6 +190,24 @@ class CandleHistory(Protocol):
         Returns:
             Candles with `closed` unset, because the exchange does not say it. The last one may be running,
             and an answer may lag the stream.
+
+        Raises:
+            ExchangeError: there is no usable answer.
+
+        """
+
+
+class FirstValues(Protocol):
+    """A source of first values for streams in which the newest wins. They are for eyes only."""
+
+    async def first_values(self, channel: str, symbols: Sequence[str]) -> Sequence[Update]:
+        """Return the present values of some symbols, by one cheap call.
+
+        Args:
+            channel: `tickers` or `book`.
+            symbols: at most :data:`FIRST_VALUES_AT_ONCE`. Symbols of which there is none are left out of the
+                answer. For :data:`~livemarkets.market.channels.ALL_SYMBOLS` alone, the answer is one update
+                about all.
 
         Raises:
             ExchangeError: there is no usable answer.

@@ -96,12 +96,13 @@ class ExchangeFeed:
         self._status = FeedStatus(exchange, self.client.status, clock)
         self.updates = UpdateFeeds(
             self.client,
-            ports.candles,
+            ports,
             updates,
             publisher,
             self._trade_streams,
             self.on_newest,
             self._update_status,
+            lambda symbol: self.directory.get(symbol) is not None,
             limits=limits,
             clock=clock,
         )
@@ -177,8 +178,6 @@ class ExchangeFeed:
     def add_status_listener(self, listener: Callable[[ExchangeStatus], None]) -> None:
         """Call `listener` synchronously with every new status."""
         self._status.add_listener(listener)
-
-    # state
 
     @property
     def status(self) -> ExchangeStatus:
@@ -280,8 +279,6 @@ class ExchangeFeed:
             self._backfiller.tend(ledger)
             self.quality.doubt(ledger.key)
         self._downstream.apply(ledger, outcome)
-
-    # tasks
 
     async def run(self) -> None:
         """Run until cancelled. An unexpected error restarts all tasks of this exchange."""

@@ -12,12 +12,14 @@ bid and ask show. The others promise nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 
 import msgspec
 
-from livemarkets.exchanges.base import Evidence, Silence, StreamState
+from livemarkets.exchanges.base import Evidence, FirstValues, Silence, StreamState
+from livemarkets.feed.first_values import FirstValueQuestions
 from livemarkets.feed.publisher import UpdatePublisher
 from livemarkets.feed.staleness import Upstream
 from livemarkets.feed.statistics import UpdateStatistics
@@ -43,12 +45,14 @@ class UpdateLimits(msgspec.Struct, frozen=True, kw_only=True):
     """After so long without the updates that its channel promises, a stream is mute."""
     sweep_seconds: float = 1.0
     """How often this is looked at."""
+    first_seconds: float = 1.0
+    """How long a reader waits for a first value at most."""
 
 
 class _Stream:
     """One wanted stream."""
 
-    __slots__ = ("is_mute", "key", "last_at", "since_ms", "suspected_at", "was_acknowledged")
+    __slots__ = ("is_mute", "key", "known", "last_at", "since_ms", "suspected_at", "was_acknowledged")
 
     def __init__(self, key: StreamKey, now: float, now_ms: int) -> None:
         self.key = key
@@ -57,6 +61,7 @@ class _Stream:
         self.suspected_at = now
         self.was_acknowledged = False
         self.is_mute = False
+        self.known: asyncio.Event | None = None  # set when a first value is there, or none will come
 
 
 class LatestFeed:
@@ -69,6 +74,8 @@ class LatestFeed:
         trades: the wanted streams of trades.
         on_newest: told the id of the newest trade of one of these.
         on_change: called when a stream became mute or delivers again.
+        first_values: the exchange's first values, if it has some.
+        is_listed: returns whether the exchange lists a symbol.
         limits: time limits (:class:`UpdateLimits`).
         clock: source of the time.
 
@@ -82,6 +89,8 @@ class LatestFeed:
         trades: TradeStreams,
         on_newest: Callable[[StreamKey, int], None],
         on_change: Callable[[], None],
+        first_values: FirstValues | None,
+        is_listed: Callable[[str], bool],
         *,
         limits: UpdateLimits,
         clock: Clock,
@@ -97,6 +106,10 @@ class LatestFeed:
         self._now_ms = clock.now_ms
         self._streams: dict[StreamKey, _Stream] = {}
         self._received: Counter[str] = Counter()
+        self._is_listed = is_listed
+        self.questions = FirstValueQuestions(
+            first_values, self._lacks_value, self._take_first, self._end_wait, clock.monotonic
+        )
 
     # subscriptions
 
@@ -116,7 +129,9 @@ class LatestFeed:
 
     def add(self, key: StreamKey) -> None:
         """Note a stream that is wanted from now on."""
-        self._streams[key] = _Stream(key, self._clock(), self._now_ms())
+        stream = self._streams[key] = _Stream(key, self._clock(), self._now_ms())
+        if self.questions.ask(key):
+            stream.known = asyncio.Event()
 
     def discard(self, key: StreamKey) -> None:
         """Forget a stream that is no longer wanted, and its update. Idempotent."""
@@ -124,6 +139,37 @@ class LatestFeed:
         self.store.discard(key)
         if stream is not None and stream.is_mute:
             self._on_change()
+
+    # first values
+
+    def is_awaited(self, key: StreamKey) -> bool:
+        """Return whether nothing is known of a stream yet, and the exchange is asked for a first value."""
+        stream = self._streams.get(key)
+        return stream is not None and stream.known is not None
+
+    async def wait_known(self, key: StreamKey) -> None:
+        """Wait until something is known of a stream, or a moment has passed."""
+        stream = self._streams.get(key)
+        if stream is not None and stream.known is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._limits.first_seconds):
+                    await stream.known.wait()
+
+    def _lacks_value(self, key: StreamKey) -> bool:
+        is_listed = key.symbol == ALL_SYMBOLS or self._is_listed(key.symbol)
+        return is_listed and key in self._streams and not self.store.has(key)
+
+    def _take_first(self, key: StreamKey, update: Update) -> None:
+        """Store and publish a first value. It is for eyes, so that no id in it is evidence."""
+        news = self.store.put_first(key, update)
+        if news is not None:
+            self._publisher.publish_update(key, news)
+
+    def _end_wait(self, key: StreamKey) -> None:
+        stream = self._streams.get(key)
+        if stream is not None and stream.known is not None:
+            stream.known.set()
+            stream.known = None
 
     # state
 
@@ -170,6 +216,8 @@ class LatestFeed:
         self._received[key.channel] += 1
         news = self.store.put(key, update)
         if news is not None:
+            if stream.known is not None:
+                self._end_wait(key)
             self._publisher.publish_update(key, news)
             self._note_ids(news)
 

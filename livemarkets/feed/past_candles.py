@@ -117,7 +117,8 @@ class PastCandles:
 
         """
         patience, proof, told_to = self._patience(), CandleProof(self._limits), after
-        await self.ensure(key, 1, asker)
+        if (stream := self._stream(key)) is not None and stream.line.oldest is None:
+            await self.ensure(key, 1, asker)
         while (stream := self._stream(key)) is not None:
             line = stream.line
             is_ahead = line.oldest is not None and told_to > line.told_to

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from livemarkets.exchanges.base import CandleHistory, Silence
+from livemarkets.exchanges.base import ExchangePorts, Silence
 from livemarkets.feed.candle_feed import CandleFeed
 from livemarkets.feed.latest_feed import LatestFeed
 from livemarkets.feed.limits import FeedLimits
@@ -28,12 +28,13 @@ class UpdateFeeds:
 
     Args:
         upstream: the exchange's client.
-        history: the exchange's past candles.
+        ports: the exchange.
         store: the newest updates.
         publisher: receives each update.
         trades: the wanted streams of trades.
         on_newest: told the id of the newest trade of one of these.
         on_change: called when a stream became mute or delivers again.
+        is_listed: returns whether the exchange lists a symbol.
         limits: of all parts of the feed.
         clock: source of the time.
 
@@ -42,22 +43,38 @@ class UpdateFeeds:
     def __init__(
         self,
         upstream: Upstream,
-        history: CandleHistory,
+        ports: ExchangePorts,
         store: LatestUpdates,
         publisher: Publisher,
         trades: TradeStreams,
         on_newest: Callable[[StreamKey, int], None],
         on_change: Callable[[], None],
+        is_listed: Callable[[str], bool],
         *,
         limits: FeedLimits,
         clock: Clock,
     ) -> None:
-        self.store = store
         self.latest = LatestFeed(
-            upstream, store, publisher, trades, on_newest, on_change, limits=limits.updates, clock=clock
+            upstream,
+            store,
+            publisher,
+            trades,
+            on_newest,
+            on_change,
+            ports.first_values,
+            is_listed,
+            limits=limits.updates,
+            clock=clock,
         )
         self.candles = CandleFeed(
-            upstream, history, publisher, trades, on_newest, on_change, limits=limits.candles, clock=clock
+            upstream,
+            ports.candles,
+            publisher,
+            trades,
+            on_newest,
+            on_change,
+            limits=limits.candles,
+            clock=clock,
         )
 
     def _of(self, key: StreamKey) -> LatestFeed | CandleFeed:
@@ -126,4 +143,5 @@ class UpdateFeeds:
         """Run until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.latest.run(), name="latest updates")
+            tasks.create_task(self.latest.questions.run(), name="first values")
             tasks.create_task(self.candles.run(), name="candles")

@@ -16,6 +16,7 @@ from livemarkets.http_api.unknown_sockets import UnknownSockets
 from livemarkets.security.forwarded import ForwardedHeaders
 from livemarkets.security.middleware import MARKETS_PATH, SecurityMiddleware
 from livemarkets.security.token_auth import TokenAuth
+from livemarkets.server.full_path import FullPath
 from livemarkets.server.http_methods import HttpMethods
 from livemarkets.server.layered_app import LayeredApp
 from livemarkets.ws_markets.route import MarketsRoute
@@ -59,6 +60,7 @@ def create_app(services: WebServices) -> FastAPI:
         openapi_url=None,
     )
     settings = services.settings
+    app.put_in_front(FullPath)
     app.put_in_front(UnknownSockets, known_path=MARKETS_PATH if settings.stream_enabled else "")
     if settings.stream_enabled:
         app.put_in_front(MarketsRoute, hub=services.hub)

@@ -17,7 +17,7 @@ from livemarkets.market.models import ExchangeName, GapCause, StreamKey
 __all__ = ["Candle", "CandleGap", "ReleasedCandle", "same_figures", "with_ids"]
 
 
-class Candle(msgspec.Struct, frozen=True, gc=False):
+class Candle(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One candle of one symbol."""
 
     exchange: ExchangeName

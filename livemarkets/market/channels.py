@@ -10,6 +10,7 @@ __all__ = [
     "CHANNELS",
     "DEPTH",
     "DEPTH_LEVELS",
+    "MOST_PAST_CANDLES",
     "NEWEST_WINS",
     "TICKERS",
     "TRADES",
@@ -54,3 +55,5 @@ CANDLE_INTERVALS = (
     "1M",
 )
 """The lengths of candles. `1m` is a minute, `1M` a month."""
+MOST_PAST_CANDLES = 1000
+"""How many past candles a snapshot may have."""

@@ -25,6 +25,7 @@ class LatestUpdates:
     def __init__(self) -> None:
         self._updates: dict[StreamKey, SymbolUpdate] = {}
         self._rows: dict[StreamKey, dict[str, TickerRow]] = {}
+        self._first: set[StreamKey] = set()  # those whose update did not come from their stream
 
     def put(self, key: StreamKey, update: Update) -> Update | None:
         """Store an update. Return what is new in it; `None` if it is a repeat, or older than the stored one.
@@ -34,10 +35,33 @@ class LatestUpdates:
         if isinstance(update, TickersDelta):
             return self._put_rows(key, update)
         before = self._updates.get(key)
-        if before is not None and update.place <= before.place and update.recv_ts - before.recv_ts < _LATE_MS:
+        if (
+            before is not None
+            and update.place <= before.place
+            and update.recv_ts - before.recv_ts < _LATE_MS
+            and key not in self._first
+        ):
             return None
         self._updates[key] = update
+        if self._first:
+            self._first.discard(key)
         return update
+
+    def put_first(self, key: StreamKey, update: Update) -> Update | None:
+        """Store a first value, which did not come from the stream, unless something is stored.
+
+        Whatever the stream brings replaces it. Return what is new in it.
+        """
+        if self.has(key):
+            return None
+        news = self.put(key, update)
+        if news is not None and not isinstance(update, TickersDelta):
+            self._first.add(key)
+        return news
+
+    def has(self, key: StreamKey) -> bool:
+        """Return whether anything is stored of a stream."""
+        return key in self._updates or key in self._rows
 
     def _put_rows(self, key: StreamKey, delta: TickersDelta) -> TickersDelta | None:
         rows = self._rows.setdefault(key, {})
@@ -65,6 +89,7 @@ class LatestUpdates:
         """Remove a stream that is no longer wanted."""
         self._updates.pop(key, None)
         self._rows.pop(key, None)
+        self._first.discard(key)
 
     def __len__(self) -> int:
         """Return how many streams have an update."""

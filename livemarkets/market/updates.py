@@ -23,6 +23,7 @@ __all__ = [
     "TickerUpdate",
     "TickersDelta",
     "Update",
+    "ticker_of",
 ]
 
 Level = tuple[Decimal, Decimal]
@@ -137,3 +138,28 @@ SymbolUpdate = TickerUpdate | BookUpdate | DepthUpdate
 Update = SymbolUpdate | TickersDelta
 StreamUpdate = Update | Candle
 """What a stream other than one of trades brings."""
+
+Best = tuple[Decimal | None, Decimal | None, Decimal | None, Decimal | None]
+"""The best bid and its size, the best ask and its size."""
+
+
+def ticker_of(exchange: ExchangeName, row: TickerRow, best: Best, recv_ts: int) -> TickerUpdate:
+    """Return the ticker of one symbol with the figures of a row."""
+    return TickerUpdate(
+        exchange,
+        row.symbol,
+        row.last,
+        row.open,
+        row.high,
+        row.low,
+        row.change,
+        row.change_percent,
+        row.volume,
+        row.quote_volume,
+        row.trades,
+        *best,
+        row.open_ts,
+        row.last_id,
+        row.ts,
+        recv_ts,
+    )

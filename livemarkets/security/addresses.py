@@ -6,7 +6,7 @@ import ipaddress
 
 from starlette.requests import HTTPConnection
 
-__all__ = ["address_of", "client_address"]
+__all__ = ["address_of", "client_address", "unmapped"]
 
 
 def client_address(request: HTTPConnection) -> str:
@@ -16,12 +16,23 @@ def client_address(request: HTTPConnection) -> str:
 
 def address_of(host: str) -> str:
     """Return the address to which limits apply: an IPv4 address, or the /64 network of an IPv6 address."""
+    host = unmapped(host)
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
         return host
     if isinstance(address, ipaddress.IPv4Address):
         return host
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
     return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
+
+
+def unmapped(host: str) -> str:
+    """Return an IPv4 address as such that a socket for both kinds of addresses writes as an IPv6 address.
+
+    `::ffff:127.0.0.1` is `127.0.0.1`. Any other text is returned unchanged.
+    """
+    try:
+        address = ipaddress.IPv6Address(host)
+    except ValueError:
+        return host
+    return host if address.ipv4_mapped is None else str(address.ipv4_mapped)

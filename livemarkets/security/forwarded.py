@@ -14,6 +14,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from livemarkets.security.addresses import unmapped
+
 __all__ = ["FROM_PROXY", "ForwardedHeaders", "TrustedProxies"]
 
 FROM_PROXY = "livemarkets.from_proxy"
@@ -30,11 +32,9 @@ class TrustedProxies:
 
     def __contains__(self, host: object) -> bool:
         try:
-            address = ipaddress.ip_address(str(host))
+            address = ipaddress.ip_address(unmapped(str(host)))
         except ValueError:
             return False
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
         return any(address in network for network in self._networks)
 
 
@@ -70,6 +70,8 @@ class ForwardedHeaders:
     def _apply(self, scope: Scope) -> None:
         headers = MutableHeaders(scope=scope)
         root_path = self._root_path
+        if scope["client"]:
+            scope["client"] = (unmapped(scope["client"][0]), scope["client"][1])
         if scope["client"] and scope["client"][0] in self._trusted:
             scope[FROM_PROXY] = True
             host = headers.get("x-forwarded-host", "").rpartition(",")[2].strip()
@@ -86,7 +88,7 @@ class ForwardedHeaders:
             scope["path"] = _without(scope["path"], root_path)
             if "raw_path" in scope:
                 scope["raw_path"] = _without(scope["raw_path"].decode("latin-1"), root_path).encode("latin-1")
-        # The web framework would redirect to the path without the slash, and forget the prefix.
+        # The web framework would redirect; a WebSocket, such as `/ws/markets/`, cannot be redirected.
         if not scope["path"].startswith("/_nicegui"):
             scope["path"] = scope["path"].rstrip("/") or "/"
             if "raw_path" in scope:

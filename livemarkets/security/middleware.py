@@ -239,7 +239,8 @@ class SecurityMiddleware:
             )
         text = (
             f"origin not allowed: the page's origin is {origin}, but this app was addressed as Host {host}. "
-            "A proxy in front must pass on the header Host, or LIVE_ALLOWED_ORIGINS must list the origin.\n"
+            "A proxy in front must pass on the header Host, port included, or LIVE_TRUSTED_PROXIES must name "
+            "the proxy, or LIVE_ALLOWED_ORIGINS must list the origin.\n"
         )
         return PlainTextResponse(text, 403)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import multiprocessing
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -17,7 +19,7 @@ from starlette.types import ASGIApp
 from livemarkets.server.http_protocol import BoundedHttpProtocol
 from livemarkets.server.websocket_protocol import RawFrameProtocol
 
-__all__ = ["allow_many_connections", "configuration", "listen", "serve"]
+__all__ = ["allow_many_connections", "check_semaphores", "configuration", "listen", "serve"]
 
 _MESSAGE_BYTES = 1_048_576
 _OPEN_FILES = 65_536
@@ -74,6 +76,17 @@ def configuration(web: ASGIApp, **changes: Any) -> uvicorn.Config:
         "proxy_headers": False,  # the app knows which proxies to believe
     }
     return uvicorn.Config(web, **(options | changes))
+
+
+def check_semaphores() -> None:
+    """Check that semaphores can be created. The page framework needs some at its start.
+
+    Raises:
+        OSError: they cannot. On Linux they are files in `/dev/shm`.
+
+    """
+    if sys.platform.startswith("linux"):
+        multiprocessing.get_context("fork").Lock()
 
 
 def serve(web: ASGIApp, listener: socket.socket, on_stop: Callable[[], None]) -> None:

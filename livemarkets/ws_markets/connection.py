@@ -202,7 +202,7 @@ class MarketsConnection:
     def _subscribe(self, request: SubscribeRequest) -> None:
         hub = self._hub
         feed, held = hub.feeds[request.exchange], dict.fromkeys(self._streams.keys())
-        keys, results = admit(feed, request.channel, self._named(request, held), held)
+        keys, results = admit(feed, request.channel, request.interval, self._named(request, held), held)
         self._check_limit(keys, request)
         # The first subscription changes the exchange's state, which is sent at once. The reply comes first.
         self._post(encode_results(Subscribed, request, results, held | dict.fromkeys(keys)))
@@ -220,9 +220,8 @@ class MarketsConnection:
         """Return the names of a request. One that names none is about every stream of the channel."""
         if request.symbols:
             return request.symbols
-        return [
-            key.symbol for key in held if (key.exchange, key.channel) == (request.exchange, request.channel)
-        ]
+        name = request.exchange, request.channel, request.interval
+        return [key.symbol for key in held if (key.exchange, key.channel, key.parameter) == name]
 
     def _check_channel(self, request: SubscribeRequest | UnsubscribeRequest) -> None:
         channels = self._hub.feeds[request.exchange].channels
@@ -250,7 +249,7 @@ class MarketsConnection:
         self._check_channel(request)
         feed = self._hub.feeds[request.exchange]
         named = {
-            feed.interned(StreamKey(request.exchange, request.channel, symbol))
+            feed.interned(StreamKey(request.exchange, request.channel, symbol, request.interval))
             for symbol in request.symbols
             if isinstance(symbol, str)
         }

@@ -1,4 +1,4 @@
-"""Style sheets and the theme script, inserted into the head of every page."""
+"""Style sheets and the scripts for the head of every page: the theme, and what a refused page says."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ __all__ = ["FAVICON", "favicon_url", "head_html"]
 
 _FOLDER = Path(__file__).parent
 _SHEETS = ("tokens", "base", "shell", "home", "labs", "grid", "tape", "plain")
+_SCRIPTS = ("theme", "refusals")
 
 FAVICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
@@ -27,10 +28,11 @@ def favicon_url() -> str:
 
 @cache
 def head_html() -> str:
-    """Return the style sheets and the theme script as HTML for the head.
+    """Return the style sheets and the scripts as HTML for the head.
 
-    Both are inline, so that the first paint has its styles and its theme without a second request.
+    They are inline, so that the first paint has its styles and its theme without a second request. The
+    scripts run before the framework's.
     """
     sheets = "\n".join((_FOLDER / f"{name}.css").read_text(encoding="utf-8") for name in _SHEETS)
-    script = (_FOLDER / "theme.js").read_text(encoding="utf-8")
-    return f"<style>{sheets}</style><script>{script}</script>"
+    scripts = "\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS)
+    return f"<style>{sheets}</style><script>{scripts}</script>"

@@ -173,7 +173,7 @@ def test_text_from_outside_can_neither_forge_a_line_nor_steer_a_terminal(lines: 
 def test_what_peers_can_cause_is_written_once_a_minute_and_shortened(lines: Lines) -> None:
     log.setup("INFO", json_lines=False)
     for number in range(50):
-        logging.getLogger("nicegui").error(f"{number} " + "x" * 5_000)
+        logging.getLogger("nicegui").error(f"{number} " + "x" * 5_000 + " the end")
     (line,) = lines()
     assert len(line) < 700
-    assert "(5002 characters)" in line
+    assert " the end (5010 characters)" in line

@@ -284,6 +284,34 @@ def test_unknown_variables_are_warned_about_with_a_suggestion(tmp_path: Path) ->
     )
 
 
+def test_names_without_the_prefix_get_a_suggestion_if_they_look_like_a_setting(tmp_path: Path) -> None:
+    (tmp_path / ".env.local").write_text(
+        "ACCESS_TOKEN=x\nLIVEPORT=1\nLIVE-HOST=h\nOTHER_TOOL=1\nHTTPS_PROXY=p\n"
+    )
+    assert load(tmp_path, {"LIV_PORT": "1", "PORT": "80", "LIVE": "1"}).warnings == (
+        "LIV_PORT in the environment is not a setting and is ignored; did you mean LIVE_PORT?",
+        "ACCESS_TOKEN in .env.local is not a setting and is ignored; did you mean LIVE_ACCESS_TOKEN?",
+        "LIVEPORT in .env.local is not a setting and is ignored; did you mean LIVE_PORT?",
+        "LIVE-HOST in .env.local is not a setting and is ignored; did you mean LIVE_HOST?",
+    )
+
+
+def test_a_name_without_a_value_is_warned_about(tmp_path: Path) -> None:
+    (tmp_path / ".env.local").write_text("LIVE_ACCESS_TOKEN\nLIVE_ALLOWED_ORIGINS=\n")
+    assert load(tmp_path, {}).warnings == ("LIVE_ACCESS_TOKEN in .env.local has no value and is ignored",)
+
+
+def test_a_line_that_is_no_setting_is_warned_about_and_not_shown(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".env.local").write_text("LIVE_HOST=::1\nLIVE_ACCESS_TOKEN s3cret\nLIVE_PORT: 81\n")
+    assert load(tmp_path, {}).warnings == (
+        "line 2 of .env.local is not NAME=value and is ignored",
+        "line 3 of .env.local is not NAME=value and is ignored",
+    )
+    assert capfd.readouterr().err == ""
+
+
 def test_a_settings_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / ".env.local").write_bytes(b"LIVE_PORT=\xff\xfe")
     with pytest.raises(SettingsError, match=r"cannot read the settings files"):

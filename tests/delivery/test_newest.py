@@ -161,6 +161,9 @@ def test_updates_of_many_symbols_come_in_messages_of_two_hundred(turns: Turns) -
     reader.join(ALL_TICKERS, None)
     market.publish(ALL_TICKERS, SYMBOLS)
     turns.take()
+    assert len(reader.messages(ALL_TICKERS)[1]) == 1, "each has a turn of its own"
+    for _ in range(2):
+        turns.take()
     assert [len(message["rows"]) for message in reader.messages(ALL_TICKERS)[1]] == [200, 200, 50]
 
 

@@ -53,6 +53,8 @@ class World:
             self.trades,
             lambda key, trade_id: self.newest.append((key, trade_id)),
             lambda: self.changes.append(self.feed.mute),
+            None,
+            lambda symbol: True,
             limits=UpdateLimits(),
             clock=Clock(self.now, self.now_ms),
         )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from typing import Any
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nicegui import __version__ as framework_version
 from starlette.types import Receive, Scope, Send
 
 from livemarkets.security.forwarded import FROM_PROXY, ForwardedHeaders, TrustedProxies
@@ -58,6 +61,13 @@ async def test_a_trusted_proxy_is_believed() -> None:
     assert headers[b"host"] == b"markets.example:8443"
     assert (scope["root_path"], scope["path"]) == ("/markets", "/labs")
     assert FROM_PROXY in scope
+
+
+async def test_a_proxy_is_known_by_its_ipv4_address_on_a_socket_for_both_kinds() -> None:
+    scope = await seen(FORWARDED, peer=("::ffff:127.0.0.1", 4711))
+    assert (scope["client"][0], scope["scheme"], scope["root_path"]) == ("203.0.113.9", "https", "/markets")
+    assert (await seen({}, peer=("::ffff:127.0.0.1", 4711)))["client"] == ("127.0.0.1", 4711)
+    assert (await seen(FORWARDED, peer=("::ffff:192.0.2.1", 4711)))["client"] == ("192.0.2.1", 4711)
 
 
 async def test_anybody_else_is_not() -> None:
@@ -134,6 +144,7 @@ async def test_every_address_of_the_app_bears_the_prefix_once(is_removed: bool) 
             slash = await client.get(f"{at}/labs/", headers=session)
             assert slash.status_code == 200
             assert "/markets/_nicegui/" in slash.text
+            await parts_are_served(client, at, page.text, session)
             assert (await client.get(f"{at}/healthz")).text == "ok\n"
             lost = await client.get(f"{at}/nowhere", headers={**session, "Accept": "text/html"})
             assert 'href="/markets/"' in lost.text
@@ -144,3 +155,30 @@ async def test_every_address_of_the_app_bears_the_prefix_once(is_removed: bool) 
         url = f"{at}/ws/markets".replace("http", "ws")
         async with open_client(url, additional_headers=headers) as markets:
             assert await markets.works()
+
+
+async def parts_are_served(client: httpx.AsyncClient, at: str, page: str, session: dict[str, str]) -> None:
+    """The files and the socket of a page under the prefix, which a browser may keep as at the root."""
+    files = set(re.findall(r'"/markets(/_nicegui/[^"]+[.](?:js|css))"', page))
+    assert {file.split("/")[3] for file in files} >= {"components", "esm", "libraries", "static"}
+    for file in files:
+        answer = await client.get(at + file, headers=session)
+        assert answer.status_code == 200, file
+        assert "immutable" in answer.headers["cache-control"], file
+    missing = await client.get(f"{at}/_nicegui/{framework_version}/static/none.js", headers=session)
+    assert (missing.status_code, "immutable" in missing.headers.get("cache-control", "")) == (404, False)
+    polling = await client.get(f"{at}/_nicegui_ws/socket.io/?EIO=4&transport=polling", headers=session)
+    assert polling.text.startswith("0{")
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+async def test_a_proxy_is_believed_on_a_socket_for_both_kinds_of_addresses() -> None:
+    variables = {"LIVE_HOST": "::", "LIVE_ACCESS_TOKEN": TOKEN}
+    headers = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+    async with running_main(**variables) as (process, port), httpx.AsyncClient(trust_env=False) as client:
+        for host in ("127.0.0.1", "[::1]"):
+            url = f"http://{host}:{port}/login"
+            answer = await client.post(url, data={"token": TOKEN}, headers=headers)
+            assert "Secure" in answer.headers["set-cookie"], host
+        await client.post(url.replace("[::1]", "127.0.0.1"), data={"token": "wrong"}, headers=headers)
+        await process.says("wrong access token from 203.0.113.9")

@@ -441,7 +441,7 @@ async def test_a_page_whose_session_ended_meanwhile_leads_to_the_login_and_back(
             await page.fill("#token", token)
             await page.keyboard.press("Enter")
             await page.wait_for_url("**/labs?**")
-            await page.wait_for_function("window.socket?.listeners('connect_error').length === 2")
+            await page.wait_for_function("window.socket?.connected")
 
         async with running_process("main.py", environment=environment) as process:
             await process.says("Live Markets is listening on")

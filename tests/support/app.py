@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,8 @@ class InsideExchange:
                 await self.simulator.start()
             clients[0].urls, rest.urls = (self.simulator.ws_url,), (self.simulator.rest_url,)
 
-        return ExchangePorts(connect, rest, rest, prepare, BinanceClient.channels, rest.candle_history)
+        channels, candles = BinanceClient.channels, rest.candle_history
+        return ExchangePorts(connect, rest, rest, prepare, channels, rest, candles)
 
     async def aclose(self) -> None:
         if self.simulator is not None:
@@ -277,8 +278,12 @@ async def running_process(
     environment: dict[str, str] | None = None,
     program: str | None = None,
     reads_input: bool = False,
+    listeners: Iterable[socket.socket] = (),
 ) -> AsyncIterator[Process]:
-    """Run Python, or another program, in the project's folder with no `LIVE_*` variable but those given."""
+    """Run Python, or another program, in the project's folder with no `LIVE_*` variable but those given.
+
+    It inherits the listeners, under their numbers.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LIVE_")}
     process = Process(
         await asyncio.create_subprocess_exec(
@@ -290,6 +295,7 @@ async def running_process(
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             limit=2**20,
+            pass_fds=[listener.fileno() for listener in listeners],
         )
     )
     try:

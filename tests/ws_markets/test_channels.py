@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from itertools import pairwise
@@ -12,6 +13,7 @@ import pytest
 
 from livemarkets.app import Tuning
 from livemarkets.market.clock import system_clock
+from livemarkets.market.models import StreamKey
 from livemarkets.server.websocket_protocol import RawFrameProtocol
 from tests.exchanges.binance.test_updates import BOOK_DATA, ROW_DATA, TICKER_DATA
 from tests.support.app import RunningApp, running_app, settings_for
@@ -347,3 +349,95 @@ async def test_an_impossible_book_changes_nothing(world: World) -> None:
     await world.exchange.send(BOOK_STREAM, BOOK_DATA | {"s": "BTCUSDT", "b": None, "B": None, "u": 2})
     book = await client.next("book")
     assert (book["update_id"], book["bid"], book["bid_size"]) == (2, None, None)
+
+
+# first values
+
+
+def rest_ticker(symbol: str, **fields: Any) -> dict[str, Any]:
+    names = {"p": "priceChange", "P": "priceChangePercent", "o": "openPrice", "h": "highPrice"}
+    names |= {"l": "lowPrice", "c": "lastPrice", "v": "volume", "q": "quoteVolume", "O": "openTime"}
+    names |= {"E": "closeTime", "L": "lastId", "n": "count", "b": "bidPrice", "B": "bidQty"}
+    names |= {"a": "askPrice", "A": "askQty"}
+    return {"symbol": symbol} | {long: TICKER_DATA[short] for short, long in names.items()} | fields
+
+
+def rest_book(symbol: str) -> dict[str, Any]:
+    return {"symbol": symbol, "bidPrice": "1.50", "bidQty": "2", "askPrice": "1.60", "askQty": "3"}
+
+
+def asked(parameters: dict[str, str]) -> list[str]:
+    """The symbols of a REST call."""
+    return json.loads(parameters["symbols"]) if "symbols" in parameters else list(SYMBOLS)
+
+
+async def test_a_quiet_symbol_has_a_first_value_from_one_shared_call(world: World) -> None:
+    answers = world.exchange.answers
+    answers["ticker/24hr"] = lambda parameters: [rest_ticker(symbol) for symbol in asked(parameters)]
+    answers["ticker/bookTicker"] = lambda parameters: [rest_book(symbol) for symbol in asked(parameters)]
+    clients = [await world.app.connect() for _ in range(3)]
+    for client in clients:
+        for channel in ("tickers", "book"):
+            await client.send(type="subscribe", exchange="binance", channel=channel, symbols=list(SYMBOLS))
+    for client in clients:
+        snapshots = [await client.next("snapshot") for _ in range(8)]
+        found = {(each["channel"], each["symbol"]): each["data"] for each in snapshots}
+        assert found.keys() == {(channel, symbol) for channel in ("tickers", "book") for symbol in SYMBOLS}
+        assert all(len(data) == 1 for data in found.values())
+        assert found["book", "ETHUSDT"][0]["bid"] == Decimal("1.50")
+        assert found["book", "ETHUSDT"][0]["update_id"] is None
+        assert found["tickers", "ETHUSDT"][0]["last"] == Decimal("0.0025")
+    calls = [call for call, _ in world.exchange.calls if call.startswith("ticker/")]
+    assert sorted(calls) == ["ticker/24hr", "ticker/bookTicker"]
+    await eventually(lambda: BOOK_STREAM in world.exchange.subscriptions())
+    await world.book()
+    assert (await clients[0].next("book"))["update_id"] == 1
+
+
+async def test_what_the_stream_brings_wins_over_a_first_value(world: World) -> None:
+    def late(parameters: dict[str, str]) -> list[dict[str, Any]]:
+        return [rest_ticker(symbol, closeTime=TICKER_DATA["E"] + 10_000) for symbol in asked(parameters)]
+
+    world.exchange.answers["ticker/24hr"] = late
+    client = await world.app.connect()
+    snapshot = await world.subscribed(client, TICKER_STREAM, channel="tickers", symbol="BTCUSDT")
+    assert len(snapshot["data"]) == 1
+    number = await world.ticker()  # older by its time, but it came from the stream
+    assert (await client.next("ticker"))["trades"] == number
+
+
+async def test_a_first_value_is_no_evidence_of_trades(world: World) -> None:
+    world.exchange.answers["ticker/24hr"] = lambda parameters: [
+        rest_ticker(symbol, lastId=9) for symbol in asked(parameters)
+    ]
+    client = await world.app.connect()
+    await world.subscribed(client, "btcusdt@trade", channel="trades", symbol="BTCUSDT")
+    trade = {"e": "trade", "E": 1_723_161_255_343, "s": "BTCUSDT", "t": 7, "p": "1.00", "q": "1.00"}
+    await world.exchange.send("btcusdt@trade", trade | {"T": 1_723_161_255_342, "m": True})
+    await client.next("trade")
+    snapshot = await world.subscribed(client, TICKER_STREAM, channel="tickers", symbol="BTCUSDT")
+    assert snapshot["data"][0]["last_id"] == 9
+    ledger = world.app.services.feeds["binance"].ledger(StreamKey.trades("binance", "BTCUSDT"))
+    assert ledger is not None
+    assert (ledger.newest_known(), bool(ledger.holes)) == (7, False)
+
+
+async def test_all_tickers_begin_with_all_symbols_asked_for_once(world: World) -> None:
+    world.exchange.answers["ticker/24hr"] = lambda parameters: [
+        *(rest_ticker(symbol) for symbol in asked(parameters)),
+        rest_ticker("ODDUSDT", lowPrice="0"),
+    ]
+    for _ in range(2):
+        client = await world.app.connect()
+        snapshot = await world.subscribed(client, ALL_STREAM, channel="tickers", symbols="*")
+        assert [row["symbol"] for row in snapshot["data"]] == list(SYMBOLS)
+    assert [parameters for call, parameters in world.exchange.calls if call == "ticker/24hr"] == [{}]
+    await client.socket.close()
+
+
+async def test_without_first_values_the_snapshot_comes_soon_and_empty(world: World) -> None:
+    client = await world.app.connect()
+    snapshot = await world.subscribed(client, BOOK_STREAM, channel="book", symbol="BTCUSDT")
+    assert snapshot["data"] == []
+    snapshot = await world.subscribed(client, BOOK_STREAM, channel="book", symbol="BTCUSDT", snapshot=0)
+    assert snapshot["data"] == []

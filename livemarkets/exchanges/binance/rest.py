@@ -21,6 +21,7 @@ from livemarkets.exchanges.base import (
     Purpose,
 )
 from livemarkets.exchanges.binance.exchange_info import ExchangeInfo
+from livemarkets.exchanges.binance.first_values import ask_first_values
 from livemarkets.exchanges.binance.kline_history import KlineHistory
 from livemarkets.exchanges.binance.rest_answers import (
     Aggregate,
@@ -35,6 +36,7 @@ from livemarkets.exchanges.governor import Governor
 from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName, SymbolInfo
+from livemarkets.market.updates import Update
 
 __all__ = ["BinanceRest"]
 
@@ -210,6 +212,15 @@ class BinanceRest:
         except BaseExceptionGroup as group:
             raise first_of(group) from None
         return {symbol: found for symbol, task in asked.items() if (found := task.result()) is not None}
+
+    async def first_values(self, channel: str, symbols: Sequence[str]) -> Sequence[Update]:
+        """Return present tickers or best bids and asks (weight 2 to 4, for all symbols 80).
+
+        Raises:
+            ExchangeError: no base address gave a usable answer.
+
+        """
+        return await ask_first_values(self._calls, self._exchange, channel, symbols, self._now_ms)
 
     async def trades_from(
         self,

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from operator import gt, lt
+from typing import Protocol
 
 import msgspec
 
@@ -28,9 +29,10 @@ from livemarkets.market.updates import (
     TickerRow,
     TickersDelta,
     TickerUpdate,
+    ticker_of,
 )
 
-__all__ = ["Complain", "Parse", "parser_of"]
+__all__ = ["Complain", "Figures", "Parse", "parser_of", "row_of", "side_of"]
 
 Complain = Callable[[str, str], None]
 """Takes the kind and the details of an error in a part of a frame, whose other parts are used."""
@@ -39,6 +41,24 @@ Parse = Callable[[bytes, StreamKey, int, Complain], StreamUpdate]
 
 _MOST_LEVELS = 20
 _LARGEST = Decimal("1e40")
+
+
+class Figures(Protocol):
+    """The figures of a ticker, under the names of the streams. The documents of the fields are there."""
+
+    s: str
+    E: int
+    p: Decimal
+    P: Decimal
+    o: Decimal
+    h: Decimal
+    l: Decimal  # noqa: E741
+    c: Decimal
+    v: Decimal
+    q: Decimal
+    O: int  # noqa: E741
+    L: int | None
+    n: int
 
 
 class _Figures(msgspec.Struct, gc=False):
@@ -128,8 +148,8 @@ def _parse_book(raw: bytes, key: StreamKey, recv_ts: int, complain: Complain) ->
     try:
         data = _decode_book(raw).data
         _check_symbol(data.s, key)
-        bid, bid_size = _side(data.b, data.B)
-        ask, ask_size = _side(data.a, data.A)
+        bid, bid_size = side_of(data.b, data.B)
+        ask, ask_size = side_of(data.a, data.A)
         if bid is not None and ask is not None and not bid < ask:
             raise ValueError("bid and ask cross")
     except (*_NOT_READABLE, InvalidOperation) as error:
@@ -157,32 +177,12 @@ def _parse_ticker(raw: bytes, key: StreamKey, recv_ts: int, complain: Complain) 
     try:
         data = _decode_ticker(raw).data
         _check_symbol(data.s, key)
-        row = _row_of(data)
-        bid, bid_size = _side(data.b, data.B)
-        ask, ask_size = _side(data.a, data.A)
+        row = row_of(data)
+        bid, bid_size = side_of(data.b, data.B)
+        ask, ask_size = side_of(data.a, data.A)
     except (*_NOT_READABLE, InvalidOperation) as error:
         raise MalformedMessage("malformed ticker", f"{error}: {shortened(raw)}") from None
-    return TickerUpdate(
-        key.exchange,
-        key.symbol,
-        row.last,
-        row.open,
-        row.high,
-        row.low,
-        row.change,
-        row.change_percent,
-        row.volume,
-        row.quote_volume,
-        row.trades,
-        bid,
-        bid_size,
-        ask,
-        ask_size,
-        row.open_ts,
-        row.last_id,
-        row.ts,
-        recv_ts,
-    )
+    return ticker_of(key.exchange, row, (bid, bid_size, ask, ask_size), recv_ts)
 
 
 def _parse_tickers(raw: bytes, key: StreamKey, recv_ts: int, complain: Complain) -> TickersDelta:
@@ -190,7 +190,7 @@ def _parse_tickers(raw: bytes, key: StreamKey, recv_ts: int, complain: Complain)
     rows: list[TickerRow] = []
     for data in _figures(raw, complain):
         try:
-            rows.append(_row_of(data))
+            rows.append(row_of(data))
         except (ValueError, InvalidOperation) as error:
             complain("malformed ticker", f"{data.s[:40]!a}: {error}")
     return TickersDelta(key.exchange, tuple(rows), recv_ts)
@@ -222,8 +222,8 @@ _PARSERS: dict[str, Parse] = {
 }
 
 
-def _row_of(data: _Figures) -> TickerRow:
-    """Return the figures of a ticker.
+def row_of(data: Figures) -> TickerRow:
+    """Return the figures of a ticker, checked.
 
     Raises:
         ValueError, InvalidOperation: they are impossible.
@@ -251,8 +251,13 @@ def _check_symbol(symbol: str, key: StreamKey) -> None:
         raise ValueError("it is about another symbol")
 
 
-def _side(price: Decimal | None, size: Decimal | None) -> tuple[Decimal | None, Decimal | None]:
-    """Return the best price of a side with its size, or two `None`s if nobody waits there."""
+def side_of(price: Decimal | None, size: Decimal | None) -> tuple[Decimal | None, Decimal | None]:
+    """Return the best price of a side with its size, or two `None`s if nobody waits there.
+
+    Raises:
+        ValueError, InvalidOperation: they are impossible.
+
+    """
     if not price and not size:
         return None, None
     if price is None or size is None or not plausible(price, size):

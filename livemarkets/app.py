@@ -102,6 +102,7 @@ class Services:
             limits=RouteLimits(
                 clients=settings.max_clients,
                 symbols=settings.max_symbols_per_client,
+                streams=settings.max_streams_per_client,
                 buffer_bytes=settings.client_buffer_bytes,
                 heartbeat_seconds=tuning.heartbeat_seconds,
             ),

@@ -55,6 +55,9 @@ class RouteLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     clients: int
     symbols: int
+    """Distinct symbols, whatever the number of channels."""
+    streams: int
+    """Names, over all channels."""
     buffer_bytes: int
     messages_per_second: int = 20
     message_bytes: int = 16_384
@@ -138,6 +141,7 @@ class MarketsConnection:
                 {exchange: feed.status.state.value for exchange, feed in hub.feeds.items()},
                 {
                     "symbols": limits.symbols,
+                    "streams": limits.streams,
                     "messages_per_second": limits.messages_per_second,
                     "message_bytes": limits.message_bytes,
                     "buffer_bytes": limits.buffer_bytes,
@@ -218,14 +222,19 @@ class MarketsConnection:
         ]
 
     def _check_limit(self, keys: Sequence[StreamKey], request: SubscribeRequest) -> None:
-        limit = self._hub.limits.symbols
-        total = len(set(self._streams.keys()).union(keys))
-        if total > limit:
-            raise ClientMessageError(
-                "symbol_limit",
-                f"at most {limit} symbols per client are allowed; this request would make {total}",
-                request.id,
-            )
+        streams = set(self._streams.keys()).union(keys)
+        symbols = {(key.exchange, key.symbol) for key in streams}
+        limits = self._hub.limits
+        for what, total, limit in (
+            ("symbols", len(symbols), limits.symbols),
+            ("streams", len(streams), limits.streams),
+        ):
+            if total > limit:
+                raise ClientMessageError(
+                    "symbol_limit",
+                    f"at most {limit} {what} per client are allowed; this request would make {total}",
+                    request.id,
+                )
 
     def _unsubscribe(self, request: UnsubscribeRequest) -> None:
         feed = self._hub.feeds[request.exchange]

@@ -70,6 +70,7 @@ async def test_the_welcome_is_the_first_message_and_says_what_applies(app: Runni
         "exchanges": {"binance": "idle", "simulator": "idle"},
         "limits": {
             "symbols": 4,
+            "streams": 500,
             "messages_per_second": 20,
             "message_bytes": 16_384,
             "buffer_bytes": 1_048_576,

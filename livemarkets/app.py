@@ -25,6 +25,7 @@ from livemarkets.exchanges.outbound import Outbound
 from livemarkets.feed.exchange_feed import ExchangeFeed, FeedLimits
 from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.feed.supervision import supervise
+from livemarkets.http_api.fetching import FetchGuard
 from livemarkets.market.clock import Clock, system_clock
 from livemarkets.market.models import (
     ExchangeName,
@@ -37,6 +38,7 @@ from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
 from livemarkets.protocol.encoding import encode_gap, encode_lagged
+from livemarkets.rate_limit import Refusals
 from livemarkets.security.token_auth import TokenAuth
 from livemarkets.ws_markets.hub import MarketsHub, RouteLimits
 from livemarkets.ws_markets.publisher import MarketsPublisher
@@ -74,6 +76,8 @@ class Services:
         self.started_at = clock.monotonic()
         self.clock = clock
         self.access = TokenAuth(settings.access_token.get_secret_value(), clock=clock.monotonic)
+        self.refusals = Refusals()
+        self.fetching = FetchGuard(clock.monotonic, self.refusals)
         self.latest = LatestPriceStore()
         self.trades = RecentTrades(settings.feed_length)
         self.manager = SubscriptionManager(linger_seconds=settings.linger_seconds, clock=clock.monotonic)
@@ -151,6 +155,7 @@ class Services:
 
     async def stop(self) -> None:
         """Close every connection and end every task. Idempotent."""
+        await self.fetching.aclose()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()

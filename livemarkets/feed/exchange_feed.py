@@ -91,7 +91,7 @@ class ExchangeFeed:
             limits=limits.symbols,
             clock=clock,
         )
-        self._history = ports.history
+        self.history = ports.history
         self._monotonic = clock.monotonic
         self._needed = asyncio.Event()
         self.client = ports.connect(self)
@@ -201,7 +201,7 @@ class ExchangeFeed:
             symbols_skipped=self.symbols.skipped,
             qualities=self.quality.counts(),
             client=self.client.statistics(),
-            history=self._history.statistics(),
+            history=self.history.statistics(),
         )
 
     # events of the client (ExchangeEvents)
@@ -296,4 +296,4 @@ class ExchangeFeed:
                 tasks.create_task(self.quality.run(), name=f"{self.exchange} quality")
                 tasks.create_task(self.symbols.run(), name=f"{self.exchange} symbols")
         finally:
-            await self._history.aclose()
+            await self.history.aclose()

@@ -40,6 +40,7 @@ from livemarkets.market.symbols import SymbolDirectory
 from livemarkets.protocol.encoding import encode_gap, encode_lagged
 from livemarkets.rate_limit import Refusals
 from livemarkets.security.token_auth import TokenAuth
+from livemarkets.server.loop_delay import LoopDelay
 from livemarkets.ws_markets.hub import MarketsHub, RouteLimits
 from livemarkets.ws_markets.publisher import MarketsPublisher
 
@@ -78,6 +79,7 @@ class Services:
         self.access = TokenAuth(settings.access_token.get_secret_value(), clock=clock.monotonic)
         self.refusals = Refusals()
         self.fetching = FetchGuard(clock.monotonic, self.refusals)
+        self.loop_delay = LoopDelay(clock.monotonic)
         self.latest = LatestPriceStore()
         self.trades = RecentTrades(settings.feed_length)
         self.manager = SubscriptionManager(linger_seconds=settings.linger_seconds, clock=clock.monotonic)
@@ -111,6 +113,7 @@ class Services:
                 heartbeat_seconds=tuning.heartbeat_seconds,
             ),
             clock=clock,
+            refusals=self.refusals,
         )
 
     # for pages and routes
@@ -168,6 +171,7 @@ class Services:
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(supervise("loop delay task", self.loop_delay.run), name="loop delay")
             for feed in self.feeds.values():
                 tasks.create_task(feed.run(), name=f"{feed.exchange} feed")
             if self.feeds:

@@ -100,14 +100,23 @@ class UsageCounter:
 
 
 REFUSALS: Mapping[str, tuple[str, ...]] = {
-    "message": ("invalid", "too_big", "too_many"),
+    "message": (
+        "invalid_json",
+        "invalid_message",
+        "unknown_type",
+        "unknown_exchange",
+        "unknown_channel",
+        "symbol_limit",
+        "rate_limited",
+        "message_too_big",
+    ),
     "subscription": ("unknown_symbol", "symbol_limit"),
-    "page": ("too_many",),
-    "page_socket": ("too_many", "unread"),
+    "page": ("address",),
+    "page_socket": ("address", "unread"),
     "page_event": ("delayed",),
     "fetch": ("address", "all", "foreign"),
 }
-"""What is refused to peers, and for which reasons."""
+"""What is refused to peers → for which reasons. Refused handshakes of `/ws/markets` are counted apart."""
 
 
 class Refusals:

@@ -34,6 +34,7 @@ from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import is_well_formed, normalise
 from livemarkets.rate_limit import Refusals
+from livemarkets.server.loop_delay import LoopDelay
 from livemarkets.ws_markets.hub import MarketsHub
 
 __all__ = ["HttpServices", "http_router"]
@@ -64,6 +65,7 @@ class HttpServices(Protocol):
     simulator: EmbeddedExchange | None
     fetching: FetchGuard
     refusals: Refusals
+    loop_delay: LoopDelay
     started_at: float
     clock: Clock
 

@@ -63,6 +63,7 @@ def create_app(services: WebServices) -> FastAPI:
         access=services.access,
         allowed_origins=settings.allowed_origins,
         note_refusal=services.hub.note_refusal,
+        refusals=services.refusals,
     )
     app.put_in_front(ForwardedHeaders, trusted=settings.trusted_proxies, root_path=settings.root_path)
     app.include_router(http_router(services))

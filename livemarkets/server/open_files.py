@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 
-__all__ = ["KEPT_BACK", "LAST_FILES", "SHORT_OF_FILES", "files_left"]
+__all__ = ["KEPT_BACK", "LAST_FILES", "SHORT_OF_FILES", "files_left", "files_left_now", "files_limit"]
 
 SHORT_OF_FILES = "livemarkets.short_of_files"
 """The key of the ASGI scope of a connection that was accepted when fewer than :data:`KEPT_BACK` were left."""
@@ -20,14 +21,33 @@ LAST_FILES = 16
 """While fewer are left, a new connection is closed unread."""
 
 
-def files_left(transport: asyncio.BaseTransport) -> int:
-    """Return how many descriptors were left when this connection was accepted."""
-    connection = transport.get_extra_info("socket")
+def files_limit() -> int | None:
+    """Return how many files the process may open; `None` if there is no limit."""
     with contextlib.suppress(ImportError, ValueError, OSError):  # Windows has no module `resource`
         import resource
 
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if connection is not None and soft != resource.RLIM_INFINITY:
-            descriptor: int = connection.fileno()
-            return soft - descriptor
-    return sys.maxsize
+        return None if soft == resource.RLIM_INFINITY else soft
+    return None
+
+
+def files_left(transport: asyncio.BaseTransport) -> int:
+    """Return how many descriptors were left when this connection was accepted."""
+    connection, limit = transport.get_extra_info("socket"), files_limit()
+    if connection is None or limit is None:
+        return sys.maxsize
+    descriptor: int = connection.fileno()
+    return limit - descriptor
+
+
+def files_left_now() -> int | None:
+    """Return how many descriptors are left; `None` if there is no limit. It opens one for a moment."""
+    limit = files_limit()
+    if limit is None:
+        return None
+    try:
+        descriptor = os.open(os.devnull, os.O_RDONLY)
+    except OSError:
+        return 0
+    os.close(descriptor)
+    return limit - descriptor

@@ -25,7 +25,7 @@ from livemarkets.market.stores import RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.protocol.encoding import encode_error, encode_status
 from livemarkets.protocol.messages import SUBPROTOCOL
-from livemarkets.rate_limit import UsageCounter
+from livemarkets.rate_limit import Refusals, UsageCounter
 from livemarkets.security.addresses import client_address
 from livemarkets.security.middleware import MARKETS_PATH
 from livemarkets.ws_markets.connection import SWEEP_SECONDS, MarketsConnection, RouteLimits
@@ -58,6 +58,7 @@ class MarketsHub:
         fanout: the delivery to all readers.
         limits: limits of clients (:class:`RouteLimits`).
         clock: source of the time.
+        refusals: counts refused messages and subscriptions.
 
     """
 
@@ -70,6 +71,7 @@ class MarketsHub:
         *,
         limits: RouteLimits,
         clock: Clock,
+        refusals: Refusals,
     ) -> None:
         self.feeds = feeds
         self.manager = manager
@@ -78,6 +80,7 @@ class MarketsHub:
         self.quality = QualityReaders(fanout)
         self.limits = limits
         self.clock = clock
+        self.refusals = refusals
         self.connections: set[MarketsConnection] = set()
         self._refused: Counter[str] = Counter()
         self._closed_slow = 0

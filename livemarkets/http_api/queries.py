@@ -97,7 +97,7 @@ async def refuse_unlisted(feed: ExchangeFeed, symbol: str, wait_seconds: float) 
 
     It may be a new listing: if the list lacks it, the list is loaded again, for at most `wait_seconds`.
     """
-    if feed.quality.of(StreamKey.trades(feed.exchange, symbol)) is not None:
+    if feed.ledger(StreamKey.trades(feed.exchange, symbol)) is not None:
         return
     if not feed.directory.is_loaded or not feed.directory.accepts(symbol):
         await feed.find_symbols([symbol], wait_seconds, ask=False)

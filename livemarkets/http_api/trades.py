@@ -50,7 +50,7 @@ class TradeFinder:
         else:
             oldest = self._trades.oldest_id(key)
             has_all = oldest is not None and oldest <= from_id
-            ticks = self._trades.after(key, from_id - 1)[:limit] if has_all else []
+            ticks = self._trades.after(key, from_id - 1, limit) if has_all else []
         return FoundTrades(ticks, "memory") if has_all else None
 
     async def find(
@@ -108,7 +108,10 @@ class TradeFinder:
     def _joined(self, key: StreamKey, page: FetchedTrades, limit: int, from_id: int | None) -> FoundTrades:
         """Join a page with what is in memory, which has the newest trades, if nothing lies between them."""
         found = {tick.id: tick for tick in page.ticks if from_id is None or tick.id >= from_id}
-        kept = self._trades.recent(key, limit) if from_id is None else self._trades.after(key, from_id - 1)
+        if from_id is None:
+            kept = self._trades.recent(key, limit)
+        else:
+            kept = self._trades.after(key, from_id - 1, limit)
         if kept and not page.reaches_newest and kept[0].id > page.covered_to + 1:
             kept = []
         found |= {tick.id: tick for tick in kept}

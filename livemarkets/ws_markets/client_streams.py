@@ -149,23 +149,32 @@ class ClientStreams:
         return with_gaps(ticks, self._trades.gaps(key), _complete_to(key, terms))
 
     async def _introduce_when_there_is_room(self, key: StreamKey, snapshot: int, terms: Terms) -> None:
+        first = self._trades.start_of(key, snapshot)
+        if first is not None and min(snapshot, self._trades.count(key)) > _TRADES_AT_ONCE:
+            if terms.mode != "latest":
+                await self._resume(key, first - 1, terms)
+                return
+            snapshot = await self._post_older(key, first, terms)
         async with self._posting:  # many streams of a client must not find room in the same turn
             await self._mailbox.room.wait()
-            is_long = min(snapshot, self._trades.count(key)) > _TRADES_AT_ONCE
-            if not is_long and self._held(key, terms) <= _TRADES_AT_ONCE:
+            if self._held(key, terms) <= _TRADES_AT_ONCE:
                 self._introduce(key, snapshot, terms)
                 await asyncio.sleep(0)  # posted messages are sent at the end of this turn
                 return
-        first = self._trades.start_of(key, snapshot)
-        if is_long and first is not None:
-            await self._resume(key, first - 1, terms, has_gaps=terms.mode != "latest")
-            return
         recent = self._recent(key, snapshot, terms)
         complete_to = _complete_to(key, terms)
         await self._post_when_there_is_room(encode_released(key, recent), terms)
         await self._resume(key, complete_to, terms)
 
-    async def _resume(self, key: StreamKey, after: int, terms: Terms, *, has_gaps: bool = True) -> None:
+    async def _post_older(self, key: StreamKey, first: int, terms: Terms) -> int:
+        """Send the older trades of a long snapshot from `first` on. Return how many are left for the rest."""
+        ticks = self._trades.after(key, first - 1, _TRADES_AT_ONCE + 1)
+        while len(ticks) > _TRADES_AT_ONCE:
+            await self._post_when_there_is_room(encode_snapshots(key, ticks[:-1]), terms)
+            ticks = self._trades.after(key, ticks[-2].id, _TRADES_AT_ONCE + 1)
+        return len(ticks)
+
+    async def _resume(self, key: StreamKey, after: int, terms: Terms) -> None:
         """Send what follows `after` in order of ids, then what waits behind a hole, then join the stream.
 
         So many trades can wait that they are sent in parts. If their hole is closed meanwhile, the resumption
@@ -178,12 +187,12 @@ class ClientStreams:
                 async for part in parts:
                     had_snapshot |= part.has_everything or any(map(_is_trade, part.items))
                     if not part.is_last:
-                        payloads = _encode_part(key, part, told, has_gaps=has_gaps)
+                        payloads = _encode_part(key, part, told)
                         await self._post_when_there_is_room(payloads, terms)
                         continue
                     # From here to the join there is no await, so that no trade is missed or repeated.
                     waiting = self._waiting_untold(key, terms, told)
-                    payloads = _encode_part(key, part, told, waiting[:_TRADES_AT_ONCE], has_gaps=has_gaps)
+                    payloads = _encode_part(key, part, told, waiting[:_TRADES_AT_ONCE])
                     is_done = len(waiting) <= _WAITING_AT_ONCE
                     if is_done:
                         self._post_all(payloads)
@@ -265,12 +274,8 @@ def _encode_part(
     part: ResumePart,
     told: set[int],
     waiting: Sequence[TradeTick] = (),
-    *,
-    has_gaps: bool,
 ) -> Sequence[bytes]:
     """Encode a part of a resumption without what was told, and the trades that wait behind a hole."""
-    if not has_gaps:
-        return encode_released(key, [*filter(_is_trade, without(part.items, told)), *waiting])
     if told or waiting:
         return encode_released(key, [*without(part.items, told), *waiting])
     if part.payloads is None:  # the same part may go to many readers

@@ -99,6 +99,7 @@ class Resumption:
         self.history = History(has)
         self.trades = RecentTrades(length)
         self.ledger = Ledger(BTC, LedgerLimits())
+        self.ledgers = {BTC: self.ledger}
         self.got: list[Released] = []
         self.sent: list[int] = []
         """The length of each part."""
@@ -106,7 +107,7 @@ class Resumption:
         self.resumer = Resumer(
             self.history,
             self.trades,
-            {BTC: self.ledger},
+            self.ledgers,
             limits=limits or ResumeLimits(),
             clock=asyncio.get_running_loop().time,
         )
@@ -181,7 +182,7 @@ def test_what_is_in_memory_comes_in_parts_however_much_it_is() -> None:
         for trade_id in range(101, 3000):
             resumption.live(trade_id)
         resumption.trades.note_gap(Gap(BTC, 3000, 3010, "upstream"))
-        resumption.ledger = resumption.resumer._ledgers[BTC] = Ledger(BTC, LedgerLimits())
+        resumption.ledger = resumption.ledgers[BTC] = Ledger(BTC, LedgerLimits())
         for trade_id in range(3011, 5001):
             resumption.live(trade_id)
 

@@ -6,6 +6,8 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 from livemarkets.feed.ledger import Ledger, LedgerLimits
 from livemarkets.feed.resume import ResumeLimits, Resumer
 from livemarkets.market.models import StreamKey, TradeTick
@@ -86,7 +88,10 @@ async def test_snapshots_of_many_symbols_are_sent_one_by_one_as_the_client_reads
     streams.release()
 
 
-async def test_a_snapshot_of_all_that_a_long_memory_has_is_sent_in_parts_as_the_client_reads() -> None:
+@pytest.mark.parametrize("interval_ms", [None, 250], ids=["all", "latest"])
+async def test_a_snapshot_of_all_that_a_long_memory_has_is_sent_in_parts_as_the_client_reads(
+    interval_ms: int | None,
+) -> None:
     """With `LIVE_FEED_LENGTH=100000`, one snapshot of 20 MB was queued at once (REVIEW A4, D1)."""
     turns, peer, trades = Turns(), Peer(0), RecentTrades(20_000)
     fanout = turns.fanout([peer])
@@ -98,10 +103,11 @@ async def test_a_snapshot_of_all_that_a_long_memory_has_is_sent_in_parts_as_the_
     for trade_id in range(1, 30_001):
         feed.live(trade_id)
     streams.want([key])
-    wanted = SubscribeRequest(None, "binance", "trades", ("BTCUSDT",), 18_000, {}, None)
+    wanted = SubscribeRequest(None, "binance", "trades", ("BTCUSDT",), 18_000, {}, interval_ms)
     streams.begin(feed.as_feed, [key], wanted)
     most, ids = 0, list[int]()
-    while len(ids) < 18_000 + 3:
+    live = 3 if interval_ms is None else 1
+    while len(ids) < 18_000 + live:
         peer.is_asleep, peer.taken = True, b""
         for _ in range(10):
             await asyncio.sleep(0)
@@ -113,8 +119,8 @@ async def test_a_snapshot_of_all_that_a_long_memory_has_is_sent_in_parts_as_the_
         found = [json.loads(text) for text in read_frames(peer.taken)]
         ids += [trade["id"] for message in found for trade in message.get("data", [message])]
         if len(ids) >= 18_000 and feed.ledger(key).complete_to == 30_000:
-            for trade_id in range(30_001, 30_004):
+            for trade_id in range(30_001, 30_001 + live):
                 fanout.publish(key, encode_trade(feed.live(trade_id)), trade_id)
-    assert ids == list(range(12_001, 30_004))
+    assert ids == list(range(12_001, 30_001 + live))
     assert most < LIMIT_BYTES
     streams.release()

@@ -74,7 +74,7 @@ def _run(options: dict[str, str], tuning: Tuning | None) -> int:
     services = app.build(settings, tuning=tuning)
     web = create_app(services)
     pages.install(web, services)
-    run.serve(web, listener)
+    run.serve(web, listener, services.drain)
     return 0
 
 

@@ -75,6 +75,7 @@ class Services:
     ) -> None:
         self.settings = settings
         self.started_at = clock.monotonic()
+        self.is_draining = False
         self.clock = clock
         self.access = TokenAuth(settings.access_token.get_secret_value(), clock=clock.monotonic)
         self.refusals = Refusals()
@@ -155,6 +156,10 @@ class Services:
     async def start(self) -> None:
         """Start the background tasks. Each exchange is connected to when it is first needed."""
         self._task = asyncio.create_task(self._run(), name="services")
+
+    def drain(self) -> None:
+        """Tell load balancers that this process is about to end. Idempotent."""
+        self.is_draining = True
 
     async def stop(self) -> None:
         """Close every connection and end every task. Idempotent."""

@@ -89,7 +89,7 @@ function connect() {
     const request = { headers, signal: AbortSignal.timeout(5000) };
     const { status } = wasOpen ? {} : await fetch(url.replace("ws", "http"), request).catch(() => ({}));
     const why = message || (code ? `closed with ${code} ${reason}` : "no connection");
-    if ([401, 403].includes(status) || [1002, 1007, 1008, 1009].includes(code))
+    if ([401, 403, 404].includes(status) || [1002, 1007, 1008, 1009].includes(code))
       throw new Error(`${url}: ${wasOpen ? why : `HTTP ${status}`}`); // the next attempt would end likewise
     const wait = (code === 1013 ? 30 : pause) * (0.5 + Math.random() / 2);
     console.warn(`${why}; again in ${wait.toFixed(1)} s`);

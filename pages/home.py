@@ -24,7 +24,7 @@ INTERFACES = (
     ("/api/trades", "/api/trades?exchange=binance&symbol=BTCUSDT", "the recent trades of a symbol"),
     ("/metrics", "/metrics", "counters for Prometheus"),
     ("/healthz", "/healthz", "whether the process is alive"),
-    ("/readyz", "/readyz", "whether all streams are live"),
+    ("/readyz", "/readyz?upstream=1", "whether all streams are live"),
 )
 
 

@@ -33,12 +33,15 @@ def plain_page(title: str, content: str) -> str:
 
 
 async def not_found(request: Request, _: Exception) -> Response:
-    """Answer 404: a page for browsers, one line of text for programs.
+    """Answer 404: a page for browsers, JSON for programs that ask for it, one line of text for others.
 
     The framework would build a live page for each wrong address, keep it for a minute, and log the address
     with its query.
     """
-    if "text/html" not in request.headers.get("accept", ""):
+    accepted = request.headers.get("accept", "")
+    if "text/html" not in accepted:
+        if "application/json" in accepted:
+            return Response('{"error":"not found"}', 404, media_type="application/json")
         return PlainTextResponse("not found\n", 404)
     return HTMLResponse(_not_found_page(request.scope.get("root_path", "")), 404)
 

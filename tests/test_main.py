@@ -197,7 +197,8 @@ async def test_it_runs_without_a_network_and_serves_the_simulator() -> None:
             assert "refused" in down["reason"]
             await client.subscribe("BTCUSDT", exchange="simulator")
             assert (await client.trades(3))[0]["exchange"] == "simulator"
-            assert (await get(port, "/readyz")).status_code == 503
+            assert (await get(port, "/readyz?upstream=1")).status_code == 503
+            assert (await get(port, "/readyz")).status_code == 200
             assert (await get(port, "/healthz")).status_code == 200
         assert process.process.returncode is None
         assert "Traceback" not in process.output

@@ -25,6 +25,7 @@ from pydantic_settings import (
 from livemarkets.config import parsers as values
 from livemarkets.config.warnings import Layer, warnings_of
 from livemarkets.errors import SettingsError
+from livemarkets.network.certificates import CERTIFICATE_VARIABLES
 from livemarkets.network.proxies import VARIABLES
 
 __all__ = ["PREFIX", "Settings", "load", "outbound_variables", "readable", "variable"]
@@ -197,7 +198,7 @@ def outbound_variables(environ: Mapping[str, str] | None = None) -> dict[str, st
 
     """
     present = os.environ if environ is None else environ
-    names = [*VARIABLES, *(name.lower() for name in VARIABLES), "SSL_CERT_FILE", "SSL_CERT_DIR"]
+    names = [*VARIABLES, *(name.lower() for name in VARIABLES), *CERTIFICATE_VARIABLES]
     return {name: present[name] for name in names if name in present}
 
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from livemarkets.server.close_codes import CLOSE_CODES
 from livemarkets.server.waiting import Flag
 
 __all__ = ["CLOSE_TOO_SLOW", "Mailbox", "Sink"]
@@ -175,6 +176,6 @@ class Mailbox:
         self.backlog.append(frames)
         self.backlog_bytes += len(frames)
         if was_over and self.backlog_bytes > 2 * self.limit_bytes:
-            self.end(CLOSE_TOO_SLOW, "too slow: reconnect later")
+            self.end(CLOSE_TOO_SLOW, CLOSE_CODES[CLOSE_TOO_SLOW])
         elif self.backlog_bytes > self.limit_bytes:
             self.owner.handle_overflow(self)

@@ -20,6 +20,6 @@ def ids_of(answer: Answer | None) -> list[int]:
     return [row["id"] for row in rows(answer) if type(row.get("id")) is int]
 
 
-def newest_id(answer: Answer | None) -> int | None:
-    """Return the greatest trade id of such an answer; `None` without one."""
-    return max(ids_of(answer), default=None)
+def newest_id(*answers: Answer | None) -> int | None:
+    """Return the greatest trade id of such answers; `None` without one."""
+    return max((one for answer in answers for one in ids_of(answer)), default=None)

@@ -17,6 +17,7 @@ from livemarkets.doctor.record import Address
 from livemarkets.errors import ExchangeUnreachable
 from livemarkets.exchanges.failures import explain
 from livemarkets.exchanges.outbound import Outbound
+from livemarkets.network.tcp import open_tcp
 
 __all__ = ["probe", "without_secrets"]
 
@@ -100,7 +101,13 @@ async def _handshake(
 ) -> str:
     try:
         async with asyncio.timeout(limit_seconds):
-            _, writer = await asyncio.open_connection(host, port, ssl=await make(), server_hostname=host)
+            tls = await make()
+            connected = await open_tcp(host, port, None)
+            try:
+                _, writer = await asyncio.open_connection(sock=connected, ssl=tls, server_hostname=host)
+            except BaseException:
+                connected.close()
+                raise
     except ExchangeUnreachable as error:
         return error.reason
     except (OSError, TimeoutError, ValueError) as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from livemarkets.doctor.answers import ids_of, rows
+from livemarkets.doctor.answers import ids_of, newest_id, rows
 from livemarkets.doctor.network import probe, without_secrets
 from livemarkets.doctor.record import Address, Channel, Record
 from livemarkets.doctor.rest import ALL_DAY_TICKERS, Rest
@@ -209,9 +209,9 @@ class Observer:
         await get(address, "klines", "newest", symbol=symbol, interval="1m", limit=2)
         page = await get(address, "trades", "page", symbol=symbol, limit=1000)
         recent = await get(address, "historicalTrades", "recent", symbol=symbol, limit=100)
-        if recent is None or recent.failure is not None or not ids_of(recent):
+        newest = newest_id(recent, page)
+        if recent is None or recent.failure is not None or not ids_of(recent) or newest is None:
             return
-        newest = max(*ids_of(recent), *ids_of(page))
         history: dict[str, Any] = {"symbol": symbol, "limit": 50}
         await get(address, "historicalTrades", "from", fromId=min(ids_of(recent)), **history)
         await get(address, "historicalTrades", "beyond", fromId=newest + 10**9, **history)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import IO
 
 from livemarkets.rate_limit import TokenBucket
 
 __all__ = ["Child", "running_child"]
 
+_READ_BYTES = 65_536
 _LINE_BYTES = 8192
 """The rest of a longer line is dropped."""
 _LOG_LINES_PER_SECOND, _LOG_LINES_AT_ONCE = 0.5, 50.0
@@ -49,10 +51,14 @@ class Child:
         return await _reap(self._process)
 
 
-class _Lines(asyncio.Protocol):
-    """Passes on the lines of a pipe.
+class _Lines:
+    """Passes on the lines of a pipe. It alone reads the pipe and closes it.
+
+    A transport of the event loop would not do: uvloop closes the descriptor itself and then the file too. By
+    then the number may belong to somebody else, whose connection ends with it.
 
     Args:
+        pipe: what is read until it ends.
         receive: called with each line.
         ended: set when the pipe has ended.
         bucket: how many lines are allowed; `None` for any number. When it is empty, the lines that were read
@@ -61,18 +67,45 @@ class _Lines(asyncio.Protocol):
     """
 
     def __init__(
-        self, receive: Callable[[str], None], ended: asyncio.Event, bucket: TokenBucket | None = None
+        self,
+        pipe: IO[bytes],
+        receive: Callable[[str], None],
+        ended: asyncio.Event,
+        bucket: TokenBucket | None = None,
     ) -> None:
+        self._pipe = pipe
         self._receive = receive
         self._ended = ended
         self._bucket = bucket
         self._rest = b""
-        self._transport: asyncio.ReadTransport | None = None
+        self._loop = asyncio.get_running_loop()
+        os.set_blocking(pipe.fileno(), False)
+        self._resume()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.ReadTransport, transport)
+    def close(self) -> None:
+        """Close the pipe. What is in it is lost. Idempotent."""
+        if self._pipe.closed:
+            return
+        self._loop.remove_reader(self._pipe.fileno())
+        self._pipe.close()
+        if self._rest:
+            self._receive(self._rest.decode(errors="replace"))
+        self._ended.set()
 
-    def data_received(self, data: bytes) -> None:
+    def _resume(self) -> None:
+        if not self._pipe.closed:
+            self._loop.add_reader(self._pipe.fileno(), self._read)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._pipe.fileno(), _READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return
         *lines, rest = (self._rest + data).split(b"\n")
         self._rest = rest[:_LINE_BYTES]
         for number, line in enumerate(lines):
@@ -81,21 +114,10 @@ class _Lines(asyncio.Protocol):
                 return
             self._receive(line[:_LINE_BYTES].decode(errors="replace"))
 
-    def connection_lost(self, error: Exception | None) -> None:
-        if self._rest:
-            self._receive(self._rest.decode(errors="replace"))
-        self._ended.set()
-
     def _pause(self, left_out: int) -> None:
         self._receive(f"WARNING {left_out} lines are left out, and none is read for {_PAUSE_SECONDS:.0f} s")
-        assert self._transport is not None
-        self._transport.pause_reading()
-        asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._resume, self._transport)
-
-    @staticmethod
-    def _resume(transport: asyncio.ReadTransport) -> None:
-        if not transport.is_closing():
-            transport.resume_reading()
+        self._loop.remove_reader(self._pipe.fileno())
+        self._loop.call_later(_PAUSE_SECONDS, self._resume)
 
 
 @contextlib.asynccontextmanager
@@ -126,21 +148,18 @@ async def running_child(
     ended, is_log_read = asyncio.Event(), asyncio.Event()
     bucket = TokenBucket(rate_per_second=_LOG_LINES_PER_SECOND, burst=_LOG_LINES_AT_ONCE, clock=loop.time)
     process = _start(command, directory, environment)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    output = _Lines(process.stdout, receive_line, ended)
+    log = _Lines(process.stderr, receive_log, is_log_read, bucket)
     try:
-        output, _ = await loop.connect_read_pipe(lambda: _Lines(receive_line, ended), process.stdout)
-        log, _ = await loop.connect_read_pipe(
-            lambda: _Lines(receive_log, is_log_read, bucket), process.stderr
-        )
-        try:
-            yield Child(process, ended, is_log_read)
-        finally:
-            output.close()
-            log.close()
+        yield Child(process, ended, is_log_read)
     finally:
         process.kill()
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            assert pipe is not None
-            pipe.close()
+        process.stdin.close()
+        output.close()
+        log.close()
         await _reap(process)
 
 
@@ -156,6 +175,7 @@ def _start(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        bufsize=0,
     )
 
 

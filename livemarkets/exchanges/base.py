@@ -158,7 +158,8 @@ class ExchangeEvents(Protocol):
         """Something that bears the id of a stream's newest trade showed this id, such as a ticker.
 
         It may come before the trade: the feed waits a moment, then it fetches what is missing. It costs
-        nothing while nothing is missing. An id that is too far ahead of all others is ignored.
+        nothing while nothing is missing. An id that is too far ahead of all others is ignored. No client
+        calls it yet: Binance's subscribes to trades alone.
         """
 
     def on_status(self, status: ClientStatus) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
 
@@ -22,6 +23,8 @@ __all__ = [
     "root_cause",
     "unreachable",
 ]
+
+_ERRNO = re.compile(r"\[Errno ([0-9]{1,4})\]")
 
 UNUSABLE = (ValueError,)
 """Errors that libraries raise for an invalid address, before they connect."""
@@ -100,10 +103,18 @@ def _explain(error: BaseException) -> str:
 
 
 def _explain_errno(error: OSError) -> str:
-    """Return the system's text for an error. Some libraries put a text of their own in its place."""
-    if error.errno is not None and error.errno > 0 and not isinstance(error, ssl.SSLError):
-        return os.strerror(error.errno).lower()
-    return _shorten(error.strerror or type(error).__name__).lower()
+    """Return the system's text for an error. Some libraries put a text of their own in its place.
+
+    A host with several addresses may fail in several ways. Their numbers are then only in the text.
+    """
+    if isinstance(error, ssl.SSLError):
+        numbers = []
+    elif error.errno is not None:
+        numbers = [error.errno]
+    else:
+        numbers = [int(number) for number in _ERRNO.findall(str(error))]
+    texts = [os.strerror(number).lower() for number in dict.fromkeys(numbers) if number > 0]
+    return ", ".join(texts) or _shorten(error.strerror or type(error).__name__).lower()
 
 
 def _shorten(text: str) -> str:

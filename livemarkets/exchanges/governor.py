@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
+import heapq
 from collections.abc import AsyncIterator, Mapping
 
 from livemarkets.errors import ExchangeUnreachable, WeightUsedUp
 from livemarkets.exchanges.askers import Askers
 from livemarkets.exchanges.base import Purpose, RateLimitStatistics
 from livemarkets.exchanges.request_weight import KeptBack, RequestWeight, Spent
+from livemarkets.exchanges.waiting_calls import WaitingCalls
 from livemarkets.market.clock import Clock
 
 __all__ = ["Governor", "Turn"]
@@ -32,6 +33,8 @@ _PAUSE_SECONDS = 30.0
 _LONGEST_PAUSE_SECONDS = 3 * 86_400.0
 """`rest-api.md`, "IP Limits": a ban lasts from 2 minutes to 3 days."""
 _LOOK_AGAIN_SECONDS = 1.0
+_REFUSED_AT_ONCE = 500
+"""Calls that are refused before the event loop runs. The next ones are refused a moment later."""
 
 
 class Turn:
@@ -84,7 +87,7 @@ class Governor:
         self._wait_seconds = wait_seconds
         self._clock = clock
         self._askers = Askers()
-        self._waiting: dict[Purpose, dict[str | None, deque[_Waiting]]] = {one: {} for one in Purpose}
+        self._waiting: dict[Purpose, WaitingCalls[_Waiting]] = {one: WaitingCalls() for one in Purpose}
         self._running = [0] * len(Purpose)
         self._in_flight = 0  # weight of the calls that have no answer yet
         self._paused_until = 0.0
@@ -106,7 +109,7 @@ class Governor:
 
         """
         waiting = _Waiting(purpose, asker, weight, self._clock.monotonic() + self._wait_seconds[purpose])
-        self._waiting[purpose].setdefault(asker, deque()).append(waiting)
+        self._waiting[purpose].add(waiting)
         self._give_turns_soon()
         try:
             turn = await waiting.future
@@ -114,7 +117,7 @@ class Governor:
             if waiting.future.done() and not waiting.future.cancelled() and not waiting.future.exception():
                 waiting.future.result().note_not_reached()
                 self._end(purpose, weight)
-            self._remove(waiting)
+            self._waiting[purpose].remove(waiting)
             raise
         try:
             yield turn
@@ -171,12 +174,11 @@ class Governor:
     def statistics(self) -> RateLimitStatistics:
         """Return how much of the limit is used."""
         now = self._clock.monotonic()
-        waiting = {one: sum(map(len, self._waiting[one].values())) for one in Purpose}
         return RateLimitStatistics(
             used=sum(self.weight.used(now)),
             usable=self.weight.usable,
             counted=self.weight.counted,
-            waiting=waiting,
+            waiting={one: len(self._waiting[one]) for one in Purpose},
             limited=frozenset(self._limited(now)),
             pause_seconds=self.pause_seconds,
         )
@@ -192,8 +194,10 @@ class Governor:
         return limited
 
     def _waits_for_weight(self, purpose: Purpose, now: float, may_share: bool) -> bool:
-        queues = self._waiting[purpose].values()
-        return bool(queues) and not any(self._has_weight(queue[0], now, may_share) for queue in queues)
+        calls = self._waiting[purpose]
+        return bool(calls) and not any(
+            self._may_use(call, now) for _, call in calls.firsts(self._fitting(purpose, now, may_share))
+        )
 
     def _give_turns_soon(self) -> None:
         """Give turns once for all that happens in this turn of the event loop."""
@@ -208,62 +212,72 @@ class Governor:
         if now >= self._paused_until:
             may_share = True
             for purpose in Purpose:
-                while (waiting := self._next(purpose, now, may_share)) is not None:
-                    self._remove(waiting)
-                    if waiting.future.done():
-                        continue  # cancelled a moment ago
-                    self._running[purpose] += 1
-                    self._in_flight += waiting.weight
-                    spent = self.spend(waiting.weight, purpose, waiting.asker)
-                    waiting.future.set_result(Turn(self, purpose, waiting.asker, spent))
+                self._give_turns_to(purpose, now, may_share)
                 # Calls that are less urgent must not take the common weight that these wait for.
                 may_share = may_share and not self._waits_for_weight(purpose, now, may_share)
         self._arm(now)
 
-    def _next(self, purpose: Purpose, now: float, may_share: bool) -> _Waiting | None:
-        queues = self._waiting[purpose]
-        if not queues or not _PLACES.fits(self._running, purpose, 1, _AT_ONCE):
-            return None
-        for asker in sorted(queues, key=lambda one: self._askers.lately(one, now)):
-            waiting = queues[asker][0]
-            if self._has_weight(waiting, now, may_share):
-                return waiting
-        return None
+    def _give_turns_to(self, purpose: Purpose, now: float, may_share: bool) -> None:
+        """Let the calls of one purpose go, those first whose askers used least. All are looked at once."""
+        calls = self._waiting[purpose]
+        if not calls or not self._has_place(purpose):
+            return
+        lately = self._askers.lately
+        order = [
+            (lately(call.asker, now), place, call)
+            for place, call in calls.firsts(self._fitting(purpose, now, may_share))
+        ]
+        heapq.heapify(order)
+        while order and self._has_place(purpose):
+            _, place, call = heapq.heappop(order)
+            if not call.future.done():  # else it was cancelled a moment ago
+                if not (self._fits(purpose, call.weight, now, may_share) and self._may_use(call, now)):
+                    continue
+                self._give_turn(call)
+            calls.remove(call)
+            following = calls.first_of(call.asker)
+            if following is not None:
+                heapq.heappush(order, (lately(call.asker, now), place, following))
 
-    def _has_weight(self, waiting: _Waiting, now: float, may_share: bool) -> bool:
-        usable, others = self.weight.usable, self.weight.others(now)
-        bound = max(int(usable * _ASKER_PART), waiting.weight)
-        if self._askers.in_minute(waiting.asker, now) + waiting.weight > bound:
-            return False
-        used = self.weight.used(now)
-        return _WEIGHT.fits(used, waiting.purpose, waiting.weight, usable, others=others, may_share=may_share)
+    def _give_turn(self, call: _Waiting) -> None:
+        self._running[call.purpose] += 1
+        self._in_flight += call.weight
+        spent = self.spend(call.weight, call.purpose, call.asker)
+        call.future.set_result(Turn(self, call.purpose, call.asker, spent))
+
+    def _has_place(self, purpose: Purpose) -> bool:
+        return _PLACES.fits(self._running, purpose, 1, _AT_ONCE)
+
+    def _fitting(self, purpose: Purpose, now: float, may_share: bool) -> list[int]:
+        """Return the weights of calls that the exchange's limit allows at present."""
+        weights = self._waiting[purpose].weights
+        return [weight for weight in weights if self._fits(purpose, weight, now, may_share)]
+
+    def _fits(self, purpose: Purpose, weight: int, now: float, may_share: bool) -> bool:
+        used, others = self.weight.used(now), self.weight.others(now)
+        return _WEIGHT.fits(used, purpose, weight, self.weight.usable, others=others, may_share=may_share)
+
+    def _may_use(self, call: _Waiting, now: float) -> bool:
+        """Return whether the call is within the part that one asker may use."""
+        bound = max(int(self.weight.usable * _ASKER_PART), call.weight)
+        return self._askers.in_minute(call.asker, now) + call.weight <= bound
 
     def _refuse_the_late(self, now: float) -> None:
-        latest = max(now, self._paused_until)
-        for queue in [queue for queues in self._waiting.values() for queue in queues.values()]:
-            while queue and queue[0].deadline <= latest:
-                waiting = queue[0]
-                self._remove(waiting)
-                if not waiting.future.done():
-                    waiting.future.set_exception(self._refusal(now))
-
-    def _first_of_each(self) -> list[_Waiting]:
-        """Return the oldest waiting call of each purpose and asker."""
-        return [queue[0] for queues in self._waiting.values() for queue in queues.values()]
+        latest, left = max(now, self._paused_until), _REFUSED_AT_ONCE
+        for calls in self._waiting.values():
+            while left and (call := calls.oldest) is not None and call.deadline <= latest:
+                left -= 1
+                calls.remove(call)
+                if not call.future.done():
+                    call.future.set_exception(self._refusal(now))
+        if not left:
+            self._give_turns_soon()
 
     def _refusal(self, now: float) -> ExchangeUnreachable:
         if now < self._paused_until:
             return ExchangeUnreachable("REST paused: the exchange forbade calls", self._paused_until - now)
         free_at = self.weight.next_change(now)
         return WeightUsedUp("REST paused: request weight used up", max(1.0, min(free_at - now, 60.0)))
-
-    def _remove(self, waiting: _Waiting) -> None:
-        queues = self._waiting[waiting.purpose]
-        queue = queues.get(waiting.asker)
-        if queue is not None and waiting in queue:
-            queue.remove(waiting)
-            if not queue:
-                del queues[waiting.asker]
 
     def _end(self, purpose: Purpose, weight: int) -> None:
         self._running[purpose] -= 1
@@ -275,7 +289,8 @@ class Governor:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        deadlines = [waiting.deadline for waiting in self._first_of_each()]
+        oldest = [calls.oldest for calls in self._waiting.values()]  # calls of a purpose wait equally long
+        deadlines = [call.deadline for call in oldest if call is not None]
         if deadlines:
             next_turn = self._paused_until if now < self._paused_until else self.weight.next_change(now)
             wait = min(max(min(next_turn, *deadlines) - now, 0.001), _LOOK_AGAIN_SECONDS)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
-import certifi
 import httpcore
 import httpx
 from anyio.abc import SocketStream
@@ -15,13 +13,11 @@ from httpcore._backends.anyio import AnyIOStream
 
 from livemarkets.errors import ExchangeUnreachable, UnusableProxy
 from livemarkets.exchanges.failures import UNUSABLE, explain, root_cause
+from livemarkets.network.certificates import trusted
 from livemarkets.network.proxies import Proxy, ProxyRules
 from livemarkets.network.tcp import open_tcp
 
-__all__ = ["CERTIFICATE_VARIABLES", "Outbound", "OutboundFailure"]
-
-CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-"""The variables that OpenSSL reads. It ignores a file that is missing; here that is an error."""
+__all__ = ["Outbound", "OutboundFailure"]
 
 
 class OutboundFailure(ExchangeUnreachable, httpx.ConnectError):
@@ -41,7 +37,8 @@ class Outbound:
     Args:
         setting: the value of `LIVE_PROXY_URL`.
         variables: the variables of the environment that are set, for proxies
-            (:data:`livemarkets.network.proxies.VARIABLES`) and certificates (:data:`CERTIFICATE_VARIABLES`).
+            (:data:`livemarkets.network.proxies.VARIABLES`) and certificates
+            (:data:`livemarkets.network.certificates.CERTIFICATE_VARIABLES`).
 
     Raises:
         UnusableProxy: the setting is no usable proxy.
@@ -52,6 +49,7 @@ class Outbound:
         self._variables = dict(variables or {})
         self._rules = ProxyRules(setting, self._variables)
         self._tls: ssl.SSLContext | None = None
+        self._reading: asyncio.Future[ssl.SSLContext] | None = None
 
     def proxy_for(self, url: str) -> Proxy | None:
         """Return the proxy of a URL; `None` to connect directly.
@@ -68,15 +66,20 @@ class Outbound:
     async def tls(self) -> ssl.SSLContext:
         """Return the context for TLS with the exchange.
 
-        Reading the certificates takes up to a tenth of a second, so another thread does it, once.
+        Reading the certificates takes up to a tenth of a second, so another thread does it, once for all who
+        wait. After a failure the next caller reads them again.
 
         Raises:
             ExchangeUnreachable: a variable names certificates that cannot be read.
 
         """
-        if self._tls is None:
-            self._tls = await asyncio.to_thread(self._new_tls)
-        return self._tls
+        if self._tls is not None:
+            return self._tls
+        if self._reading is None:
+            # A future of the thread pool, not a task: nobody who waits has to outlive the others.
+            self._reading = asyncio.get_running_loop().run_in_executor(None, trusted, self._variables)
+            self._reading.add_done_callback(self._keep_tls)
+        return await asyncio.shield(self._reading)
 
     def http_client(self, *, timeout_seconds: float) -> httpx.AsyncClient:
         """Return a client for REST. It looks at no variable itself and follows no redirect."""
@@ -84,45 +87,10 @@ class Outbound:
             transport=_Transport(self), timeout=timeout_seconds, follow_redirects=False, trust_env=False
         )
 
-    def _new_tls(self) -> ssl.SSLContext:
-        named = {name: self._variables.get(name, "").strip() for name in CERTIFICATE_VARIABLES}
-        file, folder = named.values()
-        if file or folder:
-            for name, path in named.items():
-                _check_readable(name, path)
-            try:
-                return ssl.create_default_context(cafile=file or None, capath=folder or None)
-            except OSError as error:
-                names = " and ".join(name for name, path in named.items() if path)
-                why = error.strerror or error
-                raise ExchangeUnreachable(f"the certificates of {names} cannot be used: {why}") from None
-        context = ssl.create_default_context()
-        if not _system_has_certificates(context):
-            context.load_verify_locations(cafile=certifi.where())
-        return context
-
-
-def _check_readable(name: str, path: str) -> None:
-    if not path:
-        return
-    try:
-        if name == "SSL_CERT_FILE":
-            with Path(path).open("rb"):
-                return
-        for folder in path.split(":"):
-            next(Path(folder).iterdir(), None)
-    except OSError as error:
-        raise ExchangeUnreachable(
-            f"{name} names certificates that cannot be read: {path[:200]!r}: {error.strerror}"
-        ) from None
-
-
-def _system_has_certificates(context: ssl.SSLContext) -> bool:
-    """Return whether OpenSSL's own file or folder has certificates. The folder is read only when needed."""
-    if context.cert_store_stats()["x509_ca"]:
-        return True
-    folder = Path(ssl.get_default_verify_paths().openssl_capath)
-    return folder.is_dir() and next(folder.iterdir(), None) is not None
+    def _keep_tls(self, reading: asyncio.Future[ssl.SSLContext]) -> None:
+        self._reading = None
+        if not reading.cancelled() and reading.exception() is None:
+            self._tls = reading.result()
 
 
 class _Transport(httpx.AsyncBaseTransport):
@@ -130,7 +98,8 @@ class _Transport(httpx.AsyncBaseTransport):
 
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound
-        self._ways: dict[Proxy | None, _Way] = {}
+        self._ways: dict[tuple[str, Proxy | None], _Way] = {}
+        self._is_closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request.
@@ -142,11 +111,16 @@ class _Transport(httpx.AsyncBaseTransport):
         """
         try:
             proxy = self._outbound.proxy_for(str(request.url))
-            way = self._ways.get(proxy)
-            if way is None:
-                way = self._ways[proxy] = _Way(await self._outbound.tls(), proxy)
+            # Before the look-up: calls that begin together must not make a pool each.
+            tls = await self._outbound.tls() if request.url.scheme == "https" else None
         except ExchangeUnreachable as error:
             raise OutboundFailure(error.reason) from None
+        if self._is_closed:
+            raise OutboundFailure("the client of REST was closed")
+        key = request.url.scheme, proxy
+        way = self._ways.get(key)
+        if way is None:
+            way = self._ways[key] = _Way(tls, proxy)
         try:
             return await way.handle_async_request(request)
         except OutboundFailure:
@@ -157,7 +131,8 @@ class _Transport(httpx.AsyncBaseTransport):
             raise OutboundFailure(explain(root_cause(error), proxy)) from None
 
     async def aclose(self) -> None:
-        """Close the idle connections."""
+        """Close the connections. Calls that wait for their certificates fail."""
+        self._is_closed = True
         ways, self._ways = self._ways, {}
         for way in ways.values():
             await way.aclose()
@@ -166,7 +141,9 @@ class _Transport(httpx.AsyncBaseTransport):
 class _Way(httpx.AsyncHTTPTransport):
     """A pool of connections that are opened as those of the streams are."""
 
-    def __init__(self, tls: ssl.SSLContext, proxy: Proxy | None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None, proxy: Proxy | None) -> None:
+        if tls is None:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody: these connections have no TLS
         super().__init__(verify=tls, trust_env=False)
         # httpx has no argument for this. Its own way through a SOCKS proxy leaks a socket per failed call.
         self._pool = httpcore.AsyncConnectionPool(

@@ -29,7 +29,6 @@ from livemarkets.feed.symbol_list import SymbolList
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName, ExchangeState, ExchangeStatus, StreamKey, TradeTick
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
-from livemarkets.market.symbols import SymbolDirectory
 
 __all__ = ["ExchangeFeed", "FeedLimits"]
 
@@ -91,6 +90,8 @@ class ExchangeFeed:
             limits=limits.symbols,
             clock=clock,
         )
+        self.directory = self.symbols.directory
+        """The listed symbols; empty until the list is loaded."""
         self.history = ports.history
         self._monotonic = clock.monotonic
         self._needed = asyncio.Event()
@@ -171,11 +172,6 @@ class ExchangeFeed:
         left = max(timeout_seconds - (self._monotonic() - began), 0.0)
         await self.symbols.find(symbols, left, ask=ask)
 
-    @property
-    def directory(self) -> SymbolDirectory:
-        """The listed symbols; empty until the list is loaded."""
-        return self.symbols.directory
-
     def add_status_listener(self, listener: Callable[[ExchangeStatus], None]) -> None:
         """Call `listener` synchronously with every new status."""
         self._status.add_listener(listener)
@@ -223,7 +219,9 @@ class ExchangeFeed:
                 self._trades.append(key, tick)
                 self._publisher.publish_trade(key, tick)
             else:
-                self._take_out_of_turn(ledger, tick, now)
+                self._take(ledger, ledger.accept(tick, now))
+                if ledger.suspect.tick is tick:
+                    self._gaps.note_false_id(key, tick.id)
 
     def on_invalid(self, key: StreamKey, trade_id: int) -> None:
         """Declare the id of a trade with impossible values."""
@@ -250,11 +248,6 @@ class ExchangeFeed:
             return Silence.NATURAL
         return self._watcher.silence_of(key)
 
-    def _take_out_of_turn(self, ledger: Ledger, tick: TradeTick, now: float) -> None:
-        self._take(ledger, ledger.accept(tick, now))
-        if ledger.suspect.tick is tick:
-            self._gaps.note_false_id(ledger.key, tick.id)
-
     def _use_list(self) -> None:
         """Request what was held back while no list was loaded, and look at every stream again."""
         for key in self._streams:
@@ -280,6 +273,7 @@ class ExchangeFeed:
         self._downstream.apply(ledger, outcome)
 
     # tasks
+
     async def run(self) -> None:
         """Run until cancelled. An unexpected error restarts all tasks of this exchange."""
         await supervise(f"{self.exchange}: the feed", self._run)

@@ -47,6 +47,7 @@ class _Finding(msgspec.Struct, frozen=True):
     state: QualityState
     reason: str | None = None
     is_listed: bool = True
+    is_refusal: bool = False
 
 
 _LIVE = _Finding(QualityState.LIVE)
@@ -56,12 +57,13 @@ _RECOVERING = _Finding(QualityState.RECOVERING, "trades are missing and being fe
 class _Stream:
     """One wanted stream: the state that was told last, and the losses of the last hour."""
 
-    __slots__ = ("finding", "ledger", "losses", "since")
+    __slots__ = ("finding", "ledger", "losses", "refuted", "since")
 
     def __init__(self, ledger: Ledger, since: int) -> None:
         self.ledger = ledger
         self.finding = _LIVE
         self.since = since
+        self.refuted: str | None = None  # the status in the list that trades contradicted
         self.losses: deque[tuple[int, int]] = deque()  # (ms since the epoch, ids), at most one per minute
 
 
@@ -131,7 +133,7 @@ class QualityMonitor:
         if stream is None or gap.cause != "upstream":
             return
         now_ms, count = self._clock.now_ms(), max(gap.to_id - gap.from_id + 1, 0)
-        if stream.losses and now_ms - stream.losses[-1][0] < _MINUTE_MS:
+        if stream.losses and stream.losses[-1][0] // _MINUTE_MS == now_ms // _MINUTE_MS:
             count += stream.losses.pop()[1]
         stream.losses.append((now_ms, count))
         self._doubted[gap.key] = None
@@ -218,14 +220,23 @@ class QualityMonitor:
             if tick is None:
                 return _Finding(QualityState.UNKNOWN, f"{exchange} does not list {symbol}", False)
         elif not info.is_trading:
-            if came_ts <= (symbols.loaded_ts or 0) + _LIST_DELAY_MS:
+            loaded_ts = symbols.loaded_ts or 0
+            if came_ts > loaded_ts + _LIST_DELAY_MS:
+                stream.refuted = info.status
+                symbols.refresh_soon()
+            elif stream.refuted != info.status or loaded_ts - came_ts > _MINUTE_MS:
                 return _Finding(QualityState.HALTED, f"{exchange} lists it with the status {info.status}")
-            symbols.refresh_soon()
-        if self._upstream.state_of(key) is StreamState.REJECTED:
-            return _Finding(QualityState.UNKNOWN, f"{exchange} refused it: {self._upstream.rejection(key)}")
+        else:
+            stream.refuted = None
+        upstream = self._upstream.state_of(key)
+        if upstream is StreamState.REJECTED:
+            reason = f"{exchange} refused it: {self._upstream.rejection(key)}"
+            return _Finding(QualityState.UNKNOWN, reason, is_refusal=True)
+        if upstream is StreamState.PENDING and stream.finding.is_refusal:
+            return stream.finding  # it is requested again, and nobody has said otherwise yet
         if self._is_mute(key):
             return _Finding(QualityState.STALE, f"{exchange} has newer trades, which do not arrive")
-        if stream.ledger.missing() is not None:
+        if stream.ledger.holes:
             return _RECOVERING
         return _LIVE
 
@@ -239,7 +250,7 @@ class QualityMonitor:
             state=stream.finding.state,
             reason=stream.finding.reason,
             since=stream.since,
-            complete_to=None if ledger.next_id is None else ledger.next_id - 1,
+            complete_to=ledger.complete_to,
             last_id=None if last_id < 0 else last_id,
             lost=sum(count for _, count in losses),
             lost_ts=losses[-1][0] if losses else None,

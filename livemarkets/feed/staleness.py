@@ -102,7 +102,7 @@ class StalenessMonitor:
     @property
     def mute(self) -> list[StreamKey]:
         """The streams that are mute at present."""
-        return [key for key, stream in self._streams.items() if stream.is_mute and self._is_expected(key)]
+        return [key for key, stream in self._streams.items() if stream.is_mute]
 
     def is_mute(self, key: StreamKey) -> bool:
         """Return whether the exchange has newer trades of this stream, and they do not arrive."""
@@ -170,9 +170,10 @@ class StalenessMonitor:
     def observe(self, now: float) -> None:
         """End a time slot for every stream."""
         for key, stream in self._streams.items():
-            if stream.silence.arrivals and stream.is_mute:
+            if stream.is_mute and (stream.silence.arrivals or not self._is_expected(key)):
                 stream.is_mute = False
-                self._note_again(key)
+                if stream.silence.arrivals:
+                    self._note_again(key)
                 self._on_change()
             stream.silence.observe(now)
             if stream.claim is not None and now - stream.claim[1] >= self._limits.grace_seconds:

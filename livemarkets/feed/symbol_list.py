@@ -102,7 +102,7 @@ class SymbolList:
         self._due = math.inf  # when the list is loaded next, monotonic seconds
         self._is_searching = False
         self._sought: dict[str, None] = {}  # symbols to ask the exchange for, the oldest first
-        self._next_search = self._next_question = -math.inf  # when the next is allowed, monotonic seconds
+        self._next_search = self._next_guess = self._next_question = -math.inf  # when the next is allowed
         self._failures = 0
         self._listed = 0  # symbols of the newest list that was believed
         self._short_since: float | None = None
@@ -137,8 +137,7 @@ class SymbolList:
         """Look for symbols that the list lacks, and wait for the result up to `timeout_seconds`.
 
         The list is loaded again. If it still lacks a symbol, the exchange is asked for this symbol alone,
-        unless `ask` is false. Both happen at most once in `at_once_seconds` for all callers together. If it
-        is too early, it returns at once, and they happen later.
+        unless `ask` is false. Both happen at most once in `at_once_seconds` for all callers, else later.
         """
         if self.seek(symbols, ask=ask) or (self._is_searching and self._missing(symbols)):
             with contextlib.suppress(TimeoutError):  # the answer will be there for the next caller
@@ -150,7 +149,7 @@ class SymbolList:
         missing = self._missing(symbols)
         asked = [symbol for symbol in missing if ask and symbol not in self._denied]
         self._sought |= dict.fromkeys(asked[: max(0, _SOUGHT_KEPT - len(self._sought))])
-        if not missing or not self.refresh_soon():
+        if not missing or not self.refresh_soon(is_guess=not ask):
             if self._sought:  # then at the next opportunity
                 self._due = min(self._due, self._next_search)
                 self._wake.set()
@@ -159,12 +158,17 @@ class SymbolList:
         self._searched.clear()
         return True
 
-    def refresh_soon(self) -> bool:
-        """Load the list again at once, unless that was asked for less than `at_once_seconds` ago."""
+    def refresh_soon(self, *, is_guess: bool = True) -> bool:
+        """Load the list again at once, unless that was done less than `at_once_seconds` ago.
+
+        A guess never takes the turn of somebody who asks for a symbol.
+        """
         now = self._clock.monotonic()
-        if now < self._next_search:
+        if now < (self._next_guess if is_guess else self._next_search):
             return False
-        self._next_search = now + self.limits.at_once_seconds
+        self._next_guess = now + self.limits.at_once_seconds
+        if not is_guess:
+            self._next_search = self._next_guess
         self._due = now
         self._wake.set()
         return True
@@ -252,9 +256,7 @@ class SymbolList:
                 self._exchange,
                 self._failures,
                 why,
-                "the list before stays"
-                if self.directory.is_loaded
-                else "every symbol is accepted until then",
+                "the list before stays" if self._listed else "every symbol is accepted until then",
             )
 
     def _log(self, listed: ListedSymbols) -> None:

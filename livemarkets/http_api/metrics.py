@@ -19,7 +19,7 @@ from livemarkets.market.models import ExchangeState
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.rate_limit import Refusals
 from livemarkets.server.loop_delay import BOUNDS_SECONDS, LoopDelay
-from livemarkets.server.open_files import files_left_now, files_limit
+from livemarkets.server.open_files import files_limit, free_files
 from livemarkets.ws_markets.hub import MarketsHub
 
 __all__ = ["MarketsCollector", "MeasuredServices"]
@@ -214,7 +214,7 @@ class MarketsCollector(Collector):
         }
         left = {
             "clients": max(0, hub.limits.clients - len(hub.connections)),
-            "open_files": files_left_now(),
+            "open_files": None if files_limit() is None else free_files(),
         }
         for name, meaning, numbers in (
             ("limit", "Limits of this server", limits),

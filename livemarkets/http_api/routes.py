@@ -1,4 +1,4 @@
-"""Routes for health, metrics, symbols and trades. They are read-only: a request subscribes to nothing."""
+"""Routes for metrics, symbols and trades. They are read-only: a request subscribes to nothing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.embedded.exchange import EmbeddedExchange
 from livemarkets.feed.exchange_feed import ExchangeFeed
-from livemarkets.http_api.answers import Refused, json_answer, list_answer, tick_answer
+from livemarkets.http_api.answers import Refused, list_answer, tick_answer
 from livemarkets.http_api.fetching import FetchGuard
-from livemarkets.http_api.health import readiness
 from livemarkets.http_api.metrics import MarketsCollector
 from livemarkets.http_api.queries import (
     read_exchange,
@@ -79,21 +78,10 @@ def http_router(services: HttpServices) -> APIRouter:
     registry = CollectorRegistry()
     registry.register(MarketsCollector(services))
 
-    async def healthz() -> Response:
-        """Answer 200 while the process runs, whatever the state of the exchanges."""
-        return Response("ok\n", media_type="text/plain")
-
-    async def readyz() -> Response:
-        """Answer 200 while every wanted stream is live, otherwise 503 with the reasons."""
-        reasons = readiness(services.feeds)
-        return json_answer({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
-
     async def metrics() -> Response:
         """Return the metrics in Prometheus' text format."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    router.add_api_route("/healthz", healthz, methods=["GET", "HEAD"])
-    router.add_api_route("/readyz", readyz, methods=["GET", "HEAD"])
     router.add_api_route("/metrics", metrics)
     if services.feeds:
         api = _Api(services)

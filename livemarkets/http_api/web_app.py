@@ -10,17 +10,20 @@ from fastapi import FastAPI
 
 from livemarkets import __version__
 from livemarkets.config.settings import Settings
+from livemarkets.http_api.health import HealthServices, health_router
 from livemarkets.http_api.routes import HttpServices, http_router
+from livemarkets.http_api.unknown_sockets import UnknownSockets
 from livemarkets.security.forwarded import ForwardedHeaders
-from livemarkets.security.middleware import SecurityMiddleware
+from livemarkets.security.middleware import MARKETS_PATH, SecurityMiddleware
 from livemarkets.security.token_auth import TokenAuth
+from livemarkets.server.http_methods import HttpMethods
 from livemarkets.server.layered_app import LayeredApp
-from livemarkets.ws_markets.hub import MarketsRoute
+from livemarkets.ws_markets.route import MarketsRoute
 
 __all__ = ["WebServices", "create_app"]
 
 
-class WebServices(HttpServices, Protocol):
+class WebServices(HttpServices, HealthServices, Protocol):
     """The parts of the program that the web app needs."""
 
     settings: Settings
@@ -56,6 +59,7 @@ def create_app(services: WebServices) -> FastAPI:
         openapi_url=None,
     )
     settings = services.settings
+    app.put_in_front(UnknownSockets, known_path=MARKETS_PATH if settings.stream_enabled else "")
     if settings.stream_enabled:
         app.put_in_front(MarketsRoute, hub=services.hub)
     app.put_in_front(
@@ -66,5 +70,7 @@ def create_app(services: WebServices) -> FastAPI:
         refusals=services.refusals,
     )
     app.put_in_front(ForwardedHeaders, trusted=settings.trusted_proxies, root_path=settings.root_path)
+    app.put_in_front(HttpMethods)
+    app.include_router(health_router(services))
     app.include_router(http_router(services))
     return app

@@ -1,6 +1,6 @@
 """The two stores of market data per stream: the latest trade, and a bounded list of recent trades.
 
-Both are synchronous and in memory. Only :mod:`livemarkets.feed.exchange_feed` writes to them.
+Both are synchronous and in memory. Only :mod:`livemarkets.feed` writes to them.
 """
 
 from __future__ import annotations

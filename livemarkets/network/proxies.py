@@ -184,6 +184,7 @@ def _matches(entry: str, host: str, port: int) -> bool:
 
 
 def _without_credentials(text: str) -> str:
-    scheme, separator, rest = text.rpartition("://")
-    shown = f"{scheme}{separator}{rest.rpartition('@')[2]}" if "@" not in scheme else rest.rpartition("@")[2]
+    credentials, _, place = text.rpartition("@")  # first of all: a password may hold all that follows
+    scheme = re.match(r"[A-Za-z0-9+.-]+://", credentials or place)
+    shown = f"{scheme[0]}{place}" if scheme and credentials else place
     return ascii(shown[:60])

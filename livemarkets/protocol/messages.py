@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from livemarkets.market.models import GapCause, Side
+from livemarkets.server.close_codes import CLOSE_CODES
 
 __all__ = [
     "CLIENT_MESSAGE_TYPES",
@@ -244,11 +245,4 @@ ERROR_CODES = {
     "rate_limited": "the client sends too many messages; this one was ignored",
     "message_too_big": "the message is too long; it was ignored",
     "internal": "internal server error; the connection stays open",
-}
-CLOSE_CODES = {
-    1000: "normal",
-    1008: "policy: too many messages",
-    1009: "message too big",
-    1012: "restarting: reconnect",
-    1013: "too slow: reconnect later",
 }

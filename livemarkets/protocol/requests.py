@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,17 @@ import msgspec
 from livemarkets.errors import ClientMessageError
 from livemarkets.market.models import TRADES
 from livemarkets.market.symbols import MAX_SYMBOL_LENGTH, normalise
+from livemarkets.protocol.dialects import right_message
+from livemarkets.protocol.fields import (
+    invalid,
+    quote,
+    read_choice,
+    read_flag,
+    read_integer,
+    read_list,
+    read_numbers,
+    show,
+)
 from livemarkets.protocol.messages import CLIENT_MESSAGE_TYPES, RequestId
 
 __all__ = [
@@ -85,22 +97,8 @@ class PingRequest(msgspec.Struct, frozen=True):
 Request = SubscribeRequest | UnsubscribeRequest | ListRequest | PingRequest
 
 
-class _Streams(msgspec.Struct):
-    """The fields of subscribe and unsubscribe messages. Unknown fields are ignored."""
-
-    exchange: str
-    channel: str
-    symbol: str | None = None
-    symbols: list[Any] | None = None
-    snapshot: int = 1
-    mode: str = "all"
-    interval_ms: int = DEFAULT_INTERVAL_MS
-    order: str = "id"
-    after: dict[str, int] | None = None
-    quality: bool | None = None
-
-
 _decode = msgspec.json.Decoder().decode
+_BYTE = re.compile(r"\(byte ([0-9]+)\)$")
 
 
 def parse_request(raw: str | bytes, exchanges: Sequence[str], *, snapshot_limit: int) -> Request:
@@ -128,17 +126,24 @@ def parse_request(raw: str | bytes, exchanges: Sequence[str], *, snapshot_limit:
 def _parse_object(raw: str | bytes) -> dict[str, Any]:
     try:
         message = _decode(raw)
-    except msgspec.ValidationError as error:  # JSON, but with a number out of range
-        raise ClientMessageError("invalid_message", str(error)) from None
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise ClientMessageError("invalid_json", str(error)) from None
-    except RecursionError:
-        raise ClientMessageError("invalid_json", "nested too deeply") from None
+    except msgspec.ValidationError:
+        raise invalid("a number is out of range") from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise ClientMessageError("invalid_json", _why_not_json(error)) from None
     if not isinstance(message, dict):
-        raise ClientMessageError(
-            "invalid_message", 'a message must be a JSON object, such as {"type":"ping"}'
-        )
+        raise invalid('a message must be a JSON object, such as {"type":"ping"}')
     return message
+
+
+def _why_not_json(error: Exception) -> str:
+    """Return what is wrong in our own words. Those of the library may change, and name its internals."""
+    if isinstance(error, UnicodeError):
+        return "the message is not UTF-8"
+    if isinstance(error, RecursionError):
+        return "the message is nested too deeply"
+    place = _BYTE.search(str(error))
+    where = f"it is malformed at byte {place[1]}" if place else "it ends too early"
+    return f"the message is not JSON: {where}"
 
 
 def _parse_id(value: object) -> RequestId:
@@ -146,77 +151,57 @@ def _parse_id(value: object) -> RequestId:
         return value
     if isinstance(value, str) and len(value) <= 64:
         return value
-    raise ClientMessageError("invalid_message", "id must be an integer or a string of at most 64 characters")
+    raise invalid("id must be a whole number or a string of at most 64 characters")
 
 
 def _parse_message(
     message: dict[str, Any], request_id: RequestId, exchanges: Sequence[str], snapshot_limit: int
 ) -> Request:
     kind = message.get("type")
+    if not isinstance(kind, str):
+        raise invalid(
+            f"type must be one of {', '.join(CLIENT_MESSAGE_TYPES)}"
+            f"{', not ' + show(kind) if 'type' in message else ''}; "
+            f"send instead {right_message(message, exchanges)}"
+        )
+    kind = read_choice(message, "type", CLIENT_MESSAGE_TYPES, "", code="unknown_type")
     if kind == "ping":
         return PingRequest(request_id)
     if kind == "list":
         return ListRequest(request_id)
-    if kind not in CLIENT_MESSAGE_TYPES:
-        if not isinstance(kind, str):
-            raise ClientMessageError("invalid_message", "type is missing or not a string")
-        raise ClientMessageError(
-            "unknown_type", f"type must be one of {', '.join(CLIENT_MESSAGE_TYPES)}, not {_quote(kind)}"
+    for name in ("exchange", "channel"):
+        if name not in message:
+            raise invalid(f"{name} is missing; send instead {right_message(message, exchanges)}")
+    exchange = read_choice(message, "exchange", exchanges, "", code="unknown_exchange")
+    channel = read_choice(message, "channel", (TRADES,), "", code="unknown_channel")
+    quality, named = read_flag(message, "quality"), _named(message)
+    is_quality_alone = kind == "subscribe" and quality is not None and not _DELIVERY_FIELDS & message.keys()
+    if not named and not is_quality_alone:
+        raise invalid(
+            "symbol or symbols is missing, or symbols is empty; "
+            f"send instead {right_message(message, exchanges)}"
         )
-    streams = _parse_streams(message, exchanges)
-    is_quality_alone = (
-        kind == "subscribe" and streams.quality is not None and not _DELIVERY_FIELDS & message.keys()
-    )
-    symbols = () if is_quality_alone and not _named(streams) else _parse_symbols(streams)
+    symbols = tuple(dict.fromkeys(map(_parse_symbol, named)))
     if kind == "unsubscribe":
-        return UnsubscribeRequest(request_id, streams.exchange, streams.channel, symbols)
-    if not 0 <= streams.snapshot <= snapshot_limit:
-        raise ClientMessageError(
-            "invalid_message", f"snapshot must be 0 to {snapshot_limit}, not {_quote(str(streams.snapshot))}"
-        )
+        return UnsubscribeRequest(request_id, exchange, channel, symbols)
     return SubscribeRequest(
         request_id,
-        streams.exchange,
-        streams.channel,
+        exchange,
+        channel,
         symbols,
-        streams.snapshot,
-        _parse_after(streams),
-        _parse_mode(streams),
-        order=_parse_order(streams),
-        quality=streams.quality,
+        read_integer(message, "snapshot", 0, snapshot_limit, 1),
+        _parse_after(message, named),
+        _parse_mode(message),
+        order=read_choice(message, "order", ORDERS, "id"),
+        quality=quality,
         is_quality_alone=is_quality_alone,
     )
 
 
-def _parse_streams(message: dict[str, Any], exchanges: Sequence[str]) -> _Streams:
-    try:
-        streams = msgspec.convert(message, _Streams)
-    except msgspec.ValidationError as error:
-        raise ClientMessageError("invalid_message", str(error)) from None
-    if streams.exchange not in exchanges:
-        raise ClientMessageError(
-            "unknown_exchange",
-            f"exchange must be one of {', '.join(exchanges)}, not {_quote(streams.exchange)}",
-        )
-    if streams.channel != TRADES:
-        raise ClientMessageError(
-            "unknown_channel", f"channel must be {TRADES}, not {_quote(streams.channel)}"
-        )
-    return streams
-
-
-def _named(streams: _Streams) -> list[Any]:
-    named = list(streams.symbols or ())
-    if streams.symbol is not None:
-        named.insert(0, streams.symbol)
-    return named
-
-
-def _parse_symbols(streams: _Streams) -> tuple[str | RefusedName, ...]:
-    named = _named(streams)
-    if not named:
-        raise ClientMessageError("invalid_message", "symbol or symbols is missing, or symbols is empty")
-    return tuple(dict.fromkeys(map(_parse_symbol, named)))
+def _named(message: dict[str, Any]) -> list[Any]:
+    """Return the entries of `symbol` and `symbols`, whatever they are."""
+    named = read_list(message, "symbols")
+    return named if message.get("symbol") is None else [message["symbol"], *named]
 
 
 def _parse_symbol(value: object) -> str | RefusedName:
@@ -233,44 +218,22 @@ def _parse_symbol(value: object) -> str | RefusedName:
     return symbol
 
 
-def _parse_mode(streams: _Streams) -> int | None:
-    if streams.mode not in MODES:
-        raise ClientMessageError(
-            "invalid_message", f"mode must be one of {', '.join(MODES)}, not {_quote(streams.mode)}"
-        )
-    if not LEAST_INTERVAL_MS <= streams.interval_ms <= MOST_INTERVAL_MS:
-        raise ClientMessageError(
-            "invalid_message", f"interval_ms must be {LEAST_INTERVAL_MS} to {MOST_INTERVAL_MS}"
-        )
-    return streams.interval_ms if streams.mode == "latest" else None
+def _parse_mode(message: dict[str, Any]) -> int | None:
+    mode = read_choice(message, "mode", MODES, "all")
+    interval_ms = read_integer(
+        message, "interval_ms", LEAST_INTERVAL_MS, MOST_INTERVAL_MS, DEFAULT_INTERVAL_MS
+    )
+    return interval_ms if mode == "latest" else None
 
 
-def _parse_order(streams: _Streams) -> str:
-    if streams.order not in ORDERS:
-        raise ClientMessageError(
-            "invalid_message", f"order must be one of {', '.join(ORDERS)}, not {_quote(streams.order)}"
-        )
-    return streams.order
-
-
-def _parse_after(streams: _Streams) -> dict[str, int]:
-    after = {normalise(symbol): trade_id for symbol, trade_id in (streams.after or {}).items()}
-    named = {normalise(symbol) for symbol in _named(streams) if isinstance(symbol, str)}
-    for symbol, trade_id in after.items():
-        if symbol not in named:
-            raise ClientMessageError(
-                "invalid_message", f"after names {_quote(symbol)}, which is not a symbol of this message"
-            )
-        if trade_id < 0:
-            raise ClientMessageError(
-                "invalid_message", f"after must hold trade ids, not {_quote(str(trade_id))}"
-            )
+def _parse_after(message: dict[str, Any], named: Sequence[Any]) -> dict[str, int]:
+    after = {normalise(symbol): trade_id for symbol, trade_id in read_numbers(message, "after").items()}
+    names = {normalise(symbol) for symbol in named if isinstance(symbol, str)}
+    for symbol in after:
+        if symbol not in names:
+            raise invalid(f"after names {quote(symbol)}, which is not a symbol of this message")
     return after
 
 
 def _cut(text: str) -> str:
     return text if len(text) <= MAX_SYMBOL_LENGTH else text[:MAX_SYMBOL_LENGTH] + "…"
-
-
-def _quote(text: str) -> str:
-    return ascii(text if len(text) <= 40 else text[:40] + "…")

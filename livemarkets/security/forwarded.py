@@ -41,6 +41,8 @@ class TrustedProxies:
 class ForwardedHeaders:
     """ASGI middleware that applies `X-Forwarded-*` headers of trusted proxies, and removes the path prefix.
 
+    A slash at the end of a path is removed too, so that `/labs/` is `/labs`.
+
     `X-Forwarded-For` and `X-Forwarded-Proto` replace the client's address and the scheme,
     `X-Forwarded-Host` replaces the `Host` header. With a root path, a request reaches the app without it,
     whether the proxy removed it or passed it on.
@@ -84,6 +86,11 @@ class ForwardedHeaders:
             scope["path"] = _without(scope["path"], root_path)
             if "raw_path" in scope:
                 scope["raw_path"] = _without(scope["raw_path"].decode("latin-1"), root_path).encode("latin-1")
+        # The web framework would redirect to the path without the slash, and forget the prefix.
+        if not scope["path"].startswith("/_nicegui"):
+            scope["path"] = scope["path"].rstrip("/") or "/"
+            if "raw_path" in scope:
+                scope["raw_path"] = scope["raw_path"].rstrip(b"/") or b"/"
 
 
 def _without(path: str, prefix: str) -> str:

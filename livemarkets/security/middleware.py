@@ -33,9 +33,12 @@ from livemarkets.security.token_auth import (
 from livemarkets.server.frame_writer import EXTENSION, FrameWriter
 from livemarkets.server.open_files import SHORT_OF_FILES
 
-__all__ = ["CONTENT_SECURITY_POLICY", "MARKETS_PATH", "PageLimits", "SecurityMiddleware"]
+__all__ = ["CONTENT_SECURITY_POLICY", "MARKETS_PATH", "SHOWS_REASONS", "PageLimits", "SecurityMiddleware"]
 
 MARKETS_PATH = "/ws/markets"
+SHOWS_REASONS = "livemarkets.shows_reasons"
+"""The key of the ASGI scope of a request for `/readyz` that may be told reasons: it came with the token."""
+_READINESS = "/readyz"
 _OPEN = {"/healthz", "/login", "/logout"}
 _HEALTH = {"/healthz", "/readyz", "/metrics"}
 _NO_PAGES = ("/api/", "/ws/", "/_nicegui", "/metrics", "/readyz", "/favicon")
@@ -181,7 +184,12 @@ class SecurityMiddleware:
             return self._refuse_for_files(), "files"
         if not self._may_come_from_there(request):
             return self._refuse_origin(request), "origin"
-        return self._token_refusal(request), "token"
+        refusal = self._token_refusal(request)
+        if request.scope["path"] == _READINESS:  # its status is for everybody, also with an old token
+            if refusal is None:
+                request.scope[SHOWS_REASONS] = True
+            return None, ""
+        return refusal, "token"
 
     def _refuse_for_files(self) -> Response:
         held_back = self._log_limiter.suppressed_since_last("files")

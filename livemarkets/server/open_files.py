@@ -11,7 +11,7 @@ import contextlib
 import os
 import sys
 
-__all__ = ["KEPT_BACK", "LAST_FILES", "SHORT_OF_FILES", "files_left", "files_left_now", "files_limit"]
+__all__ = ["KEPT_BACK", "LAST_FILES", "SHORT_OF_FILES", "files_left", "files_limit", "free_files"]
 
 SHORT_OF_FILES = "livemarkets.short_of_files"
 """The key of the ASGI scope of a connection that was accepted when fewer than :data:`KEPT_BACK` were left."""
@@ -19,6 +19,22 @@ KEPT_BACK = 48
 """While fewer are left, nothing but health checks is served."""
 LAST_FILES = 16
 """While fewer are left, a new connection is closed unread."""
+
+
+def files_left(transport: asyncio.BaseTransport) -> int:
+    """Return how many descriptors were left when this connection was accepted."""
+    connection = transport.get_extra_info("socket")
+    return sys.maxsize if connection is None else _left_above(connection.fileno())
+
+
+def free_files() -> int:
+    """Return how many descriptors are left now."""
+    try:
+        descriptor = os.open(os.devnull, os.O_RDONLY)
+    except OSError:
+        return 0
+    os.close(descriptor)
+    return _left_above(descriptor)
 
 
 def files_limit() -> int | None:
@@ -31,23 +47,6 @@ def files_limit() -> int | None:
     return None
 
 
-def files_left(transport: asyncio.BaseTransport) -> int:
-    """Return how many descriptors were left when this connection was accepted."""
-    connection, limit = transport.get_extra_info("socket"), files_limit()
-    if connection is None or limit is None:
-        return sys.maxsize
-    descriptor: int = connection.fileno()
-    return limit - descriptor
-
-
-def files_left_now() -> int | None:
-    """Return how many descriptors are left; `None` if there is no limit. It opens one for a moment."""
+def _left_above(descriptor: int) -> int:
     limit = files_limit()
-    if limit is None:
-        return None
-    try:
-        descriptor = os.open(os.devnull, os.O_RDONLY)
-    except OSError:
-        return 0
-    os.close(descriptor)
-    return limit - descriptor
+    return sys.maxsize if limit is None else limit - descriptor

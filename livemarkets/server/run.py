@@ -6,6 +6,8 @@ import contextlib
 import gc
 import signal
 import socket
+from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -74,9 +76,16 @@ def configuration(web: ASGIApp, **changes: Any) -> uvicorn.Config:
     return uvicorn.Config(web, **(options | changes))
 
 
-def serve(web: ASGIApp, listener: socket.socket) -> None:
-    """Serve the app on a bound socket until SIGINT or SIGTERM."""
-    server = _Server(configuration(web))
+def serve(web: ASGIApp, listener: socket.socket, on_stop: Callable[[], None]) -> None:
+    """Serve the app on a bound socket until SIGINT or SIGTERM.
+
+    Args:
+        web: the ASGI app.
+        listener: the socket.
+        on_stop: called at once when the signal comes. Connections are closed after it.
+
+    """
+    server = _Server(configuration(web), on_stop)
     # After its shutdown, uvicorn raises the signal again. SIGTERM must not kill the process then.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with listener, contextlib.suppress(KeyboardInterrupt):
@@ -84,6 +93,15 @@ def serve(web: ASGIApp, listener: socket.socket) -> None:
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop, because a signal came."""
+        self._on_stop()
+        super().handle_exit(sig, frame)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Log the address, and exempt the objects made at start-up from garbage collection."""
         await super().startup(sockets)

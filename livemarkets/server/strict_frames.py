@@ -12,13 +12,19 @@ import codecs
 from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 
+from livemarkets.server.close_codes import CLOSE_CODES
+
 __all__ = ["StrictFrameProtocol"]
 
 _new_decoder = codecs.getincrementaldecoder("utf-8")
 
 
 class StrictFrameProtocol(ServerProtocol):
-    """`websockets`' server protocol with a UTF-8 check, and with close frames allowed between fragments."""
+    """`websockets`' server protocol with a UTF-8 check, and with close frames allowed between fragments.
+
+    Every close frame has a reason of :data:`~livemarkets.server.close_codes.CLOSE_CODES`, unless the program
+    gives a closer one.
+    """
 
     _decoder: codecs.IncrementalDecoder | None = None
     """The decoder of the present message; `None` for a binary message."""
@@ -36,3 +42,11 @@ class StrictFrameProtocol(ServerProtocol):
             return
         if self._decoder is not None:
             self._decoder.decode(bytes(frame.data), final=frame.fin)
+
+    def send_close(self, code: int | None = None, reason: str = "") -> None:
+        """Send a close frame."""
+        super().send_close(code, reason or CLOSE_CODES.get(code or 0, ""))
+
+    def fail(self, code: int, reason: str = "") -> None:
+        """Fail the connection. The libraries give reasons in words of their own."""
+        super().fail(code, CLOSE_CODES.get(code, reason))

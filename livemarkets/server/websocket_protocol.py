@@ -18,6 +18,7 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from livemarkets.server.close_codes import CLOSE_CODES
 from livemarkets.server.frame_writer import EXTENSION, FrameWriter
 from livemarkets.server.open_files import KEPT_BACK, SHORT_OF_FILES, files_left
 from livemarkets.server.strict_frames import StrictFrameProtocol
@@ -93,7 +94,7 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
         self._frames_this_second += len(self.conn.events)
         if self._frames_this_second > _FRAMES_PER_SECOND:
             self.conn.events_received()
-            self._disconnect(1008, "policy: too many messages")
+            self._disconnect(1008, CLOSE_CODES[1008])
         else:
             super().handle_events()
 
@@ -102,7 +103,7 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
         if len(self.frames) < _FRAGMENTS:
             super().handle_cont(event)
         else:
-            self._disconnect(1009, f"more than {_FRAGMENTS} fragments")
+            self._disconnect(1009, f"message too big: more than {_FRAGMENTS} fragments")
 
     def handle_ping(self) -> None:
         """Send a pong. For a peer that does not read, keep only the newest pong (RFC 6455, 5.5.3)."""

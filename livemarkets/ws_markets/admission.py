@@ -36,7 +36,7 @@ def admit(
             results.append(refused(name.shown, name.reason))
             continue
         key = feed.interned(StreamKey(feed.exchange, channel, name))
-        is_wanted = feed.quality.of(key) is not None
+        is_wanted = feed.ledger(key) is not None
         if not (feed.directory.accepts(name) or key in held or feed.quality.delivers(key)):
             unknown += 1
             suggestions = feed.directory.suggest(name) if unknown <= _SUGGESTIONS_FOR else []

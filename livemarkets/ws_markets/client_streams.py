@@ -181,8 +181,8 @@ class ClientStreams:
         goes on, without those that were sent.
         """
         told: set[int] = set()
-        had_snapshot = is_done = False
-        while not is_done:
+        had_snapshot = False
+        while True:
             async with aclosing(terms.feed.resumer.resume(key, after, self._address)) as parts:
                 async for part in parts:
                     had_snapshot |= part.has_everything or any(map(_is_trade, part.items))
@@ -193,8 +193,7 @@ class ClientStreams:
                     # From here to the join there is no await, so that no trade is missed or repeated.
                     waiting = self._waiting_untold(key, terms, told)
                     payloads = _encode_part(key, part, told, waiting[:_TRADES_AT_ONCE])
-                    is_done = len(waiting) <= _WAITING_AT_ONCE
-                    if is_done:
+                    if len(waiting) <= _WAITING_AT_ONCE:
                         self._post_all(payloads)
                         if not (had_snapshot or waiting):
                             self._post_all(encode_snapshots(key, ()))

@@ -1,4 +1,4 @@
-"""The route `/ws/markets`: accepts connections, serves them, and releases their resources.
+"""The connections of `/ws/markets`: accepts connections, serves them, and releases their resources.
 
 Each connection is read by the endpoint's coroutine. It is written to once per turn of the event loop
 (:mod:`livemarkets.delivery.fanout`), directly to its transport. Under a server other than
@@ -14,7 +14,6 @@ from collections.abc import Mapping
 import msgspec
 from fastapi import WebSocket
 from starlette.responses import PlainTextResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.errors import ClientMessageError
@@ -27,12 +26,11 @@ from livemarkets.protocol.encoding import encode_error, encode_status
 from livemarkets.protocol.messages import SUBPROTOCOL
 from livemarkets.rate_limit import Refusals, UsageCounter
 from livemarkets.security.addresses import client_address
-from livemarkets.security.middleware import MARKETS_PATH
 from livemarkets.ws_markets.connection import SWEEP_SECONDS, MarketsConnection, RouteLimits
 from livemarkets.ws_markets.quality import QualityReaders
 from livemarkets.ws_markets.sinks import open_sink
 
-__all__ = ["HubStatistics", "MarketsHub", "MarketsRoute", "RouteLimits"]
+__all__ = ["HubStatistics", "MarketsHub", "RouteLimits"]
 
 _RETRY = {"Retry-After": "5"}
 
@@ -103,6 +101,10 @@ class MarketsHub:
         """Count a handshake that was refused, here or by the security middleware."""
         self._refused[reason] += 1
 
+    def is_full(self) -> bool:
+        """Return whether the next client would be refused because there are too many."""
+        return len(self.connections) >= self.limits.clients
+
     async def run(self) -> None:
         """Send heartbeats and disconnect clients that stopped reading, until cancelled."""
         while True:
@@ -123,7 +125,7 @@ class MarketsHub:
             await self._serve(websocket, address)
 
     def _denial(self, address: str) -> tuple[Response | None, str]:
-        if len(self.connections) >= self.limits.clients:
+        if self.is_full():
             return PlainTextResponse("too many clients\n", 503, _RETRY), "full"
         if self._per_address.in_use(address) >= self.limits.clients_per_address:
             return PlainTextResponse("too many clients from this address\n", 429, _RETRY), "address"
@@ -153,26 +155,7 @@ class MarketsHub:
             self.quality.publish(quality)
         if not quality.is_listed:  # whoever subscribed it must know, also without having asked for `quality`
             holders = self.manager.subscribers(quality.key)
-            mailboxes = [one.mailbox for one in self.connections if one in holders]
+            mailboxes = [one.mailbox for one in self.connections & holders]
             if mailboxes:
                 error = ClientMessageError("unknown_symbol", f"{quality.reason}; it stays subscribed")
                 self.quality.tell(("error", quality.key), mailboxes, encode_error(error))
-
-
-class MarketsRoute:
-    """ASGI middleware that passes `/ws/markets` to its hub, and everything else to the app.
-
-    A route in the app's router would be wrapped by every middleware for requests: twice the memory per
-    connection, and each client message would resume 24 coroutines instead of 10.
-    """
-
-    def __init__(self, app: ASGIApp, hub: MarketsHub) -> None:
-        self._app = app
-        self._hub = hub
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
-        if scope["type"] == "websocket" and scope["path"] == MARKETS_PATH:
-            await self._hub.serve(WebSocket(scope, receive, send))
-        else:
-            await self._app(scope, receive, send)

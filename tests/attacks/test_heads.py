@@ -53,7 +53,7 @@ HEADS: list[tuple[str, bytes, int]] = [
     ),
     ("no version", head({name: value for name, value in UPGRADE.items() if "Version" not in name}), 400),
     ("an old version", head(UPGRADE | {"Sec-WebSocket-Version": "8"}), 400),
-    ("another protocol", head(UPGRADE | {"Upgrade": "h2c"}), 404),
+    ("another protocol", head(UPGRADE | {"Upgrade": "h2c"}), 426),
     ("an upgrade by POST", head(UPGRADE, "POST /ws/markets HTTP/1.1"), 405),
     ("an upgrade in HTTP/1.0", head(UPGRADE, "GET /ws/markets HTTP/1.0"), 400),
     ("two keys", head(UPGRADE)[:-2] + f"Sec-WebSocket-Key: {KEY}\r\n\r\n".encode(), 400),

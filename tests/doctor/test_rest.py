@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator
 import pytest
 
 from livemarkets.doctor.limits import Limits
+from livemarkets.doctor.observe import Observer
 from livemarkets.doctor.record import Record
 from livemarkets.doctor.rest import CHARGES, Rest
 from livemarkets.exchanges.outbound import Outbound
-from livemarkets.market.clock import Clock
+from livemarkets.market.clock import Clock, system_clock
 from livemarkets.simulator import SimulatedMarket, Simulator
-from tests.doctor.bent import RULES
+from tests.doctor.bent import RULES, Bend, bent_exchange
+from tests.doctor.bent import Answer as Told
+from tests.doctor.observing import LIMITS
 
 MINUTE_MS = 60_000
 
@@ -81,3 +84,19 @@ async def test_an_address_that_is_dead_or_tells_no_json_is_a_failure_in_words(as
 
 def test_every_call_has_a_price_in_weight() -> None:
     assert min(CHARGES.values()) >= 1
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+async def test_it_asks_for_more_of_a_history_of_few_trades(kept: int) -> None:
+    def cut(answer: Told) -> None:
+        if answer.call == "trades" or (answer.call == "historicalTrades" and "fromId" not in answer.query):
+            answer.body = answer.body[: kept if answer.call == "historicalTrades" else 0]
+
+    async with bent_exchange([Bend("", answer=cut)]) as exchange:
+        url = f"http://127.0.0.1:{exchange.port}"
+        record = Record(LIMITS, ("BTCUSDT",), 1.0)
+        observer = Observer(record, system_clock(), [], [url], Outbound("direct"), lambda line: None)
+        await observer._ask(url, "BTCUSDT")
+        await observer._rest.aclose()
+    asked = [answer.label for answer in record.answers if answer.call == "historicalTrades"]
+    assert asked == (["recent", "from", "beyond", "oldest"] if kept else ["recent"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -310,6 +311,98 @@ async def test_a_call_that_did_not_reach_the_exchange_costs_nothing(calls: Calls
         assert calls.limit.used == 25
     await asyncio.sleep(61)
     assert calls.limit.used == 0
+
+
+def functions_called(work: Callable[[], object]) -> int:
+    """How many functions a piece of work calls, in Python and in C."""
+    count = 0
+
+    def note(frame: object, event: str, argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+async def cost(askers: int, *, has_places: bool, work: Callable[[Calls], object]) -> int:
+    """What a piece of work costs while so many askers wait: for weight, or for a place."""
+    calls = Calls()
+    if has_places:
+        await calls.use(2990, HOLE)
+    else:
+        for number in range(20):
+            calls.call(f"earlier {number}", HOLE if number % 2 else RESUME, weight=1, seconds=100)
+    await asyncio.sleep(0.01)
+    for number in range(askers):
+        calls.call(f"call {number}", RESUME, asker=f"asker {number}")
+    await asyncio.sleep(0.01)
+    assert calls.limit.waiting[RESUME] >= askers
+    assert (RESUME in calls.limit.limited) is has_places
+    found = functions_called(lambda: work(calls))
+    for task in calls.tasks:
+        task.cancel()
+    await asyncio.gather(*calls.tasks, return_exceptions=True)
+    return found
+
+
+@pytest.mark.parametrize("has_places", [True, False], ids=["wait for weight", "wait for a place"])
+@pytest.mark.parametrize(
+    "work",
+    [lambda calls: calls.governor.statistics(), lambda calls: calls.governor._give_turns()],
+    ids=["the question who waits", "a look at who may go"],
+)
+def test_a_question_costs_as_much_however_many_wait(
+    work: Callable[[Calls], object], has_places: bool
+) -> None:
+    """Every reader that resumes asks, again and again, whether its call would wait."""
+    few, many = (
+        run_in_simulated_time(cost(askers, has_places=has_places, work=work)) for askers in (30, 3000)
+    )
+    assert many <= few + 10
+
+
+def test_turns_for_many_askers_are_given_in_one_pass() -> None:
+    """Not one pass for each turn, and none for those who cannot go."""
+
+    async def check() -> None:
+        calls = Calls()
+        calls.governor.pause(100)
+        for number in range(3000):
+            calls.call(f"call {number}", RESUME, asker=f"asker {number}")
+        await asyncio.sleep(0.01)
+        calls.governor._paused_until = 0.0
+        found = functions_called(calls.governor._give_turns)
+        await asyncio.sleep(0.01)
+        assert len(calls.names) > 3
+        assert found < 4 * 3000
+        for task in calls.tasks:
+            task.cancel()
+        await asyncio.gather(*calls.tasks, return_exceptions=True)
+
+    run_in_simulated_time(check())
+
+
+def test_a_long_pause_refuses_all_who_wait_but_not_all_at_once() -> None:
+    async def check() -> None:
+        calls = Calls()
+        await calls.use(2990, HOLE)
+        for number in range(2000):
+            calls.call(f"call {number}", RESUME, asker=f"asker {number}")
+        await asyncio.sleep(0.01)
+        began = calls.now()
+        calls.governor.pause(1e6)
+        assert 0 < 2000 - calls.limit.waiting[RESUME] <= 500
+        outcomes = await asyncio.gather(*calls.tasks, return_exceptions=True)
+        assert {type(each) for each in outcomes} == {ExchangeUnreachable}
+        assert calls.now() - began < 0.1
+
+    run_in_simulated_time(check())
 
 
 @given(

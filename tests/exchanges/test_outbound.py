@@ -15,7 +15,7 @@ from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import system_clock
 from livemarkets.simulator import Simulator
 from tests.support.certificates import Certificate, make_certificate
-from tests.support.helpers import free_port
+from tests.support.helpers import eventually, free_port
 from tests.support.proxies import Fault, running_proxy
 from tests.support.upstream import QUICK, Listener, connect_to, exchange
 
@@ -211,6 +211,68 @@ async def test_certificates_that_cannot_be_read_are_the_reason_of_both(
     assert reasons[0] == reasons[1]
     assert name in reasons[0]
     assert why.lower() in reasons[0].lower()
+
+
+async def test_calls_without_tls_need_no_certificates(venue: Simulator) -> None:
+    outbound = Outbound("", {"SSL_CERT_FILE": "/nonexistent/certificates.pem"})
+    rest = BinanceRest("simulator", [venue.rest_url], clock=system_clock(), outbound=outbound)
+    try:
+        assert (await rest.symbols()).symbols
+    finally:
+        await rest.aclose()
+
+
+async def test_certificates_are_read_once_for_all_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[ssl.SSLContext] = []
+    make = ssl.create_default_context
+
+    def note() -> ssl.SSLContext:
+        made.append(make())
+        return made[-1]
+
+    monkeypatch.setattr(ssl, "create_default_context", note)
+    outbound = Outbound()
+    impatient, *others = [asyncio.create_task(outbound.tls()) for _ in range(5)]
+    await asyncio.sleep(0)
+    impatient.cancel()
+    contexts = await asyncio.gather(*others)
+    assert impatient.cancelled()
+    assert made == [contexts[0]]
+    assert set(contexts) == {made[0]}
+
+
+async def test_calls_that_begin_together_leave_no_connection(certificate: Certificate) -> None:
+    """The first call of each waits for the certificates."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    opened: list[asyncio.StreamWriter] = []
+    ended: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.append(writer)
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(answer)
+        ended.append(writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=certificate.for_servers())
+    url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    outbound = Outbound("", {"SSL_CERT_FILE": str(certificate.file)})
+    client = outbound.http_client(timeout_seconds=5.0)
+    answers = await asyncio.gather(*(client.get(url) for _ in range(5)))
+    assert [each.status_code for each in answers] == [200] * 5
+    await client.aclose()
+    await eventually(lambda: len(ended) == len(opened) > 0, because="every connection is closed")
+    server.close()
+
+
+async def test_a_call_that_waits_while_its_client_is_closed_opens_nothing(venue: Simulator) -> None:
+    client = Outbound().http_client(timeout_seconds=5.0)
+    call = asyncio.create_task(client.get("https://127.0.0.1:9/"))
+    await asyncio.sleep(0)
+    await client.aclose()
+    with pytest.raises(ExchangeUnreachable, match="closed"):
+        await call
 
 
 async def test_a_file_that_appears_later_is_read(tmp_path: Path, certificate: Certificate) -> None:

@@ -16,7 +16,7 @@ from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.feed.silence import SilenceLimits
 from livemarkets.feed.staleness import StalenessLimits
 from livemarkets.feed.statistics import FeedStatistics
-from livemarkets.http_api.health import readiness
+from livemarkets.http_api.health import report_streams
 from livemarkets.market.models import TRADES, ExchangeStatus, Gap, StreamKey
 from livemarkets.simulator import Simulator
 from livemarkets.simulator.protocol.connection import text_frame
@@ -226,7 +226,9 @@ async def test_a_trade_with_impossible_values_is_declared_as_invalid() -> None:
     """Its id was declared as one that the exchange does not have (REVIEW B17; FIELD-2, experiment 11)."""
     async with running(source=quiet_market(*SYMBOLS)) as world:
         world.subscribe(BTC)
-        await eventually(lambda: world.venue.stats()["open"] == 1 and not readiness({"binance": world.feed}))
+        await eventually(
+            lambda: world.venue.stats()["open"] == 1 and not report_streams({"binance": world.feed}).reasons
+        )
         world.venue.faults.burst(symbol="BTCUSDT", trades=3)
         await eventually(lambda: len(world.ids()) == 3)
         bad = world.ids()[-1] + 1
@@ -314,6 +316,14 @@ async def test_a_mute_stream_is_noticed_subscribed_again_and_healed(world: World
     world.check()
     assert world.gaps() == []
     assert world.venue.stats()["connects"] == 1
+
+
+async def test_the_status_is_live_again_when_the_mute_symbol_is_halted(world: World) -> None:
+    world.venue.faults.mute(stream=BTC_STREAM, stubborn=True)
+    await eventually(lambda: world.feed.status.state == "stale")
+    world.venue.faults.set_status(symbol="BTCUSDT", state="BREAK")
+    await eventually(world.feed.symbols.refresh_soon)
+    await eventually(lambda: world.feed.status.state == "live")
 
 
 async def test_quiet_streams_are_no_cause_for_alarm() -> None:

@@ -34,6 +34,7 @@ class World(test_symbol_list.World):
         self.latest = LatestPriceStore()
         self.mute: set[StreamKey] = set()
         self.refused: dict[StreamKey, str] = {}
+        self.pending: set[StreamKey] = set()
         clock = Clock(self.now, lambda: int(self.now() * 1000))
         self.monitor = QualityMonitor(self.list, self, self.latest, self.mute.__contains__, clock=clock)
         self.told: list[StreamQuality] = []
@@ -45,7 +46,9 @@ class World(test_symbol_list.World):
             self.monitor.add(ledger)
 
     def state_of(self, key: StreamKey) -> StreamState:
-        return StreamState.REJECTED if key in self.refused else StreamState.ACKNOWLEDGED
+        if key in self.refused:
+            return StreamState.REJECTED
+        return StreamState.PENDING if key in self.pending else StreamState.ACKNOWLEDGED
 
     def rejection(self, key: StreamKey) -> str | None:
         return self.refused.get(key)
@@ -136,6 +139,47 @@ def test_a_halt_is_over_when_trades_come_and_the_list_is_asked_again() -> None:
             await world.after(1.0)
             assert world.state("BTCUSDT") is QualityState.LIVE
             assert len(exchange.loads) == 2
+
+    run_in_simulated_time(main())
+
+
+def test_a_symbol_that_trades_whatever_the_list_says_of_it_does_not_flap() -> None:
+    async def main() -> None:
+        exchange = Exchange("BTCUSDT")
+        exchange.listed["BTCUSDT"] = info("BTCUSDT", "BREAK")
+        async with running(exchange, "BTCUSDT") as world:
+            await world.after(2 * MINUTE)
+            for at in range(1, 100):
+                world.trade("BTCUSDT", at)
+                await world.after(10.0)
+            assert world.states("BTCUSDT") == ["halted", "live"]
+            await world.after(10 * MINUTE)  # now the list is right
+            assert world.states("BTCUSDT") == ["halted", "live", "halted"]
+            world.trade("BTCUSDT", 100)
+            await world.after(1.0)
+            exchange.listed["BTCUSDT"] = info("BTCUSDT", "HALT")  # the exchange says it anew
+            await world.after(6 * MINUTE)
+            assert world.states("BTCUSDT") == ["halted", "live"] * 2 + ["halted"]
+
+    run_in_simulated_time(main())
+
+
+def test_a_refused_stream_is_unknown_until_a_further_request_is_answered() -> None:
+    async def main() -> None:
+        async with running(Exchange("BTCUSDT"), "BTCUSDT") as world:
+            key = key_of("BTCUSDT")
+            for _ in range(3):
+                world.pending.discard(key)
+                world.refused[key] = "no such stream"
+                world.monitor.doubt(key)
+                await world.after(1.0)
+                world.pending.add(key)
+                del world.refused[key]
+                await world.after(1.0)
+            assert world.states("BTCUSDT") == ["live", "unknown"]
+            world.pending.discard(key)
+            await world.after(1.0)
+            assert world.states("BTCUSDT") == ["live", "unknown", "live"]
 
     run_in_simulated_time(main())
 
@@ -260,6 +304,20 @@ def test_how_complete_a_stream_is_and_what_it_lost_in_the_last_hour() -> None:
             quality = world.monitor.of(key)
             assert quality is not None
             assert (quality.lost, quality.lost_ts) == (0, None)
+
+    run_in_simulated_time(main())
+
+
+def test_losses_that_go_on_for_longer_than_an_hour_are_counted_for_an_hour() -> None:
+    async def main() -> None:
+        async with running(Exchange("BTCUSDT"), "BTCUSDT") as world:
+            key = key_of("BTCUSDT")
+            for at in range(360):
+                world.monitor.note_gap(Gap(key, at, at, "upstream"))
+                await world.after(30.0)
+            quality = world.monitor.of(key)
+            assert quality is not None
+            assert 117 <= quality.lost <= 121
 
     run_in_simulated_time(main())
 

@@ -257,6 +257,24 @@ def test_a_search_loads_the_list_again_but_asks_for_no_symbol_alone() -> None:
     run_in_simulated_time(main())
 
 
+def test_who_types_takes_no_turn_of_who_asks() -> None:
+    async def main() -> None:
+        exchange = Exchange("BTCUSDT")
+        async with running(exchange) as world:
+            await world.list.find(["NEWU"], 2.0, ask=False)
+            assert world.list.refresh_soon() is False
+            exchange.listed["NEWUSDT"] = info("NEWUSDT")
+            await world.list.find(["NEWUSDT"], 2.0)
+            assert "NEWUSDT" in world.names()
+            for _ in range(50):
+                await world.list.find(["NEWERUSDT"], 2.0, ask=False)
+                await world.list.find(["NEWERUSDT"], 2.0)
+                await world.after(1.0)
+            assert len(exchange.loads) == 3
+
+    run_in_simulated_time(main())
+
+
 def test_a_symbol_has_left_when_two_lists_lack_it() -> None:
     async def main() -> None:
         exchange = Exchange("AUSDT", "BUSDT", "CUSDT", "DUSDT")

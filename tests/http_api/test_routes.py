@@ -1,4 +1,4 @@
-"""Health, readiness, metrics and the API over real HTTP."""
+"""Metrics and the API over real HTTP."""
 
 from __future__ import annotations
 
@@ -11,83 +11,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from livemarkets.simulator import Simulator
 from tests.support.api import filled, tick_of, with_digits
 from tests.support.app import RunningApp, running_app, settings_for
-from tests.support.helpers import eventually
 
 
 @pytest.fixture
 async def app(exchange: Simulator) -> AsyncIterator[RunningApp]:
     async with running_app(settings_for(exchange, feed_length=200)) as app:
         yield app
-
-
-async def ready(app: RunningApp) -> tuple[int, list[str]]:
-    """Status and reasons of `/readyz`."""
-    response = await app.get("/readyz")
-    body = response.json()
-    assert body["ready"] == (response.status_code == 200) == (not body["reasons"])
-    return response.status_code, body["reasons"]
-
-
-async def test_healthz_says_that_the_process_lives(app: RunningApp) -> None:
-    response = await app.get("/healthz")
-    assert (response.status_code, response.text) == (200, "ok\n")
-    assert response.headers["content-type"].startswith("text/plain")
-
-
-async def test_it_is_ready_while_nobody_wants_anything(app: RunningApp) -> None:
-    assert await ready(app) == (200, [])
-
-
-@pytest.mark.long
-async def test_it_is_ready_when_every_wanted_stream_is_live(app: RunningApp, exchange: Simulator) -> None:
-    exchange.faults.slow_acks(count=2, delay_seconds=0.3)
-    client = await app.connect()
-    await client.subscribe("BTCUSDT")
-    status, reasons = await ready(app)
-    assert status == 503
-    assert reasons[0].startswith("binance is connecting")
-    await becomes_ready(app)
-    await client.subscribe("ETHUSDT")
-    status, reasons = await ready(app)
-    assert (status, reasons) == (503, ["binance has not yet confirmed ETHUSDT"])
-    await becomes_ready(app)
-
-
-async def becomes_ready(app: RunningApp) -> None:
-    async def is_ready() -> bool:
-        return await ready(app) == (200, [])
-
-    assert await eventually(is_ready)
-
-
-async def test_it_is_not_ready_while_the_exchange_cannot_be_reached() -> None:
-    async with running_app(settings_for(None)) as app:
-        client = await app.connect()
-        await client.subscribe("BTCUSDT")
-        await client.next("status", state="down")
-        status, reasons = await ready(app)
-        assert status == 503
-        assert len(reasons) == 1
-        assert reasons[0].startswith("binance is down: ")
-        assert "refused" in reasons[0]
-        await client.unsubscribe("BTCUSDT")
-        await becomes_ready(app)
-        assert (await app.get("/healthz")).status_code == 200
-
-
-async def test_it_is_not_ready_while_the_exchange_refuses_a_symbol(
-    app: RunningApp, exchange: Simulator
-) -> None:
-    exchange.faults.error_acks(count=50)
-    client = await app.connect()
-    await client.subscribe("BTCUSDT")
-
-    async def says_why() -> bool:
-        status, reasons = await ready(app)
-        return status == 503 and any("binance refused BTCUSDT" in reason for reason in reasons)
-
-    while not await says_why():
-        assert (await client.receive(10))["type"] in ("status", "snapshot", "heartbeat")
 
 
 async def test_metrics_can_be_parsed_and_count_what_happened(app: RunningApp, exchange: Simulator) -> None:

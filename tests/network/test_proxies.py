@@ -50,6 +50,10 @@ def test_a_clear_form_is_obeyed(text: str, url: str, credentials: tuple[str | No
         ("http://user:secret@", "no host"),
         ("http://wpad.example/wpad.dat", "no path"),
         ("http://user:sec/secret@proxy.example:9", ""),
+        ("http://user:secret://ss@proxy.example:99999", ""),
+        ("user:secret://ss@proxy.example:99999", ""),
+        ("user:pa://secret@proxy.example:99999", ""),
+        ("user:pa@://secret@proxy.example:99999", ""),
         ("http://proxy example:9", "space"),
         ("http://proxy.example:9\r\nX: y", "control"),
         ("http://[::1:9", "bracket"),
@@ -68,6 +72,7 @@ def test_another_form_is_refused_in_one_line_without_the_password(text: str, why
         parse_proxy(text, "ALL_PROXY")
     line = str(caught.value)
     assert why in line
+    assert "user:" not in line
     assert line.startswith("ALL_PROXY names a proxy that cannot be used")
     assert "secret" not in line
     assert len(line.splitlines()) == 1

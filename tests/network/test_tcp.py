@@ -2,52 +2,25 @@
 
 import asyncio
 import contextlib
-import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
 import uvloop
 
 from livemarkets.errors import ExchangeUnreachable
 from livemarkets.exchanges.binance.rest import BinanceRest
+from livemarkets.exchanges.failures import explain
 from livemarkets.market.clock import system_clock
 from livemarkets.network.proxies import Proxy, parse_proxy
 from livemarkets.network.tcp import open_tcp
 from tests.support.helpers import free_port, measured
+from tests.support.two_addresses import ALIVE, DEAD, NAME, black_hole, loop_that_knows
 from tests.support.upstream import Listener, connect_to, exchange
 
-DEAD, ALIVE = "127.0.0.9", "127.0.0.1"
-NAME = "two-addresses.test"
+UNROUTABLE = "255.255.255.255"
 
 pytestmark = measured
-
-
-@contextlib.contextmanager
-def black_hole(port: int) -> Iterator[None]:
-    """An address that answers nothing, not even that it is closed: on Linux, a listener with a full queue."""
-    with contextlib.ExitStack() as sockets:
-        listener = sockets.enter_context(socket.socket())
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((DEAD, port))
-        listener.listen(0)
-        for _ in range(3):
-            filler = sockets.enter_context(socket.socket())
-            filler.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                filler.connect((DEAD, port))
-        yield
-
-
-def resolving(*addresses: str) -> Callable[..., Coroutine[Any, Any, list[Any]]]:
-    """A name lookup that knows one name."""
-
-    async def getaddrinfo(host: str, port: int, **_: object) -> list[Any]:
-        assert host == NAME
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
-
-    return getaddrinfo
 
 
 async def both_halves(loop_is_uvloop: bool) -> tuple[float, float]:
@@ -75,20 +48,23 @@ async def both_halves(loop_is_uvloop: bool) -> tuple[float, float]:
 def test_a_dead_first_address_costs_a_moment(has_uvloop: bool) -> None:
     """Without a second attempt beside the first, the stream's time limit of 2 s here would be used up."""
 
-    class Loop(uvloop.Loop):
-        async def getaddrinfo(self, host: Any, *args: Any, **kwargs: Any) -> list[Any]:
-            if host != NAME:
-                return await super().getaddrinfo(host, *args, **kwargs)
-            return await found(host, *args, **kwargs)
-
-    class PlainLoop(asyncio.SelectorEventLoop):
-        async def getaddrinfo(self, host: Any, *args: Any, **kwargs: Any) -> list[Any]:
-            return await found(host, *args, **kwargs)
-
-    found = resolving(DEAD, ALIVE)
-    with asyncio.Runner(loop_factory=Loop if has_uvloop else PlainLoop) as runner:
+    with asyncio.Runner(loop_factory=loop_that_knows(DEAD, ALIVE, has_uvloop=has_uvloop)) as runner:
         for seconds in runner.run(both_halves(has_uvloop)):
             assert 0.2 < seconds < 1.5
+
+
+@pytest.mark.parametrize("has_uvloop", [False, True])
+def test_addresses_that_fail_differently_are_each_explained(has_uvloop: bool) -> None:
+    """The library puts the errors of all addresses into one text, without a number."""
+
+    async def fail() -> str:
+        with pytest.raises(OSError, match="Multiple exceptions") as caught:
+            await open_tcp(NAME, free_port(), None)
+        return explain(caught.value)
+
+    factory = loop_that_knows(UNROUTABLE, ALIVE, "127.0.0.2", has_uvloop=has_uvloop)
+    with asyncio.Runner(loop_factory=factory) as runner:
+        assert runner.run(fail()) == "network is unreachable, connection refused"
 
 
 @contextlib.asynccontextmanager

@@ -1,6 +1,7 @@
 """What clients may say on /ws/markets, what they may not, and what the server says."""
 
 import json
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -116,6 +117,17 @@ def subscription(*symbols: str | RefusedName, **fields: Any) -> SubscribeRequest
         (subscribe(after={}), subscription("BTCUSDT")),
         (subscribe(type="unsubscribe"), UnsubscribeRequest(None, "binance", "trades", ("BTCUSDT",))),
         (subscribe(type="unsubscribe", id="a"), UnsubscribeRequest("a", "binance", "trades", ("BTCUSDT",))),
+        (subscribe(type="Subscribe", exchange="BINANCE", channel="Trades"), subscription("BTCUSDT")),
+        (
+            subscribe(mode="LATEST", order="Arrival"),
+            subscription("BTCUSDT", interval_ms=250, order="arrival"),
+        ),
+        (
+            subscribe(type="UNSUBSCRIBE", exchange="Binance"),
+            UnsubscribeRequest(None, "binance", "trades", ("BTCUSDT",)),
+        ),
+        ({"type": "PING", "id": 9}, PingRequest(9)),
+        ({"type": "List"}, ListRequest(None)),
         ({"type": "list"}, ListRequest(None)),
         ({"type": "list", "id": 8, "exchange": 5}, ListRequest(8)),
         ({"type": "ping", "id": 9}, PingRequest(9)),
@@ -170,6 +182,27 @@ def test_an_odd_name_costs_the_others_of_its_message_nothing(
     request = parse(subscribe(type=kind, symbol=..., symbols=["ETHUSDT", entry, "BTCUSDT"]))
     assert isinstance(request, (SubscribeRequest, UnsubscribeRequest))
     assert request.symbols == ("ETHUSDT", name, "BTCUSDT")
+
+
+@pytest.mark.parametrize("kind", ["subscribe", "unsubscribe"])
+@pytest.mark.parametrize(
+    ("entry", "name"),
+    [
+        (5, no_text("5")),
+        (False, no_text("false")),
+        ({"symbol": "BTCUSDT"}, no_text("{…}")),
+        (["ETHUSDT"], no_text("[…]")),
+    ],
+)
+def test_an_odd_single_name_costs_the_list_beside_it_nothing(
+    kind: str, entry: object, name: RefusedName
+) -> None:
+    request = parse(subscribe(type=kind, symbol=entry, symbols=["BTCUSDT"]))
+    assert isinstance(request, (SubscribeRequest, UnsubscribeRequest))
+    assert request.symbols == (name, "BTCUSDT")
+    alone = parse(subscribe(type=kind, symbol=entry))
+    assert isinstance(alone, (SubscribeRequest, UnsubscribeRequest))
+    assert alone.symbols == (name,)
 
 
 def test_a_number_is_not_mistaken_for_the_name_that_looks_like_it() -> None:
@@ -237,7 +270,6 @@ REFUSED: list[tuple[str, object, str]] = [
     # types
     ("type unknown", {"type": "subscribe!"}, "unknown_type"),
     ("type of the server", {"type": "trade"}, "unknown_type"),
-    ("type in capitals", {"type": "PING"}, "unknown_type"),
     ("type empty", {"type": ""}, "unknown_type"),
     ("type very long", {"type": "x" * 10_000}, "unknown_type"),
     ("type emoji", {"type": "🚀"}, "unknown_type"),
@@ -246,15 +278,12 @@ REFUSED: list[tuple[str, object, str]] = [
     ("exchange null", subscribe(exchange=None), "invalid_message"),
     ("exchange number", subscribe(exchange=1), "invalid_message"),
     ("exchange unknown", subscribe(exchange="kraken"), "unknown_exchange"),
-    ("exchange in capitals", subscribe(exchange="BINANCE"), "unknown_exchange"),
     ("exchange empty", subscribe(exchange=""), "unknown_exchange"),
     ("no channel", without("channel"), "invalid_message"),
     ("channel unknown", subscribe(channel="depth"), "unknown_channel"),
     ("channel null", subscribe(channel=None), "invalid_message"),
     ("channel empty", subscribe(channel=""), "unknown_channel"),
     ("no symbol", without("symbol"), "invalid_message"),
-    ("symbol number", subscribe(symbol=5), "invalid_message"),
-    ("symbol array", subscribe(symbol=["BTCUSDT"]), "invalid_message"),
     ("symbols text", subscribe(symbols="BTCUSDT"), "invalid_message"),
     ("symbols empty", subscribe(symbol=..., symbols=[]), "invalid_message"),
     ("snapshot negative", subscribe(snapshot=-1), "invalid_message"),
@@ -274,7 +303,6 @@ REFUSED: list[tuple[str, object, str]] = [
     ("mode number", subscribe(mode=1), "invalid_message"),
     ("mode null", subscribe(mode=None), "invalid_message"),
     ("order unknown", subscribe(order="time"), "invalid_message"),
-    ("order in capitals", subscribe(order="ARRIVAL"), "invalid_message"),
     ("order null", subscribe(order=None), "invalid_message"),
     ("order a number", subscribe(order=1), "invalid_message"),
     ("interval too short", subscribe(mode="latest", interval_ms=19), "invalid_message"),
@@ -301,9 +329,18 @@ def test_what_a_client_may_not_say(message: object, code: str) -> None:
     assert caught.value.code == code
     assert caught.value.message
     assert len(caught.value.message) < 500
-    assert caught.value.message.isascii() or code == "invalid_json"
+    assert caught.value.message.isascii()
+    assert not LIBRARY_WORDS.search(caught.value.message)
     answer = json.loads(encode_error(caught.value))
     assert answer == {"type": "error", "code": code, "message": caught.value.message}
+
+
+LIBRARY_WORDS = re.compile(
+    r"`|\$|\bExpected\b|\bgot\b|\| null|\bint\b|\bstr\b|\bbool\b|\barray\b|object keys|truncated"
+    r"|codec|can't decode|recursion|deserializ|trailing|Traceback|msgspec|Struct|NoneType|Errno",
+    re.IGNORECASE,
+)
+"""What libraries and Python write about a wrong value."""
 
 
 def test_the_table_names_each_case_once() -> None:
@@ -317,6 +354,15 @@ def test_an_error_echoes_the_id(message: dict[str, Any], request_id: int | str) 
     with pytest.raises(ClientMessageError) as caught:
         parse({**message, "id": request_id})
     assert json.loads(encode_error(caught.value))["id"] == request_id
+
+
+def refusal(message: object) -> str | None:
+    """The text of the error that a message gets; `None` if it is right."""
+    try:
+        parse(message)
+    except ClientMessageError as error:
+        return error.message
+    return None
 
 
 def only_client_errors(raw: str | bytes) -> None:
@@ -354,6 +400,36 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+fields = [
+    "type",
+    "exchange",
+    "channel",
+    "symbol",
+    "symbols",
+    "snapshot",
+    "mode",
+    "interval_ms",
+    "order",
+    "after",
+]
+fields += ["quality", "id"]
+
+
+@given(
+    st.sampled_from(fields),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.lists(st.booleans())
+    | st.just({"a": []}),
+)
+def test_a_value_of_a_wrong_type_is_told_so(field: str, value: object) -> None:
+    told = refusal(subscribe(**{field: value}))
+    assert told is None or told.startswith((f"{field} must ", "symbol or symbols is missing"))
+    assert told is None or not LIBRARY_WORDS.search(told)
+
+
 @given(json_values)
 def test_no_json_raises_anything_else(value: object) -> None:
     only_client_errors(json.dumps(value))
@@ -361,21 +437,7 @@ def test_no_json_raises_anything_else(value: object) -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from(
-            [
-                "type",
-                "exchange",
-                "channel",
-                "symbol",
-                "symbols",
-                "snapshot",
-                "mode",
-                "interval_ms",
-                "order",
-                "after",
-                "id",
-            ]
-        ),
+        st.sampled_from(fields),
         json_values,
     )
 )

@@ -100,13 +100,17 @@ async def test_traded_halted_traded_again_and_gone_and_a_new_listing(
     assert halted["reason"] == "binance lists it with the status BREAK"
     assert halted["age_ms"] > 0
     assert (live["state"], live["reason"]) == ("live", None)
-    ready = await app.get("/readyz")
-    assert ready.status_code == 503
-    assert ready.json()["reasons"] == ["binance: BTCUSDT is halted (binance lists it with the status BREAK)"]
+    ready = await app.get("/readyz", upstream="1")
+    assert ready.status_code == 200
+    assert ready.json() == {
+        "ready": True,
+        "reasons": [],
+        "not_traded": ["binance: BTCUSDT is halted (binance lists it with the status BREAK)"],
+    }
 
     exchange.faults.set_status(symbol="BTCUSDT", state="TRADING")
     await eventually(lambda: states(messages, "BTCUSDT")[-1] == "live")
-    assert (await app.get("/readyz")).status_code == 200
+    assert (await app.get("/readyz", upstream="1")).json()["not_traded"] == []
     before = len(ids(messages, "BTCUSDT"))
     await eventually(lambda: len(ids(messages, "BTCUSDT")) > before + 5)
 
@@ -185,18 +189,20 @@ async def test_a_made_up_symbol_is_told_when_the_list_comes(exchange: Simulator)
         await plain.subscribe("BTCUSTD")
         await curious.subscribe("BTCUSTD", "BTCUSDT", quality=True)
         await curious.next("quality", symbol="BTCUSDT", state="live")
-        ready = (await app.get("/readyz")).json()
+        ready = (await app.get("/readyz", upstream="1")).json()
         assert ready == {
             "ready": False,
             "reasons": ["binance: BTCUSTD is unknown (no list of symbols is loaded, and no trade has come)"],
+            "not_traded": [],
         }
         exchange.faults.clear()
         for client in (plain, curious):
             error = await client.next("error")
             assert error["code"] == "unknown_symbol"
             assert error["message"] == "binance does not list BTCUSTD; it stays subscribed"
-        ready = (await app.get("/readyz")).json()
-        assert ready["reasons"] == ["binance: BTCUSTD is unknown (binance does not list BTCUSTD)"]
+        ready = (await app.get("/readyz", upstream="1")).json()
+        assert ready["reasons"] == []
+        assert ready["not_traded"] == ["binance: BTCUSTD is unknown (binance does not list BTCUSTD)"]
         (quality,) = (await app.get("/api/latest", symbols="BTCUSTD")).json()["quality"]
         assert (quality["state"], quality["age_ms"]) == ("unknown", None)
         asked = dict(exchange.stats()["rest_calls"])

@@ -200,6 +200,17 @@ async def test_the_clients_end_without_the_access_token(programs: Programs) -> N
             await client.ends("HTTP 401")
 
 
+async def test_the_clients_end_where_there_is_no_such_route(programs: Programs) -> None:
+    port = free_port()
+    async with (
+        running_exchange() as exchange,
+        quick_app(exchange, port, stream_enabled=False),
+        programs.reading(port) as reading,
+    ):
+        for client in reading.copied:
+            await client.ends("HTTP 404")
+
+
 @pytest.mark.parametrize("brought", ["a+b/c?d>e~f", "wrong"])
 async def test_the_programs_of_the_home_page_bring_the_access_token(programs: Programs, brought: str) -> None:
     port, token = free_port(), "a+b/c?d>e~f"
@@ -293,4 +304,4 @@ async def test_the_javascript_client_runs_in_a_browser(chromium: str) -> None:
 
 
 def test_every_example_of_http_is_json() -> None:
-    assert len([json.loads(block) for block in blocks("docs/http.md", "json")]) == 5
+    assert len([json.loads(block) for block in blocks("docs/http.md", "json")]) == 6

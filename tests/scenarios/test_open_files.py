@@ -61,7 +61,8 @@ async def test_health_and_the_exchange_go_on_when_clients_have_used_up_the_open_
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             open_.callback(writer.close)
         assert await eventually(lambda: is_ok("/healthz"), timeout_seconds=5)
-        assert await eventually(lambda: is_ok("/readyz"), timeout_seconds=5)
+        assert await eventually(lambda: is_ok("/readyz?upstream=1"), timeout_seconds=5)
+        assert await status("/readyz") == 503
         exchange.faults.drop()
         await reader.next("status", state="live", timeout_seconds=10)
         exchange.faults.burst(symbol="BTCUSDT", trades=10)

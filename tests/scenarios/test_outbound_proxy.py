@@ -72,7 +72,7 @@ async def test_the_exchange_is_live_through_a_proxy_rest_included(
             assert missing_ids(ids) == []
             symbols = (await app.get("/api/symbols", exchange="binance", q="btc")).text
             assert "BTCUSDT" in symbols
-            told = (await app.get("/metrics")).text + (await app.get("/readyz")).text + symbols
+            told = (await app.get("/metrics")).text + (await app.get("/readyz", upstream="1")).text + symbols
         assert set(proxy.asked) == {f"exchange.test:{far_exchange.port}"}
         assert len(proxy.asked) >= 2
     assert "gga" not in told + "\n".join(lines)

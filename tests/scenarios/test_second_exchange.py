@@ -238,8 +238,11 @@ async def test_a_stream_that_it_turns_out_not_to_have_says_so(app: RunningApp, s
     app.services.manager.subscribe("somebody", StreamKey.trades("harbour", "NOSUCHPAIR"))
 
     async def reasons() -> bool:
-        ready = (await app.get("/readyz")).json()
-        return bool(ready["reasons"] == ["harbour refused NOSUCHPAIR: Harbour does not list NOSUCHPAIR"])
+        ready = (await app.get("/readyz", upstream="1")).json()
+        assert ready["reasons"] == []
+        return bool(
+            ready["not_traded"] == ["harbour: NOSUCHPAIR is unknown (harbour does not list NOSUCHPAIR)"]
+        )
 
     await eventually(reasons)
     server.trade()

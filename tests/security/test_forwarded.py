@@ -75,7 +75,25 @@ async def test_a_prefix_is_used_once_whether_the_proxy_removes_it_or_not() -> No
         assert (scope["root_path"], scope["path"], scope["raw_path"]) == ("/markets", "/labs", b"/labs")
         assert b"x-forwarded-prefix" not in dict(scope["headers"])
     assert (await seen({}, root_path="/markets", path="/markets"))["path"] == "/"
+    assert (await seen({}, root_path="/markets", path="/markets/"))["path"] == "/"
     assert (await seen({}, root_path="/markets", path="/marketsquare"))["path"] == "/marketsquare"
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/labs/", "/labs"),
+        ("/ws/markets/", "/ws/markets"),
+        ("/labs//", "/labs"),
+        ("/", "/"),
+        ("//", "/"),
+        ("/_nicegui_ws/socket.io/", "/_nicegui_ws/socket.io/"),
+    ],
+)
+async def test_a_slash_at_the_end_is_removed_but_for_the_frameworks_paths(path: str, expected: str) -> None:
+    for root_path in ("", "/markets"):
+        scope = await seen({}, root_path=root_path, path=root_path + path)
+        assert (scope["path"], scope["raw_path"]) == (expected, expected.encode())
 
 
 @pytest.mark.parametrize("value", ['/a"><script>', "//evil.example", "/a b", "evil", "/ü"])
@@ -113,6 +131,9 @@ async def test_every_address_of_the_app_bears_the_prefix_once(is_removed: bool) 
             assert page.status_code == 200
             assert "/markets/_nicegui/" in page.text
             assert "/markets/markets" not in page.text
+            slash = await client.get(f"{at}/labs/", headers=session)
+            assert slash.status_code == 200
+            assert "/markets/_nicegui/" in slash.text
             assert (await client.get(f"{at}/healthz")).text == "ok\n"
             lost = await client.get(f"{at}/nowhere", headers={**session, "Accept": "text/html"})
             assert 'href="/markets/"' in lost.text

@@ -18,12 +18,19 @@ from livemarkets.security.middleware import CONTENT_SECURITY_POLICY
 from livemarkets.security.token_auth import TokenAuth
 from pages.examples import examples
 from tests.pages.browser import browser, soon, tab
-from tests.support.app import Process, main_environment, running_main, running_process
+from tests.support.app import (
+    Process,
+    main_environment,
+    running_app,
+    running_main,
+    running_process,
+    settings_for,
+)
 from tests.support.helpers import eventually
 
 TOKEN = "open-Sesame_42?>+/~"
 PAGES = ("/", "/labs", "/labs?symbols=BTCUSDT", "/nowhere")
-MACHINES = ("/api/symbols", "/api/latest", "/api/trades?symbol=X", "/metrics", "/readyz", "/_nicegui/x.js")
+MACHINES = ("/api/symbols", "/api/latest", "/api/trades?symbol=X", "/metrics", "/_nicegui/x.js")
 SOCKETS = ("/ws/markets", "/_nicegui_ws/socket.io/?EIO=4&transport=websocket", "/ws/other")
 POLLING = "/_nicegui_ws/socket.io/?EIO=4&transport=polling"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -85,6 +92,9 @@ def offers(token: str, *others: str) -> list[str]:
 @module_loop
 async def test_health_is_open_to_everybody(door: Door) -> None:
     assert (await door.get("/healthz")).text == "ok\n"
+    assert (await door.get("/healthz/")).text == "ok\n"
+    assert (await door.get("/readyz")).text == '{"ready":true}'
+    assert (await door.get("/readyz", BEARER)).text == '{"ready":true,"reasons":[]}'
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -105,7 +115,7 @@ async def test_everything_else_without_the_token_is_401(door: Door, path: str) -
     assert response.headers["WWW-Authenticate"] == 'Bearer realm="livemarkets"'
 
 
-@pytest.mark.parametrize("path", [*PAGES[:3], *MACHINES[:5]])
+@pytest.mark.parametrize("path", [*PAGES[:3], *MACHINES[:4]])
 @module_loop
 async def test_the_token_in_the_header_opens(door: Door, path: str) -> None:
     response = await door.get(path, BEARER)
@@ -141,7 +151,7 @@ async def test_the_token_in_a_body_does_not_open(door: Door) -> None:
     assert (await door.ask("POST", "/api/symbols", data={"token": TOKEN})).status_code == 401
 
 
-@pytest.mark.parametrize("path", ["//healthz", "/healthz/", "/healthz/../metrics", "/%2e/metrics", "/Login"])
+@pytest.mark.parametrize("path", ["//healthz", "/healthz/../metrics", "/%2e/metrics", "/Login"])
 @module_loop
 async def test_no_spelling_of_an_open_path_opens_another(door: Door, path: str) -> None:
     response = await door.get(path)
@@ -305,6 +315,79 @@ async def test_the_pages_socket_by_polling_is_guarded_too(door: Door) -> None:
         assert response.status_code == 403
         assert "Access-Control-Allow-Origin" not in response.headers
     assert (await door.ask("GET", POLLING, port=door.open_port)).status_code == 200
+
+
+# methods and unknown paths
+
+ROUTES = ("/", "/labs", "/labs/", "/healthz", "/readyz", "/metrics", "/api/symbols", "/api/latest")
+
+
+@pytest.mark.parametrize("path", ROUTES)
+@module_loop
+async def test_every_route_knows_head_and_options_and_refuses_the_rest(door: Door, path: str) -> None:
+    get, head = [await door.ask(method, path, port=door.open_port) for method in ("GET", "HEAD")]
+    assert (head.status_code, head.text) == (get.status_code, "") == (200, "")
+    for name in ("content-type", "x-content-type-options", "cache-control"):
+        assert head.headers.get(name) == get.headers.get(name)
+    foreign = {"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}
+    options = await door.ask("OPTIONS", path, port=door.open_port, headers=foreign)
+    wrong = await door.ask("DELETE", path, port=door.open_port)
+    assert (options.status_code, options.text, wrong.status_code) == (204, "", 405)
+    for response in (options, wrong):
+        assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+    for response in (get, head, options, wrong):
+        assert not [name for name in response.headers if name.startswith("access-control")]
+
+
+@module_loop
+async def test_the_login_and_the_logout_tell_their_methods(door: Door) -> None:
+    allowed = [(await door.ask("OPTIONS", path)).headers["Allow"] for path in ("/login", "/logout")]
+    assert [set(methods.split(", ")) for methods in allowed] == [
+        {"GET", "HEAD", "POST", "OPTIONS"},
+        {"POST", "OPTIONS"},
+    ]
+    assert (await door.ask("HEAD", "/login")).status_code == 200
+
+
+@module_loop
+async def test_the_parts_of_a_page_behave_too(door: Door) -> None:
+    page = (await door.ask("GET", "/labs", port=door.open_port)).text
+    script = re.findall(r'"(/_nicegui/[^"]+\.js)"', page)[0]
+    head = await door.ask("HEAD", script, port=door.open_port)
+    assert (head.status_code, head.text) == (200, "")
+    assert (await door.ask("OPTIONS", script, port=door.open_port)).headers["Allow"] == "GET, HEAD, OPTIONS"
+    preflight = await door.ask(
+        "OPTIONS", POLLING, port=door.open_port, headers={"Origin": "https://evil.example"}
+    )
+    assert preflight.status_code == 403
+
+
+async def test_a_head_for_a_page_is_counted_like_the_page() -> None:
+    async with (
+        running_app(settings_for(None)) as app,
+        httpx.AsyncClient(trust_env=False, base_url=app.http_url) as client,
+    ):
+        statuses = [(await client.head("/labs")).status_code for _ in range(150)]
+    assert set(statuses) == {404, 429}  # there are no pages in this app
+    assert statuses.index(429) >= 100
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/nowhere/", "/api/nowhere", "/labs/nowhere", "/ws/nowhere"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "DELETE"])
+@module_loop
+async def test_an_unknown_path_is_404_in_the_form_that_its_asker_reads(
+    door: Door, path: str, method: str
+) -> None:
+    for accept, kind, words in (
+        ("*/*", "text/plain", "not found\n"),
+        ("application/json", "application/json", '{"error":"not found"}'),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", "text/html", "There is no such page"),
+    ):
+        answer = await door.ask(method, path, port=door.open_port, headers={"Accept": accept})
+        assert answer.status_code == 404
+        assert answer.headers["Content-Type"].startswith(kind)
+        assert (words in answer.text) == (method != "HEAD")
+        assert "Traceback" not in answer.text
 
 
 # headers

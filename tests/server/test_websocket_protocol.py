@@ -18,6 +18,7 @@ from websockets.frames import Frame, Opcode
 
 from livemarkets.delivery.framing import text_frame
 from livemarkets.server import websocket_protocol as preframed
+from livemarkets.server.close_codes import CLOSE_CODES
 from livemarkets.server.frame_writer import EXTENSION, FrameWriter
 from tests.support.app import serving
 from tests.support.helpers import eventually
@@ -230,9 +231,11 @@ def frame(opcode: Opcode, data: bytes = b"", *, fin: bool = True) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def raw_connection(endpoint: Any) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A connection whose handshake is asked for and not yet answered."""
-    async with serving(endpoint, lifespan="off") as (_, port):
+async def raw_connection(
+    endpoint: Any, **options: Any
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection whose handshake is asked for and not yet answered; options are uvicorn's."""
+    async with serving(endpoint, lifespan="off", **options) as (_, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(HEAD)
         try:
@@ -290,3 +293,36 @@ async def test_frames_that_come_before_the_handshake_is_answered_are_read_after_
         assert (await reader.readline()).startswith(b"HTTP/1.1 101")
         await reader.readuntil(b"\r\n\r\n")
         assert await reader.readexactly(14) == b"\x8a\x05early\x81\x05hello"
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (frame(TEXT, b"x" * 2000), 1009),
+        (frame(TEXT, b"x", fin=False) + frame(Opcode.CONT, b"x" * 2000), 1009),
+        (frame(TEXT, b"\xff"), 1007),
+        (frame(TEXT, b"x", fin=False) + frame(TEXT, b"x"), 1002),
+        (frame(PING) * 1100, 1008),
+    ],
+    ids=["too big", "too big in fragments", "invalid UTF-8", "a message within another", "flood"],
+)
+async def test_each_close_has_its_reason_in_words_of_ours(data: bytes, code: int) -> None:
+    async with raw_connection(Endpoint(), ws_max_size=1000) as (reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(data)
+        answer = await reader.read()
+        closing = answer[answer.rindex(code.to_bytes(2, "big")) :]
+        assert closing[2:].decode() == CLOSE_CODES[code]
+
+
+async def test_who_answers_no_ping_is_told_so() -> None:
+    async with raw_connection(Endpoint(), ws_ping_interval=0.05, ws_ping_timeout=0.05) as (reader, _):
+        await reader.readuntil(b"\r\n\r\n")
+        assert (await reader.read()).endswith((1011).to_bytes(2, "big") + CLOSE_CODES[1011].encode())
+
+
+async def test_a_shutdown_tells_to_connect_again() -> None:
+    async with connected() as (endpoint, client):
+        endpoint.server.should_exit = True
+        await client.wait_closed()
+        assert (client.close_code, client.close_reason) == (1012, CLOSE_CODES[1012])

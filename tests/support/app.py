@@ -66,6 +66,11 @@ class RunningApp:
         async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
             return await client.get(self.http_url + path, params=parameters)
 
+    async def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        """Send any request."""
+        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+            return await client.request(method, self.http_url + path, headers=headers)
+
     async def aclose(self) -> None:
         await self._clients.aclose()
 

@@ -78,6 +78,7 @@ class Attempts:
         self._uniform = uniform
         self._delays: Iterator[float] | None = None
         self._retry_at = 0.0
+        self._told: dict[str, float] = {}  # until when an address wants no attempt
         self._failed_at = 0.0
         self._bans = 0
         self._opening: set[Attempt] = set()
@@ -92,6 +93,7 @@ class Attempts:
         if is_new:
             self._recover()
             self._retry_at = 0.0
+        self._told = {url: until for url, until in self._told.items() if url in self.addresses}
 
     def due_at(self, now: float) -> float | None:
         """Return when an attempt may begin, `now` or later; `None` while another one has to end first.
@@ -100,7 +102,7 @@ class Attempts:
         """
         if self.failures and self._works_since is None and self._opening:
             return None
-        return max(now + self._budget.delay(now), self._retry_at)
+        return max(now + self._budget.delay(now), self._allowed_at())
 
     def begin(self, now: float, *, is_planned: bool = False) -> Attempt:
         """Count an attempt and choose its address.
@@ -111,7 +113,7 @@ class Attempts:
                 preferred address is tried. Otherwise, the one that worked last is.
 
         """
-        if self.failures and now - max(self._failed_at, self._retry_at) > _FORGET_SECONDS:
+        if self.failures and now - max(self._failed_at, self._allowed_at()) > _FORGET_SECONDS:
             self._recover()
         self._budget.spend(now)
         attempt = Attempt(self._choose(now, is_planned), now)
@@ -139,7 +141,9 @@ class Attempts:
 
         Args:
             attempt: what failed.
-            error: what happened. Its `retry_after_seconds` is the shortest delay, for every shard.
+            error: what happened. After a ban, its `retry_after_seconds` is the shortest delay of all shards,
+                at every address. Otherwise it concerns the address alone, and is at most the longest delay
+                of a failure: whatever stands before one address must not stop the others.
             now: monotonic seconds.
 
         """
@@ -158,8 +162,13 @@ class Attempts:
             delay = self._next_delay()
             if attempt.proved_at is not None:
                 delay = min(delay, self._timings.short_life_cap_seconds)
-        self._retry_at = max(self._retry_at, now + max(delay, self._asked_for(error)))
-        return self._retry_at - now
+        if error.is_ban:
+            delay = max(delay, self._ban_seconds(error.retry_after_seconds))
+        elif error.retry_after_seconds is not None:
+            pause = min(error.retry_after_seconds, self._timings.backoff_cap_seconds)
+            self._told[attempt.url] = now + pause
+        self._retry_at = max(self._retry_at, now + delay)
+        return self._allowed_at() - now
 
     def note_mute(self, url: str, now: float) -> None:
         """Note that a connection to this address brings no trades though the exchange has some."""
@@ -169,18 +178,22 @@ class Attempts:
         """Note that an attempt was given up or its connection closed by us."""
         self._opening.discard(attempt)
 
-    def _choose(self, now: float, is_planned: bool) -> str:
-        good = self._good_url
-        if is_planned or good is None or good not in self.addresses or self.addresses.is_resting(good, now):
-            return self.addresses.in_order(now)[0]
-        return good
+    def _allowed_at(self) -> float:
+        """Return when the first address may be tried."""
+        return max(self._retry_at, min((self._told.get(url, 0.0) for url in self.addresses), default=0.0))
 
-    def _asked_for(self, error: ExchangeUnreachable) -> float:
-        """Return the pause that the exchange asks for, in seconds."""
-        if error.retry_after_seconds is not None:
-            return error.retry_after_seconds
-        if not error.is_ban:
-            return 0.0
+    def _choose(self, now: float, is_planned: bool) -> str:
+        addresses = sorted(self.addresses.in_order(now), key=lambda url: self._told.get(url, 0.0) > now)
+        good = self._good_url
+        if is_planned or good is None or good not in addresses:
+            return addresses[0]
+        must_wait = self.addresses.is_resting(good, now) or self._told.get(good, 0.0) > now
+        return addresses[0] if must_wait else good
+
+    def _ban_seconds(self, told: float | None) -> float:
+        """Return the pause after a ban, in seconds."""
+        if told is not None:
+            return told
         self._bans += 1
         return min(self._timings.ban_seconds * 2.0 ** min(self._bans - 1, 20), _LONGEST_BAN_SECONDS)
 

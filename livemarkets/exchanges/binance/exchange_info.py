@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -27,6 +28,13 @@ _MOST_CHARACTERS = 524_288
 """A longer entry makes the list unreadable, because decoding it at once would hold the event loop."""
 _MOST_ENTRIES = 250
 """Entries, however short, that are looked at before the event loop runs."""
+_DIGITS = 18
+"""A longer whole number stays a text: Python converts none of more than 4,300 digits. Nobody needs one."""
+_MOST_NESTED_CHARACTERS = 65_536
+"""A longer value that is nested too deeply makes the list unreadable: finding its end takes long."""
+_NESTED = "nested too deeply"
+_BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*("?)|[\[\]{}]', re.DOTALL)
+"""A bracket, or a text, in which brackets mean nothing."""
 _EXAMPLES = 3
 _EXAMPLE_CHARACTERS = 40
 
@@ -112,8 +120,8 @@ class _SlicedText:
     def __init__(self, body: bytes) -> None:
         self._body = body
         self._read = 0
-        self._utf8 = codecs.getincrementaldecoder("utf-8")()
-        self._decode = json.JSONDecoder().raw_decode
+        self._utf8 = codecs.getincrementaldecoder("utf-8-sig")()
+        self._decode = json.JSONDecoder(parse_int=_whole_number).raw_decode
         self._text = ""
         self._place = 0
         self._is_first_entry = True
@@ -193,9 +201,29 @@ class _SlicedText:
         self._next()
         try:
             value, self._place = self._decode(self._text, self._place)
-        except (ValueError, RecursionError):
+        except RecursionError:
+            value, self._place = _NESTED, self._end_of_nested()
+        except ValueError:
             raise _Incomplete from None
         return value
+
+    def _end_of_nested(self) -> int:
+        """Return where a value ends that the decoder cannot read, because it is nested too deeply."""
+        end, depth = self._place + _MOST_NESTED_CHARACTERS, 0
+        for found in _BRACKET.finditer(self._text, self._place, end):
+            letter = found[0]
+            if found[1] == "":
+                break  # a text that goes on
+            depth += (letter in "[{") - (letter in "]}")
+            if not depth:
+                return found.end()
+        if len(self._text) >= end:
+            raise MalformedMessage("malformed list of symbols", f"a long value in it is {_NESTED}")
+        raise _Incomplete
+
+
+def _whole_number(text: str) -> int | str:
+    return int(text) if len(text) <= _DIGITS else text
 
 
 def _symbol_info(symbol: _Symbol) -> SymbolInfo:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import httpx
 import msgspec
@@ -20,7 +21,13 @@ from livemarkets.exchanges.base import (
     Purpose,
 )
 from livemarkets.exchanges.binance.exchange_info import ExchangeInfo
-from livemarkets.exchanges.binance.rest_answers import Aggregate, DayTicker, RestTrade, fetched_trades
+from livemarkets.exchanges.binance.rest_answers import (
+    Aggregate,
+    DayTicker,
+    RestTrade,
+    check_times,
+    fetched_trades,
+)
 from livemarkets.exchanges.binance.rest_calls import RestCalls
 from livemarkets.exchanges.failures import first_of
 from livemarkets.exchanges.governor import Governor
@@ -234,9 +241,7 @@ class BinanceRest:
             return newest or await self._newest_trades(symbol, from_id, purpose, asker)
         parameters = {"symbol": symbol, "fromId": from_id, "limit": PAGE_TRADES}
         try:
-            found = await self._calls.get(
-                "historicalTrades", parameters, 25, list[RestTrade], purpose=purpose, asker=asker
-            )
+            found = await self._trades("historicalTrades", parameters, purpose, asker)
         except ExchangeError:
             if self._calls.is_served("historicalTrades", symbol):
                 raise
@@ -258,8 +263,15 @@ class BinanceRest:
         self, symbol: str, from_id: int, purpose: Purpose, asker: str | None
     ) -> FetchedTrades:
         parameters = {"symbol": symbol, "limit": PAGE_TRADES}
-        found = await self._calls.get("trades", parameters, 25, list[RestTrade], purpose=purpose, asker=asker)
+        found = await self._trades("trades", parameters, purpose, asker)
         return fetched_trades(self._exchange, symbol, found, from_id, self._now_ms(), are_newest=True)
+
+    async def _trades(
+        self, call: str, parameters: dict[str, Any], purpose: Purpose, asker: str | None
+    ) -> list[RestTrade]:
+        return await self._calls.get(
+            call, parameters, 25, list[RestTrade], purpose=purpose, asker=asker, check=check_times
+        )
 
     def _ready_client(self) -> httpx.AsyncClient:
         if self._client is None:

@@ -12,13 +12,11 @@ import msgspec
 
 from livemarkets.errors import MalformedMessage, RestError
 from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades
-from livemarkets.exchanges.binance.messages import plausible
+from livemarkets.exchanges.binance.messages import plausible, plausible_ms
 from livemarkets.market.models import ExchangeName, TradeTick
 
-__all__ = ["Aggregate", "DayTicker", "RestTrade", "fetched_trades", "refusal"]
+__all__ = ["Aggregate", "DayTicker", "RestTrade", "check_times", "fetched_trades", "refusal"]
 
-_YEARS_MS = range(1_230_768_000_000, 4_133_980_800_000)
-"""2009 to 2100: before, there was nothing to trade. A time in microseconds is far above."""
 _REASONS = {
     401: "an API key is required",
     403: "refused by the exchange's firewall",
@@ -49,11 +47,22 @@ class Aggregate(msgspec.Struct, gc=False):
 
 
 class DayTicker(msgspec.Struct, gc=False):
-    """One symbol of `ticker/24hr`. Without a trade in 24 hours, `count` is 0 and `lastId` is -1."""
+    """One symbol of `ticker/24hr`. Without a trade in 24 hours, `lastId` is -1."""
 
     symbol: str
     lastId: int | None = None
-    count: int = 0
+
+
+def check_times(found: Sequence[RestTrade]) -> None:
+    """Refuse an answer in which no time is possible: it has another unit, which is not guessed.
+
+    Raises:
+        MalformedMessage: no trade has a possible time.
+
+    """
+    if found and not any(plausible_ms(trade.time) for trade in found):
+        wrong = found[0].time
+        raise MalformedMessage("impossible time", f"{wrong} is no time in milliseconds from 2009 to 2100")
 
 
 def fetched_trades(
@@ -76,13 +85,7 @@ def fetched_trades(
         are_newest: whether these are the newest trades (`trades`). Otherwise the exchange was asked for
             trades from `from_id` on.
 
-    Raises:
-        MalformedMessage: a trade has an impossible time. Its unit is not guessed.
-
     """
-    wrong = next((trade.time for trade in found if trade.time not in _YEARS_MS), None)
-    if wrong is not None:
-        raise MalformedMessage("impossible time", f"{wrong} is no time in milliseconds from 2009 to 2100")
     needed = [trade for trade in found if trade.id >= from_id]
     ticks = [
         TradeTick(
@@ -97,9 +100,9 @@ def fetched_trades(
             backfilled=True,
         )
         for trade in needed
-        if plausible(trade.price, trade.qty)
+        if _is_possible(trade)
     ]
-    invalid = frozenset(trade.id for trade in needed if not plausible(trade.price, trade.qty))
+    invalid = frozenset(trade.id for trade in needed if not _is_possible(trade))
     newest = max((trade.id for trade in found), default=None)
     is_proof = newest is not None and (not are_newest or min(trade.id for trade in found) <= from_id)
     return FetchedTrades(
@@ -109,6 +112,10 @@ def fetched_trades(
         reaches_newest=are_newest or len(found) < PAGE_TRADES,
         invalid_ids=invalid,
     )
+
+
+def _is_possible(trade: RestTrade) -> bool:
+    return plausible(trade.price, trade.qty) and plausible_ms(trade.time)
 
 
 def refusal(status: int, body: bytes) -> RestError:

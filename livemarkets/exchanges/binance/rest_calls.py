@@ -45,6 +45,10 @@ _NOT_REACHED = (
 T = TypeVar("T")
 
 
+def _accept(_: object) -> None:
+    """Accept any answer that has the shape."""
+
+
 class _NotReached(ExchangeUnreachable):
     """The exchange did not see the call."""
 
@@ -94,6 +98,7 @@ class RestCalls:
         *,
         purpose: Purpose,
         asker: str | None = None,
+        check: Callable[[T], None] = _accept,
     ) -> T:
         """Return the answer of the first address that has a usable one.
 
@@ -104,6 +109,7 @@ class RestCalls:
             shape: the type of the answer.
             purpose: why the call is made.
             asker: for whom it is made.
+            check: raises :exc:`~livemarkets.errors.MalformedMessage` if the answer makes no sense.
 
         Raises:
             RestError: the exchange refused the call.
@@ -117,7 +123,7 @@ class RestCalls:
                 raise self._not_served.error(call)
             async with self._governor.turn(weight, purpose, asker) as turn:
                 urls = self._urls(call, symbol)
-                return await self._get_from_any(urls, call, parameters, weight, shape, turn)
+                return await self._get_from_any(urls, call, parameters, weight, shape, check, turn)
         except ExchangeError:
             self.failures += 1
             raise
@@ -133,6 +139,7 @@ class RestCalls:
         parameters: dict[str, Any],
         weight: int,
         shape: type[T],
+        check: Callable[[T], None],
         turn: Turn,
     ) -> T:
         ends_at = self._clock.monotonic() + _CALL_SECONDS
@@ -155,6 +162,7 @@ class RestCalls:
             self.calls += 1
             try:
                 answer = await self._get_from(url, call, parameters, shape, turn, seconds)
+                check(answer)
             except RestError as failure:
                 error = failure
                 if not self._may_help_elsewhere(url, call, parameters.get("symbol"), failure):

@@ -71,6 +71,38 @@ def test_a_ban_without_a_length_grows(attempts: Attempts) -> None:
     assert attempts.note_failure(attempts.begin(now), ExchangeUnreachable("HTTP 429", is_ban=True), now) == 30
 
 
+def test_another_refusal_that_names_a_time_concerns_its_address(attempts: Attempts) -> None:
+    """Such as that of a proxy before one of the addresses, which says to come back in a week."""
+    busy = ExchangeUnreachable("HTTP 503", 604_800.0)
+    refused = attempts.begin(0.0)
+    assert attempts.note_failure(refused, busy, 0.0) == 0.5
+    assert attempts.due_at(0.5) == 0.5
+    other = attempts.begin(0.5)
+    assert (refused.url, other.url) == (FIRST, SECOND)
+    assert attempts.note_failure(other, busy, 0.5) == 1.0
+    third = attempts.begin(1.5)
+    assert attempts.note_failure(third, busy, 1.5) == 28.5, "all have asked for a pause; no longer than 30 s"
+    assert attempts.due_at(20.0) == 30.0
+    assert attempts.begin(30.0).url == FIRST
+
+
+def test_a_refusal_that_names_a_time_is_kept_from_every_shard_at_its_address(attempts: Attempts) -> None:
+    for _ in range(4):
+        for url in (SECOND, THIRD):  # they rest for longer
+            attempts.addresses.note_failure(url, 0.0)
+    attempts.note_failure(attempts.begin(0.0), ExchangeUnreachable("HTTP 503", 20.0), 0.0)
+    chosen = [attempts.begin(now).url for now in (11.0, 19.0, 20.0)]
+    assert chosen == [SECOND, SECOND, FIRST]
+
+
+def test_one_address_waits_as_long_as_it_asks_for_but_no_longer_than_the_cap() -> None:
+    attempts = attempts_at(FIRST)
+    assert attempts.note_failure(attempts.begin(0.0), ExchangeUnreachable("HTTP 503", 20.0), 0.0) == 20
+    assert attempts.note_failure(attempts.begin(20.0), ExchangeUnreachable("HTTP 403", 9e5), 20.0) == 30
+    connected(attempts, 50.0)
+    assert attempts.note_failure(attempts.begin(61.0), TIMEOUT, 61.0) == 0.5
+
+
 def test_one_attempt_at_a_time_finds_out_whether_the_exchange_is_back(attempts: Attempts) -> None:
     assert attempts.due_at(0.0) == 0.0
     first, second = attempts.begin(0.0), attempts.begin(0.0)
@@ -167,10 +199,11 @@ def test_addresses_can_be_replaced_at_any_time(attempts: Attempts) -> None:
 def test_new_addresses_are_dialled_at_once(attempts: Attempts) -> None:
     """What failed at the old ones says nothing of them: the embedded exchange started again elsewhere."""
     for _ in range(9):
-        attempts.note_failure(attempts.begin(0.0), ExchangeUnreachable("full", 60.0), 0.0)
-    assert attempts.due_at(1.0) == 60.0
+        attempts.note_failure(attempts.begin(0.0), BANNED, 0.0)
+    attempts.note_failure(attempts.begin(0.0), ExchangeUnreachable("full", 60.0), 0.0)
+    assert attempts.due_at(1.0) == 600.0
     attempts.use_addresses([*attempts.addresses, "ws://new"])
-    assert attempts.due_at(1.0) == 60.0
+    assert attempts.due_at(1.0) == 600.0
     attempts.use_addresses(["ws://newer"])
     assert attempts.due_at(1.0) == 1.0
 

@@ -84,6 +84,58 @@ async def test_an_odd_entry_is_skipped_and_counted_and_costs_the_others_nothing(
     assert len(found.faults[0]) < 400
 
 
+DEEP = r'[{"a":"]}\\\"]","b":' + "[" * 2000 + f'"{"]" * 2500}",{{"c":1}}' + "]" * 2000 + "}]"
+"""Nested so deeply that no decoder reads it, with brackets in texts."""
+LONG = "9" * 5000
+"""A number that Python does not convert."""
+
+
+def with_text(text: str, *entries: Any, **fields: Any) -> bytes:
+    """An answer in which a text stands in the place of every `HERE`."""
+    body = answer(*entries, **fields).decode()
+    return body.replace('"HERE"', text).encode()
+
+
+@pytest.mark.parametrize("text", [DEEP, LONG, f"-{LONG}"])
+@pytest.mark.parametrize("padding", [0, 60_000, *range(58_000, 65_000, 500), 130_000])
+async def test_an_entry_that_no_decoder_reads_costs_the_others_nothing(text: str, padding: int) -> None:
+    first = {"padding": "x" * padding} | entry("BTCUSDT")
+    found = (await decode_exchange_info(with_text(text, first, "HERE", entry("ETHUSDT")))).listed
+    assert [info.symbol for info in found.symbols] == ["BTCUSDT", "ETHUSDT"]
+    assert found.skipped == 1
+    assert len(found.faults[0]) < 400
+
+
+async def test_a_value_that_no_decoder_reads_costs_its_entry_at_most() -> None:
+    deep = entry("DEEPUSDT", surprise={"x": "HERE"})
+    nested = "[" * 2000 + "]" * 2000
+    found = (await decode_exchange_info(with_text(nested, entry("BTCUSDT"), deep, entry("ETHUSDT")))).listed
+    assert [info.symbol for info in found.symbols] == ["BTCUSDT", "ETHUSDT"]
+    long = entry("LONGUSDT", surprise={"x": "HERE"})
+    found = (await decode_exchange_info(with_text(LONG, entry("BTCUSDT"), long))).listed
+    assert [info.symbol for info in found.symbols] == ["BTCUSDT", "LONGUSDT"], "nobody needs the number"
+
+
+@pytest.mark.parametrize("text", ["[" * 2000 + "]" * 2000, LONG])
+async def test_a_value_before_the_list_costs_only_itself(text: str) -> None:
+    limit = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 6000}
+    limits = [{**limit, "limit": "HERE"}] if text is LONG else [limit]
+    body = with_text(text, entry("BTCUSDT"), serverTime="HERE", rateLimits=[*limits, limit])
+    found = await decode_exchange_info(body)
+    assert [info.symbol for info in found.listed.symbols] == ["BTCUSDT"]
+    assert found.weight_per_minute == 6000
+
+
+async def test_a_list_with_a_byte_order_mark_is_read() -> None:
+    body = b"\xef\xbb\xbf" + answer(entry("BTCUSDT"))
+    assert [info.symbol for info in (await decode_exchange_info(body)).listed.symbols] == ["BTCUSDT"]
+
+
+async def test_a_long_entry_that_is_nested_too_deeply_is_the_reason() -> None:
+    with pytest.raises(MalformedMessage, match="nested too deeply"):
+        await decode_exchange_info(with_text("[" * 50_000 + "]" * 50_000, entry("BTCUSDT"), "HERE"))
+
+
 async def test_thousands_of_odd_entries_are_counted_and_the_first_are_named() -> None:
     found = await listed(entry("BTCUSDT"), *({"symbol": f"X{at}"} for at in range(5000)))
     assert (len(found.symbols), found.skipped, len(found.faults)) == (1, 5000, 3)

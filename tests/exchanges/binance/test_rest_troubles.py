@@ -191,18 +191,27 @@ async def test_without_history_memory_is_asked_once() -> None:
 
 @pytest.mark.parametrize("moment", [1_499_865_549_590_000, 9, -1, 4_133_980_800_001])
 async def test_an_impossible_time_is_never_guessed(moment: int) -> None:
-    body = [TRADE, {**TRADE, "id": 8, "time": moment}]
-    async with rest_server(lambda call: Reply(200, body)) as server, rest_of(server) as rest:
-        with pytest.raises(MalformedMessage, match="impossible time"):
-            await rest.trades_from("BTCUSDT", 7)
+    def answer(call: Call) -> Reply:
+        return Reply(200, [{**TRADE, "time": moment}, {**TRADE, "id": 8, "time": moment}])
+
+    async with rest_server(answer) as odd, rest_server(healthy) as good:
+        async with rest_of(odd) as rest:
+            with pytest.raises(MalformedMessage, match="impossible time"):
+                await rest.trades_from("BTCUSDT", 7)
+            with pytest.raises(MalformedMessage, match="impossible time"):
+                await rest.trades_from("BTCUSDT", 7, newest_known=8)
+            assert rest.statistics().failures == 3
+        async with rest_of(odd, good) as rest:
+            assert ids(await rest.trades_from("BTCUSDT", 100)) == list(range(100, 1100))
 
 
 async def test_invalid_trades_are_told_by_id() -> None:
     body = [TRADE, {**TRADE, "id": 8, "price": "0.00000000"}, {**TRADE, "id": 9}]
+    body += [{**TRADE, "id": 10, "time": -1}, {**TRADE, "id": 11, "time": 1_499_865_549_590_000}]
     async with rest_server(lambda call: Reply(200, body)) as server, rest_of(server) as rest:
         fetched = await rest.trades_from("BTCUSDT", 7)
         assert ids(fetched) == [7, 9]
-        assert sorted(fetched.invalid_ids) == [8]
+        assert sorted(fetched.invalid_ids) == [8, 10, 11]
 
 
 # What an address does not serve

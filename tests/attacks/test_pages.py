@@ -31,6 +31,7 @@ async def test_events_of_many_pages_are_paced(target: Target) -> None:
     before = await delayed(target)
     async with contextlib.AsyncExitStack() as stack:
         pages = [await stack.enter_async_context(attacking_page(target.port, LABS)) for _ in range(3)]
+        reading = [asyncio.create_task(page.read_all(), name="a page that reads") for page in pages]
         for page in pages:
             for _ in range(130):
                 await page.trigger("pick", TYPED)
@@ -40,6 +41,8 @@ async def test_events_of_many_pages_are_paced(target: Target) -> None:
 
         await eventually(are_paced, 20)
         await target.witness.goes_on()
+        for task in reading:
+            task.cancel()
 
 
 @module_loop

@@ -26,12 +26,6 @@ class AttackingPage:
         self._client_id = client_id
         self._elements = elements
 
-    async def read_all(self) -> None:
-        """Read until the end: of a page that does not, no further event is handled."""
-        async for message in self.socket:
-            if message == "2":
-                await self.socket.send("3")
-
     async def emit(self, name: str, data: Any) -> None:
         """Send a message of the page framework."""
         await self.socket.send("42" + json.dumps([name, data]))

@@ -10,39 +10,12 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.attacks.page import attacking_page
 from tests.attacks.target import Target
-from tests.support.helpers import eventually, measured
+from tests.support.helpers import measured
 
 module_loop = pytest.mark.asyncio(loop_scope="module")
 pytestmark = measured
 
 LABS = "/labs?exchange=binance&symbols=BTCUSDT,ETHUSDT"
-TYPED = ",".join(f"QX{letter}" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUVWXYZ")[:200]
-
-
-async def delayed(target: Target) -> int:
-    line = 'livemarkets_refusals_total{reason="delayed",what="page_event"} '
-    metrics = (await target.get("/metrics")).text
-    return int(float(metrics.split(line)[1].split("\n")[0]))
-
-
-@module_loop
-async def test_events_of_many_pages_are_paced(target: Target) -> None:
-    """Six sockets with one event a second each took the whole core; here each sends all that it can."""
-    before = await delayed(target)
-    async with contextlib.AsyncExitStack() as stack:
-        pages = [await stack.enter_async_context(attacking_page(target.port, LABS)) for _ in range(3)]
-        reading = [asyncio.create_task(page.read_all(), name="a page that reads") for page in pages]
-        for page in pages:
-            for _ in range(130):
-                await page.trigger("pick", TYPED)
-
-        async def are_paced() -> bool:
-            return await delayed(target) >= before + 3
-
-        await eventually(are_paced, 20)
-        await target.witness.goes_on()
-        for task in reading:
-            task.cancel()
 
 
 @module_loop

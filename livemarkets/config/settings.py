@@ -115,6 +115,12 @@ class Settings(BaseSettings):
     max_symbols_per_client: int = _number(
         200, "symbols that one connection to `/ws/markets` may subscribe", least=1, most=1024
     )
+    max_streams_per_client: int = _number(
+        500,
+        "names that one connection to `/ws/markets` may subscribe, over all channels",
+        least=1,
+        most=10_000,
+    )
     client_buffer_bytes: int = _number(
         1_048_576,
         "unsent bytes after which a slow `/ws/markets` connection gets only the latest trades",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from livemarkets.delivery.arrival import ArrivalOrder
-from livemarkets.delivery.cohorts import Cohorts, Write
+from livemarkets.delivery.cohorts import WRITES_AT_ONCE, Cohorts, Write
 from livemarkets.delivery.conflation import Conflator, EncodeGap, EncodeSkipped, Published
 from livemarkets.delivery.framing import text_frame
 from livemarkets.delivery.latest import LatestReaders
@@ -37,6 +37,7 @@ class Fanout:
         write: writes bytes to a file descriptor (:class:`~livemarkets.delivery.cohorts.Cohorts`).
         encode_skipped: encodes the message that declares skipped trades to a lagging reader.
         encode_gap: encodes the message that declares a gap.
+        writes_at_once: the most writes of one turn.
 
     """
 
@@ -48,11 +49,13 @@ class Fanout:
         write: Write,
         encode_skipped: EncodeSkipped,
         encode_gap: EncodeGap,
+        *,
+        writes_at_once: int = WRITES_AT_ONCE,
     ) -> None:
         self._call_soon = call_soon
         self._clock = clock
         self._encode_gap = encode_gap
-        self._cohorts = Cohorts(write, clock)
+        self._cohorts = Cohorts(write, clock, writes_at_once=writes_at_once)
         self._orders = Orders(encode_skipped, encode_gap)
         self._published, self._arrivals = self._orders.by_key, self._orders.arrivals
         self._latest = LatestReaders(call_later, clock, self.post)

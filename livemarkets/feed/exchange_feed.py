@@ -92,7 +92,7 @@ class ExchangeFeed:
         )
         self.directory = self.symbols.directory
         """The listed symbols; empty until the list is loaded."""
-        self._history = ports.history
+        self.history = ports.history
         self._monotonic = clock.monotonic
         self._needed = asyncio.Event()
         self.client = ports.connect(self)
@@ -197,7 +197,7 @@ class ExchangeFeed:
             symbols_skipped=self.symbols.skipped,
             qualities=self.quality.counts(),
             client=self.client.statistics(),
-            history=self._history.statistics(),
+            history=self.history.statistics(),
         )
 
     # events of the client (ExchangeEvents)
@@ -290,4 +290,4 @@ class ExchangeFeed:
                 tasks.create_task(self.quality.run(), name=f"{self.exchange} quality")
                 tasks.create_task(self.symbols.run(), name=f"{self.exchange} symbols")
         finally:
-            await self._history.aclose()
+            await self.history.aclose()

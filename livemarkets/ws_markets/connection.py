@@ -37,7 +37,7 @@ from livemarkets.protocol.requests import (
     UnsubscribeRequest,
     parse_request,
 )
-from livemarkets.rate_limit import TokenBucket
+from livemarkets.rate_limit import Refusals, TokenBucket
 from livemarkets.ws_markets.admission import accepted, admit, refused
 from livemarkets.ws_markets.client_streams import ClientStreams
 from livemarkets.ws_markets.quality import QualityReaders
@@ -55,6 +55,9 @@ class RouteLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     clients: int
     symbols: int
+    """Distinct symbols, whatever the number of channels."""
+    streams: int
+    """Names, over all channels."""
     buffer_bytes: int
     messages_per_second: int = 20
     message_bytes: int = 16_384
@@ -77,6 +80,7 @@ class Hub(Protocol):
     quality: QualityReaders
     limits: RouteLimits
     clock: Clock
+    refusals: Refusals
 
     def note_too_slow(self) -> None:
         """Count a client that was disconnected because it stopped reading."""
@@ -138,6 +142,7 @@ class MarketsConnection:
                 {exchange: feed.status.state.value for exchange, feed in hub.feeds.items()},
                 {
                     "symbols": limits.symbols,
+                    "streams": limits.streams,
                     "messages_per_second": limits.messages_per_second,
                     "message_bytes": limits.message_bytes,
                     "buffer_bytes": limits.buffer_bytes,
@@ -151,6 +156,7 @@ class MarketsConnection:
             self._ignored = 0
             return True
         self._ignored += 1
+        self._hub.refusals.note("message", "rate_limited")
         if self._ignored > self._hub.limits.flood_messages:
             self.mailbox.end(CLOSE_FLOODING, CLOSE_CODES[CLOSE_FLOODING])
         elif self._ignored == 1 or self._ignored % 20 == 0:
@@ -164,6 +170,7 @@ class MarketsConnection:
         try:
             await self._answer(self._text_of(message))
         except ClientMessageError as error:
+            self._hub.refusals.note("message", error.code)
             self._post(encode_error(error))
         except Exception:
             logger.exception("client {}: could not handle a message", self.client_id)
@@ -196,6 +203,9 @@ class MarketsConnection:
         hub = self._hub
         feed, held = hub.feeds[request.exchange], dict.fromkeys(self._streams.keys())
         keys, results = admit(feed, request.channel, self._named(request, held), held)
+        for result in results:
+            if not result.ok:
+                hub.refusals.note("subscription", str(result.code))
         self._check_limit(keys, request)
         # The first subscription changes the exchange's state, which is sent at once. The reply comes first.
         self._post(encode_results(Subscribed, request, results, held | dict.fromkeys(keys)))
@@ -218,14 +228,19 @@ class MarketsConnection:
         ]
 
     def _check_limit(self, keys: Sequence[StreamKey], request: SubscribeRequest) -> None:
-        limit = self._hub.limits.symbols
-        total = len(set(self._streams.keys()).union(keys))
-        if total > limit:
-            raise ClientMessageError(
-                "symbol_limit",
-                f"at most {limit} symbols per client are allowed; this request would make {total}",
-                request.id,
-            )
+        streams = set(self._streams.keys()).union(keys)
+        symbols = {(key.exchange, key.symbol) for key in streams}
+        limits = self._hub.limits
+        for what, total, limit in (
+            ("symbols", len(symbols), limits.symbols),
+            ("streams", len(streams), limits.streams),
+        ):
+            if total > limit:
+                raise ClientMessageError(
+                    "symbol_limit",
+                    f"at most {limit} {what} per client are allowed; this request would make {total}",
+                    request.id,
+                )
 
     def _unsubscribe(self, request: UnsubscribeRequest) -> None:
         feed = self._hub.feeds[request.exchange]

@@ -70,6 +70,7 @@ async def test_the_welcome_is_the_first_message_and_says_what_applies(app: Runni
         "exchanges": {"binance": "idle", "simulator": "idle"},
         "limits": {
             "symbols": 4,
+            "streams": 500,
             "messages_per_second": 20,
             "message_bytes": 16_384,
             "buffer_bytes": 1_048_576,
@@ -251,7 +252,7 @@ async def test_whoever_joins_in_the_midst_of_a_busy_market_sees_no_seam(app: Run
     async with running_exchange() as busy:
         feed = app.services.feeds["binance"]
         feed.client.urls = (busy.ws_url,)  # type: ignore[attr-defined]
-        feed._history.urls = (busy.rest_url,)  # type: ignore[attr-defined]
+        feed.history.urls = (busy.rest_url,)  # type: ignore[attr-defined]
         keeper = await app.connect()
         await keeper.subscribe("BTCUSDT")
         await keeper.trades(20)

@@ -83,6 +83,22 @@ async def test_the_limit_counts_both_exchanges_together(app: RunningApp) -> None
     assert (await client.subscribe("BTCUSDT", exchange="simulator"))["code"] == "symbol_limit"
 
 
+async def test_streams_have_a_limit_of_their_own(app: RunningApp) -> None:
+    """With one channel alone, the limit of streams decides only where it is below that of symbols."""
+    limits = app.services.hub.limits
+    app.services.hub.limits = msgspec.structs.replace(limits, symbols=100, streams=2)
+    client = await app.connect()
+    await client.subscribe("BTCUSDT", "ETHUSDT")
+    refused = await client.subscribe("SOLUSDT", id=7)
+    assert (refused["type"], refused["code"], refused["id"]) == ("error", "symbol_limit", 7)
+    assert "at most 2 streams per client" in refused["message"]
+    assert (await client.subscribe("BTCUSDT"))["subscriptions"] == ["BTCUSDT", "ETHUSDT"]
+    app.services.hub.limits = msgspec.structs.replace(limits, symbols=2, streams=100)
+    assert "at most 2 symbols per client" in (await client.subscribe("SOLUSDT"))["message"]
+    app.services.hub.limits = msgspec.structs.replace(limits, symbols=3, streams=3)
+    assert (await client.subscribe("SOLUSDT"))["results"] == [{"symbol": "SOLUSDT", "ok": True}]
+
+
 async def test_symbols_that_do_not_exist_do_not_count(app: RunningApp) -> None:
     client = await app.connect()
     reply = await client.subscribe("QQQ1", "QQQ2", "QQQ3", "BTCUSDT")

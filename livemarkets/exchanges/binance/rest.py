@@ -248,6 +248,17 @@ class BinanceRest:
             return newest or await self._newest_trades(symbol, from_id, purpose, asker)
         return fetched_trades(self._exchange, symbol, found, from_id, self._now_ms(), are_newest=False)
 
+    async def newest_trades(
+        self, symbol: str, *, purpose: Purpose = Purpose.LIST, asker: str | None = None
+    ) -> FetchedTrades:
+        """Return the newest 1,000 trades (`GET /api/v3/trades`, weight 25, from memory).
+
+        Raises:
+            ExchangeError: no base address gave a usable answer.
+
+        """
+        return await self._newest_trades(symbol, 1, purpose, asker)
+
     async def _newest_trades(
         self, symbol: str, from_id: int, purpose: Purpose, asker: str | None
     ) -> FetchedTrades:

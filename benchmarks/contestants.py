@@ -16,7 +16,7 @@ from benchmarks.load import start_venue
 from benchmarks.natives import native
 from benchmarks.programs import ROOT, Program, free_port
 
-__all__ = ["APP", "CONTESTANTS", "FLOOR", "Contestant", "Server"]
+__all__ = ["APP", "CONTESTANTS", "FLOOR", "Contestant", "Server", "start_driven_app"]
 
 APP = "the app, as shipped"
 FLOOR = "C, one send(2) per delivery"
@@ -74,11 +74,12 @@ def _python(module: str, python: str | Path = sys.executable) -> Callable[[ExitS
     return start
 
 
-def _start_app(stack: ExitStack) -> Server:
+def start_driven_app(stack: ExitStack) -> Server:
+    """Start the app with a driver that gives trades or updates to its feed."""
     venue, venue_port = start_venue("--trades", "-1")
     stack.enter_context(venue)
     port = free_port()
-    environment = app_environment(port, venue_port)
+    environment = app_environment(port, venue_port, LIVE_LINGER_SECONDS="0")
     program = _program(stack, APP, [sys.executable, _SERVERS / "app.py"], **environment)
     program.expect("LISTEN", 30.0)
     program.wait_for_port(port)
@@ -120,7 +121,9 @@ def _start_nchan(stack: ExitStack) -> Server:
 
 CONTESTANTS = (
     Contestant(FLOOR, _start_floor, joins=True),
-    Contestant(APP, _start_app, options=("--hello", HELLO, "--await", '{"type":"snapshot"'), joins=True),
+    Contestant(
+        APP, start_driven_app, options=("--hello", HELLO, "--await", '{"type":"snapshot"'), joins=True
+    ),
     Contestant("uvloop, transport.write", _python("uvloop_write"), joins=True),
     Contestant("socketify (uWebSockets), publish", _start_socketify, joins=True),
     Contestant("nginx with nchan, POST", _start_nchan),

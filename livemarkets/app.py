@@ -18,8 +18,9 @@ from livemarkets.config.settings import Settings, outbound_variables
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.embedded.exchange import Addresses, EmbeddedExchange, EmbeddedTimings
 from livemarkets.exchanges.base import ClientStatus, ExchangeEvents, ExchangePorts
-from livemarkets.exchanges.binance.client import BinanceClient, ClientTimings
+from livemarkets.exchanges.binance.client import BinanceClient
 from livemarkets.exchanges.binance.rest import BinanceRest
+from livemarkets.exchanges.binance.timings import ClientTimings
 from livemarkets.exchanges.budgets import ConnectBudget
 from livemarkets.exchanges.outbound import Outbound
 from livemarkets.feed.exchange_feed import ExchangeFeed, FeedLimits
@@ -27,6 +28,7 @@ from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.feed.supervision import supervise
 from livemarkets.http_api.fetching import FetchGuard
 from livemarkets.market.clock import Clock, system_clock
+from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import (
     ExchangeName,
     ExchangeState,
@@ -38,6 +40,7 @@ from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
 from livemarkets.protocol.encoding import encode_gap, encode_lagged
+from livemarkets.protocol.updates import encode_rows
 from livemarkets.rate_limit import Refusals
 from livemarkets.security.token_auth import TokenAuth
 from livemarkets.server.loop_delay import LoopDelay
@@ -83,6 +86,7 @@ class Services:
         self.loop_delay = LoopDelay(clock.monotonic)
         self.latest = LatestPriceStore()
         self.trades = RecentTrades(settings.feed_length)
+        self.updates = LatestUpdates()
         self.manager = SubscriptionManager(linger_seconds=settings.linger_seconds, clock=clock.monotonic)
         self.fanout = Fanout(
             lambda callback: asyncio.get_running_loop().call_soon(callback),
@@ -91,6 +95,7 @@ class Services:
             os.write,
             encode_lagged,
             encode_gap,
+            encode_rows,
         )
         self.feeds: dict[str, ExchangeFeed] = {}
         self.simulator: EmbeddedExchange | None = None
@@ -199,7 +204,13 @@ class Services:
         rest = BinanceRest("binance", settings.binance_rest_url, clock=self.clock, outbound=self._outbound)
         self._add_feed(
             "binance",
-            ExchangePorts(partial(self._new_client, "binance", settings.binance_ws_url), rest, rest),
+            ExchangePorts(
+                partial(self._new_client, "binance", settings.binance_ws_url),
+                rest,
+                rest,
+                channels=BinanceClient.channels,
+                first_values=rest,
+            ),
         )
         for exchange, ports in exchanges.items():
             self._add_feed(exchange, ports)
@@ -227,7 +238,7 @@ class Services:
             await simulator.wait(lambda why: feed.on_status(ClientStatus(ExchangeState.DOWN, why)))
             feed.on_status(feed.client.status)
 
-        self._add_feed("simulator", ExchangePorts(connect, rest, rest, prepare))
+        self._add_feed("simulator", ExchangePorts(connect, rest, rest, prepare, BinanceClient.channels, rest))
 
     def _add_feed(self, exchange: ExchangeName, ports: ExchangePorts) -> None:
         if exchange in self.feeds or exchange != exchange.lower():
@@ -239,6 +250,7 @@ class Services:
             ports,
             self.latest,
             self.trades,
+            self.updates,
             self._publisher,
             limits=self._feed_limits(),
             clock=self.clock,

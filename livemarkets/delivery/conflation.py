@@ -8,10 +8,11 @@ came or were declared since, in ranges.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from livemarkets.delivery.arrival import ArrivalOrder, Ids, joined, subtract
 from livemarkets.delivery.mailbox import Mailbox
+from livemarkets.delivery.newest import with_skipped
 from livemarkets.market.models import Gap, Skipped, StreamKey
 
 __all__ = ["Conflator", "EncodeGap", "EncodeSkipped", "Published"]
@@ -69,6 +70,11 @@ class Published:
         if is_newest:
             self.newest, self.newest_id, self._newest_at = payload, trade_id, self.count
         return True
+
+    def take_idle(self) -> Mapping[Mailbox, Conflator]:
+        """Return the conflators without a timer; the caller starts one for each."""
+        idle, self.idle = self.idle, {}
+        return idle
 
     def declare(self, from_id: int, to_id: int) -> list[Ids]:
         """Note a gap. Return the ranges that were not published before."""
@@ -177,13 +183,26 @@ class Conflator:
             parts.append((first, self._encode_gap(gap, published.ids.complete_to)))
         return [*self._renumberings, *(payload for _, payload in sorted(parts))]
 
-    def take_newest(self) -> tuple[bytes | None, int]:
-        """Return the newest trade and how many were skipped before it. Used for `mode: latest`."""
+    @property
+    def channel(self) -> str:
+        """The channel of the stream."""
+        return self.published.stream.channel
+
+    def take_newest(self) -> Sequence[bytes]:
+        """Return the newest trade if it was not sent, with how many were skipped. Used for `mode: latest`."""
         newest, seen = self.published.newest_since(self._seen), self._seen
         if newest is None:
-            return None, 0  # trades that are older than the last one count as skipped before the next
+            return ()  # trades that are older than the last one count as skipped before the next
         self._seen = self.published.count
-        return newest, self._seen - seen - 1
+        return (with_skipped(newest, self._seen - seen - 1),)
+
+    def is_open(self, mailbox: Mailbox) -> bool:
+        """Return whether it still stands between the stream and the mailbox."""
+        return self.published.conflators.get(mailbox) is self
+
+    def rest(self, mailbox: Mailbox) -> None:
+        """Wait for the next trade, without a timer."""
+        self.published.idle[mailbox] = self
 
     def _first_id(self) -> int | None:
         return self.published.ids.first_id if self._from_id is None else self._from_id

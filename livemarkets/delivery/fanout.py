@@ -1,4 +1,4 @@
-"""Fan-out of one trade to many readers: which reader gets which stream, and how. No I/O.
+"""Fan-out of one message to many readers: which reader gets which stream, and how. No I/O.
 
 A message is encoded and framed once; every mailbox gets the same bytes object. The messages of one turn of
 the event loop are joined and written once per reader. The cost per delivery falls as the load rises, and at
@@ -7,6 +7,7 @@ low load nothing is delayed. This path has no task, queue or `await` per reader.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from livemarkets.delivery.arrival import ArrivalOrder
@@ -15,8 +16,11 @@ from livemarkets.delivery.conflation import Conflator, EncodeGap, EncodeSkipped,
 from livemarkets.delivery.framing import text_frame
 from livemarkets.delivery.latest import LatestReaders
 from livemarkets.delivery.mailbox import Mailbox, Sink
+from livemarkets.delivery.newest import EncodeRows
+from livemarkets.delivery.newest_readers import NewestReaders
 from livemarkets.delivery.orders import Orders
 from livemarkets.delivery.statistics import FanoutStatistics
+from livemarkets.market.channels import TRADES
 from livemarkets.market.models import Gap, StreamKey
 
 __all__ = ["Fanout"]
@@ -28,7 +32,7 @@ class Fanout:
     A stream has two orders, of ids and of arrival (:class:`~livemarkets.delivery.orders.Orders`). A reader
     gets every trade of one through its cohort. A reader that asked for the latest trades only, or that lags,
     has a conflator per stream instead. The latest trades are those in order of arrival. A lagging reader
-    keeps its conflators until it has caught up.
+    keeps its conflators until it has caught up. Streams in which the newest wins: see :attr:`newest`.
 
     Args:
         call_soon: schedules a callable for the next turn of the event loop (`loop.call_soon`).
@@ -37,6 +41,7 @@ class Fanout:
         write: writes bytes to a file descriptor (:class:`~livemarkets.delivery.cohorts.Cohorts`).
         encode_skipped: encodes the message that declares skipped trades to a lagging reader.
         encode_gap: encodes the message that declares a gap.
+        encode_rows: encodes a message of some rows.
         writes_at_once: the most writes of one turn.
 
     """
@@ -49,6 +54,7 @@ class Fanout:
         write: Write,
         encode_skipped: EncodeSkipped,
         encode_gap: EncodeGap,
+        encode_rows: EncodeRows,
         *,
         writes_at_once: int = WRITES_AT_ONCE,
     ) -> None:
@@ -59,6 +65,10 @@ class Fanout:
         self._orders = Orders(encode_skipped, encode_gap)
         self._published, self._arrivals = self._orders.by_key, self._orders.arrivals
         self._latest = LatestReaders(call_later, clock, self.post)
+        self.newest = NewestReaders(
+            self._cohorts, self._latest, self._send, self.post, call_soon, encode_rows
+        )
+        self.handle_backlog = self.newest.handle_backlog
         self._lagging: dict[Mailbox, dict[StreamKey, Conflator]] = {}
         self._is_scheduled = False
         self._delivered = 0
@@ -66,16 +76,13 @@ class Fanout:
 
     def statistics(self) -> FanoutStatistics:
         """Return the counters since the start, and how many readers lag at present."""
-        delivered = self._delivered + self._latest.delivered
+        delivered = Counter({TRADES: self._delivered}) + self._latest.delivered + self.newest.delivered
         return FanoutStatistics(delivered=delivered, lags=self._lags, lagging=len(self._lagging))
 
     def open(self, sink: Sink, *, limit_bytes: int) -> Mailbox:
-        """Return the mailbox of a new reader. The mailbox becomes the listener of the connection.
+        """Return the mailbox of a new reader, which lags when it has more unsent bytes than `limit_bytes`.
 
-        Args:
-            sink: the reader's connection.
-            limit_bytes: how many unsent bytes are kept before the reader lags.
-
+        The mailbox becomes the listener of the connection.
         """
         mailbox = Mailbox(sink, self, limit_bytes=limit_bytes, clock=self._clock)
         sink.listener = mailbox
@@ -103,8 +110,7 @@ class Fanout:
         if arrival is not None or interval_seconds is not None:
             key = self._orders.enter_arrival(stream, arrival or ArrivalOrder()).key
         if interval_seconds is not None:
-            conflator = self._orders.conflate(key, mailbox, interval_seconds)
-            conflator.published.idle[mailbox] = conflator
+            self._orders.conflate(key, mailbox, interval_seconds).rest(mailbox)
         elif mailbox in self._lagging:
             self._lagging[mailbox][key] = self._orders.conflate(key, mailbox, 0.0)
         else:
@@ -121,12 +127,13 @@ class Fanout:
     def forget(self, mailbox: Mailbox) -> None:
         """Forget a reader that has left all of its streams. Idempotent."""
         self._lagging.pop(mailbox, None)
+        self.newest.forget(mailbox)
 
     def has_readers(self, stream: StreamKey) -> bool:
         """Return whether the stream has readers. Without readers, nothing needs to be encoded."""
-        return stream in self._cohorts.counts or (
-            bool(self._published) and (stream in self._published or stream in self._arrivals)
-        )
+        if stream in self._cohorts.counts:
+            return True
+        return bool(self._published) and (stream in self._published or stream in self._arrivals)
 
     def has_readers_in_order(self, stream: StreamKey) -> bool:
         """Return whether the stream has readers in order of ids."""
@@ -160,10 +167,7 @@ class Fanout:
     # what is published
 
     def publish(self, stream: StreamKey, payload: bytes, trade_id: int) -> None:
-        """Send the next trade in order of ids to every reader of the stream. The hot path.
-
-        In order of arrival, it is left out if it was published before.
-        """
+        """Send a trade in order of ids, and in order of arrival unless it was published. The hot path."""
         frame = text_frame(payload)
         self._delivered += self._send(stream, frame)
         if self._published:
@@ -175,10 +179,7 @@ class Fanout:
                 self._arrive(arrival, frame, payload, trade_id, trade_id > arrival.newest_id)
 
     def publish_arrival(self, stream: StreamKey, payload: bytes, trade_id: int, *, is_newest: bool) -> None:
-        """Send a trade in order of arrival only, unless its id was published. Ids below it are pending.
-
-        `is_newest` says whether it is the latest trade. A trade that was fetched late is not.
-        """
+        """Send a trade in order of arrival only, unless it was published; see `TradePublisher`."""
         arrival = self._arrivals.get(stream)
         if arrival is not None:
             self._arrive(arrival, text_frame(payload), payload, trade_id, is_newest)
@@ -237,7 +238,7 @@ class Fanout:
             return
         self._delivered += self._send(arrival.key, frame)
         if is_newest and arrival.idle:
-            self._latest.note_newest(arrival)
+            self._latest.note_newest(arrival.take_idle())
 
     def _expect(self, arrival: Published, newest_id: int) -> None:
         pending = arrival.ids.expect(newest_id)
@@ -296,3 +297,4 @@ class Fanout:
                 self.post(mailbox, payload)
             self._cohorts.add(key, mailbox)
             self._orders.release(key, mailbox, is_read=True)
+        self.newest.handle_caught_up(mailbox)

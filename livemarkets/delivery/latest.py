@@ -1,17 +1,40 @@
-"""Readers in `mode: latest`: when each gets the newest trade of a stream. No I/O."""
+"""Readers in `mode: latest`: when each gets the newest message of a stream. No I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
-from livemarkets.delivery.conflation import Conflator, Published
 from livemarkets.delivery.mailbox import Mailbox
 
-__all__ = ["LatestReaders"]
+__all__ = ["Conflation", "LatestReaders"]
+
+
+class Conflation(Protocol):
+    """Stands between a stream and one reader that does not get everything."""
+
+    due_at: float
+    """When the next message may be sent, monotonic seconds."""
+    interval_seconds: float
+    """At most one is sent in this time."""
+
+    @property
+    def channel(self) -> str:
+        """The channel of the stream."""
+
+    def take_newest(self) -> Sequence[bytes]:
+        """Return what is new since the last call; nothing if nothing is."""
+
+    def is_open(self, mailbox: Mailbox) -> bool:
+        """Return whether it still stands there."""
+
+    def rest(self, mailbox: Mailbox) -> None:
+        """Wait for the next message, without a timer."""
 
 
 class LatestReaders:
-    """Sends the newest trade to each reader, at most once in the reader's interval.
+    """Sends the newest message to each reader, at most once in the reader's interval.
 
     Args:
         call_later: schedules a callable after a delay in seconds (`loop.call_later`).
@@ -26,36 +49,33 @@ class LatestReaders:
         clock: Callable[[], float],
         post: Callable[[Mailbox, bytes], None],
     ) -> None:
-        self.delivered = 0
-        """Trades passed to mailboxes."""
+        self.delivered: Counter[str] = Counter()
+        """Messages passed to mailboxes, by channel."""
         self._call_later = call_later
         self._clock = clock
         self._post = post
 
-    def note_newest(self, published: Published) -> None:
-        """Send the stream's new trade to its readers, now or when their interval is over."""
-        idle, published.idle = published.idle, {}
-        for mailbox, conflator in idle.items():
-            wait = conflator.due_at - self._clock()
+    def note_newest(self, idle: Mapping[Mailbox, Conflation]) -> None:
+        """Send a stream's new message to readers that wait for it, now or when their interval is over."""
+        for mailbox, conflation in idle.items():
+            wait = conflation.due_at - self._clock()
             if wait <= 0:
-                self._send_newest(mailbox, conflator)
+                self._send_newest(mailbox, conflation)
             else:
-                self._send_later(wait, mailbox, conflator)
+                self._send_later(wait, mailbox, conflation)
 
-    def _send_later(self, seconds: float, mailbox: Mailbox, conflator: Conflator) -> None:
-        self._call_later(seconds, lambda: self._send_newest(mailbox, conflator))
+    def _send_later(self, seconds: float, mailbox: Mailbox, conflation: Conflation) -> None:
+        self._call_later(seconds, lambda: self._send_newest(mailbox, conflation))
 
-    def _send_newest(self, mailbox: Mailbox, conflator: Conflator) -> None:
-        """Send the newest trade, unless the reader has left or has not yet read the one before."""
-        published = conflator.published
-        if mailbox.is_closed or published.conflators.get(mailbox) is not conflator:
+    def _send_newest(self, mailbox: Mailbox, conflation: Conflation) -> None:
+        """Send the newest message, unless the reader has left or has not yet read the one before."""
+        if mailbox.is_closed or not conflation.is_open(mailbox):
             return
-        conflator.due_at = self._clock() + conflator.interval_seconds
+        conflation.due_at = self._clock() + conflation.interval_seconds
         if mailbox.backlog or mailbox.sink.is_paused:
-            self._send_later(conflator.interval_seconds, mailbox, conflator)
+            self._send_later(conflation.interval_seconds, mailbox, conflation)
             return
-        published.idle[mailbox] = conflator
-        payload, skipped = conflator.take_newest()
-        if payload is not None:
-            self.delivered += 1
-            self._post(mailbox, payload if not skipped else payload[:-1] + b',"skipped":%d}' % skipped)
+        conflation.rest(mailbox)
+        for payload in conflation.take_newest():
+            self.delivered[conflation.channel] += 1
+            self._post(mailbox, payload)

@@ -29,6 +29,9 @@ class SinkListener(Protocol):
 class MailboxOwner(Protocol):
     """Receives the events of a mailbox. Called synchronously."""
 
+    def handle_backlog(self, mailbox: Mailbox) -> None:
+        """The connection takes no more, and the backlog begins."""
+
     def handle_overflow(self, mailbox: Mailbox) -> None:
         """The backlog exceeds the limit."""
 
@@ -68,7 +71,7 @@ class Mailbox:
 
     Args:
         sink: the reader's connection.
-        owner: is called when the backlog overflows and when it is empty again.
+        owner: is called when the backlog begins, when it overflows, and when it is empty again.
         limit_bytes: limit of the backlog while the connection accepts no data. Beyond it, streams are
             conflated. At twice the limit, the connection is closed.
         clock: monotonic seconds.
@@ -171,6 +174,7 @@ class Mailbox:
         if not self.backlog:
             self.moved_at = self._clock()
             self.room.clear()
+            self.owner.handle_backlog(self)
             self.backlog = deque()  # few readers ever have one, and an empty one takes 700 bytes
         was_over = self.backlog_bytes > self.limit_bytes
         self.backlog.append(frames)

@@ -20,15 +20,17 @@ Rules for every port:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from enum import Enum
 from typing import Literal, Protocol
 
 import msgspec
 
 from livemarkets.exchanges.history import (
+    FIRST_VALUES_AT_ONCE,
     PAGE_TRADES,
     FetchedTrades,
+    FirstValues,
     HistoryStatistics,
     ListedSymbols,
     Purpose,
@@ -36,9 +38,12 @@ from livemarkets.exchanges.history import (
     SymbolSource,
     TradeHistory,
 )
+from livemarkets.market.channels import TRADES
 from livemarkets.market.models import ExchangeState, StreamKey, TradeTick
+from livemarkets.market.updates import Update
 
 __all__ = [
+    "FIRST_VALUES_AT_ONCE",
     "PAGE_TRADES",
     "ClientStatistics",
     "ClientStatus",
@@ -47,6 +52,7 @@ __all__ = [
     "ExchangeEvents",
     "ExchangePorts",
     "FetchedTrades",
+    "FirstValues",
     "Guarantee",
     "HistoryStatistics",
     "ListedSymbols",
@@ -70,6 +76,16 @@ class Guarantee(msgspec.Struct, frozen=True, kw_only=True):
     repeats can be found. `none`: neither can."""
     history: Literal["by_id", "none"]
     """How past trades can be requested."""
+
+    def require(self, exchange: str) -> None:
+        """Check that it is enough for a feed.
+
+        Raises:
+            ValueError: it promises too little.
+
+        """
+        if (self.ids, self.history) != ("consecutive", "by_id"):
+            raise ValueError(f"{exchange}: consecutive ids and a history by id are required, not {self}")
 
 
 class ClientStatus(msgspec.Struct, frozen=True):
@@ -154,6 +170,16 @@ class ExchangeEvents(Protocol):
         cannot be read is left out, and the history is asked for what is missing.
         """
 
+    def on_update(self, key: StreamKey, update: Update) -> None:
+        """An update of a stream in which the newest wins arrived. It may be a repeat or out of order.
+
+        Args:
+            key: the object that was given to :meth:`ExchangeClient.want`, or an equal one. Updates of a
+                stream that is no longer wanted may be passed on or dropped.
+            update: of the type of the key's channel. Prices and sizes are finite and above 0.
+
+        """
+
     def on_newest(self, key: StreamKey, trade_id: int) -> None:
         """Something that bears the id of a stream's newest trade showed this id, such as a ticker.
 
@@ -186,6 +212,9 @@ class ExchangeClient(Protocol):
 
     def want(self, key: StreamKey) -> None:
         """Keep this stream subscribed from now on. Idempotent.
+
+        Only channels of :attr:`ExchangePorts.channels` are requested. The symbol of the one stream of all
+        tickers is :data:`~livemarkets.market.channels.ALL_SYMBOLS`.
 
         The list of symbols may not be loaded yet, so the exchange may not have this symbol. If the exchange
         refuses the stream, its state is `REJECTED`.
@@ -232,3 +261,7 @@ class ExchangePorts(msgspec.Struct, frozen=True):
     """May be the same object as `history`."""
     prepare: Callable[[], Awaitable[None]] | None = None
     """Awaited before anything is sent to the exchange. It waits until the embedded exchange listens."""
+    channels: Set[str] = frozenset({TRADES})
+    """What can be subscribed; trades are always among it."""
+    first_values: FirstValues | None = None
+    """May be the same object as `history`. `None` if there are none: then only the streams show something."""

@@ -12,10 +12,13 @@ from typing import Protocol
 import msgspec
 
 from livemarkets.market.models import SymbolInfo, TradeTick
+from livemarkets.market.updates import Update
 
 __all__ = [
+    "FIRST_VALUES_AT_ONCE",
     "PAGE_TRADES",
     "FetchedTrades",
+    "FirstValues",
     "HistoryStatistics",
     "ListedSymbols",
     "Purpose",
@@ -27,6 +30,10 @@ __all__ = [
 PAGE_TRADES = 1000
 """Trades in one page of history. A shorter page means that it ends with the newest trade. If an exchange
 returns fewer trades per request, its package makes several requests for one page."""
+
+
+FIRST_VALUES_AT_ONCE = 20
+"""The most symbols of one question for first values."""
 
 
 class Purpose(IntEnum):
@@ -155,6 +162,24 @@ class TradeHistory(Protocol):
 
     async def aclose(self) -> None:
         """Close the idle connections. Idempotent. The object may be used again afterwards."""
+
+
+class FirstValues(Protocol):
+    """A source of first values for streams in which the newest wins. They are for eyes only."""
+
+    async def first_values(self, channel: str, symbols: Sequence[str]) -> Sequence[Update]:
+        """Return the present values of some symbols, by one cheap call.
+
+        Args:
+            channel: `tickers` or `book`.
+            symbols: at most :data:`FIRST_VALUES_AT_ONCE`. Symbols of which there is none are left out of the
+                answer. For :data:`~livemarkets.market.channels.ALL_SYMBOLS` alone, the answer is one update
+                about all.
+
+        Raises:
+            ExchangeError: there is no usable answer.
+
+        """
 
 
 class ListedSymbols(msgspec.Struct, frozen=True):

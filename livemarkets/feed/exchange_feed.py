@@ -1,47 +1,42 @@
 """One exchange's feed handler: connects its client, ledgers and stores, and owns their tasks.
 
-Trades enter through :meth:`ExchangeFeed.on_trades` and leave to the stores and to one publisher. The feed
-uses the ports of :mod:`livemarkets.exchanges.base`. It imports neither an exchange nor an encoder, so that
-another exchange or a message bus can take the place of either.
+Trades enter through :meth:`ExchangeFeed.on_trades` and leave to the stores and to one publisher. Other data
+takes the way through :mod:`livemarkets.feed.latest_feed`. The feed uses the ports of
+:mod:`livemarkets.exchanges.base`. It imports neither an exchange nor an encoder, so that another exchange or
+a message bus can take the place of either.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from livemarkets.exchanges.base import ClientStatus, ExchangePorts, Silence
 from livemarkets.feed.backfill import Backfiller
 from livemarkets.feed.downstream import Downstream
 from livemarkets.feed.gaps import GapRecord
+from livemarkets.feed.latest_feed import LatestFeed
 from livemarkets.feed.ledger import Ledger, Outcome
 from livemarkets.feed.limits import FeedLimits
-from livemarkets.feed.publisher import TradePublisher
+from livemarkets.feed.publisher import Publisher
 from livemarkets.feed.quality import QualityMonitor
 from livemarkets.feed.resume import Resumer
-from livemarkets.feed.silence import SilenceDetector
 from livemarkets.feed.staleness import StalenessMonitor
 from livemarkets.feed.statistics import FeedStatistics
 from livemarkets.feed.status import FeedStatus
 from livemarkets.feed.supervision import supervise
 from livemarkets.feed.symbol_list import SymbolList
+from livemarkets.feed.trade_streams import TradeStreams
+from livemarkets.market.channels import ALL_SYMBOLS, TRADES
 from livemarkets.market.clock import Clock
+from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import ExchangeName, ExchangeState, ExchangeStatus, StreamKey, TradeTick
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
+from livemarkets.market.updates import Update
 
 __all__ = ["ExchangeFeed", "FeedLimits"]
 
-
-class _Stream:
-    """One wanted stream. The hot path finds all that it needs with one look-up."""
-
-    __slots__ = ("key", "ledger", "silence")
-
-    def __init__(self, ledger: Ledger, silence: SilenceDetector) -> None:
-        self.key = ledger.key
-        self.ledger = ledger
-        self.silence = silence
+_TASKS = ("client", "backfill", "watch", "updates", "first values", "quality", "symbols")
 
 
 class ExchangeFeed:
@@ -52,13 +47,13 @@ class ExchangeFeed:
         ports: the exchange.
         latest: the store of the newest trade of each stream.
         trades: the store of recent trades.
-        publisher: receives the trades and gaps, in order.
+        updates: the store of the newest updates.
+        publisher: receives trades and gaps in order, and updates.
         limits: tolerances and time limits (:class:`FeedLimits`).
         clock: source of the time.
 
     Raises:
-        ValueError: the exchange does not guarantee consecutive ids and a history by id. No other guarantee is
-            supported so far.
+        ValueError: the exchange does not guarantee consecutive ids and a history by id.
 
     """
 
@@ -68,15 +63,16 @@ class ExchangeFeed:
         ports: ExchangePorts,
         latest: LatestPriceStore,
         trades: RecentTrades,
-        publisher: TradePublisher,
+        updates: LatestUpdates,
+        publisher: Publisher,
         *,
         limits: FeedLimits,
         clock: Clock,
     ) -> None:
         self.exchange: ExchangeName = exchange
-        self._received = self._duplicates = 0
-        self._streams: dict[StreamKey, _Stream] = {}
-        self._ledgers: dict[StreamKey, Ledger] = {}
+        self._received = 0
+        self._trade_streams = TradeStreams(limits.ledger, latest, trades)
+        self._streams, self._ledgers = self._trade_streams.by_key, self._trade_streams.ledgers
         self._latest = latest
         self._trades = trades
         self._publisher = publisher
@@ -85,7 +81,7 @@ class ExchangeFeed:
         self.symbols = SymbolList(
             exchange,
             ports.symbols,
-            lambda: [key.symbol for key in self._streams],
+            lambda: {key.symbol for key in self.keys() if key.symbol != ALL_SYMBOLS},
             self._use_list,
             limits=limits.symbols,
             clock=clock,
@@ -93,16 +89,14 @@ class ExchangeFeed:
         self.directory = self.symbols.directory
         """The listed symbols; empty until the list is loaded."""
         self.history = ports.history
+        self.channels = ports.channels
+        """What can be subscribed on this exchange."""
         self._monotonic = clock.monotonic
         self._needed = asyncio.Event()
         self.client = ports.connect(self)
-        guarantee = self.client.guarantee
-        if (guarantee.ids, guarantee.history) != ("consecutive", "by_id"):
-            raise ValueError(f"{exchange}: consecutive ids and a history by id are required, not {guarantee}")
+        self.client.guarantee.require(exchange)
         self._status = FeedStatus(exchange, self.client.status, clock)
-        self.quality = QualityMonitor(
-            self.symbols, self.client, latest, lambda key: self._watcher.is_mute(key), clock=clock
-        )
+        self.quality = QualityMonitor(self.symbols, self.client, latest, updates, self._is_mute, clock=clock)
         self._gaps = GapRecord(limits.ledger.far_ids, self.quality.note_gap, clock.monotonic)
         self._downstream = Downstream(latest, trades, publisher, self._gaps)
         self._backfiller = Backfiller(
@@ -117,23 +111,34 @@ class ExchangeFeed:
             limits=limits.staleness,
             clock=clock.monotonic,
         )
+        self.updates = LatestFeed(
+            self.client,
+            updates,
+            publisher,
+            self._trade_streams,
+            self.on_newest,
+            self._update_status,
+            ports.first_values,
+            lambda symbol: self.directory.get(symbol) is not None,
+            limits=limits.updates,
+            clock=clock,
+        )
         self.resumer = Resumer(
             ports.history, trades, self._ledgers, limits=limits.resume, clock=clock.monotonic
         )
 
-    # subscriptions
-
     def interned(self, key: StreamKey) -> StreamKey:
-        """Return the wanted stream's own key object, which equals `key`.
-
-        Every reader keeps its keys. Shared objects save memory.
-        """
+        """Return the wanted stream's own key object. Every reader keeps its keys; shared ones save memory."""
         stream = self._streams.get(key)
-        return key if stream is None else stream.key
+        return stream.key if stream is not None else self.updates.interned(key) or key
 
     def keys(self) -> list[StreamKey]:
         """Return the streams that are wanted."""
-        return list(self._streams)
+        return [*self._streams, *self.updates.keys()]
+
+    def is_wanted(self, key: StreamKey) -> bool:
+        """Return whether a stream is wanted."""
+        return key in self._streams or self.updates.interned(key) is not None
 
     def ledger(self, key: StreamKey) -> Ledger | None:
         """Return the ledger of a wanted stream, for reading only."""
@@ -141,24 +146,24 @@ class ExchangeFeed:
 
     def handle_wanted(self, key: StreamKey, is_wanted: bool) -> None:
         """Start a stream, or stop it and discard its data. Called by the subscription manager."""
+        is_trades = key.channel == TRADES
         if is_wanted:
             self._needed.set()
-            ledger = Ledger(key, self._limits.ledger, partial(self._trades.contains, key))
-            self._streams[key] = _Stream(ledger, self._watcher.add(ledger))
-            self._ledgers[key] = ledger
-            if self.symbols.has_room(len(self._streams)):
+            if is_trades:
+                self._trade_streams.add(key, self._watcher.add)
+            else:
+                self.updates.add(key)
+            if self.symbols.has_room(len(self._streams) + self.updates.count):
                 self.client.want(key)
-            self.quality.add(ledger)
+            self.quality.add(key, self._ledgers.get(key))
             return
         self.client.unwant(key)
-        del self._streams[key]
-        ledger = self._ledgers.pop(key)
-        self._duplicates += ledger.duplicates
-        self._backfiller.forget(ledger)
-        self._watcher.discard(key)
         self.quality.discard(key)
-        self._latest.discard(key)
-        self._trades.discard(key)
+        if not is_trades:
+            self.updates.discard(key)
+            return
+        self._backfiller.forget(self._trade_streams.discard(key))
+        self._watcher.discard(key)
 
     async def ensure_symbols(self, timeout_seconds: float) -> None:
         """Wait until the list of symbols is loaded or its first request has failed, up to a time limit."""
@@ -176,8 +181,6 @@ class ExchangeFeed:
         """Call `listener` synchronously with every new status."""
         self._status.add_listener(listener)
 
-    # state
-
     @property
     def status(self) -> ExchangeStatus:
         """The present status of the exchange."""
@@ -188,11 +191,12 @@ class ExchangeFeed:
         return FeedStatistics(
             received=self._received,
             backfilled=self._backfiller.fetched,
-            duplicates=self._duplicates + sum(ledger.duplicates for ledger in self._ledgers.values()),
+            duplicates=self._trade_streams.duplicates,
             lost=self._gaps.lost,
             gaps=self._gaps.count,
             holes_open=self._backfiller.open_holes,
-            streams_wanted=len(self._streams),
+            streams_wanted=len(self._streams) + self.updates.count,
+            updates=self.updates.statistics(),
             symbols_known=len(self.symbols.directory),
             symbols_skipped=self.symbols.skipped,
             qualities=self.quality.counts(),
@@ -231,6 +235,10 @@ class ExchangeFeed:
             stream.silence.arrivals += 1
             self._take(stream.ledger, stream.ledger.reject(trade_id, now))
 
+    def on_update(self, key: StreamKey, update: Update) -> None:
+        """Process an update of which the newest wins."""
+        self.updates.on_update(key, update)
+
     def on_newest(self, key: StreamKey, trade_id: int) -> None:
         """Process an id that something showed as the newest of a stream."""
         self._watcher.note_newest(key, trade_id)
@@ -246,22 +254,23 @@ class ExchangeFeed:
         """Return what the silence of a stream means at present."""
         if not self.quality.is_expected(key):
             return Silence.NATURAL
-        return self._watcher.silence_of(key)
+        return (self._watcher if key.channel == TRADES else self.updates).silence_of(key)
+
+    def _is_mute(self, key: StreamKey) -> bool:
+        return self._watcher.is_mute(key) or self.updates.is_mute(key)
 
     def _use_list(self) -> None:
         """Request what was held back while no list was loaded, and look at every stream again."""
-        for key in self._streams:
+        for key in self.keys():
             self.client.want(key)
         self.quality.doubt_all()
 
     def _update_status(self) -> None:
         """Combine the client's status with staleness, and call the listeners when it changed."""
-        mute = self._watcher.mute
+        mute = self._watcher.mute + self.updates.mute
         for key in mute:
             self.quality.doubt(key)
         self._status.update(mute)
-
-    # downstream
 
     def _take(self, ledger: Ledger, outcome: Outcome) -> None:
         """Pass on what a call of a ledger changed, and see to its holes."""
@@ -271,8 +280,6 @@ class ExchangeFeed:
             self._backfiller.tend(ledger)
             self.quality.doubt(ledger.key)
         self._downstream.apply(ledger, outcome)
-
-    # tasks
 
     async def run(self) -> None:
         """Run until cancelled. An unexpected error restarts all tasks of this exchange."""
@@ -284,10 +291,9 @@ class ExchangeFeed:
             await self._prepare()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self.client.run(), name=f"{self.exchange} client")
-                tasks.create_task(self._backfiller.run(), name=f"{self.exchange} backfill")
-                tasks.create_task(self._watcher.run(), name=f"{self.exchange} watch")
-                tasks.create_task(self.quality.run(), name=f"{self.exchange} quality")
-                tasks.create_task(self.symbols.run(), name=f"{self.exchange} symbols")
+                streams = self.client, self._backfiller, self._watcher, self.updates, self.updates.questions
+                parts = *streams, self.quality, self.symbols
+                for name, run in zip(_TASKS, [part.run for part in parts], strict=True):
+                    tasks.create_task(run(), name=f"{self.exchange} {name}")
         finally:
             await self.history.aclose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from livemarkets.feed.latest_feed import UpdateLimits
 from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.feed.resume import ResumeLimits
 from livemarkets.feed.staleness import StalenessLimits
@@ -13,11 +14,12 @@ __all__ = ["FeedLimits"]
 
 
 class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of the parts that keep the ids of a stream continuous."""
+    """Limits of the parts that watch the streams and keep the ids of trades continuous."""
 
     ledger: LedgerLimits = LedgerLimits()
     staleness: StalenessLimits = StalenessLimits()
     resume: ResumeLimits = ResumeLimits()
     symbols: ListLimits = ListLimits()
+    updates: UpdateLimits = UpdateLimits()
     has_ledger: bool = True
     """False only in the test that shows that the tests of continuity can fail."""

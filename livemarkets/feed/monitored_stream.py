@@ -11,13 +11,23 @@ __all__ = ["MonitoredStream"]
 class MonitoredStream:
     """What is known of one stream: whether it was interrupted, is mute, or is said to have newer trades."""
 
-    __slots__ = ("baseline", "claim", "interrupted_at", "is_mute", "ledger", "silence", "was_acknowledged")
+    __slots__ = (
+        "baseline",
+        "claim",
+        "interrupted_at",
+        "is_mute",
+        "ledger",
+        "next_claim",
+        "silence",
+        "was_acknowledged",
+    )
 
     def __init__(self, ledger: Ledger, silence: SilenceDetector) -> None:
         self.ledger = ledger
         self.silence = silence
         self.baseline: int | None = None  # the newest id at the first check, before any trade
         self.claim: tuple[int, float] | None = None  # an id that is said to be the newest, and since when
+        self.next_claim: tuple[int, float] | None = None  # the highest that was said to be since then
         self.interrupted_at: float | None = None  # acknowledged at this time, not asked about since
         self.was_acknowledged = False
         self.is_mute = False
@@ -31,3 +41,19 @@ class MonitoredStream:
         if self.baseline is None:
             self.baseline = newest
         return newest > self.baseline
+
+    def note_claim(self, newest: int, now: float) -> None:
+        """Note an id that something showed as the newest. Its trade may still be on its way."""
+        if self.ledger.next_id is None or newest <= self.ledger.newest_seen():
+            return
+        if self.claim is None:
+            self.claim = newest, now
+        elif newest > (self.next_claim or self.claim)[0]:
+            self.next_claim = newest, now
+
+    def take_claim(self, before: float) -> int | None:
+        """Return the id that was claimed, if that was not after `before`. The next claim takes its place."""
+        if self.claim is None or self.claim[1] > before:
+            return None
+        newest, self.claim, self.next_claim = self.claim[0], self.next_claim, None
+        return newest

@@ -1,4 +1,4 @@
-"""The port through which a feed publishes trades and gaps. A package that serves readers implements it.
+"""The ports through which a feed publishes to readers. A package that serves readers implements them.
 
 A stream has two orders. In order of ids, a trade behind a hole waits until the hole is closed or declared. In
 order of arrival nothing waits, and the ids of a hole are *pending*. Without a hole both are the same.
@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from livemarkets.market.models import Gap, StreamKey, TradeTick
+from livemarkets.market.updates import Update
 
-__all__ = ["TradePublisher"]
+__all__ = ["Publisher", "TradePublisher", "UpdatePublisher"]
 
 
 class TradePublisher(Protocol):
@@ -43,3 +44,14 @@ class TradePublisher(Protocol):
 
     def publish_gap(self, gap: Gap) -> None:
         """Publish a gap in both orders: ids that will not be delivered."""
+
+
+class UpdatePublisher(Protocol):
+    """Publishes updates of which the newest wins. Called synchronously; must not raise."""
+
+    def publish_update(self, key: StreamKey, update: Update) -> None:
+        """Publish an update, which replaces the one before."""
+
+
+class Publisher(TradePublisher, UpdatePublisher, Protocol):
+    """Publishes everything that a feed has."""

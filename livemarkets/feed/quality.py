@@ -1,9 +1,9 @@
 """The quality of each wanted stream: one state, since when, and what was lost. It is decided here alone.
 
-It is computed from the ledger (missing trades), the staleness monitor (mute streams), the list of symbols
-(halted, delisted) and the exchange's client (refused streams). A sweep looks at the streams that are not live
-and at those with news. Streams that are live cost nothing, and the hot path is not concerned. A hole that
-closes between two sweeps, as in a rotation, is not told.
+It is computed from the ledger (missing trades; only streams of trades have one), the monitors of silence
+(mute streams), the list of symbols (halted, delisted) and the exchange's client (refused streams). A sweep
+looks at the streams that are not live and at those with news. Streams that are live cost nothing, and the hot
+path is not concerned. A hole that closes between two sweeps, as in a rotation, is not told.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ import msgspec
 from livemarkets.exchanges.base import StreamState
 from livemarkets.feed.ledger import Ledger
 from livemarkets.feed.symbol_list import SymbolList
+from livemarkets.market.channels import ALL_SYMBOLS, TRADES
 from livemarkets.market.clock import Clock
-from livemarkets.market.models import Gap, QualityState, StreamKey, StreamQuality
+from livemarkets.market.latest_updates import LatestUpdates
+from livemarkets.market.models import Gap, QualityState, StreamKey, StreamQuality, TradeTick
 from livemarkets.market.stores import LatestPriceStore
+from livemarkets.market.updates import SymbolUpdate
 
 __all__ = ["QualityMonitor"]
 
@@ -59,7 +62,7 @@ class _Stream:
 
     __slots__ = ("finding", "ledger", "losses", "refuted", "since")
 
-    def __init__(self, ledger: Ledger, since: int) -> None:
+    def __init__(self, ledger: Ledger | None, since: int) -> None:
         self.ledger = ledger
         self.finding = _LIVE
         self.since = since
@@ -74,7 +77,8 @@ class QualityMonitor:
         symbols: the exchange's list of symbols.
         upstream: the exchange's client.
         latest: the newest trades.
-        is_mute: returns whether a stream is known to miss newer trades.
+        updates: the newest updates.
+        is_mute: returns whether a stream is known to miss something newer.
         clock: source of the time.
 
     """
@@ -84,6 +88,7 @@ class QualityMonitor:
         symbols: SymbolList,
         upstream: Upstream,
         latest: LatestPriceStore,
+        updates: LatestUpdates,
         is_mute: Callable[[StreamKey], bool],
         *,
         clock: Clock,
@@ -93,6 +98,7 @@ class QualityMonitor:
         self._symbols = symbols
         self._upstream = upstream
         self._latest = latest
+        self._updates = updates
         self._is_mute = is_mute
         self._clock = clock
         self._streams: dict[StreamKey, _Stream] = {}
@@ -108,11 +114,11 @@ class QualityMonitor:
 
     # events of the feed
 
-    def add(self, ledger: Ledger) -> None:
-        """Watch a stream that is wanted from now on."""
-        stream = self._streams[ledger.key] = _Stream(ledger, self._clock.now_ms())
-        stream.finding = self._judge(ledger.key, stream)
-        self._doubted[ledger.key] = None
+    def add(self, key: StreamKey, ledger: Ledger | None = None) -> None:
+        """Watch a stream that is wanted from now on. Only streams of trades have a ledger."""
+        stream = self._streams[key] = _Stream(ledger, self._clock.now_ms())
+        stream.finding = self._judge(key, stream)
+        self._doubted[key] = None
 
     def discard(self, key: StreamKey) -> None:
         """Forget a stream that is no longer wanted."""
@@ -146,9 +152,12 @@ class QualityMonitor:
         return None if stream is None else self._describe(key, stream)
 
     def delivers(self, key: StreamKey) -> bool:
-        """Return whether a wanted stream has brought trades, so that its symbol exists, listed or not."""
+        """Return whether a wanted stream has brought data, so that its symbol exists, listed or not."""
         stream = self._streams.get(key)
-        return stream is not None and stream.finding.is_listed and self._latest.get(key) is not None
+        return stream is not None and stream.finding.is_listed and self._newest(key) is not None
+
+    def _newest(self, key: StreamKey) -> TradeTick | SymbolUpdate | None:
+        return self._latest.get(key) if key.channel == TRADES else self._updates.get(key)
 
     def is_expected(self, key: StreamKey) -> bool:
         """Return whether trades of a stream are expected, so that its silence may mean something.
@@ -206,51 +215,61 @@ class QualityMonitor:
 
     def _judge(self, key: StreamKey, stream: _Stream) -> _Finding:
         """Return the first state that holds."""
-        symbols, exchange, symbol = self._symbols, key.exchange, key.symbol
-        tick = self._latest.get(key)
-        came_ts = 0 if tick is None or tick.backfilled else tick.recv_ts
-        if not symbols.directory.is_loaded:
-            if tick is None:
-                return _Finding(QualityState.UNKNOWN, "no list of symbols is loaded, and no trade has come")
-        elif (info := symbols.directory.get(symbol)) is None:
-            absence = symbols.absence(symbol)
-            existed = tick is not None or (absence is not None and absence.was_listed)
-            if existed and absence is not None and absence.lists > 1 and came_ts < absence.since_ts:
-                return _Finding(QualityState.DELISTED, f"{exchange} no longer lists {symbol}", False)
-            if tick is None:
-                return _Finding(QualityState.UNKNOWN, f"{exchange} does not list {symbol}", False)
-        elif not info.is_trading:
-            loaded_ts = symbols.loaded_ts or 0
-            if came_ts > loaded_ts + _LIST_DELAY_MS:
-                stream.refuted = info.status
-                symbols.refresh_soon()
-            elif stream.refuted != info.status or loaded_ts - came_ts > _MINUTE_MS:
-                return _Finding(QualityState.HALTED, f"{exchange} lists it with the status {info.status}")
-        else:
-            stream.refuted = None
+        found = None if key.symbol == ALL_SYMBOLS else self._judge_symbol(key, stream)
+        if found is not None:
+            return found
         upstream = self._upstream.state_of(key)
         if upstream is StreamState.REJECTED:
-            reason = f"{exchange} refused it: {self._upstream.rejection(key)}"
+            reason = f"{key.exchange} refused it: {self._upstream.rejection(key)}"
             return _Finding(QualityState.UNKNOWN, reason, is_refusal=True)
         if upstream is StreamState.PENDING and stream.finding.is_refusal:
             return stream.finding  # it is requested again, and nobody has said otherwise yet
         if self._is_mute(key):
-            return _Finding(QualityState.STALE, f"{exchange} has newer trades, which do not arrive")
-        if stream.ledger.holes:
+            what = "newer trades, which do" if key.channel == TRADES else "something newer, which does"
+            return _Finding(QualityState.STALE, f"{key.exchange} has {what} not arrive")
+        if stream.ledger is not None and stream.ledger.holes:
             return _RECOVERING
         return _LIVE
+
+    def _judge_symbol(self, key: StreamKey, stream: _Stream) -> _Finding | None:
+        """Return what the list of symbols says, if it is no good news."""
+        symbols, exchange, symbol = self._symbols, key.exchange, key.symbol
+        newest = self._newest(key)
+        came_ts = 0 if newest is None or getattr(newest, "backfilled", False) else newest.recv_ts
+        if not symbols.directory.is_loaded:
+            if newest is None:
+                what = "no trade" if key.channel == TRADES else "nothing"
+                return _Finding(QualityState.UNKNOWN, f"no list of symbols is loaded, and {what} has come")
+        elif (info := symbols.directory.get(symbol)) is None:
+            absence = symbols.absence(symbol)
+            existed = newest is not None or (absence is not None and absence.was_listed)
+            if existed and absence is not None and absence.lists > 1 and came_ts < absence.since_ts:
+                return _Finding(QualityState.DELISTED, f"{exchange} no longer lists {symbol}", False)
+            if newest is None:
+                return _Finding(QualityState.UNKNOWN, f"{exchange} does not list {symbol}", False)
+        elif not info.is_trading:
+            loaded_ts = symbols.loaded_ts or 0
+            # An order book may change while nothing is traded, so only trades contradict the list.
+            if key.channel == TRADES and came_ts > loaded_ts + _LIST_DELAY_MS:
+                stream.refuted = info.status
+                symbols.refresh_soon()
+            elif key.channel != TRADES or stream.refuted != info.status or loaded_ts - came_ts > _MINUTE_MS:
+                return _Finding(QualityState.HALTED, f"{exchange} lists it with the status {info.status}")
+        else:
+            stream.refuted = None
+        return None
 
     def _describe(self, key: StreamKey, stream: _Stream) -> StreamQuality:
         ledger, losses, now_ms = stream.ledger, stream.losses, self._clock.now_ms()
         while losses and now_ms - losses[0][0] >= _LOSS_MS:
             losses.popleft()
-        last_id = ledger.newest_seen()
+        last_id = -1 if ledger is None else ledger.newest_seen()
         return StreamQuality(
             key=key,
             state=stream.finding.state,
             reason=stream.finding.reason,
             since=stream.since,
-            complete_to=ledger.complete_to,
+            complete_to=None if ledger is None else ledger.complete_to,
             last_id=None if last_id < 0 else last_id,
             lost=sum(count for _, count in losses),
             lost_ts=losses[-1][0] if losses else None,

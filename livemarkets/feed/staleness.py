@@ -142,10 +142,8 @@ class StalenessMonitor:
     def note_newest(self, key: StreamKey, trade_id: int) -> None:
         """Note an id that something showed as the newest of a stream. The trade may still be on its way."""
         stream = self._streams.get(key)
-        if stream is None or stream.claim is not None or stream.ledger.next_id is None:
-            return
-        if stream.ledger.newest_seen() < trade_id:
-            stream.claim = trade_id, self._clock()
+        if stream is not None:
+            stream.note_claim(trade_id, self._clock())
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -176,8 +174,8 @@ class StalenessMonitor:
                     self._note_again(key)
                 self._on_change()
             stream.silence.observe(now)
-            if stream.claim is not None and now - stream.claim[1] >= self._limits.grace_seconds:
-                newest, stream.claim = stream.claim[0], None
+            newest = stream.take_claim(now - self._limits.grace_seconds)
+            if newest is not None:
                 self._judge(stream, newest, now)
 
     def _note_again(self, key: StreamKey) -> None:

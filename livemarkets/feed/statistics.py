@@ -8,7 +8,16 @@ import msgspec
 
 from livemarkets.exchanges.base import ClientStatistics, HistoryStatistics
 
-__all__ = ["FeedStatistics"]
+__all__ = ["FeedStatistics", "UpdateStatistics"]
+
+
+class UpdateStatistics(msgspec.Struct, frozen=True):
+    """One channel in which the newest wins."""
+
+    wanted: int
+    """Streams that are wanted at present."""
+    received: int
+    """Updates read from the streams since the start, repeats included."""
 
 
 class FeedStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +36,9 @@ class FeedStatistics(msgspec.Struct, frozen=True, kw_only=True):
     holes_open: int
     """Streams with missing trades that are not fetched yet."""
     streams_wanted: int
+    """Of all channels."""
+    updates: Mapping[str, UpdateStatistics]
+    """Channel in which the newest wins → its streams and updates."""
     symbols_known: int
     symbols_skipped: int
     """Entries of the newest list of symbols that made no sense."""

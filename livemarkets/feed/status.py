@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from livemarkets.exchanges.base import ClientStatus
+from livemarkets.market.channels import TRADES
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName, ExchangeState, ExchangeStatus, StreamKey
 
@@ -25,8 +26,9 @@ def next_status(
 
     """
     if client.state is ExchangeState.LIVE and mute:
+        what = "no trades arrive" if all(key.channel == TRADES for key in mute) else "nothing arrives"
         names = ", ".join(key.symbol for key in mute[:5]) + (" and more" if len(mute) > 5 else "")
-        client = ClientStatus(ExchangeState.STALE, f"no trades arrive for {names}")
+        client = ClientStatus(ExchangeState.STALE, f"{what} for {names}")
     is_same = (client.state, client.reason) == (before.state, before.reason)
     return ExchangeStatus(
         exchange=before.exchange,

@@ -14,6 +14,7 @@ from livemarkets.delivery.fanout import Fanout
 from livemarkets.embedded.exchange import EmbeddedExchange
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.feed.statistics import FeedStatistics
+from livemarkets.market.channels import NEWEST_WINS, TRADES
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeState
 from livemarkets.market.subscriptions import SubscriptionManager
@@ -57,7 +58,12 @@ _PER_EXCHANGE: tuple[tuple[str, str, bool, Callable[[FeedStatistics], float]], .
     ),
     ("gaps", "Gaps declared, all causes", True, lambda f: f.gaps),
     ("holes_open", "Streams with missing trades that are not fetched yet", False, lambda f: f.holes_open),
-    ("streams_wanted", "Streams that have a subscriber or linger", False, lambda f: f.streams_wanted),
+    (
+        "streams_wanted",
+        "Streams of all channels that have a subscriber or linger",
+        False,
+        lambda f: f.streams_wanted,
+    ),
     ("upstream_connections", "Connections to the exchange", False, lambda f: f.client.connections),
     ("upstream_connects", "Connection attempts", True, lambda f: f.client.connects),
     ("upstream_rotations", "Connections replaced before they ended", True, lambda f: f.client.rotations),
@@ -154,6 +160,22 @@ class MarketsCollector(Collector):
         for exchange, statistics in feeds.items():
             for quality, count in statistics.qualities.items():
                 qualities.add_metric([exchange, quality], count)
+        updates = CounterMetricFamily(
+            "livemarkets_updates_received",
+            "Updates read from the streams of a channel in which the newest wins, repeats included",
+            labels=["exchange", "channel"],
+        )
+        wanted = GaugeMetricFamily(
+            "livemarkets_update_streams_wanted",
+            "Streams of a channel in which the newest wins that have a subscriber or linger",
+            labels=["exchange", "channel"],
+        )
+        for exchange, statistics in feeds.items():
+            for channel, each in statistics.updates.items():
+                updates.add_metric([exchange, channel], each.received)
+                wanted.add_metric([exchange, channel], each.wanted)
+        yield updates
+        yield wanted
         yield state
         yield complaints
         yield waiting
@@ -170,8 +192,16 @@ class MarketsCollector(Collector):
             refused.add_metric([reason], hub.refused.get(reason, 0))
         yield refused
         yield CounterMetricFamily(
-            "livemarkets_deliveries", "Trades handed to clients", value=fanout.delivered
+            "livemarkets_deliveries", "Trades handed to clients", value=fanout.delivered.get(TRADES, 0)
         )
+        updates = CounterMetricFamily(
+            "livemarkets_updates_delivered",
+            "Updates of a channel in which the newest wins handed to clients",
+            labels=["channel"],
+        )
+        for channel in sorted(NEWEST_WINS):
+            updates.add_metric([channel], fanout.delivered.get(channel, 0))
+        yield updates
         yield GaugeMetricFamily("livemarkets_clients_lagging", "Clients that lag now", value=fanout.lagging)
         yield CounterMetricFamily("livemarkets_lags", "Times that a client fell behind", value=fanout.lags)
         yield CounterMetricFamily(

@@ -11,6 +11,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from livemarkets.market.channels import TRADES
+
 __all__ = [
     "TRADES",
     "ExchangeName",
@@ -32,9 +34,6 @@ ExchangeName = str
 Side = Literal["buy", "sell"]
 GapCause = Literal["upstream", "venue", "history", "invalid", "pending"]
 
-TRADES = "trades"
-"""The channel of trades."""
-
 
 class StreamKey(NamedTuple):
     """The name of one stream that can be subscribed. It is the key of streams throughout the program.
@@ -46,7 +45,7 @@ class StreamKey(NamedTuple):
     channel: str
     symbol: str
     parameter: str | None = None
-    """The channel's parameter, such as the interval of a candle; `None` for trades."""
+    """The channel's parameter, such as the interval of a candle; `None` for a channel without one."""
 
     @classmethod
     def trades(cls, exchange: ExchangeName, symbol: str) -> StreamKey:

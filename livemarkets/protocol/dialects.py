@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from livemarkets.market.models import TRADES
+from livemarkets.market.channels import CHANNELS, TRADES
 from livemarkets.market.symbols import is_well_formed, normalise
 
 __all__ = ["right_message"]
@@ -45,7 +45,8 @@ def right_message(message: Mapping[str, Any], exchanges: Sequence[str]) -> str:
         exchange = message.get("exchange")
         named = exchange.lower() if isinstance(exchange, str) else ""
         right["exchange"] = named if named in exchanges else exchanges[0]
-        right["channel"] = TRADES
+        channel = message.get("channel")
+        right["channel"] = channel if channel in CHANNELS else TRADES
         # Only a subscription names symbols. Other messages may hold a key or a password.
         right["symbols"] = (_symbols(message) if verb else []) or [_EXAMPLE]
     number = next((message[field] for field in ("id", "req_id") if _is_id(message.get(field))), None)

@@ -60,10 +60,13 @@ def encode_welcome(
     server: str,
     heartbeat_seconds: float,
     exchanges: Mapping[str, str],
+    channels: Iterable[str],
     limits: Mapping[str, int],
 ) -> bytes:
     """Encode the first message of every connection."""
-    return _encode(Welcome(PROTOCOL, client_id, server, heartbeat_seconds, dict(exchanges), dict(limits)))
+    return _encode(
+        Welcome(PROTOCOL, client_id, server, heartbeat_seconds, dict(exchanges), list(channels), dict(limits))
+    )
 
 
 def encode_results(

@@ -12,6 +12,12 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from livemarkets.market.models import GapCause, Side
+from livemarkets.protocol.update_messages import (
+    BookMessage,
+    DepthMessage,
+    TickerMessage,
+    TickersMessage,
+)
 from livemarkets.server.close_codes import CLOSE_CODES
 
 __all__ = [
@@ -63,6 +69,8 @@ class Welcome(msgspec.Struct, frozen=True, tag_field="type", tag="welcome"):
     heartbeat_seconds: float
     exchanges: dict[str, str]
     """Exchange → its state."""
+    channels: list[str]
+    """What can be subscribed on at least one of the exchanges."""
     limits: dict[str, int]
 
 
@@ -117,7 +125,7 @@ class Trade(Tick, frozen=True, kw_only=True, tag_field="type", tag="trade"):
 
 
 class Snapshot(msgspec.Struct, frozen=True, tag_field="type", tag="snapshot"):
-    """Past trades, oldest first."""
+    """Past trades, oldest first. The data of other channels are in `protocol/update_messages.py`."""
 
     exchange: str
     channel: str
@@ -181,12 +189,15 @@ class Subscription(msgspec.Struct, frozen=True):
     channel: str
     symbol: str
     mode: str
-    order: str
+    order: str | UnsetType
+    """Set for trades."""
     last_id: int | None
-    """The newest trade id; `None` before the first trade."""
+    """The newest trade id; `None` before the first trade, and in other channels."""
     complete_to: int | None
-    """The id up to which nothing is open for this reader; `None` before the first trade, and while a
-    resumption is in progress."""
+    """The id up to which nothing is open for this reader; `None` before the first trade, while a resumption
+    is in progress, and in other channels."""
+    levels: int | UnsetType = UNSET
+    """Set for depth."""
 
 
 class Subscriptions(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="subscriptions"):
@@ -226,6 +237,10 @@ ServerMessage = (
     | GapMessage
     | Lagged
     | QualityMessage
+    | TickerMessage
+    | TickersMessage
+    | BookMessage
+    | DepthMessage
     | Unsubscribed
     | Subscriptions
     | Pong
@@ -239,7 +254,7 @@ ERROR_CODES = {
     "invalid_message": "it is JSON, but not a message of this protocol",
     "unknown_type": "the type is not one of the client's messages",
     "unknown_exchange": "this exchange is not offered",
-    "unknown_channel": "this channel is not offered",
+    "unknown_channel": "this channel is not offered, or this exchange does not have it",
     "unknown_symbol": "the exchange does not list this symbol",
     "symbol_limit": "the request exceeds the symbols allowed; what exceeds them was not changed",
     "rate_limited": "the client sends too many messages; this one was ignored",

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from livemarkets.errors import ClientMessageError
-from livemarkets.market.models import TRADES
+from livemarkets.market.channels import ALL_SYMBOLS, CHANNELS, DEPTH, DEPTH_LEVELS, TICKERS, TRADES
 from livemarkets.market.symbols import MAX_SYMBOL_LENGTH, normalise
 from livemarkets.protocol.dialects import right_message
 from livemarkets.protocol.fields import (
@@ -37,8 +37,11 @@ __all__ = [
 MODES = ("all", "latest")
 ORDERS = ("id", "arrival")
 DEFAULT_INTERVAL_MS = 250
+DEFAULT_LEVELS = 20
 _DELIVERY_FIELDS = frozenset({"snapshot", "mode", "interval_ms", "order", "levels", "after"})
 """Fields of `subscribe` that say how a stream is delivered. With one of them, the stream is started again."""
+_FIELDS_OF = {"order": (TRADES,), "after": (TRADES,), "levels": (DEPTH,)}
+"""Fields of `subscribe` that only some channels have."""
 LEAST_INTERVAL_MS, MOST_INTERVAL_MS = 20, 60_000
 
 
@@ -58,12 +61,13 @@ class SubscribeRequest(msgspec.Struct, frozen=True):
     exchange: str
     channel: str
     symbols: tuple[str | RefusedName, ...]
-    """In the order of the message, without repeats."""
+    """In the order of the message, without repeats. In the channel `tickers`, `*` is a name too."""
     snapshot: int
+    """How many past trades come first. In the other channels: whether the newest update comes first."""
     after: dict[str, int]
     """Symbol → the last trade id that the client has. Those symbols are resumed."""
     interval_ms: int | None
-    """At most one trade per symbol in this time, in `mode: latest`; `None` in `mode: all`."""
+    """At most one message per symbol in this time, in `mode: latest`; `None` in `mode: all`."""
     order: str = "id"
     """One of :data:`ORDERS`: in order of ids, a trade behind a hole waits until the hole is closed."""
     quality: bool | None = None
@@ -71,6 +75,8 @@ class SubscribeRequest(msgspec.Struct, frozen=True):
     is_quality_alone: bool = False
     """The message says nothing else about the streams. Those that are subscribed go on as they are; without
     any name, it is about all streams of the channel that are subscribed."""
+    levels: int = DEFAULT_LEVELS
+    """In the channel `depth`: how many price levels of each side."""
 
 
 class UnsubscribeRequest(msgspec.Struct, frozen=True):
@@ -173,7 +179,7 @@ def _parse_message(
         if name not in message:
             raise invalid(f"{name} is missing; send instead {right_message(message, exchanges)}")
     exchange = read_choice(message, "exchange", exchanges, "", code="unknown_exchange")
-    channel = read_choice(message, "channel", (TRADES,), "", code="unknown_channel")
+    channel = read_choice(message, "channel", CHANNELS, "", code="unknown_channel")
     quality, named = read_flag(message, "quality"), _named(message)
     is_quality_alone = kind == "subscribe" and quality is not None and not _DELIVERY_FIELDS & message.keys()
     if not named and not is_quality_alone:
@@ -181,9 +187,12 @@ def _parse_message(
             "symbol or symbols is missing, or symbols is empty; "
             f"send instead {right_message(message, exchanges)}"
         )
-    symbols = tuple(dict.fromkeys(map(_parse_symbol, named)))
+    symbols = tuple(dict.fromkeys(_parse_symbol(entry, channel) for entry in named))
     if kind == "unsubscribe":
         return UnsubscribeRequest(request_id, exchange, channel, symbols)
+    for name, channels in _FIELDS_OF.items():
+        if message.get(name) is not None and channel not in channels:
+            raise invalid(f"{name} is a field of the channel {', '.join(channels)}, not of {channel}")
     return SubscribeRequest(
         request_id,
         exchange,
@@ -195,16 +204,17 @@ def _parse_message(
         order=read_choice(message, "order", ORDERS, "id"),
         quality=quality,
         is_quality_alone=is_quality_alone,
+        levels=_parse_levels(message),
     )
 
 
 def _named(message: dict[str, Any]) -> list[Any]:
-    """Return the entries of `symbol` and `symbols`, whatever they are."""
-    named = read_list(message, "symbols")
+    """Return the entries of `symbol` and `symbols`, whatever they are. `"symbols":"*"` is one entry."""
+    named = [ALL_SYMBOLS] if message.get("symbols") == ALL_SYMBOLS else read_list(message, "symbols")
     return named if message.get("symbol") is None else [message["symbol"], *named]
 
 
-def _parse_symbol(value: object) -> str | RefusedName:
+def _parse_symbol(value: object, channel: str) -> str | RefusedName:
     """Parse one entry. Misspelt symbols such as BTC/USDT pass: the list of symbols is not known here."""
     if isinstance(value, (list, dict)):
         return RefusedName("[…]" if isinstance(value, list) else "{…}", "a symbol must be a string")
@@ -213,6 +223,8 @@ def _parse_symbol(value: object) -> str | RefusedName:
     symbol = normalise(value)
     if not symbol:
         return RefusedName("", "a symbol must not be empty")
+    if symbol == ALL_SYMBOLS and channel != TICKERS:
+        return RefusedName(symbol, f"only the channel {TICKERS} has all symbols under one name")
     if len(symbol) > MAX_SYMBOL_LENGTH:
         return RefusedName(_cut(symbol), f"a symbol must have at most {MAX_SYMBOL_LENGTH} characters")
     return symbol
@@ -224,6 +236,15 @@ def _parse_mode(message: dict[str, Any]) -> int | None:
         message, "interval_ms", LEAST_INTERVAL_MS, MOST_INTERVAL_MS, DEFAULT_INTERVAL_MS
     )
     return interval_ms if mode == "latest" else None
+
+
+def _parse_levels(message: dict[str, Any]) -> int:
+    levels = message.get("levels")
+    if levels is None:
+        return DEFAULT_LEVELS
+    if isinstance(levels, bool) or levels not in DEPTH_LEVELS:
+        raise invalid(f"levels must be one of {', '.join(map(str, DEPTH_LEVELS))}, not {show(levels)}")
+    return int(levels)
 
 
 def _parse_after(message: dict[str, Any], named: Sequence[Any]) -> dict[str, int]:

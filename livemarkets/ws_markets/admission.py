@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from livemarkets.feed.exchange_feed import ExchangeFeed
+from livemarkets.market.channels import ALL_SYMBOLS
 from livemarkets.market.models import StreamKey
 from livemarkets.market.symbols import SYMBOL_SHAPE
 from livemarkets.protocol.messages import SymbolResult
@@ -36,8 +37,10 @@ def admit(
             results.append(refused(name.shown, name.reason))
             continue
         key = feed.interned(StreamKey(feed.exchange, channel, name))
-        is_wanted = feed.ledger(key) is not None
-        if not (feed.directory.accepts(name) or key in held or feed.quality.delivers(key)):
+        is_wanted = feed.is_wanted(key)
+        if name != ALL_SYMBOLS and not (
+            feed.directory.accepts(name) or key in held or feed.quality.delivers(key)
+        ):
             unknown += 1
             suggestions = feed.directory.suggest(name) if unknown <= _SUGGESTIONS_FOR else []
             results.append(refused(name, why_unknown(feed, name), suggestions))

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from functools import partial
 
 from loguru import logger
+from msgspec import UNSET
 
 from livemarkets.delivery.arrival import ArrivalOrder
 from livemarkets.delivery.fanout import Fanout
@@ -16,6 +17,7 @@ from livemarkets.errors import ClientMessageError
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.feed.ledger import Released
 from livemarkets.feed.resume import ResumePart
+from livemarkets.market.channels import DEPTH, NEWEST_WINS
 from livemarkets.market.models import Gap, StreamKey, TradeTick
 from livemarkets.market.stores import RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
@@ -24,6 +26,7 @@ from livemarkets.protocol.messages import Subscription
 from livemarkets.protocol.requests import SubscribeRequest
 from livemarkets.ws_markets.beginning import with_gaps, without
 from livemarkets.ws_markets.terms import Terms
+from livemarkets.ws_markets.update_streams import UpdateStreams
 
 __all__ = ["ClientStreams"]
 
@@ -64,6 +67,7 @@ class ClientStreams:
         self._terms: dict[StreamKey, Terms] = {}
         self._tasks: dict[StreamKey, asyncio.Task[None]] = {}
         self._posting = asyncio.Lock()
+        self._updates = UpdateStreams(mailbox, fanout, self._posting)
 
     def keys(self) -> list[StreamKey]:
         """Return the subscribed streams in the order of subscription."""
@@ -85,7 +89,9 @@ class ClientStreams:
             complete_to = None
         elif complete_to is not None and told_to is not None:
             complete_to = min(complete_to, told_to)
-        return Subscription(*key[:3], terms.mode, terms.order, last_id, complete_to)
+        order = UNSET if key.channel in NEWEST_WINS else terms.order
+        levels = terms.levels if key.channel == DEPTH else UNSET
+        return Subscription(*key[:3], terms.mode, order, last_id, complete_to, levels)
 
     def want(self, keys: Iterable[StreamKey]) -> None:
         """Keep the streams subscribed at the exchange from now on."""
@@ -99,10 +105,13 @@ class ClientStreams:
             min(request.snapshot, self._trades.count(key)) + self._held(key, terms) for key in keys
         )
         for key in keys:
-            self._cancel(key)
-            self._fanout.leave(key, self._mailbox)
+            self._leave(key)
             self._terms[key] = terms
-            if key.symbol in request.after:
+            if key.channel in NEWEST_WINS:
+                work = self._updates.begin(key, terms, has_snapshot=request.snapshot > 0, names=len(keys))
+                if work is not None:
+                    self._spawn(key, work)
+            elif key.symbol in request.after:
                 self._spawn(key, partial(self._resume, key, request.after[key.symbol], terms))
             elif expected > _TRADES_AT_ONCE or not self._mailbox.room.is_set():
                 self._spawn(key, partial(self._introduce_when_there_is_room, key, request.snapshot, terms))
@@ -112,10 +121,17 @@ class ClientStreams:
     def end(self, keys: Iterable[StreamKey]) -> None:
         """Unsubscribe streams. Idempotent."""
         for key in keys:
-            self._cancel(key)
-            self._fanout.leave(key, self._mailbox)
+            self._leave(key)
             self._manager.unsubscribe(self._client, key)
-            self._terms.pop(key, None)
+
+    def _leave(self, key: StreamKey) -> None:
+        """Deliver the stream no more. Idempotent."""
+        self._cancel(key)
+        terms = self._terms.pop(key, None)
+        if key.channel not in NEWEST_WINS:
+            self._fanout.leave(key, self._mailbox)
+        elif terms is not None:
+            self._updates.leave(key, terms)
 
     def release(self) -> None:
         """Unsubscribe every stream. Idempotent."""

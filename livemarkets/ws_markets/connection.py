@@ -15,6 +15,7 @@ from livemarkets.delivery.fanout import Fanout
 from livemarkets.delivery.mailbox import CLOSE_TOO_SLOW, Mailbox
 from livemarkets.errors import ClientMessageError
 from livemarkets.feed.exchange_feed import ExchangeFeed
+from livemarkets.market.channels import ALL_SYMBOLS, CHANNELS
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import StreamKey
 from livemarkets.market.stores import RecentTrades
@@ -140,6 +141,7 @@ class MarketsConnection:
                 f"livemarkets/{__version__}",
                 limits.heartbeat_seconds,
                 {exchange: feed.status.state.value for exchange, feed in hub.feeds.items()},
+                [name for name in CHANNELS if any(name in feed.channels for feed in hub.feeds.values())],
                 {
                     "symbols": limits.symbols,
                     "streams": limits.streams,
@@ -195,7 +197,8 @@ class MarketsConnection:
         elif isinstance(request, UnsubscribeRequest):
             self._unsubscribe(request)
         else:
-            names = [name for name in request.symbols if isinstance(name, str)]
+            self._check_channel(request)
+            names = [name for name in request.symbols if isinstance(name, str) and name != ALL_SYMBOLS]
             await hub.feeds[request.exchange].find_symbols(names, _SYMBOLS_WAIT_SECONDS)
             self._subscribe(request)
 
@@ -227,6 +230,13 @@ class MarketsConnection:
             key.symbol for key in held if (key.exchange, key.channel) == (request.exchange, request.channel)
         ]
 
+    def _check_channel(self, request: SubscribeRequest | UnsubscribeRequest) -> None:
+        channels = self._hub.feeds[request.exchange].channels
+        if request.channel not in channels:
+            names = ", ".join(name for name in CHANNELS if name in channels)
+            text = f"channel must be one of {names} on {request.exchange}, not {request.channel}"
+            raise ClientMessageError("unknown_channel", text, request.id)
+
     def _check_limit(self, keys: Sequence[StreamKey], request: SubscribeRequest) -> None:
         streams = set(self._streams.keys()).union(keys)
         symbols = {(key.exchange, key.symbol) for key in streams}
@@ -243,6 +253,7 @@ class MarketsConnection:
                 )
 
     def _unsubscribe(self, request: UnsubscribeRequest) -> None:
+        self._check_channel(request)
         feed = self._hub.feeds[request.exchange]
         named = {
             feed.interned(StreamKey(request.exchange, request.channel, symbol))

@@ -1,16 +1,20 @@
-"""Encodes a feed's trades once, and passes them with its gaps to the fan-out of `/ws/markets`."""
+"""Encodes a feed's trades and updates once, and passes them with its gaps to the fan-out of `/ws/markets`."""
 
 from __future__ import annotations
 
 from livemarkets.delivery.fanout import Fanout
+from livemarkets.market.channels import DEPTH_LEVELS
 from livemarkets.market.models import Gap, StreamKey, TradeTick
+from livemarkets.market.updates import DepthUpdate, TickersDelta, Update
 from livemarkets.protocol.encoding import encode_trade
+from livemarkets.protocol.updates import encode_depth, encode_row, encode_update
+from livemarkets.ws_markets.terms import depth_name
 
 __all__ = ["MarketsPublisher"]
 
 
 class MarketsPublisher:
-    """The :class:`livemarkets.feed.publisher.TradePublisher` of `/ws/markets`.
+    """The :class:`livemarkets.feed.publisher.Publisher` of `/ws/markets`.
 
     Without readers, nothing is encoded.
     """
@@ -40,6 +44,20 @@ class MarketsPublisher:
     def publish_retraction(self, key: StreamKey, trade_id: int) -> None:
         """Publish in order of arrival that a trade was false."""
         self._fanout.retract(key, trade_id)
+
+    def publish_update(self, key: StreamKey, update: Update) -> None:
+        """Publish an update of which the newest wins."""
+        newest = self._fanout.newest
+        if isinstance(update, TickersDelta):
+            if newest.has_readers(key):
+                newest.publish_rows(key, {row.symbol: encode_row(row) for row in update.rows})
+        elif isinstance(update, DepthUpdate):
+            for levels in DEPTH_LEVELS:
+                name = depth_name(key, levels)
+                if newest.has_readers(name):
+                    newest.publish(name, encode_depth(update, levels))
+        elif newest.has_readers(key):
+            newest.publish(key, encode_update(update))
 
     def publish_gap(self, gap: Gap) -> None:
         """Publish a gap in both orders."""

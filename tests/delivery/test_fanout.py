@@ -94,7 +94,7 @@ def test_everybody_gets_the_same_bytes(fanout: Fanout, turns: Turns) -> None:
     turns.take()
     assert readers[0][1].writes == [text_frame(b"trade")]
     assert all(sink.writes[0] is readers[0][1].writes[0] for _, sink in readers)
-    assert fanout.statistics().delivered == 3
+    assert fanout.statistics().delivered == {"trades": 3}
 
 
 def test_only_readers_of_the_stream_get_it(fanout: Fanout, turns: Turns) -> None:

@@ -12,6 +12,7 @@ from livemarkets.exchanges.base import StreamState
 from livemarkets.feed.ledger import Ledger, LedgerLimits
 from livemarkets.feed.quality import QualityMonitor
 from livemarkets.market.clock import Clock
+from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import Gap, QualityState, StreamKey, StreamQuality
 from livemarkets.market.stores import LatestPriceStore
 from tests.feed import test_symbol_list
@@ -36,14 +37,16 @@ class World(test_symbol_list.World):
         self.refused: dict[StreamKey, str] = {}
         self.pending: set[StreamKey] = set()
         clock = Clock(self.now, lambda: int(self.now() * 1000))
-        self.monitor = QualityMonitor(self.list, self, self.latest, self.mute.__contains__, clock=clock)
+        self.monitor = QualityMonitor(
+            self.list, self, self.latest, LatestUpdates(), self.mute.__contains__, clock=clock
+        )
         self.told: list[StreamQuality] = []
         self.monitor.add_listener(self._note)
         self.ledgers = {}
         for symbol in wanted:
             ledger = Ledger(key_of(symbol), LedgerLimits())
             self.ledgers[symbol] = ledger
-            self.monitor.add(ledger)
+            self.monitor.add(ledger.key, ledger)
 
     def state_of(self, key: StreamKey) -> StreamState:
         if key in self.refused:

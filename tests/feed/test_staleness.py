@@ -559,6 +559,20 @@ def test_whatever_bears_a_newer_id_shows_what_is_missing() -> None:
     assert set(venue.tended) == {"RAREBTC"}
 
 
+def test_the_highest_of_several_claims_counts_and_each_waits_for_its_trade() -> None:
+    async def play(venue: Exchange) -> None:
+        venue.watch("RAREBTC")
+        venue.trade("RAREBTC")  # 101
+        await asyncio.sleep(5)
+        rare = trades_of("RAREBTC")
+        for newest in (102, 105, 103, 109):  # several tickers within the time that a trade may need
+            venue.watcher.note_newest(rare, newest)
+        await asyncio.sleep(2)
+        assert venue.ledger("RAREBTC").newest_known() == 109
+
+    in_simulated_time(play)
+
+
 def test_a_quiet_stream_is_not_called_mute_until_its_next_trade() -> None:
     """It lost one trade, which was fetched. The next one may come in an hour."""
 

@@ -115,6 +115,18 @@ def subscription(*symbols: str | RefusedName, **fields: Any) -> SubscribeRequest
             subscription("BTCUSDT", after={"BTCUSDT": 3_735_683_259}),
         ),
         (subscribe(after={}), subscription("BTCUSDT")),
+        (subscribe(channel="Book"), subscription("BTCUSDT", channel="book")),
+        (subscribe(channel="depth"), subscription("BTCUSDT", channel="depth", levels=20)),
+        (subscribe(channel="depth", levels=5), subscription("BTCUSDT", channel="depth", levels=5)),
+        (subscribe(channel="tickers", symbol=..., symbols="*"), subscription("*", channel="tickers")),
+        (subscribe(channel="tickers", symbols=["*"]), subscription("BTCUSDT", "*", channel="tickers")),
+        (subscribe(channel="book", levels=None, after=None), subscription("BTCUSDT", channel="book")),
+        (
+            subscribe(channel="book", symbol="*"),
+            subscription(
+                RefusedName("*", "only the channel tickers has all symbols under one name"), channel="book"
+            ),
+        ),
         (subscribe(type="unsubscribe"), UnsubscribeRequest(None, "binance", "trades", ("BTCUSDT",))),
         (subscribe(type="unsubscribe", id="a"), UnsubscribeRequest("a", "binance", "trades", ("BTCUSDT",))),
         (subscribe(type="Subscribe", exchange="BINANCE", channel="Trades"), subscription("BTCUSDT")),
@@ -280,7 +292,11 @@ REFUSED: list[tuple[str, object, str]] = [
     ("exchange unknown", subscribe(exchange="kraken"), "unknown_exchange"),
     ("exchange empty", subscribe(exchange=""), "unknown_exchange"),
     ("no channel", without("channel"), "invalid_message"),
-    ("channel unknown", subscribe(channel="depth"), "unknown_channel"),
+    ("levels elsewhere", subscribe(levels=5), "invalid_message"),
+    ("levels odd", subscribe(channel="depth", levels=6), "invalid_message"),
+    ("after elsewhere", subscribe(channel="book", after={"BTCUSDT": 1}), "invalid_message"),
+    ("order elsewhere", subscribe(channel="depth", order="id"), "invalid_message"),
+    ("channel unknown", subscribe(channel="candle"), "unknown_channel"),
     ("channel null", subscribe(channel=None), "invalid_message"),
     ("channel empty", subscribe(channel=""), "unknown_channel"),
     ("no symbol", without("symbol"), "invalid_message"),
@@ -558,7 +574,7 @@ RESULTS = [
     ("encoded", "expected"),
     [
         (
-            encode_welcome("c1", "livemarkets/0.1.0", 5, {"binance": "live"}, {"symbols": 200}),
+            encode_welcome("c1", "livemarkets/0.1.0", 5, {"binance": "live"}, ["trades"], {"symbols": 200}),
             {
                 "type": "welcome",
                 "protocol": 1,
@@ -566,6 +582,7 @@ RESULTS = [
                 "server": "livemarkets/0.1.0",
                 "heartbeat_seconds": 5,
                 "exchanges": {"binance": "live"},
+                "channels": ["trades"],
                 "limits": {"symbols": 200},
             },
         ),

@@ -86,7 +86,7 @@ TEXTS: list[tuple[str, str, str]] = [
     ("exchange emoji", subscribe(exchange="🏦"), "unknown_exchange"),
     ("channel missing", subscribe(channel=...), MESSAGE),
     ("channel a list", subscribe(channel=["trades"]), MESSAGE),
-    ("unknown channel", subscribe(channel="book"), "unknown_channel"),
+    ("unknown channel", subscribe(channel="candle"), "unknown_channel"),
     ("no symbol", subscribe(symbol=...), MESSAGE),
     ("symbol null", subscribe(symbol=None), MESSAGE),
     ("symbols a string", subscribe(symbol=..., symbols="BTCUSDT"), MESSAGE),

@@ -103,7 +103,7 @@ class InsideExchange:
                 await self.simulator.start()
             clients[0].urls, rest.urls = (self.simulator.ws_url,), (self.simulator.rest_url,)
 
-        return ExchangePorts(connect, rest, rest, prepare)
+        return ExchangePorts(connect, rest, rest, prepare, BinanceClient.channels, rest)
 
     async def aclose(self) -> None:
         if self.simulator is not None:

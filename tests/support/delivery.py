@@ -96,6 +96,7 @@ class Turns:
             write,
             describe,
             describe_gap,
+            describe_rows,
             writes_at_once=writes_at_once,
         )
 
@@ -133,6 +134,11 @@ def describe(key: StreamKey, skipped: Skipped) -> bytes:
 
 def describe_gap(gap: Gap, complete_to: int) -> bytes:
     return f"{gap.cause} {gap.from_id} {gap.to_id} {complete_to} {gap.key.symbol}".encode()
+
+
+def describe_rows(key: StreamKey, rows: Sequence[bytes]) -> bytes:
+    """As JSON, since a message may be told later how many were left out before it."""
+    return b'{"rows":[%b]}' % b",".join(rows)
 
 
 def read_frames(data: bytes) -> list[str]:

@@ -8,12 +8,14 @@ from livemarkets.exchanges.base import ClientStatus, Evidence, Silence, StreamSt
 from livemarkets.exchanges.binance.attempts import AttemptTimings
 from livemarkets.exchanges.binance.client import BinanceClient, ClientTimings
 from livemarkets.exchanges.binance.connection import Connection, ConnectionTimings
+from livemarkets.exchanges.binance.routes import Routes
 from livemarkets.exchanges.binance.session import SessionTimings
 from livemarkets.exchanges.binance.shard import ShardTimings
 from livemarkets.exchanges.budgets import ConnectBudget
 from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import Clock, system_clock
 from livemarkets.market.models import StreamKey, TradeTick
+from livemarkets.market.updates import Update
 from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
 from livemarkets.simulator.market.source import Source
 from tests.support.helpers import eventually
@@ -87,6 +89,7 @@ class Recorder:
         self.ticks: list[TradeTick] = []
         self.invalid: list[tuple[str, int, int]] = []
         """Symbol, id, and how many trades came before."""
+        self.updates: dict[StreamKey, list[Update]] = {}
         self.statuses: list[ClientStatus] = []
         self.silence = Silence.NONE
         """What the silence of every stream is said to mean."""
@@ -107,6 +110,9 @@ class Recorder:
 
     def on_invalid(self, key: StreamKey, trade_id: int) -> None:
         self.invalid.append((key.symbol, trade_id, len(self.ticks)))
+
+    def on_update(self, key: StreamKey, update: Update) -> None:
+        self.updates.setdefault(key, []).append(update)
 
     def on_newest(self, key: StreamKey, trade_id: int) -> None:
         raise AssertionError("no stream of this client bears the newest id of another")
@@ -192,6 +198,7 @@ class Listener:
         self.complaints: list[tuple[str, str]] = []
         self.invalid: list[tuple[str, int, int]] = []
         """Symbol, id, and how many trades came before."""
+        self.updates: list[tuple[StreamKey, Update]] = []
         self.changes = 0
 
     def handle_trades(self, connection: Connection, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
@@ -199,6 +206,9 @@ class Listener:
 
     def handle_invalid(self, connection: Connection, key: StreamKey, trade_id: int) -> None:
         self.invalid.append((key.symbol, trade_id, len(self.ticks)))
+
+    def handle_update(self, connection: Connection, key: StreamKey, update: Update) -> None:
+        self.updates.append((key, update))
 
     def handle_change(self, connection: Connection) -> None:
         self.changes += 1
@@ -219,11 +229,14 @@ def connect_to(
     outbound: Outbound | None = None,
 ) -> Connection:
     """A connection that is not running yet."""
+    routes = Routes()
+    for symbol in SYMBOLS:
+        routes.add(key(symbol))
     connection = Connection(
         "test",
         f"{url}/stream",
         "simulator",
-        {symbol: key(symbol) for symbol in SYMBOLS},
+        routes,
         listener or Listener(),
         timings=timings,
         clock=system_clock(),

@@ -30,6 +30,7 @@ from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.protocol.encoding import encode_gap, encode_lagged
 from livemarkets.protocol.requests import SubscribeRequest
+from livemarkets.protocol.updates import encode_rows
 from livemarkets.ws_markets import client_streams
 from livemarkets.ws_markets.client_streams import ClientStreams
 from livemarkets.ws_markets.publisher import MarketsPublisher
@@ -153,7 +154,7 @@ class Orders(RuleBasedStateMachine):
             return peers[fd].take_some(frames)
 
         self.fanout = Fanout(
-            self.turns, self.turns.call_later, self.turns.clock, write, encode_lagged, encode_gap
+            self.turns, self.turns.call_later, self.turns.clock, write, encode_lagged, encode_gap, encode_rows
         )
         self.feed = Feed(self.fanout, self.turns.clock)
         manager = SubscriptionManager(linger_seconds=0.0, clock=self.turns.clock)

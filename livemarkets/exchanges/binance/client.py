@@ -1,4 +1,4 @@
-"""Keeps the wanted streams of one exchange subscribed, and reports trades and status.
+"""Keeps the wanted streams of one exchange subscribed, and reports trades, updates and status.
 
 The streams are distributed over as many connections as the exchange's limit per connection requires
 (:mod:`livemarkets.exchanges.binance.shard`).
@@ -11,8 +11,6 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 
-import msgspec
-
 from livemarkets.exchanges.base import (
     ClientStatistics,
     ClientStatus,
@@ -23,8 +21,11 @@ from livemarkets.exchanges.base import (
 )
 from livemarkets.exchanges.binance.attempts import Attempts
 from livemarkets.exchanges.binance.connection import Connection, ConnectionEvents
-from livemarkets.exchanges.binance.shard import Shard, ShardTimings
+from livemarkets.exchanges.binance.routes import Routes
+from livemarkets.exchanges.binance.shard import Shard
+from livemarkets.exchanges.binance.stream_names import STREAM_CHANNELS
 from livemarkets.exchanges.binance.suspicion import Remedy, Suspicions
+from livemarkets.exchanges.binance.timings import ClientTimings
 from livemarkets.exchanges.budgets import ConnectBudget
 from livemarkets.exchanges.outage_log import OutageLog
 from livemarkets.exchanges.outbound import Outbound
@@ -38,23 +39,13 @@ _AMPLE = 0.7
 """Shards are merged only if the others stay at most this full, so that they do not split again soon."""
 
 
-class ClientTimings(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits and time limits of the client."""
-
-    shard: ShardTimings = ShardTimings()
-    streams_per_connection: int = 1000
-    """The exchange allows 1024 (`web-socket-streams.md`, "WebSocket Limits")."""
-    resubscribe_seconds: float = 20.0
-    """If a stream is mute again within this time after it was resubscribed, its connection is replaced."""
-
-
 class BinanceClient:
     """The client of Binance's market streams (an :class:`~livemarkets.exchanges.base.ExchangeClient`).
 
     Args:
         exchange: `binance`, or `simulator` for the embedded exchange, which speaks the same protocol.
         urls: base addresses, tried in order; `/stream` is appended.
-        events: receives trades and status.
+        events: receives trades, updates and status.
         budget: of connection attempts; one per exchange.
         timings: limits and time limits (:class:`ClientTimings`).
         clock: source of the time.
@@ -64,6 +55,8 @@ class BinanceClient:
 
     guarantee = Guarantee(ids="consecutive", history="by_id")
     """`rest-api.md`, "Old trade lookup": `fromId` requests trades by id. Ids are consecutive per symbol."""
+
+    channels = STREAM_CHANNELS
 
     def __init__(
         self,
@@ -80,13 +73,14 @@ class BinanceClient:
         self.status = ClientStatus(ExchangeState.IDLE)
         self._events = events
         self.handle_trades = events.on_trades  # no call in between: this is the hot path
+        self.handle_update = events.on_update
         self._attempts = Attempts(urls, budget, timings.shard.attempts, random.uniform)
         self._outbound = outbound or Outbound()
         self._timings = timings
         self._clock = clock
         self._complaints: Counter[str] = Counter()
         self._connects = 0
-        self._keys: dict[str, StreamKey] = {}  # symbol -> the key of its trades
+        self._routes = Routes()
         self._shards: list[Shard] = []
         self._shard_of: dict[StreamKey, Shard] = {}
         self._moving: dict[StreamKey, Shard] = {}  # stream -> the shard that it leaves
@@ -121,14 +115,14 @@ class BinanceClient:
         shard = next(roomy, None) or self._new_shard()
         shard.add(key)
         self._shard_of[key] = shard
-        self._keys[key.symbol] = key
+        self._routes.add(key)
         self.handle_change()
 
     def unwant(self, key: StreamKey) -> None:
         """Unsubscribe the stream. Idempotent."""
         shard = self._shard_of.pop(key, None)
         if shard is not None:
-            del self._keys[key.symbol]
+            self._routes.discard(key)
             self._suspicions.forget(key)
             shard.remove(key)
             if source := self._moving.pop(key, None):
@@ -144,10 +138,10 @@ class BinanceClient:
         neighbours = [other for other in shard.streams if other != key]
         remedy = self._suspicions.judge(key, evidence, neighbours, self._clock.monotonic())
         if remedy is Remedy.RESUBSCRIBE:
-            self._log.warn("mute", f"{key}: no trades arrive, though there are newer ones; subscribing again")
+            self._log.warn("mute", f"{key}: nothing arrives, though it should; subscribing again")
             shard.resubscribe(key)
         elif remedy is Remedy.ROTATE:
-            shard.rotate(f"no trades arrive for {key}", is_mute=True)
+            shard.rotate(f"nothing arrives for {key}", is_mute=True)
 
     # state
 
@@ -247,7 +241,7 @@ class BinanceClient:
             f"{shard}.{self._connects}",
             f"{url.rstrip('/')}/stream",
             self.exchange,
-            self._keys,
+            self._routes,
             events,
             timings=self._timings.shard.connection,
             clock=self._clock,

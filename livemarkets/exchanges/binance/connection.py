@@ -6,10 +6,9 @@ A connection object is used once; :mod:`livemarkets.exchanges.binance.client` ma
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-import msgspec
 from loguru import logger
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
@@ -22,36 +21,19 @@ from livemarkets.exchanges.binance.messages import (
     Reply,
     ServerShutdown,
     parse_frame,
-    stream_name,
 )
-from livemarkets.exchanges.binance.session import Session, SessionTimings
+from livemarkets.exchanges.binance.routes import Route, Routes
+from livemarkets.exchanges.binance.session import Session
+from livemarkets.exchanges.binance.stream_names import is_update_stream, stream_name
+from livemarkets.exchanges.binance.timings import ConnectionTimings
 from livemarkets.exchanges.dial import dial
 from livemarkets.exchanges.failures import first_of, unreachable
 from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName, StreamKey, TradeTick
+from livemarkets.market.updates import Update
 
 __all__ = ["Connection", "ConnectionEvents", "ConnectionTimings"]
-
-
-class ConnectionTimings(msgspec.Struct, frozen=True, kw_only=True):
-    """Time limits of a connection."""
-
-    open_seconds: float = 10.0
-    """Limit for the TCP, TLS and WebSocket handshakes together."""
-    ping_seconds: float = 15.0
-    """Interval of our pings. They count as control messages and share their rate limit."""
-    pong_seconds: float = 10.0
-    """Limit for the answer to a ping. After that, the connection counts as lost."""
-    close_seconds: float = 1.0
-    """Limit for the closing handshake."""
-    lost_answers: int = 3
-    """How many consecutive control messages may stay unanswered while no trade comes. After that, the
-    connection is closed."""
-    ignored_requests: int = 6
-    """How many may stay unanswered while trades come, if the exchange has answered before. After that, the
-    connection is replaced (make before break)."""
-    session: SessionTimings = SessionTimings()
 
 
 class ConnectionEvents(Protocol):
@@ -63,8 +45,11 @@ class ConnectionEvents(Protocol):
     def handle_invalid(self, connection: Connection, key: StreamKey, trade_id: int) -> None:
         """A trade with impossible values arrived, after the trades that were passed on before."""
 
+    def handle_update(self, connection: Connection, key: StreamKey, update: Update) -> None:
+        """An update of a stream of another channel arrived."""
+
     def handle_change(self, connection: Connection) -> None:
-        """The connection opened, a reply or a trade acknowledged streams, or an end was announced."""
+        """The connection opened, a reply or data acknowledged streams, or an end was announced."""
 
     def handle_complaint(self, connection: Connection, kind: str, detail: str) -> None:
         """The exchange sent a malformed message or refused a request. `detail` is for the log."""
@@ -77,7 +62,7 @@ class Connection:
         name: for the log, such as `binance-1.3`.
         url: the complete address, `wss://…/stream`.
         exchange: the exchange name of the ticks.
-        keys: symbol → key of its trades, for each wanted symbol. Trades of other symbols are dropped.
+        routes: the wanted streams. What arrives of others is dropped.
         events: receives trades, changes and complaints.
         timings: time limits (:class:`ConnectionTimings`).
         clock: source of the time.
@@ -90,7 +75,7 @@ class Connection:
         name: str,
         url: str,
         exchange: ExchangeName,
-        keys: Mapping[str, StreamKey],
+        routes: Routes,
         events: ConnectionEvents,
         *,
         timings: ConnectionTimings,
@@ -102,11 +87,11 @@ class Connection:
         self.session = Session(timings.session)
         self.opened_at: float | None = None
         self.proved_at: float | None = None
-        """When the exchange first sent a reply or a trade, monotonic seconds. A handshake proves nothing."""
+        """When the exchange first sent a reply or data, monotonic seconds. A handshake proves nothing."""
         self.end_reason: str | None = None
         """Why this connection has to be replaced soon, `None` while it need not be."""
         self._exchange = exchange
-        self._keys = keys
+        self._routes = routes
         self._events = events
         self._timings = timings
         self._outbound = outbound
@@ -179,6 +164,9 @@ class Connection:
     def _take(self, raws: Sequence[bytes]) -> None:
         """Process the text frames of one read. No error in them ends the connection."""
         recv_ts, exchange = self._now_ms(), self._exchange
+        updates: Sequence[tuple[bytes, Route]] = ()
+        if self._routes.updates:
+            raws, updates = self._routes.split(raws)
         trades: dict[str, list[TradeTick]] = {}  # by symbol: streams do not wait for each other's order
         for raw in raws:
             try:
@@ -187,39 +175,55 @@ class Connection:
                     if type(message) is InvalidTrade:
                         self._handle_invalid(message, trades.pop(message.symbol, None))
                     else:
-                        self._handle_rare(message)
+                        self._handle_rare(message, raw, recv_ts)
                 elif (ticks := trades.get(message.symbol)) is None:
                     trades[message.symbol] = [message]
                 else:
                     ticks.append(message)
             except MalformedMessage as error:
-                self._events.handle_complaint(self, error.kind, error.detail)
+                self._complain(error.kind, error.detail)
             except Exception as error:
                 self._note_defect(error)
+        keys = self._routes.trades
         if trades and self.session.unanswered:
-            self._note_data(trades)
+            self._note_data(stream_name(keys[symbol]) for symbol in trades if symbol in keys)
         for symbol, ticks in trades.items():
-            key = self._keys.get(symbol)
+            key = keys.get(symbol)
             if key is not None:  # else it was unsubscribed a moment ago
                 try:
                     self._events.handle_trades(self, key, ticks)
                 except Exception as error:  # of our own: it loses these trades, not the connection
                     self._note_defect(error)
+        for raw, route in updates:
+            self._take_update(raw, route, recv_ts)
+
+    def _take_update(self, raw: bytes, route: Route, recv_ts: int) -> None:
+        if self.session.unanswered:
+            self._note_data((route.stream,))
+        try:
+            update = route.parse(raw, route.key, recv_ts, self._complain)
+            self._events.handle_update(self, route.key, update)
+        except MalformedMessage as error:
+            self._complain(error.kind, error.detail)
+        except Exception as error:
+            self._note_defect(error)
+
+    def _complain(self, kind: str, detail: str) -> None:
+        self._events.handle_complaint(self, kind, detail)
 
     def _handle_invalid(self, trade: InvalidTrade, before: Sequence[TradeTick] | None) -> None:
         """Pass on an invalid trade, after the trades of its stream that came before it."""
-        self._events.handle_complaint(self, trade.problem, trade.detail)
-        key = self._keys.get(trade.symbol)
+        self._complain(trade.problem, trade.detail)
+        key = self._routes.trades.get(trade.symbol)
         if key is not None:
             if before:
                 self._events.handle_trades(self, key, before)
             self._events.handle_invalid(self, key, trade.trade_id)
 
-    def _note_data(self, symbols: Iterable[str]) -> None:
-        """Tell the session that trades came: to some of its requests they are the answer."""
+    def _note_data(self, streams: Iterable[str]) -> None:
+        """Tell the session that data came: to some of its requests it is the answer."""
         now = self._clock()
-        keys = [key for key in map(self._keys.get, symbols) if key is not None]
-        if self.session.note_data(map(stream_name, keys), now):
+        if self.session.note_data(streams, now):
             self._note_progress(now, is_proof=True)
 
     def _note_progress(self, now: float, *, is_proof: bool) -> None:
@@ -230,19 +234,23 @@ class Connection:
 
     def _note_defect(self, error: Exception) -> None:
         logger.opt(exception=True).debug("{}: could not handle a frame", self.name)
-        self._events.handle_complaint(self, "internal error", repr(error))
+        self._complain("internal error", repr(error))
 
-    def _handle_rare(self, message: Frame) -> None:
+    def _handle_rare(self, message: Frame, raw: bytes, recv_ts: int) -> None:
         if isinstance(message, Reply):
             now = self._clock()
             complaint = self.session.handle_reply(message, now)
             if complaint:
-                self._events.handle_complaint(self, "refused", complaint)
+                self._complain("refused", complaint)
             self._note_progress(now, is_proof=self.session.has_answers)
         elif isinstance(message, ServerShutdown):
             self._ask_to_be_replaced("the exchange announced its shutdown")
         elif isinstance(message, OtherEvent):
-            self._events.handle_complaint(self, "unknown event", message.name)
+            route = self._routes.updates.get(message.stream.encode())
+            if route is not None:  # in another spelling than usual, as some proxies write JSON
+                self._take_update(raw, route, recv_ts)
+            elif not is_update_stream(message.stream):  # else it was unsubscribed a moment ago
+                self._complain("unknown event", message.name)
 
     def _ask_to_be_replaced(self, reason: str) -> None:
         if self.end_reason is None:

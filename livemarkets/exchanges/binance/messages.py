@@ -1,4 +1,4 @@
-"""Parses and encodes Binance's messages. No I/O. Only this module knows the exchange's wire format.
+"""Parses Binance's trades, replies and notices, and encodes requests. No I/O.
 
 Source: Binance spot API documents, `web-socket-streams.md` (sections "General WSS information",
 "Live Subscribing/Unsubscribing to streams", "Trade Streams").
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
-from string import ascii_lowercase, ascii_uppercase
 from typing import Any, Literal
 
 import msgspec
 
 from livemarkets.errors import MalformedMessage
-from livemarkets.market.models import TRADES, ExchangeName, StreamKey, TradeTick
+from livemarkets.exchanges.binance.stream_names import is_update_stream
+from livemarkets.market.models import ExchangeName, TradeTick
 
 __all__ = [
     "InvalidTrade",
@@ -25,7 +25,7 @@ __all__ = [
     "parse_frame",
     "plausible",
     "plausible_ms",
-    "stream_name",
+    "shortened",
 ]
 
 _SMALLEST = Decimal("1e-20")
@@ -36,7 +36,6 @@ _EARLIEST_MS = 1_230_768_000_000
 _LATEST_MS = 4_133_980_800_000
 """Times of trades are in the years 2009 to 2100. A time in microseconds is far outside."""
 _SHOWN_CHARACTERS = 120
-_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -54,9 +53,12 @@ class ServerShutdown(msgspec.Struct, frozen=True):
 
 
 class OtherEvent(msgspec.Struct, frozen=True):
-    """A well-formed event of a type that is not used."""
+    """A well-formed event of another type, such as an update that the caller may know by its stream."""
 
     name: str
+    """Its type; empty for events without one, such as order books."""
+    stream: str = ""
+    """The exchange's name of its stream; empty in the raw form."""
 
 
 class InvalidTrade(msgspec.Struct, frozen=True):
@@ -92,21 +94,6 @@ _decode_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 Frame = TradeTick | InvalidTrade | Reply | ServerShutdown | OtherEvent
-
-
-def stream_name(key: StreamKey) -> str:
-    """Return the exchange's name of a stream, such as `btcusdt@trade` for the trades of BTCUSDT.
-
-    Only A to Z are converted to lower case.
-
-    Raises:
-        ValueError: the exchange has no such channel.
-
-    """
-    if key.channel != TRADES:
-        raise ValueError(f"Binance has no stream for the channel {key.channel}")
-    symbol = key.symbol
-    return f"{symbol.lower() if symbol.isascii() else symbol.translate(_LOWER)}@trade"
 
 
 def encode_request(
@@ -154,9 +141,9 @@ def plausible_ms(time_ms: int) -> bool:
 
 def _invalid(data: _TradeData, raw: bytes) -> InvalidTrade:
     if not 0 <= data.t < _ENDLESS:
-        raise MalformedMessage("implausible trade", _shorten(raw))
+        raise MalformedMessage("implausible trade", shortened(raw))
     if plausible_ms(data.T):
-        return InvalidTrade(data.s, data.t, "implausible trade", _shorten(raw))
+        return InvalidTrade(data.s, data.t, "implausible trade", shortened(raw))
     unit = "; microseconds? timeUnit must not be set" if plausible_ms(data.T // 1000) else ""
     return InvalidTrade(data.s, data.t, "implausible time", f"T is {data.T}, but must be in ms{unit}")
 
@@ -166,25 +153,27 @@ def _parse_rare(raw: bytes) -> Frame:
     try:
         message = _decode_any(raw)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError) as error:
-        raise MalformedMessage("not JSON", f"{error}: {_shorten(raw)}") from None
+        raise MalformedMessage("not JSON", f"{error}: {shortened(raw)}") from None
     if not isinstance(message, dict):
-        raise MalformedMessage("not an object", _shorten(raw))
+        raise MalformedMessage("not an object", shortened(raw))
     if "stream" in message:
-        return _parse_event(message.get("data"), raw)
+        return _parse_event(message.get("data"), message["stream"], raw)
     if "e" in message:
-        return _parse_event(message, raw)
+        return _parse_event(message, "", raw)
     return _parse_reply(message, raw)
 
 
-def _parse_event(event: Any, raw: bytes) -> Frame:
+def _parse_event(event: Any, stream: object, raw: bytes) -> Frame:
     name = event.get("e") if isinstance(event, dict) else None
     if name == "serverShutdown":
         return ServerShutdown()
     if name == "trade":
-        raise MalformedMessage("malformed trade", _shorten(raw))
+        raise MalformedMessage("malformed trade", shortened(raw))
     if isinstance(name, str):
-        return OtherEvent(name[:_SHOWN_CHARACTERS])
-    raise MalformedMessage("event without a name", _shorten(raw))
+        return OtherEvent(name[:_SHOWN_CHARACTERS], stream if isinstance(stream, str) else "")
+    if isinstance(stream, str) and is_update_stream(stream):
+        return OtherEvent("", stream)
+    raise MalformedMessage("event without a name", shortened(raw))
 
 
 def _parse_reply(message: dict[str, Any], raw: bytes) -> Reply:
@@ -200,9 +189,10 @@ def _parse_reply(message: dict[str, Any], raw: bytes) -> Reply:
             error = {"msg": error}
         return Reply(request_id, f"{error.get('msg')} (code {error.get('code')})"[:_SHOWN_CHARACTERS])
     if "result" not in message:
-        raise MalformedMessage("unknown message", _shorten(raw))
+        raise MalformedMessage("unknown message", shortened(raw))
     return Reply(request_id, None, message["result"])
 
 
-def _shorten(raw: bytes) -> str:
+def shortened(raw: bytes) -> str:
+    """Return the beginning of a frame, for the log."""
     return ascii(raw[:_SHOWN_CHARACTERS])[2:-1]

@@ -21,12 +21,14 @@ from livemarkets.exchanges.base import (
     Purpose,
 )
 from livemarkets.exchanges.binance.exchange_info import ExchangeInfo
+from livemarkets.exchanges.binance.first_values import ask_first_values
 from livemarkets.exchanges.binance.rest_answers import (
     Aggregate,
     DayTicker,
     RestTrade,
     check_times,
     fetched_trades,
+    reaches_back,
 )
 from livemarkets.exchanges.binance.rest_calls import RestCalls
 from livemarkets.exchanges.failures import first_of
@@ -34,6 +36,7 @@ from livemarkets.exchanges.governor import Governor
 from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName, SymbolInfo
+from livemarkets.market.updates import Update
 
 __all__ = ["BinanceRest"]
 
@@ -208,6 +211,15 @@ class BinanceRest:
             raise first_of(group) from None
         return {symbol: found for symbol, task in asked.items() if (found := task.result()) is not None}
 
+    async def first_values(self, channel: str, symbols: Sequence[str]) -> Sequence[Update]:
+        """Return present tickers or best bids and asks (weight 2 to 4, for all symbols 80).
+
+        Raises:
+            ExchangeError: no base address gave a usable answer.
+
+        """
+        return await ask_first_values(self._calls, self._exchange, channel, symbols, self._now_ms)
+
     async def trades_from(
         self,
         symbol: str,
@@ -235,7 +247,7 @@ class BinanceRest:
             except ExchangeError as error:
                 if _is_limited(error) or not self._calls.is_served("historicalTrades", symbol):
                     raise
-            if newest is not None and _reaches_back(newest, from_id, newest_known):
+            if newest is not None and reaches_back(newest, from_id, newest_known):
                 return newest
         if not self._calls.is_served("historicalTrades", symbol):
             return newest or await self._newest_trades(symbol, from_id, purpose, asker)
@@ -282,10 +294,3 @@ class BinanceRest:
 def _is_limited(error: ExchangeError) -> bool:
     """Return whether the exchange allows no call at present."""
     return isinstance(error, ExchangeUnreachable) and error.retry_after_seconds is not None
-
-
-def _reaches_back(newest: FetchedTrades, from_id: int, newest_known: int) -> bool:
-    """Return whether the newest trades include the wanted ones, or nobody has seen the wanted ones yet."""
-    if newest.newest_id is None or newest.newest_id < from_id:
-        return newest_known < from_id
-    return newest.covered_to >= from_id

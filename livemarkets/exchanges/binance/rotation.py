@@ -13,7 +13,7 @@ class Rotation:
     """The rotation of one shard, if any. Times are monotonic seconds, passed in by the caller.
 
     Args:
-        takeover_seconds: how long it waits for trades of quiet streams on the new connection.
+        takeover_seconds: how long it waits for data of quiet streams on the new connection.
 
     """
 
@@ -30,8 +30,8 @@ class Rotation:
         self._seen.clear()
         self.deadline = None
 
-    def note_trades(self, key: StreamKey) -> bool:
-        """Note trades on the new connection. Return whether they are the first of their stream."""
+    def note_data(self, key: StreamKey) -> bool:
+        """Note data on the new connection. Return whether it is the first of its stream."""
         if key in self._seen:
             return False
         self._seen.add(key)

@@ -19,10 +19,12 @@ from loguru import logger
 from livemarkets.errors import ExchangeUnreachable
 from livemarkets.exchanges.binance.attempts import Attempt, Attempts
 from livemarkets.exchanges.binance.connection import Connection
-from livemarkets.exchanges.binance.messages import stream_name
 from livemarkets.exchanges.binance.rotation import Rotation
-from livemarkets.exchanges.binance.shard_owner import ShardOwner, ShardTimings
+from livemarkets.exchanges.binance.shard_owner import ShardOwner
+from livemarkets.exchanges.binance.stream_names import stream_name
+from livemarkets.exchanges.binance.timings import ShardTimings
 from livemarkets.market.models import StreamKey, TradeTick
+from livemarkets.market.updates import Update
 
 __all__ = ["Shard", "ShardTimings"]
 
@@ -123,9 +125,15 @@ class Shard:
 
     def handle_trades(self, connection: Connection, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
         """Pass trades on, and note which streams the standby connection delivers."""
-        if connection is self.standby and self._rotation.note_trades(key):
+        if connection is self.standby and self._rotation.note_data(key):
             self._wake.set()
         self._owner.handle_trades(key, ticks)
+
+    def handle_update(self, connection: Connection, key: StreamKey, update: Update) -> None:
+        """Pass an update on, and note which streams the standby connection delivers."""
+        if connection is self.standby and self._rotation.note_data(key):
+            self._wake.set()
+        self._owner.handle_update(key, update)
 
     def handle_invalid(self, connection: Connection, key: StreamKey, trade_id: int) -> None:
         """Pass on the id of an invalid trade."""

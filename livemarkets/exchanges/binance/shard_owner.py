@@ -1,29 +1,15 @@
-"""What a shard needs of its owner: time limits, and calls."""
+"""What a shard needs of its owner."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
-import msgspec
-
-from livemarkets.exchanges.binance.attempts import AttemptTimings
-from livemarkets.exchanges.binance.connection import Connection, ConnectionEvents, ConnectionTimings
+from livemarkets.exchanges.binance.connection import Connection, ConnectionEvents
 from livemarkets.market.models import StreamKey, TradeTick
+from livemarkets.market.updates import Update
 
-__all__ = ["ShardOwner", "ShardTimings"]
-
-
-class ShardTimings(msgspec.Struct, frozen=True, kw_only=True):
-    """Time limits of a shard and its connections."""
-
-    connection: ConnectionTimings = ConnectionTimings()
-    lifetime_seconds: float = 23 * 3600.0
-    """A connection is replaced at this age, or up to 5 % earlier at random. The exchange closes it at 24 h
-    (`web-socket-streams.md`, "General WSS information")."""
-    takeover_seconds: float = 30.0
-    """How long a rotation waits for trades of quiet streams (:class:`Rotation`)."""
-    attempts: AttemptTimings = AttemptTimings()
+__all__ = ["ShardOwner"]
 
 
 class ShardOwner(Protocol):
@@ -34,6 +20,9 @@ class ShardOwner(Protocol):
 
     def handle_invalid(self, key: StreamKey, trade_id: int) -> None:
         """A trade with impossible values arrived."""
+
+    def handle_update(self, key: StreamKey, update: Update) -> None:
+        """An update arrived on either connection. During a rotation there may be duplicates."""
 
     def handle_change(self) -> None:
         """The status may have changed."""

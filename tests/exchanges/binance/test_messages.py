@@ -20,8 +20,8 @@ from livemarkets.exchanges.binance.messages import (
     encode_request,
     parse_frame,
     plausible,
-    stream_name,
 )
+from livemarkets.exchanges.binance.stream_names import stream_name
 from livemarkets.market.models import StreamKey, TradeTick
 
 RECV_TS = 1_723_161_255_350
@@ -151,7 +151,10 @@ def test_a_field_of_two_megabytes_does_not_matter() -> None:
             {"stream": "!serverShutdown", "data": {"e": "serverShutdown", "E": 1_770_123_456_789}},
             ServerShutdown(),
         ),
-        ({"stream": "btcusdt@aggTrade", "data": {"e": "aggTrade", "a": 1}}, OtherEvent("aggTrade")),
+        (
+            {"stream": "btcusdt@aggTrade", "data": {"e": "aggTrade", "a": 1}},
+            OtherEvent("aggTrade", "btcusdt@aggTrade"),
+        ),
         ({"e": "kline", "k": {}}, OtherEvent("kline")),
     ],
 )

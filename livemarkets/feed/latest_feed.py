@@ -1,0 +1,266 @@
+"""The wanted streams of one exchange in which the newest update wins: tickers, best bid and ask, depth.
+
+Nothing is missing from such a stream that its next update does not replace. So it has no ledger and nothing
+is fetched: an update goes to the store and to the publisher, unless it is a repeat or late. A ticker bears
+the id of its symbol's newest trade, which is evidence for the stream of those trades, at no cost.
+
+Silence means something only where the exchange promises updates. The stream of all tickers promises one each
+second. Depth promises one each tenth of a second in which the order book changes, which trades and the best
+bid and ask show. The others promise nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from livemarkets.exchanges.base import Evidence, FirstValues, Silence, StreamState
+from livemarkets.feed.first_values import FirstValueQuestions
+from livemarkets.feed.publisher import UpdatePublisher
+from livemarkets.feed.staleness import Upstream
+from livemarkets.feed.statistics import UpdateStatistics
+from livemarkets.feed.trade_streams import TradeStreams
+from livemarkets.market.channels import ALL_SYMBOLS, BOOK, CHANNELS, DEPTH, NEWEST_WINS
+from livemarkets.market.clock import Clock
+from livemarkets.market.latest_updates import LatestUpdates
+from livemarkets.market.models import StreamKey
+from livemarkets.market.updates import TickersDelta, TickerUpdate, Update
+
+__all__ = ["LatestFeed", "UpdateLimits"]
+
+_LIVELY_SECONDS = 2.0
+"""A stream that brought something within this time shows that its connection delivers."""
+_UNDER_WAY_MS = 1000
+"""What another stream of the symbol brought may be this far ahead of depth."""
+
+
+class UpdateLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of the streams in which the newest wins."""
+
+    mute_seconds: float = 10.0
+    """After so long without the updates that its channel promises, a stream is mute."""
+    sweep_seconds: float = 1.0
+    """How often this is looked at."""
+    first_seconds: float = 1.0
+    """How long a reader waits for a first value at most."""
+
+
+class _Stream:
+    """One wanted stream."""
+
+    __slots__ = ("is_mute", "key", "known", "last_at", "since_ms", "suspected_at", "was_acknowledged")
+
+    def __init__(self, key: StreamKey, now: float, now_ms: int) -> None:
+        self.key = key
+        self.last_at = now  # when it brought something, or its silence began to count
+        self.since_ms = now_ms
+        self.suspected_at = now
+        self.was_acknowledged = False
+        self.is_mute = False
+        self.known: asyncio.Event | None = None  # set when a first value is there, or none will come
+
+
+class LatestFeed:
+    """The streams of one exchange in which the newest wins.
+
+    Args:
+        upstream: the exchange's client.
+        store: the newest updates.
+        publisher: receives each new update.
+        trades: the wanted streams of trades.
+        on_newest: told the id of the newest trade of one of these.
+        on_change: called when a stream became mute or delivers again.
+        first_values: the exchange's first values, if it has some.
+        is_listed: returns whether the exchange lists a symbol.
+        limits: time limits (:class:`UpdateLimits`).
+        clock: source of the time.
+
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        store: LatestUpdates,
+        publisher: UpdatePublisher,
+        trades: TradeStreams,
+        on_newest: Callable[[StreamKey, int], None],
+        on_change: Callable[[], None],
+        first_values: FirstValues | None,
+        is_listed: Callable[[str], bool],
+        *,
+        limits: UpdateLimits,
+        clock: Clock,
+    ) -> None:
+        self.store = store
+        self._upstream = upstream
+        self._publisher = publisher
+        self._trades = trades
+        self._on_newest = on_newest
+        self._on_change = on_change
+        self._limits = limits
+        self._clock = clock.monotonic
+        self._now_ms = clock.now_ms
+        self._streams: dict[StreamKey, _Stream] = {}
+        self._received: Counter[str] = Counter()
+        self._is_listed = is_listed
+        self.questions = FirstValueQuestions(
+            first_values, self._lacks_value, self._take_first, self._end_wait, clock.monotonic
+        )
+
+    # subscriptions
+
+    def keys(self) -> list[StreamKey]:
+        """Return the streams that are wanted."""
+        return list(self._streams)
+
+    @property
+    def count(self) -> int:
+        """How many streams are wanted."""
+        return len(self._streams)
+
+    def interned(self, key: StreamKey) -> StreamKey | None:
+        """Return the wanted stream's own key object; `None` if it is not wanted."""
+        stream = self._streams.get(key)
+        return None if stream is None else stream.key
+
+    def add(self, key: StreamKey) -> None:
+        """Note a stream that is wanted from now on."""
+        stream = self._streams[key] = _Stream(key, self._clock(), self._now_ms())
+        if self.questions.ask(key):
+            stream.known = asyncio.Event()
+
+    def discard(self, key: StreamKey) -> None:
+        """Forget a stream that is no longer wanted, and its update. Idempotent."""
+        stream = self._streams.pop(key, None)
+        self.store.discard(key)
+        if stream is not None and stream.is_mute:
+            self._on_change()
+
+    # first values
+
+    def is_awaited(self, key: StreamKey) -> bool:
+        """Return whether nothing is known of a stream yet, and the exchange is asked for a first value."""
+        stream = self._streams.get(key)
+        return stream is not None and stream.known is not None
+
+    async def wait_known(self, key: StreamKey) -> None:
+        """Wait until something is known of a stream, or a moment has passed."""
+        stream = self._streams.get(key)
+        if stream is not None and stream.known is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._limits.first_seconds):
+                    await stream.known.wait()
+
+    def _lacks_value(self, key: StreamKey) -> bool:
+        is_listed = key.symbol == ALL_SYMBOLS or self._is_listed(key.symbol)
+        return is_listed and key in self._streams and not self.store.has(key)
+
+    def _take_first(self, key: StreamKey, update: Update) -> None:
+        """Store and publish a first value. It is for eyes, so that no id in it is evidence."""
+        news = self.store.put_first(key, update)
+        if news is not None:
+            self._publisher.publish_update(key, news)
+
+    def _end_wait(self, key: StreamKey) -> None:
+        stream = self._streams.get(key)
+        if stream is not None and stream.known is not None:
+            stream.known.set()
+            stream.known = None
+
+    # state
+
+    @property
+    def mute(self) -> list[StreamKey]:
+        """The streams that do not bring what their channel promises."""
+        return [key for key, stream in self._streams.items() if stream.is_mute]
+
+    def is_mute(self, key: StreamKey) -> bool:
+        """Return whether a stream does not bring what its channel promises."""
+        stream = self._streams.get(key)
+        return stream is not None and stream.is_mute
+
+    def silence_of(self, key: StreamKey) -> Silence:
+        """Return what the silence of a stream says about its connection."""
+        stream = self._streams.get(key)
+        if stream is None:
+            return Silence.NATURAL
+        if stream.is_mute:
+            return Silence.UNUSUAL
+        return Silence.NONE if self._clock() - stream.last_at < _LIVELY_SECONDS else Silence.NATURAL
+
+    def statistics(self) -> Mapping[str, UpdateStatistics]:
+        """Return how many streams are wanted, and how many updates were read, by channel."""
+        wanted = Counter(key.channel for key in self._streams)
+        return {
+            channel: UpdateStatistics(wanted[channel], self._received[channel])
+            for channel in CHANNELS
+            if channel in NEWEST_WINS
+        }
+
+    # events
+
+    def on_update(self, key: StreamKey, update: Update) -> None:
+        """Store and publish an update, unless it is a repeat or late."""
+        stream = self._streams.get(key)
+        if stream is None:
+            return  # unsubscribed a moment ago
+        stream.last_at = self._clock()
+        self._received[key.channel] += 1
+        news = self.store.put(key, update)
+        if news is not None:
+            if stream.known is not None:
+                self._end_wait(key)
+            self._publisher.publish_update(key, news)
+            self._note_ids(news)
+
+    def _note_ids(self, news: Update) -> None:
+        """Pass on the ids of newest trades, which tickers bear."""
+        trade_keys = self._trades.keys
+        if not trade_keys or not isinstance(news, TickersDelta | TickerUpdate):
+            return
+        for row in news.rows if isinstance(news, TickersDelta) else (news,):
+            key = trade_keys.get(row.symbol)
+            if key is not None and row.last_id is not None:
+                self._on_newest(key, row.last_id)
+
+    # task
+
+    async def run(self) -> None:
+        """Watch the streams whose channel promises updates, until cancelled."""
+        while True:
+            await asyncio.sleep(self._limits.sweep_seconds)
+            now = self._clock()
+            for stream in list(self._streams.values()):
+                if stream.key.symbol == ALL_SYMBOLS or stream.key.channel == DEPTH:
+                    self._look_at(stream, now)
+
+    def _look_at(self, stream: _Stream, now: float) -> None:
+        key, limit = stream.key, self._limits.mute_seconds
+        if self._upstream.state_of(key) is not StreamState.ACKNOWLEDGED:
+            stream.was_acknowledged = False
+            return
+        if not stream.was_acknowledged:
+            stream.was_acknowledged = True
+            stream.last_at = max(stream.last_at, now)
+        is_mute = now - stream.last_at >= limit and self._is_promised(stream)
+        if is_mute and (not stream.is_mute or now - stream.suspected_at >= limit):
+            stream.suspected_at = now
+            self._upstream.suspect(key, Evidence.BEHIND)
+        if is_mute is not stream.is_mute:
+            stream.is_mute = is_mute
+            self._on_change()
+
+    def _is_promised(self, stream: _Stream) -> bool:
+        """Return whether a silent stream should have brought something."""
+        key = stream.key
+        if key.symbol == ALL_SYMBOLS:
+            return True
+        shown = self.store.get(key)
+        trade = self._trades.latest.get(StreamKey.trades(key.exchange, key.symbol))
+        book = self.store.get(StreamKey(key.exchange, BOOK, key.symbol))
+        moved_ms = max(trade.recv_ts if trade else 0, book.recv_ts if book else 0)
+        return moved_ms > (stream.since_ms if shown is None else shown.recv_ts) + _UNDER_WAY_MS

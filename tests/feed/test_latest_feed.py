@@ -1,0 +1,223 @@
+"""The streams in which the newest wins: what is published, what their silence means, what tickers show."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+import pytest
+
+from livemarkets.exchanges.base import Evidence, Silence, StreamState
+from livemarkets.feed.latest_feed import LatestFeed, UpdateLimits
+from livemarkets.feed.ledger import LedgerLimits
+from livemarkets.feed.silence import SilenceDetector, SilenceLimits
+from livemarkets.feed.trade_streams import TradeStreams
+from livemarkets.market.clock import Clock
+from livemarkets.market.latest_updates import LatestUpdates
+from livemarkets.market.models import StreamKey
+from livemarkets.market.stores import LatestPriceStore, RecentTrades
+from livemarkets.market.updates import Update
+from tests.support.simulated_time import run_in_simulated_time
+from tests.support.ticks import BTC, ETH, make_tick
+from tests.support.updates import (
+    ALL_TICKERS,
+    BTC_BOOK,
+    BTC_DEPTH,
+    BTC_TICKER,
+    make_book,
+    make_delta,
+    make_depth,
+    make_row,
+    make_ticker,
+)
+
+KEYS = (BTC_BOOK, BTC_DEPTH, BTC_TICKER, ALL_TICKERS)
+
+
+class World:
+    """A feed with a client and a publisher that write down what they are told."""
+
+    def __init__(self) -> None:
+        self.now = asyncio.get_running_loop().time
+        self.latest = LatestPriceStore()
+        self.trades = TradeStreams(LedgerLimits(), self.latest, RecentTrades(10))
+        self.published: list[tuple[StreamKey, Update]] = []
+        self.newest: list[tuple[StreamKey, int]] = []
+        self.suspected: list[tuple[float, StreamKey]] = []
+        self.changes: list[list[StreamKey]] = []
+        self.pending: set[StreamKey] = set()
+        self.feed = LatestFeed(
+            self,
+            LatestUpdates(),
+            self,
+            self.trades,
+            lambda key, trade_id: self.newest.append((key, trade_id)),
+            lambda: self.changes.append(self.feed.mute),
+            None,
+            lambda symbol: True,
+            limits=UpdateLimits(),
+            clock=Clock(self.now, self.now_ms),
+        )
+
+    def now_ms(self) -> int:
+        return int(self.now() * 1000)
+
+    def state_of(self, key: StreamKey) -> StreamState:
+        return StreamState.PENDING if key in self.pending else StreamState.ACKNOWLEDGED
+
+    def suspect(self, key: StreamKey, evidence: Evidence) -> None:
+        assert evidence is Evidence.BEHIND
+        self.suspected.append((self.now(), key))
+
+    def publish_update(self, key: StreamKey, update: Update) -> None:
+        self.published.append((key, update))
+
+    def trade(self, trade_id: int) -> None:
+        self.latest.put(BTC, msgspec.structs.replace(make_tick(trade_id), recv_ts=self.now_ms()))
+
+    async def book_until(self, seconds: float) -> None:
+        """Let the best bid and ask change ten times a second."""
+        end = self.now() + seconds
+        while self.now() < end:
+            self.feed.on_update(BTC_BOOK, make_book(self.now_ms(), recv_ts=self.now_ms()))
+            await asyncio.sleep(0.1)
+
+
+def play(scene: Callable[[World], Coroutine[Any, Any, None]]) -> World:
+    async def main() -> World:
+        world = World()
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(world.feed.run())
+            await scene(world)
+            task.cancel()
+        return world
+
+    return run_in_simulated_time(main())
+
+
+def test_an_update_is_stored_and_published_once() -> None:
+    async def scene(world: World) -> None:
+        world.feed.on_update(BTC_BOOK, make_book(1))  # not wanted yet
+        for key in KEYS:
+            world.feed.add(key)
+        assert world.feed.keys() == list(KEYS)
+        assert world.feed.count == 4
+        for key, update in (
+            (BTC_BOOK, make_book(2)),
+            (BTC_BOOK, make_book(2)),
+            (BTC_BOOK, make_book(1)),
+            (BTC_DEPTH, make_depth(7)),
+            (BTC_TICKER, make_ticker(1)),
+            (ALL_TICKERS, make_delta(make_row(1))),
+            (ALL_TICKERS, make_delta(make_row(1))),
+        ):
+            world.feed.on_update(key, update)
+        assert world.published == [
+            (BTC_BOOK, make_book(2)),
+            (BTC_DEPTH, make_depth(7)),
+            (BTC_TICKER, make_ticker(1)),
+            (ALL_TICKERS, make_delta(make_row(1))),
+        ]
+        counts = {channel: (each.wanted, each.received) for channel, each in world.feed.statistics().items()}
+        assert counts == {"tickers": (2, 3), "book": (1, 3), "depth": (1, 1)}
+        for key in KEYS:
+            world.feed.discard(key)
+            world.feed.discard(key)
+        assert (world.feed.keys(), len(world.feed.store)) == ([], 0)
+
+    play(scene)
+
+
+def test_a_ticker_shows_the_newest_trade_of_symbols_whose_trades_are_wanted() -> None:
+    async def scene(world: World) -> None:
+        world.feed.add(BTC_TICKER)
+        world.feed.add(ALL_TICKERS)
+        world.feed.on_update(BTC_TICKER, make_ticker(1, last_id=100))
+        for key in (BTC, ETH):
+            world.trades.add(key, lambda ledger: SilenceDetector(SilenceLimits(), 0.0))
+        world.feed.on_update(BTC_TICKER, make_ticker(2, last_id=101))
+        world.feed.on_update(BTC_TICKER, make_ticker(2, last_id=101))
+        world.feed.on_update(BTC_TICKER, make_ticker(3, last_id=None))
+        rows = make_row(4, "BTCUSDT", last_id=102), make_row(4, "XRPUSDT", last_id=9), make_row(4, "ETHUSDT")
+        world.feed.on_update(ALL_TICKERS, make_delta(*rows))
+        world.trades.discard(BTC)
+        world.feed.on_update(BTC_TICKER, make_ticker(5, last_id=103))
+
+    assert play(scene).newest == [(BTC, 101), (BTC, 102)]
+
+
+def test_the_stream_of_all_tickers_is_mute_after_ten_seconds_and_again_and_again() -> None:
+    async def scene(world: World) -> None:
+        world.pending.add(ALL_TICKERS)
+        world.feed.add(ALL_TICKERS)
+        await asyncio.sleep(60)
+        assert world.suspected == [], "it is not subscribed yet"
+        world.pending.clear()
+        for number in range(20):
+            world.feed.on_update(ALL_TICKERS, make_delta(make_row(number)))
+            await asyncio.sleep(1)
+        assert world.feed.silence_of(ALL_TICKERS) is Silence.NONE
+        began = world.now()
+        await asyncio.sleep(35)
+        assert [round(at - began) for at, _ in world.suspected] == pytest.approx([9, 19, 29], abs=1)
+        assert world.feed.mute == [ALL_TICKERS]
+        assert world.feed.silence_of(ALL_TICKERS) is Silence.UNUSUAL
+        world.feed.on_update(ALL_TICKERS, make_delta(make_row(100)))
+        await asyncio.sleep(2)
+
+    assert play(scene).changes == [[ALL_TICKERS], []]
+
+
+def test_the_silence_of_single_tickers_and_of_the_best_bid_and_ask_means_nothing() -> None:
+    async def scene(world: World) -> None:
+        for key in (BTC_BOOK, BTC_TICKER, BTC_DEPTH):
+            world.feed.add(key)
+        await asyncio.sleep(3600)
+        assert world.feed.silence_of(BTC_BOOK) is Silence.NATURAL
+
+    world = play(scene)
+    assert (world.suspected, world.changes) == ([], [])
+
+
+def test_depth_is_mute_when_the_order_book_changes_without_it() -> None:
+    async def scene(world: World) -> None:
+        world.feed.add(BTC_DEPTH)
+        world.feed.on_update(BTC_DEPTH, make_depth(1, recv_ts=world.now_ms()))
+        await asyncio.sleep(60)
+        assert world.changes == [], "nothing happens in this market"
+        world.trade(1)
+        await asyncio.sleep(2)
+        assert world.changes == [[BTC_DEPTH]]
+        world.feed.on_update(BTC_DEPTH, make_depth(2, recv_ts=world.now_ms()))
+        await asyncio.sleep(2)
+        assert world.changes == [[BTC_DEPTH], []]
+        world.feed.add(BTC_BOOK)
+        await world.book_until(8)
+        world.feed.on_update(BTC_DEPTH, make_depth(3, recv_ts=world.now_ms()))
+        await world.book_until(8)
+        assert len(world.changes) == 2
+        await world.book_until(5)
+
+    assert play(scene).changes[2:] == [[BTC_DEPTH]]
+
+
+def test_depth_that_is_sent_again_without_a_change_is_not_mute() -> None:
+    async def scene(world: World) -> None:
+        world.feed.add(BTC_DEPTH)
+        world.feed.add(BTC_BOOK)
+        for _ in range(300):
+            world.feed.on_update(BTC_DEPTH, make_depth(1, recv_ts=world.now_ms()))
+            await world.book_until(0.1)
+
+    assert play(scene).changes == []
+
+
+def test_a_mute_stream_that_is_no_longer_wanted_is_forgotten() -> None:
+    async def scene(world: World) -> None:
+        world.feed.add(ALL_TICKERS)
+        await asyncio.sleep(15)
+        world.feed.discard(ALL_TICKERS)
+        assert world.feed.silence_of(ALL_TICKERS) is Silence.NATURAL
+        assert not world.feed.is_mute(ALL_TICKERS)
+
+    assert play(scene).changes == [[ALL_TICKERS], []]

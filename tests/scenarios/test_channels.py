@@ -1,0 +1,116 @@
+"""The channels in which the newest wins, from genuine recordings and under slow readers."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from livemarkets.app import Tuning
+from livemarkets.server.websocket_protocol import RawFrameProtocol
+from tests.exchanges.binance.test_updates import BOOK_DATA, ROW_DATA
+from tests.support.app import running_app, settings_for
+from tests.support.helpers import eventually
+from tests.support.scripted_exchange import scripted_exchange
+from tests.support.upstream import quick
+
+pytestmark = pytest.mark.long
+
+RECORDING = "spot_btc_eth_20240808_trade_book.jsonl.gz"
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+FRAMES = 4000
+
+
+async def test_a_genuine_recording_arrives_digit_for_digit(shared_data: Path) -> None:
+    with gzip.open(shared_data / RECORDING) as file:
+        frames = [json.loads(line)["frame"] for _, line in zip(range(FRAMES), file, strict=False)]
+    async with scripted_exchange(*SYMBOLS) as exchange:
+        urls = {"binance_ws_url": exchange.ws_url, "binance_rest_url": exchange.rest_url}
+        tuning = Tuning(client=quick())
+        async with running_app(settings_for(None, **urls), tuning=tuning, ws=RawFrameProtocol) as app:
+            client = await app.connect()
+            for channel in ("trades", "book"):
+                await client.send(
+                    type="subscribe", exchange="binance", channel=channel, symbols=list(SYMBOLS)
+                )
+            for _ in range(4):
+                await client.next("snapshot")
+            await eventually(lambda: len(exchange.subscriptions()) == 4)
+            sending = asyncio.create_task(send_all(exchange, frames))
+            came: dict[tuple[str, str], list[dict[str, Any]]] = {}
+            wanted = sum(1 for _ in frames)
+            while wanted:
+                message = await client.receive(20)
+                if message["type"] in ("trade", "book"):
+                    came.setdefault((message["type"], message["symbol"]), []).append(message)
+                    wanted -= 1 + message.get("skipped", 0)
+            await sending
+            assert app.services.feeds["binance"].statistics().client.complaints == {}
+    for symbol in SYMBOLS:
+        data = [frame["data"] for frame in frames if frame["data"]["s"] == symbol]
+        books = [each for each in data if "u" in each]
+        assert shown(came["book", symbol], ("update_id", "bid", "bid_size", "ask", "ask_size")) == [
+            (str(each["u"]), each["b"], each["B"], each["a"], each["A"]) for each in books
+        ]
+        trades = [each for each in data if "u" not in each]
+        assert shown(came["trade", symbol], ("id", "price", "size")) == [
+            (str(each["t"]), each["p"], each["q"]) for each in trades
+        ]
+
+
+async def send_all(exchange: Any, frames: list[dict[str, Any]]) -> None:
+    for number, frame in enumerate(frames):
+        await exchange.send(frame["stream"], frame["data"])
+        if number % 50 == 0:
+            await asyncio.sleep(0.001)
+
+
+def shown(messages: list[dict[str, Any]], names: tuple[str, ...]) -> list[tuple[str, ...]]:
+    return [
+        tuple(f"{v:f}" if isinstance(v := message[name], Decimal) else str(v) for name in names)
+        for message in messages
+    ]
+
+
+async def test_a_client_that_reads_nothing_costs_little_and_ends_on_the_newest() -> None:
+    """20 MB of updates are published while it does not read; it is neither closed nor a burden."""
+    symbols = [f"S{number}USDT" for number in range(300)]
+    async with scripted_exchange(*symbols) as exchange:
+        urls = {"binance_ws_url": exchange.ws_url, "binance_rest_url": exchange.rest_url}
+        tuning = Tuning(client=quick())
+        async with running_app(settings_for(None, **urls), tuning=tuning, ws=RawFrameProtocol) as app:
+            mute, lively = await app.connect(), await app.connect()
+            for client in (mute, lively):
+                await client.send(type="subscribe", exchange="binance", channel="book", symbol="S0USDT")
+                await client.send(type="subscribe", exchange="binance", channel="tickers", symbols="*")
+                for _ in range(2):
+                    await client.next("snapshot")
+            streams = {"s0usdt@bookTicker", "!ticker_1d@arr"}
+            await eventually(lambda: exchange.subscriptions() == streams)
+            mute.socket.transport.pause_reading()
+            for number in range(1, 251):
+                row = ROW_DATA | {"E": ROW_DATA["E"] + number, "n": number}
+                await exchange.send("!ticker_1d@arr", [row | {"s": symbol} for symbol in symbols])
+                await exchange.send("s0usdt@bookTicker", BOOK_DATA | {"s": "S0USDT", "u": number})
+                while (await lively.next("book"))["update_id"] < number:
+                    pass
+            boxes = [connection.mailbox for connection in app.services.hub.connections]
+            assert max(box.backlog_bytes for box in boxes) < 200_000
+            assert not any(box.is_closed for box in boxes)
+            mute.socket.transport.resume_reading()
+            books, deltas, rows = 0, 0, dict[str, int]()
+            while True:
+                message = await mute.receive(10)
+                if message["type"] == "book":
+                    books += 1 + message.get("skipped", 0)
+                elif message["type"] == "tickers":
+                    deltas += 1
+                    rows |= {row["symbol"]: row["trades"] for row in message["data"]}
+                if books == 250 and rows == dict.fromkeys(symbols, 250):
+                    break
+            assert deltas < 250, "most were merged"

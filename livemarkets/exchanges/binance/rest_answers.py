@@ -15,7 +15,7 @@ from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades
 from livemarkets.exchanges.binance.messages import plausible, plausible_ms
 from livemarkets.market.models import ExchangeName, TradeTick
 
-__all__ = ["Aggregate", "DayTicker", "RestTrade", "check_times", "fetched_trades", "refusal"]
+__all__ = ["Aggregate", "DayTicker", "RestTrade", "check_times", "fetched_trades", "reaches_back", "refusal"]
 
 _REASONS = {
     401: "an API key is required",

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from livemarkets.delivery.arrival import ArrivalOrder
 from livemarkets.delivery.candle_readers import CandleReaders
-from livemarkets.delivery.cohorts import Cohorts, Write
+from livemarkets.delivery.cohorts import WRITES_AT_ONCE, Cohorts, Write
 from livemarkets.delivery.conflation import Conflator, EncodeGap, EncodeSkipped, Published
 from livemarkets.delivery.framing import text_frame
 from livemarkets.delivery.latest import LatestReaders
@@ -43,6 +43,7 @@ class Fanout:
         encode_skipped: encodes the message that declares skipped trades to a lagging reader.
         encode_gap: encodes the message that declares a gap.
         encode_rows: encodes a message of some rows.
+        writes_at_once: the most writes of one turn.
 
     """
 
@@ -55,11 +56,13 @@ class Fanout:
         encode_skipped: EncodeSkipped,
         encode_gap: EncodeGap,
         encode_rows: EncodeRows,
+        *,
+        writes_at_once: int = WRITES_AT_ONCE,
     ) -> None:
         self._call_soon = call_soon
         self._clock = clock
         self._encode_gap = encode_gap
-        self._cohorts = Cohorts(write, clock)
+        self._cohorts = Cohorts(write, clock, writes_at_once=writes_at_once)
         self._orders = Orders(encode_skipped, encode_gap)
         self._published, self._arrivals = self._orders.by_key, self._orders.arrivals
         self._latest = latest = LatestReaders(call_later, clock, self.post)
@@ -72,15 +75,12 @@ class Fanout:
 
     def statistics(self) -> FanoutStatistics:
         """Return the counters since the start, and how many readers lag at present."""
-        delivered = Counter({TRADES: self._delivered}) + self._latest.delivered
-        delivered += self.newest.delivered + self.candles.delivered
+        others = self._latest.delivered + self.newest.delivered + self.candles.delivered
+        delivered = Counter({TRADES: self._delivered}) + others
         return FanoutStatistics(delivered=delivered, lags=self._lags, lagging=len(self._lagging))
 
     def open(self, sink: Sink, *, limit_bytes: int) -> Mailbox:
-        """Return the mailbox of a new reader, the listener of its connection.
-
-        The reader lags when more than `limit_bytes` wait for it.
-        """
+        """Return the mailbox of a new reader, which lags when more than `limit_bytes` wait for it."""
         mailbox = Mailbox(sink, self, limit_bytes=limit_bytes, clock=self._clock)
         sink.listener = mailbox
         return mailbox

@@ -76,7 +76,7 @@ class ExchangeFeed:
         self._trades = trades
         self._publisher = publisher
         self._limits = limits
-        self._ports = ports
+        self._prepare = ports.prepare
         self.symbols = SymbolList(
             exchange,
             ports.symbols,
@@ -87,6 +87,7 @@ class ExchangeFeed:
         )
         self.directory = self.symbols.directory
         """The listed symbols; empty until the list is loaded."""
+        self.history = ports.history
         self.channels = ports.channels
         """What can be subscribed on this exchange."""
         self._monotonic = now = clock.monotonic
@@ -200,7 +201,7 @@ class ExchangeFeed:
             symbols_skipped=self.symbols.skipped,
             qualities=self.quality.counts(),
             client=self.client.statistics(),
-            history=self._ports.history.statistics(),
+            history=self.history.statistics(),
         )
 
     # events of the client (ExchangeEvents)
@@ -286,12 +287,12 @@ class ExchangeFeed:
 
     async def _run(self) -> None:
         await self._needed.wait()
-        if self._ports.prepare is not None:
-            await self._ports.prepare()
+        if self._prepare is not None:
+            await self._prepare()
         try:
             async with asyncio.TaskGroup() as tasks:
                 parts = self.client, self._backfiller, self._watcher, self.updates, self.quality, self.symbols
                 for name, run in zip(_TASKS, [part.run for part in parts], strict=True):
                     tasks.create_task(run(), name=f"{self.exchange} {name}")
         finally:
-            await self._ports.history.aclose()
+            await self.history.aclose()

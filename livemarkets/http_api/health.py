@@ -10,7 +10,8 @@ from fastapi import APIRouter, Request, Response
 
 from livemarkets.exchanges.base import StreamState
 from livemarkets.feed.exchange_feed import ExchangeFeed
-from livemarkets.market.models import ExchangeState, QualityState
+from livemarkets.market.channels import TRADES
+from livemarkets.market.models import ExchangeState, QualityState, StreamKey
 from livemarkets.security.middleware import SHOWS_REASONS
 from livemarkets.server.open_files import KEPT_BACK, free_files
 from livemarkets.ws_markets.hub import MarketsHub
@@ -94,7 +95,7 @@ def _streams(exchange: str, feed: ExchangeFeed) -> Iterator[tuple[bool, str]]:
     for quality in troubled:
         if quality.state in (QualityState.HALTED, QualityState.DELISTED) or not quality.is_listed:
             not_traded.add(quality.key)
-            yield False, f"{exchange}: {quality.key.symbol} is {quality.state} ({quality.reason})"
+            yield False, f"{exchange}: {_name_of(quality.key)} is {quality.state} ({quality.reason})"
     told = set(not_traded)
     wanted = feed.keys()
     for key in wanted:
@@ -102,13 +103,17 @@ def _streams(exchange: str, feed: ExchangeFeed) -> Iterator[tuple[bool, str]]:
             continue
         if rejection := feed.client.rejection(key):
             told.add(key)
-            yield True, f"{exchange} refused {key.symbol}: {rejection}"
+            yield True, f"{exchange} refused {_name_of(key)}: {rejection}"
         elif feed.status.state is ExchangeState.LIVE:
-            yield True, f"{exchange} has not yet confirmed {key.symbol}"
+            yield True, f"{exchange} has not yet confirmed {_name_of(key)}"
     if is_connected:
         for quality in troubled:
             if quality.key not in told and quality.state is not QualityState.STALE:
-                yield True, f"{exchange}: {quality.key.symbol} is {quality.state} ({quality.reason})"
+                yield True, f"{exchange}: {_name_of(quality.key)} is {quality.state} ({quality.reason})"
+
+
+def _name_of(key: StreamKey) -> str:
+    return key.symbol if key.channel == TRADES else f"{key.channel} of {key.symbol}"
 
 
 def _bounded(texts: list[str], rest: str) -> list[str]:

@@ -412,7 +412,7 @@ def test_a_resumption_reaches_back_only_so_far() -> None:
         world.feed.past._limits = CandleLimits(history_candles=3)
         await asyncio.sleep(20)
         gap, rest = [part async for part in world.feed.past.resume(BTC_1M, 0, None)]
-        assert gap == CandlePart([CandleGap(BTC_1M, 1, at_ms(6) - 1, "history")], at_ms(6) - 1)
-        assert [number_of(each) for each in rest.items if isinstance(each, Candle)] == [6, 7, 8]
+        assert gap == CandlePart([CandleGap(BTC_1M, 1, at_ms(7) - 1, "history")], at_ms(7) - 1)
+        assert [number_of(each) for each in rest.items if isinstance(each, Candle)] == [7, 8, 9]
 
     play(scene)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from livemarkets.simulator.market.source import Source
-from livemarkets.simulator.market.statistics import INTERVALS_MS, bars_of, summary_of
+from livemarkets.simulator.market.statistics import INTERVALS_MS
 from livemarkets.simulator.market.symbols import SymbolRules
 from livemarkets.simulator.protocol.rest_views import (
     aggregate_view,
@@ -183,12 +183,8 @@ class RestApi:
         if interval not in INTERVALS_MS:
             raise _Refused(-1120, "Invalid interval.")
         start_ms, end_ms = query.integer("startTime"), query.integer("endTime")
-        bars = [
-            bar
-            for bar in bars_of(self._source.history(symbol, now_ms).trades, interval)
-            if (start_ms is None or bar.open_ms >= start_ms) and (end_ms is None or bar.open_ms <= end_ms)
-        ]
-        return [bar_view(bar) for bar in (bars[-limit:] if start_ms is None else bars[:limit])]
+        bars = self._source.candles(symbol, interval, start_ms, end_ms, limit, now_ms)
+        return [bar_view(bar) for bar in bars]
 
     def _day_ticker(self, query: _Query, now_ms: float) -> Any:
         one, several = query.text("symbol"), query.text("symbols")
@@ -207,8 +203,8 @@ class RestApi:
         return [self._ticker(self._rule(name), now_ms, kind) for name in names]
 
     def _ticker(self, rules: SymbolRules, now_ms: float, kind: str) -> dict[str, Any]:
-        day = summary_of(self._source.history(rules.symbol, now_ms).trades)
         close_ms = int(now_ms) + self._source.skew_ms
+        day = self._source.summary(rules.symbol, (close_ms - 86_400_000) // 60_000 * 60_000, now_ms)
         if day is None:
             view = empty_day_view(rules, close_ms)
         else:

@@ -78,7 +78,9 @@ def test_a_candle_without_trades_has_the_last_price_and_no_ids() -> None:
 def test_an_idle_symbol_has_candles_too() -> None:
     market = market_of(trades_per_second=1e-6, history_seconds=0.0)
     found = candles(market, "btcusdt@kline_1s", 20)
-    assert all([candle["x"] for candle in events].count(True) == 1 for _, events in sorted(found.items())[:-1])
+    assert all(
+        [candle["x"] for candle in events].count(True) == 1 for _, events in sorted(found.items())[:-1]
+    )
     rows = market.candles("BTCUSDT", "1s", None, None, 5, START_MS + 20 * SECOND_MS)
     assert [row.count for row in rows] == [0] * 5
     assert {row.close for row in rows} == {rows[0].open}

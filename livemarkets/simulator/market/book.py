@@ -31,8 +31,14 @@ _LARGEST_USD = 150_000.0
 FILL_SIZES = 1024
 """How many sizes of fills there are."""
 _SIZE_BITS = 10
+_WALK = 0.2
+"""Probability that a fill takes the rest of its level, however much that is."""
 _RESTING = 8
-"""Size of a level in sizes of a fill: about every third fill takes the rest of its level."""
+"""Size of a level in sizes of a fill: with `_WALK`, about every third fill is the last of its level."""
+_FINEST = 0.02
+"""Least number of levels that one tick stands for."""
+_LARGEST_RESTING = 20
+"""Limit of that size of a fill in medians: no level is so large that it ends every order."""
 _LEVELS = 200
 """Levels of a side; a few more or less for a while."""
 _SLACK = 50
@@ -72,6 +78,11 @@ class Book:
         self._gap = max(self._home * _LEVEL_GAP, 0.08)
         usd_per_lot = max(self._home * rules.tick / UNIT * rules.quote_in_usd * rules.lot / UNIT, 1e-12)
         self._sizes = [max(int(usd / usd_per_lot), 1) for usd in fills_usd]
+        # Where a tick is a large step, a level has the orders of all the levels that would be between.
+        fine = min(self._home * _LEVEL_GAP, 1.0)
+        self._walk = _WALK * fine
+        self._resting_fills = int(_RESTING / max(fine, _FINEST))
+        self._most = max(int(_LARGEST_RESTING * _TYPICAL_USD / usd_per_lot), 1)
         self.orders = OrderBook(first_id * 5)
         self._bids, self._asks = self.orders.bids, self.orders.asks
         self.orders.push(self._bids, self._home, self._resting())
@@ -82,7 +93,8 @@ class Book:
     def take(self, fills: int, time_ms: int) -> list[Trade]:
         """Return the trades of one taker order with `fills` fills, all in the same millisecond."""
         self._choose_side()
-        tick, lot, draw, sizes = self.rules.tick, self.rules.lot, self._random.getrandbits, self._sizes
+        tick, lot, sizes = self.rules.tick, self.rules.lot, self._sizes
+        draw, chance = self._random.getrandbits, self._random.random
         side, book = (self._asks if self._buying else self._bids), self.orders
         keys, resting = side.keys, side.sizes
         started = price = side.best
@@ -93,7 +105,7 @@ class Book:
                 self._deepen(side, price * side.sign)
             price = keys[-1] * side.sign
             size = sizes[draw(_SIZE_BITS)]
-            if size < resting[-1]:
+            if size < resting[-1] and chance() >= self._walk:
                 resting[-1] -= size
                 book.note(keys[-1])
             else:
@@ -194,4 +206,4 @@ class Book:
         return int(self._random.expovariate(1.0 / self._gap)) + 1 if self._gap >= 1 else 1
 
     def _resting(self) -> int:
-        return self._sizes[self._random.getrandbits(_SIZE_BITS)] * _RESTING
+        return min(self._sizes[self._random.getrandbits(_SIZE_BITS)], self._most) * self._resting_fills

@@ -159,16 +159,20 @@ class Book:
             self._spread = 1 if random.random() < 0.85 else 2 + int(random.expovariate(1.0 / self._gap))
         # The price always stays between half and double the starting price.
         bid = max(self._home // 2, 1, min(bid, 2 * self._home))
-        self._lead(self._bids, bid)
-        self._lead(self._asks, -bid - self._spread)
-        self._stir()
+        ask = bid + self._spread
+        if not self._bids.keys or self._bids.keys[-1] != bid:
+            self._lead(self._bids, bid)
+        if not self._asks.keys or self._asks.keys[-1] != -ask:
+            self._lead(self._asks, -ask)
+        if random.getrandbits(2) == 0:
+            self._stir()
 
     def _lead(self, side: Side, key: int) -> None:
         """Make a level the best of its side: remove better ones, and add what is missing before it."""
         keys, book = side.keys, self.orders
         while keys and keys[-1] > key:
             book.pop(side)
-        if not keys or keys[-1] != key:
+        if not keys or keys[-1] < key:
             if keys and key - keys[-1] > self._gap:
                 at = max(keys[-1], key - int(_LEVELS * self._gap))
                 while (at := at + self._step()) < key:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -72,7 +73,7 @@ def test_a_candle_without_trades_has_the_last_price_and_no_ids() -> None:
             assert {final["o"], final["h"], final["l"]} == {final["c"]}
             assert price in (None, final["c"])
         price = final["c"]
-    assert {0 < final["n"] for final in finals} == {True, False}
+    assert {final["n"] > 0 for final in finals} == {True, False}
 
 
 def test_an_idle_symbol_has_candles_too() -> None:
@@ -168,7 +169,7 @@ def test_all_candles_end_once_with_their_trades_at_the_borders_of_day_week_and_m
         opened = list(dict.fromkeys(k["t"] for k in seen))
         assert [k["t"] for k in ended] == opened[:-1], stream
         assert all(k["t"] == local_open(k["t"], interval, shift) for k in seen), stream
-        assert all(later["t"] == earlier["T"] + 1 for earlier, later in zip(ended, ended[1:], strict=False))
+        assert all(later["t"] == earlier["T"] + 1 for earlier, later in pairwise(ended))
         offset_ms = round(shift.total_seconds() * 1000)
         rest = market.candles("BTCUSDT", interval, None, None, 1000, now_ms, offset_ms=offset_ms)
         rows = {bar.open_ms: bar for bar in rest}

@@ -134,7 +134,8 @@ def test_bitcoin_has_calm_stretches_and_bursts(bitcoin: list[Trade]) -> None:
 
 
 def test_an_illiquid_symbol_hardly_trades() -> None:
-    assert len(trades_of(SimulatedMarket(4), "LRCETH", HALF_AN_HOUR_S)) < 60
+    trades = trades_of(SimulatedMarket(4), "LRCETH", HALF_AN_HOUR_S)
+    assert len({trade.time_ms for trade in trades}) < 20, "orders, each with any number of fills"
 
 
 def test_rate_multiplies_the_arrivals() -> None:

@@ -75,13 +75,11 @@ class Candles:
 
     def running(self, interval: str, offset_ms: int, from_ms: int, to_ms: int, limit: int) -> list[Bar]:
         """Return every kline from that of `from_ms` to that of `to_ms`, at most the last `limit`."""
-        spans = []
+        spans: list[tuple[int, int]] = []
         at_ms = to_ms
         while at_ms >= from_ms and len(spans) < limit:
             spans.append(span_of(at_ms, interval, offset_ms))
             at_ms = spans[-1][0] - 1
-            if spans[-1][0] <= from_ms:
-                break
         return self._filled(spans[::-1])
 
     def rows(

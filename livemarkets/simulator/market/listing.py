@@ -65,8 +65,11 @@ class Listing:
         self._statuses.pop(symbol, None)
         self._hidden.discard(symbol)
 
-    def enlist(self, symbol: str, like: str) -> None:
-        """List a symbol: one that was listed before with its rules, another with the rules of `like`."""
+    def enlist(self, symbol: str, like: str, now_ms: float) -> None:
+        """List a symbol: one that was listed before with its rules, a new one with the rules of `like`.
+
+        The klines of a new one begin on this day.
+        """
         if symbol in self.rules:
             raise ListingError(f"the exchange lists {symbol} already")
         if not _NAME.fullmatch(symbol) or len(self.rules) >= _MOST_SYMBOLS:
@@ -76,7 +79,7 @@ class Listing:
             self._require(like)
             model = self.rules[like]
             base = symbol.removesuffix(model.quote) or symbol
-            rules = replace(model, symbol=symbol, base=base)
+            rules = replace(model, symbol=symbol, base=base, listed_ms=int(now_ms))
         self.rules[symbol] = rules
 
     def hide(self, symbol: str) -> None:

@@ -19,7 +19,7 @@ class Depth(msgspec.Struct, frozen=True, gc=False):
 
 
 class Side:
-    """One side of a book. The keys of its levels rise towards the best: bids have their price, asks its negative.
+    """One side of a book. The keys of its levels rise towards the best: prices of bids, of asks negated.
 
     Args:
         sign: 1 for bids, -1 for asks.

@@ -1,9 +1,9 @@
 """The past of a symbol before its first trade: klines of any length, computed from the seed.
 
-Days come from formulas of the date. A shorter span is a part of its day: a day is split into spans of two hours,
-these into 15 minutes, minutes and seconds. Every split shares the trades, volumes and amounts of the whole
-among its parts, keeps open and close, and lets one part reach the high and one the low. So klines of every length
-agree, and nothing is computed that nobody asked for.
+Days come from formulas of the date. A shorter span is a part of its day: a day is split into spans of two
+hours, these into 15 minutes, minutes and seconds. Every split shares the trades, volumes and amounts of the
+whole among its parts, keeps open and close, and lets one part reach the high and one the low. So klines of
+every length agree, and nothing is computed that nobody asked for.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from livemarkets.simulator.market.past_split import FEWEST, split
 from livemarkets.simulator.market.statistics import Bar
 from livemarkets.simulator.market.symbols import UNIT, SymbolRules
 
-__all__ = ["LEVELS_MS", "Past"]
+__all__ = ["LEAST_RATE", "LEVELS_MS", "Past"]
 
 _DAY_MS = 86_400_000
 LEVELS_MS = (1_000, 60_000, 900_000, 7_200_000, _DAY_MS)
 """The spans of the tree, from the shortest to the longest. Every kline is made of whole spans."""
 _TOP = len(LEVELS_MS) - 1
 _SWINGS = ((1, 0.02), (4, 0.04), (16, 0.08), (64, 0.12), (256, 0.15), (1024, 0.15))
-"""(days, size): moves of the logarithm of the price. Their sum keeps it between 0.57 and 1.75 times the usual."""
+"""(days, size): moves of the logarithm of the price. Their sum keeps it between 0.57 and 1.75 the usual."""
 _WICK = 0.012
 """Mean distance of a day's high and low from its open and close, relative to the price."""
 _UNEVEN = 0.3
 """How much the number of a day's trades varies."""
 _MEAN_USD = 300.0
 """Mean value of a trade in the market model."""
-_LEAST_RATE = 0.0005
-"""Trades a second, so that no day has fewer than a few trades."""
+LEAST_RATE = 0.0005
+"""Trades a second of a symbol that has a past, so that no day has fewer than a few trades."""
 _KEPT_SPLITS = 512
 _BITS = 2**64 - 1
 _SPLITS, _DAYS = 10_000, 20_000
@@ -56,23 +56,18 @@ class Past:
         self._rules = rules
         self._key = Random(f"{seed}:{rules.symbol}:past").getrandbits(64)
         self._first_day = self.begin_ms // _DAY_MS
-        self._per_day = max(rules.trades_per_second, _LEAST_RATE) * 86_400
+        self._per_day = max(rules.trades_per_second, LEAST_RATE) * 86_400
         usd_per_lot = max(rules.price / UNIT * rules.quote_in_usd * rules.lot / UNIT, 1e-12)
         self._lots_per_trade = max(_MEAN_USD / usd_per_lot, 1.0)
         self._days: dict[int, Bar] = {}
         self._splits: dict[tuple[int, int], list[Bar | None]] = {}
 
-    @property
-    def close(self) -> int:
-        """The last price of the past."""
-        return self.close_before(self.end_ms)
-
-    @property
-    def last_id(self) -> int:
-        """The id of the last trade."""
-        whole = self._trades_until(self.end_ms // _DAY_MS)
-        part = self.between(self.end_ms // _DAY_MS * _DAY_MS, self.end_ms)
-        return part.last_id if part is not None else whole
+    def end(self) -> tuple[int, int]:
+        """Return price and id of the last trade."""
+        today = self.between(self.end_ms // _DAY_MS * _DAY_MS, self.end_ms)
+        if today is not None:
+            return today.close, today.last_id
+        return self.close_before(self.end_ms), self._trades_until(self.end_ms // _DAY_MS)
 
     def between(self, from_ms: int, to_ms: int) -> Bar | None:
         """Return the kline of a span, the end excluded; `None` when nothing traded.
@@ -96,7 +91,7 @@ class Past:
         return whole
 
     def close_before(self, time_ms: int) -> int:
-        """Return the price of the last trade before a time (a whole second); before the listing, the first."""
+        """Return the price of the last trade before a time (a whole second); at the listing, the first."""
         last = self.between(time_ms - 2 * _DAY_MS, time_ms)
         return last.close if last is not None else self._price(self._first_day)
 

@@ -40,8 +40,8 @@ class SimulatedMarket:
 
     Args:
         seed: the same seed and clock give the same trades.
-        symbols: the symbols to list, upper case; `None` lists all of `rules`. Rules are made for a symbol that
-            `rules` does not have.
+        symbols: the symbols to list, upper case; `None` lists all of `rules`. Rules are made for a symbol
+            that `rules` does not have.
         rate: factor on the trading rate of every symbol.
         trades_per_second: constant rate of every symbol, for load tests; `None` for realistic rates.
         history_length: trades kept per symbol for REST.
@@ -72,7 +72,7 @@ class SimulatedMarket:
             if unknown := [symbol for symbol, rule in made.items() if rule is None]:
                 raise SimulatorError(
                     f"the simulated market does not know {', '.join(unknown)}: the name of a new symbol "
-                    "has 2 to 50 letters and digits and ends with the asset that it is paid with, such as USDT"
+                    "ends with the asset that it is paid with, such as USDT"
                 )
             listed = {symbol: rule for symbol, rule in made.items() if rule is not None}
         self.listing = Listing(listed)

@@ -10,7 +10,7 @@ from livemarkets.simulator.market.bars import Bars
 from livemarkets.simulator.market.book import Book
 from livemarkets.simulator.market.candles import Candles, NoPast
 from livemarkets.simulator.market.history import Aggregate, History, Trade
-from livemarkets.simulator.market.past import Past
+from livemarkets.simulator.market.past import LEAST_RATE, Past
 from livemarkets.simulator.market.symbols import SymbolRules
 
 __all__ = ["CATCH_UP_TRADES", "TradedSymbol"]
@@ -57,16 +57,19 @@ class TradedSymbol:
         wanted = per_second / MEAN_FILLS
         self._scale = max(wanted / _MOST_ORDERS_PER_SECOND, 1.0)
         past = Past(rules, seed, start_ms)
+        price, last_id = past.end()
         spare = max(_LEAST_IDS_PER_SECOND - rules.trades_per_second, 0.0) * (start_ms - past.begin_ms) / 1000
         self.random = Random(f"{seed}:{rules.symbol}")
-        self.book = Book(rules, self.random, past.last_id + 1 + int(spare), past.close, fills_usd)
+        self.book = Book(rules, self.random, last_id + 1 + int(spare), price, fills_usd)
         self._arrivals = Arrivals(self.random, max(min(wanted, _MOST_ORDERS_PER_SECOND), 1e-6), start_ms)
         self.next_order_ms = self._arrivals.next_ms()
         self._last_time_ms = 0
         self._orders = 0
         self._bars = Bars()
         self.history = History(history_length, self._bars.add)
-        self._candles = Candles(past, self._bars)
+        # A symbol that is made to have no trades has none in its past either.
+        has_past = rules.trades_per_second >= LEAST_RATE
+        self._candles = Candles(past if has_past else NoPast(), self._bars)
         self.kinds: dict[str, tuple[str, bytes]] = {}
         """The subscribed streams of single events: kind → name and beginning of a frame."""
 

@@ -84,6 +84,11 @@ class History:
         at = bisect_left(self.trades, from_id, key=_BY_ID)
         return self.trades[at : at + limit]
 
+    def since_time(self, start_ms: int) -> list[Trade]:
+        """Return the trades since a time, and before them the last trade before it, if there is one."""
+        at = bisect_left(self.trades, start_ms, key=_BY_TIME)
+        return self.trades[max(at - 1, 0) :]
+
     def aggregates_since(self, from_id: int, limit: int) -> list[Aggregate]:
         """Return the oldest kept aggregates whose own id is `from_id` or greater."""
         at = bisect_left(self.aggregates, from_id, key=_BY_ID)

@@ -11,9 +11,11 @@ from loguru import logger
 from livemarkets.simulator.market.history import Aggregate, History
 from livemarkets.simulator.market.listing import Listing
 from livemarkets.simulator.market.recording import RecordedFrame, read_recording
-from livemarkets.simulator.market.source import SimulatorError
-from livemarkets.simulator.market.streams import Quote, StreamEvent
+from livemarkets.simulator.market.source import Depth, SimulatorError
+from livemarkets.simulator.market.statistics import Bar, Summary
+from livemarkets.simulator.market.streams import Quote, StreamEvent, is_served
 from livemarkets.simulator.market.symbols import UNIT, SymbolRules
+from livemarkets.simulator.market.views import candles_of, depth_of, summary_since
 
 __all__ = ["Replay"]
 
@@ -66,6 +68,10 @@ class Replay:
         """Whether every frame has been replayed."""
         return self._position >= len(self._recording.frames)
 
+    def serves(self, stream: str) -> bool:
+        """Return whether the recording has the stream, or might have had it."""
+        return stream in self._available or is_served(stream)
+
     def want(self, streams: Collection[str], now_ms: float) -> None:
         """Set the streams to send, and start the clock if one of them is in the recording."""
         self._wanted = frozenset(streams)
@@ -91,6 +97,31 @@ class Replay:
     def history(self, symbol: str, now_ms: float) -> History:
         """Return the replayed trades of a symbol."""
         return self._histories[symbol]
+
+    def candles(
+        self,
+        symbol: str,
+        interval: str,
+        start_ms: int | None,
+        end_ms: int | None,
+        limit: int,
+        now_ms: float,
+        *,
+        offset_ms: int = 0,
+    ) -> list[Bar]:
+        """Return klines of the kept trades."""
+        return candles_of(self.history(symbol, now_ms), interval, start_ms, end_ms, limit, offset_ms)
+
+    def summary(self, symbol: str, start_ms: int, now_ms: float) -> Summary | None:
+        """Return a summary of the played trades of as much time, since the clock of a recording is its own."""
+        history = self.history(symbol, now_ms)
+        end_ms = history.trades[-1].time_ms if history.trades else 0
+        return summary_since(history, end_ms - (int(now_ms) - start_ms))
+
+    def depth(self, symbol: str, limit: int, now_ms: float) -> Depth:
+        """Return the best bid and ask as an order book."""
+        self.history(symbol, now_ms)
+        return depth_of(self.quote(symbol))
 
     def quote(self, symbol: str) -> Quote:
         """Return quotes next to the last price, because there is no order book."""

@@ -9,18 +9,21 @@ from livemarkets.simulator.market.arrivals import MEAN_FILLS, Arrivals, fills_of
 from livemarkets.simulator.market.book import Book
 from livemarkets.simulator.market.history import Aggregate, History, Trade
 from livemarkets.simulator.market.listing import Listing
-from livemarkets.simulator.market.source import SimulatorError
+from livemarkets.simulator.market.source import Depth, SimulatorError
+from livemarkets.simulator.market.statistics import Bar, Summary
 from livemarkets.simulator.market.streams import (
     Quote,
     StreamEvent,
     aggregate_payload,
     book_payload,
+    is_served,
     prefix_of,
     split_stream,
     trade_payload,
 )
 from livemarkets.simulator.market.symbols import DEFAULT_RULES, SymbolRules
 from livemarkets.simulator.market.tickers import TICKER_KINDS, Tickers
+from livemarkets.simulator.market.views import candles_of, depth_of, summary_since
 
 __all__ = ["SimulatedMarket"]
 
@@ -102,6 +105,10 @@ class SimulatedMarket:
         """The listed symbols."""
         return self.listing.rules
 
+    def serves(self, stream: str) -> bool:
+        """Return whether there are such streams."""
+        return is_served(stream)
+
     def want(self, streams: Collection[str], now_ms: float) -> None:
         """Set the subscribed streams. Streams of unknown symbols or kinds stay silent."""
         # Events until now go to the streams that were subscribed so far.
@@ -110,6 +117,9 @@ class SimulatedMarket:
             symbol.kinds = {}
         tickers: list[tuple[str, str, str]] = []
         for stream in sorted(streams):
+            if stream.startswith("!"):
+                tickers.append((stream, "", stream))
+                continue
             name, kind = split_stream(stream)
             if name not in self.rules:
                 continue
@@ -144,6 +154,29 @@ class SimulatedMarket:
         """Return the trades of a listed symbol, brought up to now."""
         self._up_to(symbol, now_ms)
         return self._histories[symbol]
+
+    def candles(
+        self,
+        symbol: str,
+        interval: str,
+        start_ms: int | None,
+        end_ms: int | None,
+        limit: int,
+        now_ms: float,
+        *,
+        offset_ms: int = 0,
+    ) -> list[Bar]:
+        """Return klines of the kept trades."""
+        return candles_of(self.history(symbol, now_ms), interval, start_ms, end_ms, limit, offset_ms)
+
+    def summary(self, symbol: str, start_ms: int, now_ms: float) -> Summary | None:
+        """Return a summary of the kept trades since a time."""
+        return summary_since(self.history(symbol, now_ms), start_ms)
+
+    def depth(self, symbol: str, limit: int, now_ms: float) -> Depth:
+        """Return the best bid and ask as an order book."""
+        self.history(symbol, now_ms)
+        return depth_of(self.quote(symbol))
 
     def quote(self, symbol: str) -> Quote:
         """Return the best bid and ask of a symbol that has been in use."""

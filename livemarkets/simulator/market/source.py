@@ -5,17 +5,28 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
+import msgspec
+
 from livemarkets.errors import LiveMarketsError
 from livemarkets.simulator.market.history import History
 from livemarkets.simulator.market.listing import Listing
+from livemarkets.simulator.market.statistics import Bar, Summary
 from livemarkets.simulator.market.streams import Quote, StreamEvent
 from livemarkets.simulator.market.symbols import SymbolRules
 
-__all__ = ["SimulatorError", "Source"]
+__all__ = ["Depth", "SimulatorError", "Source"]
 
 
 class SimulatorError(LiveMarketsError):
     """A request to the embedded exchange cannot be carried out. The text is one line, for users."""
+
+
+class Depth(msgspec.Struct, frozen=True):
+    """The order book of a symbol: (price, size) in 10⁻⁸, the best first."""
+
+    update_id: int
+    bids: list[tuple[int, int]]
+    asks: list[tuple[int, int]]
 
 
 class Source(Protocol):
@@ -30,6 +41,9 @@ class Source(Protocol):
     def rules(self) -> Mapping[str, SymbolRules]:
         """The listed symbols."""
 
+    def serves(self, stream: str) -> bool:
+        """Return whether a well-formed stream can have events, if its symbol is listed."""
+
     def want(self, streams: Collection[str], now_ms: float) -> None:
         """Set the subscribed streams. No other streams are needed."""
 
@@ -41,6 +55,29 @@ class Source(Protocol):
 
     def history(self, symbol: str, now_ms: float) -> History:
         """Return the trades of a listed symbol until now."""
+
+    def candles(
+        self,
+        symbol: str,
+        interval: str,
+        start_ms: int | None,
+        end_ms: int | None,
+        limit: int,
+        now_ms: float,
+        *,
+        offset_ms: int = 0,
+    ) -> list[Bar]:
+        """Return the klines that open from `start_ms` to `end_ms`, both included.
+
+        With a start, the oldest come first and the limit keeps them; else it keeps the newest. The last one may
+        not be closed. `offset_ms` is the distance of the time zone from UTC in which intervals begin.
+        """
+
+    def summary(self, symbol: str, start_ms: int, now_ms: float) -> Summary | None:
+        """Return a summary of the trades from `start_ms` until now; `None` when there are none."""
+
+    def depth(self, symbol: str, limit: int, now_ms: float) -> Depth:
+        """Return the order book, at most `limit` prices of each side."""
 
     def quote(self, symbol: str) -> Quote:
         """Return the best bid and ask of a listed symbol."""

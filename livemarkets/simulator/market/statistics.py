@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from livemarkets.simulator.market.history import Trade
 from livemarkets.simulator.market.symbols import UNIT
 
-__all__ = ["INTERVALS_MS", "Bar", "Summary", "bars_between", "bars_of", "summary_of"]
+__all__ = ["INTERVALS_MS", "Bar", "Summary", "bars_between", "bars_of", "start_of_day", "summary_of"]
 
 INTERVALS_MS = {
     "1s": 1_000,
@@ -51,6 +51,8 @@ class Summary:
     bought: int = 0
     quote_bought: int = 0
     count: int = 0
+    previous_close: int = 0
+    """Price of the trade before; 0 when there was none."""
 
     @property
     def change(self) -> int:
@@ -60,7 +62,7 @@ class Summary:
     @property
     def change_percent(self) -> str:
         """The change in percent, with three decimals."""
-        return f"{100 * self.change / self.open:.3f}"
+        return f"{100 * self.change / self.open:.3f}" if self.open else "0.000"
 
     @property
     def average(self) -> int:
@@ -102,12 +104,16 @@ def summary_of(trades: Iterable[Trade]) -> Summary | None:
     return summary
 
 
-def bars_of(trades: Iterable[Trade], interval: str) -> list[Bar]:
-    """Return the klines of trades. There is none for an interval without a trade."""
+def bars_of(trades: Iterable[Trade], interval: str, offset_ms: int = 0) -> list[Bar]:
+    """Return the klines of trades. There is none for an interval without a trade.
+
+    `offset_ms` is the distance of the time zone from UTC in which intervals begin.
+    """
     bars: list[Bar] = []
     for trade in trades:
         if not bars or not bars[-1].open_ms <= trade.time_ms <= bars[-1].close_ms:
-            open_ms, close_ms = _span(trade.time_ms, interval)
+            open_ms, close_ms = _span(trade.time_ms + offset_ms, interval)
+            open_ms, close_ms = open_ms - offset_ms, close_ms - offset_ms
             bars.append(Bar(open_ms=open_ms, close_ms=close_ms, **_opening(trade)))
         bars[-1].add(trade)
     return bars
@@ -136,6 +142,11 @@ def bars_between(trades: Iterable[Trade], interval: str, from_ms: int, to_ms: in
             price = bar.close
         at_ms = close_ms + 1
     return bars
+
+
+def start_of_day(time_ms: int, offset_ms: int = 0) -> int:
+    """Return when the day of a time began, in a time zone with this distance from UTC."""
+    return (time_ms + offset_ms) // INTERVALS_MS["1d"] * INTERVALS_MS["1d"] - offset_ms
 
 
 def _opening(trade: Trade) -> dict[str, int]:

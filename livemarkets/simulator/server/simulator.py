@@ -8,12 +8,12 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any, cast
 
 from loguru import logger
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
 
 from livemarkets.simulator.faults.catalogue import Faults
 from livemarkets.simulator.market.source import SimulatorError, Source
@@ -22,10 +22,16 @@ from livemarkets.simulator.protocol.connection import ExchangeConnection, text_f
 from livemarkets.simulator.protocol.control_messages import ErrorShape
 from livemarkets.simulator.protocol.limits import ExchangeLimits
 from livemarkets.simulator.protocol.rest import RestApi
+from livemarkets.simulator.protocol.time_unit import MICROSECOND, TIME_UNITS, in_microseconds
 from livemarkets.simulator.server.control_requests import ControlRequests
 from livemarkets.simulator.server.fanout import Fanout
 from livemarkets.simulator.server.fault_api import answer_control
-from livemarkets.simulator.server.http_requests import CONTROL_PATH, HttpRequests, address_of, streams_of_path
+from livemarkets.simulator.server.http_requests import (
+    CONTROL_PATH,
+    HttpRequests,
+    Wanted,
+    wanted_by,
+)
 
 __all__ = ["Simulator"]
 
@@ -70,21 +76,28 @@ class Simulator:
         self.host = ""
         self.port = 0
         self.now_ms = clock
-        self.rest_seconds = 0.0
-        """How long a REST call takes."""
         self._fanout = Fanout(self.faults.disturbances)
-        self._http_requests = HttpRequests(
+        self.door = HttpRequests(
             RestApi(source),
+            source.serves,
             self.limits,
             self.faults,
+            pulse=self.pulse,
+            now_ms=self.now_ms,
             control_secret=control_secret,
             serves_browsers=serves_browsers,
         )
         self._control_requests = ControlRequests(
-            self._fanout, self.limits, self.faults, error_shape, self._violated, self._changed
+            self._fanout,
+            source.serves,
+            self.limits,
+            self.faults,
+            error_shape,
+            self._violated,
+            self._changed,
         )
         self._connections: dict[ExchangeConnection, None] = {}
-        self._violations: Counter[str] = self._http_requests.violations
+        self._violations: Counter[str] = self.door.violations
         self._accepted = 0
         self._server: Server | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -130,10 +143,10 @@ class Simulator:
                 self._serve,
                 host,
                 port,
-                process_request=self._process_request,
-                create_connection=ExchangeConnection,
+                create_connection=cast(type[ExchangeConnection], partial(ExchangeConnection, self.door)),
                 compression=None,
                 server_header=None,
+                open_timeout=None,  # a connection can carry REST calls for long before a handshake
                 ping_interval=None,
                 close_timeout=_CLOSE_SECONDS,
                 logger=wire_log,
@@ -153,6 +166,7 @@ class Simulator:
         self._closings.clear()
         if server is None:
             return
+        self.door.drop_idle()
         for connection in self.connections:
             if connection.half_open:
                 connection.drop()
@@ -167,17 +181,17 @@ class Simulator:
             if kind == "trade":
                 trades[symbol] += count
         return {
-            "attempts": self._http_requests.attempts,
+            "attempts": self.door.attempts,
             "connects": self._accepted,
-            "refused": self._http_requests.refused,
+            "refused": self.door.refused,
             "open": len(self.connections),
             "control_messages": self._control_requests.messages,
             "violations": dict(self._violations),
             "frames_sent": sum(self._fanout.sent.values()),
             "trades_sent": dict(trades),
-            "rest_calls": dict(self._http_requests.rest_calls),
-            "rest_weight": self._http_requests.rest_weight,
-            "rest_weight_peak": self._http_requests.rest_weight_peak,
+            "rest_calls": dict(self.door.rest_calls),
+            "rest_weight": self.door.rest_weight,
+            "rest_weight_peak": self.door.rest_weight_peak,
             "faults": dict(self.faults.injected),
         }
 
@@ -204,32 +218,19 @@ class Simulator:
         wrapped = b'{"stream":"!serverShutdown","data":%b}' % event
         loop = asyncio.get_running_loop()
         for connection in connections:
-            connection.outbox.append(text_frame(wrapped if connection.combined else event))
+            text = wrapped if connection.combined else event
+            connection.outbox.append(
+                text_frame(in_microseconds(text) if connection.in_microseconds else text)
+            )
             connection.flush()
             self._closings.add(loop.call_later(notice_seconds, connection.end, 1001, "Server shutdown"))
         self._closings = {closing for closing in self._closings if closing.when() > loop.time()}
 
-    async def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Answer a REST call or refuse a handshake; return `None` to accept the handshake."""
-        client = cast(ExchangeConnection, connection)
-        if "Upgrade" in request.headers:
-            return self._http_requests.handshake(client, request, client.loop.time())
-        if self.rest_seconds:
-            await asyncio.sleep(self.rest_seconds)
-        self.pulse()
-        answer = self._http_requests.rest(request, address_of(client), self.now_ms())
-        if answer is None:
-            client.drop()
-            await client.wait_closed()
-            return client.respond(503, "")
-        return answer
-
     async def _serve(self, connection: ServerConnection) -> None:
         """Serve an accepted connection until it ends."""
         client = cast(ExchangeConnection, connection)
-        target = client.request.path if client.request is not None else ""
         try:
-            if target.partition("?")[0] == CONTROL_PATH:
+            if client.target.partition("?")[0] == CONTROL_PATH:
                 async for message in client:
                     client.reply(answer_control(message, self))
             elif client.doomed_code is not None:
@@ -240,14 +241,16 @@ class Simulator:
                     client.drop()
                 await client.wait_closed()
             else:
-                await self._serve_market(client, target)
+                await self._serve_market(client)
         except ConnectionClosed:
             pass
 
-    async def _serve_market(self, client: ExchangeConnection, target: str) -> None:
+    async def _serve_market(self, client: ExchangeConnection) -> None:
         self._accepted += 1
         client.watch(self._accepted, self.limits, self._violated)
-        client.combined, streams = streams_of_path(target) or (False, [])
+        wanted = wanted_by(client.target) or Wanted([])
+        client.combined, streams = wanted.combined, wanted.streams
+        client.in_microseconds = TIME_UNITS.get(wanted.time_unit) == MICROSECOND
         self._connections[client] = None
         try:
             if streams:

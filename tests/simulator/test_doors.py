@@ -1,19 +1,24 @@
 """Addresses, ids and HTTP as real clients use them: each case is what one of them sends."""
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import msgspec
 import pytest
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from livemarkets.simulator import Simulator
+from livemarkets.simulator import Simulator, SimulatorError
 from livemarkets.simulator.protocol.time_unit import in_microseconds, in_milliseconds
+from livemarkets.simulator.server.certificate import Certificate
 from livemarkets.simulator.server.http_requests import Wanted, wanted_by
 from tests.simulator.conftest import Client, Started
+from tests.support.helpers import eventually
 
 Dial = Callable[..., Awaitable[Client]]
 Rest = Callable[..., Awaitable[httpx.Response]]
@@ -305,3 +310,32 @@ async def test_the_end_of_the_exchange_ends_connections_without_a_request(start:
     await simulator.aclose()
     with pytest.raises(ConnectionResetError):
         await raw.ended()
+
+
+async def test_tls_with_a_certificate_of_its_own_making(start: Started, tmp_path: Path) -> None:
+    certificate = Certificate(tmp_path / "made", "exchange.test")
+    simulator = await start(tls=certificate.context)
+    assert simulator.ws_url.startswith("wss://")
+    trusting = ssl.create_default_context(cafile=certificate.authority)
+    trusting.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT
+    for host in ("127.0.0.1", "localhost"):
+        url = f"https://{host}:{simulator.port}/api/v3/ping"
+        async with httpx.AsyncClient(trust_env=False, verify=trusting) as client:
+            assert (await client.get(url)).json() == {}
+    async with connect(f"{simulator.ws_url}/ws/btcusdt@trade", ssl=trusting, proxy=None) as socket:
+        assert msgspec.json.decode(await socket.recv())["e"] == "trade"
+        simulator.faults.drop()
+        await eventually(lambda: socket.close_code is not None)
+    before = certificate.authority.read_bytes()
+    assert Certificate(tmp_path / "made", "exchange.test").authority.read_bytes() == before
+    assert (tmp_path / "made" / "key.pem").stat().st_mode & 0o077 == 0
+
+
+def test_a_certificate_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SimulatorError, match="cannot make or read a certificate in"):
+        Certificate(tmp_path / "file", "127.0.0.1")
+    for name in ("authority", "certificate", "key"):
+        (tmp_path / f"{name}.pem").write_text("nonsense")
+    with pytest.raises(SimulatorError, match="cannot make or read a certificate in"):
+        Certificate(tmp_path, "127.0.0.1")

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livemarkets.simulator import ExchangeLimits, SimulatedMarket
+from livemarkets.simulator.protocol.http_wire import Answer
 from livemarkets.simulator.protocol.limits import WeightMeter
-from livemarkets.simulator.protocol.rest import Answer, RestApi
+from livemarkets.simulator.protocol.rest import RestApi
 
 NOW_MS = 1_723_161_255_000.0
 

@@ -113,7 +113,7 @@ class Replay:
         return candles_of(self.history(symbol, now_ms), interval, start_ms, end_ms, limit, offset_ms)
 
     def summary(self, symbol: str, start_ms: int, now_ms: float) -> Summary | None:
-        """Return a summary of the played trades of as much time, since the clock of a recording is its own."""
+        """Return a summary of as much time as asked for, up to the last played trade."""
         history = self.history(symbol, now_ms)
         end_ms = history.trades[-1].time_ms if history.trades else 0
         return summary_since(history, end_ms - (int(now_ms) - start_ms))

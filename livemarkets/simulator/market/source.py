@@ -69,8 +69,8 @@ class Source(Protocol):
     ) -> list[Bar]:
         """Return the klines that open from `start_ms` to `end_ms`, both included.
 
-        With a start, the oldest come first and the limit keeps them; else it keeps the newest. The last one may
-        not be closed. `offset_ms` is the distance of the time zone from UTC in which intervals begin.
+        With a start, the limit keeps the oldest; else it keeps the newest. The last one may not be closed.
+        `offset_ms` is the distance of the time zone from UTC in which intervals begin.
         """
 
     def summary(self, symbol: str, start_ms: int, now_ms: float) -> Summary | None:

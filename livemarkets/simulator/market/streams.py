@@ -168,7 +168,7 @@ def mini_ticker_payload(symbol: str, day: Summary, event_ms: int) -> bytes:
     )
 
 
-def ticker_payload(symbol: str, day: Summary, quote: Quote, event_ms: int) -> bytes:
+def ticker_payload(symbol: str, day: Summary, quote: Quote, start_ms: int, event_ms: int) -> bytes:
     """Encode a `@ticker` event."""
     return msgspec.json.encode(
         {
@@ -190,7 +190,7 @@ def ticker_payload(symbol: str, day: Summary, quote: Quote, event_ms: int) -> by
             "l": from_units(day.low),
             "v": from_units(day.volume),
             "q": from_units(day.quote_volume),
-            "O": event_ms - 86_400_000,
+            "O": start_ms,
             "C": event_ms,
             "F": day.first_id,
             "L": day.last_id,

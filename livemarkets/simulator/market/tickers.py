@@ -27,6 +27,7 @@ _LONGEST_BREAK_MS = 60_000
 """Klines that ended longer ago than this are not sent, such as after the clock was changed."""
 _WINDOWS_MS = {"1h": 3_600_000, "4h": 14_400_000, "1d": 86_400_000}
 _DAY_MS = 86_400_000
+_MINUTE_MS = 60_000
 _AVERAGE_MS = 300_000
 _INTERVAL_MS = 1000
 """Update interval of tickers. Klines other than `1s` are sent half as often (web-socket-streams.md)."""
@@ -105,15 +106,16 @@ class Tickers:
             return self._average(symbol, now_ms, event_ms)
         size = kind.removeprefix("ticker_")
         if size in _WINDOWS_MS:
-            start_ms = (event_ms - _WINDOWS_MS[size]) // 60_000 * 60_000
+            start_ms = (event_ms - _WINDOWS_MS[size]) // _MINUTE_MS * _MINUTE_MS
             window = self._market.summary(symbol, start_ms, now_ms)
             return None if window is None else window_payload(symbol, size, window, start_ms, event_ms)
-        day = self._market.summary(symbol, event_ms - _DAY_MS, now_ms)
+        start_ms = (event_ms - _DAY_MS) // _MINUTE_MS * _MINUTE_MS
+        day = self._market.summary(symbol, start_ms, now_ms)
         if day is None:
             return None
         if kind == "miniTicker":
             return mini_ticker_payload(symbol, day, event_ms)
-        return ticker_payload(symbol, day, self._market.quote(symbol), event_ms)
+        return ticker_payload(symbol, day, self._market.quote(symbol), start_ms, event_ms)
 
     def _average(self, symbol: str, now_ms: float, event_ms: int) -> bytes | None:
         last = self._market.history(symbol, now_ms).recent(1)

@@ -11,6 +11,7 @@ from websockets.protocol import Event, State
 
 from livemarkets.simulator.protocol.http_connection import ABORT_AFTER_SECONDS, HttpConnection
 from livemarkets.simulator.protocol.limits import ExchangeLimits, SlidingWindow
+from livemarkets.simulator.protocol.time_unit import in_microseconds
 
 __all__ = ["ExchangeConnection", "text_frame"]
 
@@ -97,6 +98,10 @@ class ExchangeConnection(HttpConnection):
         """Send one control reply at once."""
         if self.is_open and not (self.silent or self.half_open):
             self.transport.write(text_frame(payload))
+
+    def framed(self, text: bytes) -> bytes:
+        """Return the frame of an event's text, with times in this connection's unit."""
+        return text_frame(in_microseconds(text) if self.in_microseconds else text)
 
     def flush(self) -> int:
         """Write the outbox. Return how many bytes the client has not read yet."""

@@ -22,7 +22,7 @@ RequestId = int | str | None
 
 _METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
 _ID = re.compile(r"[0-9A-Za-z-]{1,36}")
-"""The documents say "alphanumeric strings; max length 36". Binance's own client sends UUIDs, which have dashes."""
+"""The documents say "alphanumeric strings; max length 36". Binance's own client sends UUIDs, with dashes."""
 
 
 class Request(msgspec.Struct, frozen=True):

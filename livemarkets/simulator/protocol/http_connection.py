@@ -1,4 +1,4 @@
-"""One client's connection, as long as it carries HTTP: requests, their answers, and a handshake at the end."""
+"""One client's connection while it carries HTTP: requests, their answers, and a handshake at the end."""
 
 from __future__ import annotations
 

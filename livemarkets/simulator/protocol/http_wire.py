@@ -1,7 +1,7 @@
 """HTTP/1.1 on the wire: parses requests, encodes responses (RFC 9112). No I/O.
 
-The WebSocket library reads a handshake only. Clients of REST also send bodies, long addresses and letters of any
-script, and keep a connection for several requests.
+The WebSocket library reads a handshake only. Clients of REST also send bodies, long addresses and letters of
+any script, and keep a connection for several requests.
 """
 
 from __future__ import annotations

@@ -21,8 +21,9 @@ from livemarkets.simulator.protocol.rest_query import (
 __all__ = ["TickerCalls"]
 
 _DAY_MS = 86_400_000
+_MINUTE_MS = 60_000
 _WINDOW = re.compile(r"([1-9][0-9]?)([mhd])")
-_WINDOW_UNITS = {"m": (60_000, 59), "h": (3_600_000, 23), "d": (_DAY_MS, 7)}
+_WINDOW_UNITS = {"m": (_MINUTE_MS, 59), "h": (3_600_000, 23), "d": (_DAY_MS, 7)}
 """Length in ms and the largest number."""
 _MOST_SYMBOLS = 100
 _NO_PRICES = dict.fromkeys(("open", "high", "low", "close"), 0)
@@ -48,7 +49,7 @@ class TickerCalls:
         if not is_one:
             query.weight = 2 if named <= 20 else 40 if named <= 100 else 80
         end_ms = int(now_ms) + self._source.skew_ms
-        start_ms = end_ms - _DAY_MS
+        start_ms = (end_ms - _DAY_MS) // _MINUTE_MS * _MINUTE_MS
 
         def view(rules: SymbolRules) -> View:
             day = self._source.summary(rules.symbol, start_ms, now_ms)
@@ -70,7 +71,7 @@ class TickerCalls:
         if found is None or int(found[1]) > _WINDOW_UNITS[found[2]][1]:
             raise invalid("windowSize")
         end_ms = int(now_ms) + self._source.skew_ms
-        start_ms = (end_ms - int(found[1]) * _WINDOW_UNITS[found[2]][0]) // 60_000 * 60_000
+        start_ms = (end_ms - int(found[1]) * _WINDOW_UNITS[found[2]][0]) // _MINUTE_MS * _MINUTE_MS
         return self._statistics(query, now_ms, start_ms, end_ms)
 
     def price(self, query: Query, now_ms: float) -> Any:

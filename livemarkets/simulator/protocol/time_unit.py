@@ -1,6 +1,6 @@
 """Times in microseconds, on request of a client (web-socket-streams.md and rest-api.md, General information).
 
-The market has milliseconds. Every number of 13 digits that it sends is a time, since no id has so many digits.
+The market has milliseconds. Every number of 13 digits that it sends is a time: no id has so many digits.
 """
 
 from __future__ import annotations

@@ -40,8 +40,8 @@ def wanted_by(target: str) -> Wanted | None:
     """Return what a handshake's address asks for; `None` for an unknown path.
 
     Raw streams are at `/ws/<stream>/<stream>`, combined streams at `/stream?streams=<stream>/<stream>`
-    (web-socket-streams.md, General WSS information). Clients number their connections with paths such as `/ws/0`,
-    so what names no stream below `/ws` is ignored. A plus sign stands for itself: `@kline_1d@+08:00`.
+    (web-socket-streams.md, General WSS information). Clients number their connections with paths such as
+    `/ws/0`, so what names no stream there is ignored. A plus sign stands for itself: `@kline_1d@+08:00`.
     """
     parts = urlsplit(target)
     pairs = (pair.partition("=") for pair in parts.query.split("&"))

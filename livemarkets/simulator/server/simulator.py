@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
+import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
@@ -18,11 +18,12 @@ from websockets.exceptions import ConnectionClosed
 from livemarkets.simulator.faults.catalogue import Faults
 from livemarkets.simulator.market.source import SimulatorError, Source
 from livemarkets.simulator.market.streams import split_stream
-from livemarkets.simulator.protocol.connection import ExchangeConnection, text_frame
+from livemarkets.simulator.protocol.connection import ExchangeConnection
 from livemarkets.simulator.protocol.control_messages import ErrorShape
 from livemarkets.simulator.protocol.limits import ExchangeLimits
 from livemarkets.simulator.protocol.rest import RestApi
-from livemarkets.simulator.protocol.time_unit import MICROSECOND, TIME_UNITS, in_microseconds
+from livemarkets.simulator.protocol.time_unit import MICROSECOND, TIME_UNITS
+from livemarkets.simulator.server.addresses import in_url, why_not_bound
 from livemarkets.simulator.server.control_requests import ControlRequests
 from livemarkets.simulator.server.fanout import Fanout
 from livemarkets.simulator.server.fault_api import answer_control
@@ -54,6 +55,7 @@ class Simulator:
         control_secret: the secret of the control API (:mod:`livemarkets.simulator.server.trust`). Empty
             disables the control API; faults are then injected only through `faults`.
         serves_browsers: `False` refuses browsers, and host names that are not loopback.
+        tls: serves `wss://` and `https://` with this context; `None` for `ws://` and `http://`.
         clock: ms since the epoch.
 
     """
@@ -67,12 +69,15 @@ class Simulator:
         error_shape: ErrorShape = "flat",
         control_secret: str = "",
         serves_browsers: bool = True,
+        tls: ssl.SSLContext | None = None,
         clock: Callable[[], float] = lambda: time.time() * 1000.0,
     ) -> None:
         self.source = source
         self.limits = limits or ExchangeLimits()
         self.faults = faults or Faults()
         self.faults.bind(self)
+        self._tls = tls
+        self._s = "s" if tls is not None else ""
         self.host = ""
         self.port = 0
         self.now_ms = clock
@@ -106,12 +111,12 @@ class Simulator:
     @property
     def ws_url(self) -> str:
         """Base address of the market streams."""
-        return f"ws://{_in_url(self.host)}:{self.port}"
+        return f"ws{self._s}://{in_url(self.host)}:{self.port}"
 
     @property
     def rest_url(self) -> str:
         """Base address of REST."""
-        return f"http://{_in_url(self.host)}:{self.port}"
+        return f"http{self._s}://{in_url(self.host)}:{self.port}"
 
     @property
     def connections(self) -> Sequence[ExchangeConnection]:
@@ -149,10 +154,11 @@ class Simulator:
                 open_timeout=None,  # a connection can carry REST calls for long before a handshake
                 ping_interval=None,
                 close_timeout=_CLOSE_SECONDS,
+                ssl=self._tls,
                 logger=wire_log,
             )
         except OSError as error:
-            raise SimulatorError(_why_not(error, host, port)) from None
+            raise SimulatorError(why_not_bound(error, host, port)) from None
         self.host, self.port = host, self._server.sockets[0].getsockname()[1]
         self._arm()
 
@@ -219,9 +225,7 @@ class Simulator:
         loop = asyncio.get_running_loop()
         for connection in connections:
             text = wrapped if connection.combined else event
-            connection.outbox.append(
-                text_frame(in_microseconds(text) if connection.in_microseconds else text)
-            )
+            connection.outbox.append(connection.framed(text))
             connection.flush()
             self._closings.add(loop.call_later(notice_seconds, connection.end, 1001, "Server shutdown"))
         self._closings = {closing for closing in self._closings if closing.when() > loop.time()}
@@ -289,13 +293,3 @@ class Simulator:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _why_not(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is already in use"
-    return f"cannot listen on {host}:{port}: {error.strerror or error}"

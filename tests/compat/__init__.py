@@ -1,1 +1,1 @@
-"""Real clients are pointed at the simulator; what they report is compared with what it sent: `make compat`."""
+"""Real clients on the simulator: what they report is compared with what it sent. `make compat` runs them."""

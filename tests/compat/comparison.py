@@ -17,7 +17,7 @@ __all__ = ["KINDS", "Verdict", "verdict_on"]
 KINDS = ("trade", "candle", "ticker", "best", "book", "history")
 """What a client should report."""
 _UNKNOWN_AT_MOST = 0.5
-"""A share of best prices and order books may have no counterpart: a client may join updates in its own way."""
+"""Share of order books and past candles that may have no counterpart: a client may join updates its own way."""
 _MAY_BE_UNKNOWN = ("book", "history")
 
 

@@ -37,6 +37,7 @@ class Truth:
         self._book: tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]] = ({}, {})
         self._book_id: int | None = None
         self._waiting: list[Values] = []
+        self._has_begun = asyncio.Event()
 
     @contextlib.asynccontextmanager
     async def listening(
@@ -85,17 +86,15 @@ class Truth:
             self.known["ticker", str(data["E"])] = values
         elif kind == "bookTicker":
             names = {"bid": "b", "bid_size": "B", "ask": "a", "ask_size": "A"}
-            self.known["best", str(data["u"])] = {
-                name: Decimal(data[short]) for name, short in names.items()
-            }
+            self.known["best", str(data["u"])] = {name: Decimal(data[short]) for name, short in names.items()}
         elif kind == "depth20@100ms":
             self._keep_book(data["lastUpdateId"], *(_levels(data[side]) for side in ("bids", "asks")))
         else:
             self._update_book(kind, data)
 
     async def _begin_book(self, rest: httpx.AsyncClient) -> None:
-        while not self._waiting:
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(10):
+            await self._has_begun.wait()
         first = self._waiting[0]["U"]
         while True:
             parameters: dict[str, str | int] = {"symbol": SYMBOL, "limit": _SNAPSHOT_LEVELS}
@@ -114,6 +113,7 @@ class Truth:
             return
         if self._book_id is None:
             self._waiting.append(event)
+            self._has_begun.set()
             return
         if event["u"] <= self._book_id:
             return

@@ -5,28 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
-import msgspec
-
 from livemarkets.errors import LiveMarketsError
 from livemarkets.simulator.market.history import History
 from livemarkets.simulator.market.listing import Listing
+from livemarkets.simulator.market.order_book import Depth
 from livemarkets.simulator.market.statistics import Bar, Summary
 from livemarkets.simulator.market.streams import Quote, StreamEvent
 from livemarkets.simulator.market.symbols import SymbolRules
 
-__all__ = ["Depth", "SimulatorError", "Source"]
+__all__ = ["SimulatorError", "Source"]
 
 
 class SimulatorError(LiveMarketsError):
     """A request to the embedded exchange cannot be carried out. The text is one line, for users."""
-
-
-class Depth(msgspec.Struct, frozen=True):
-    """The order book of a symbol: (price, size) in 10⁻⁸, the best first."""
-
-    update_id: int
-    bids: list[tuple[int, int]]
-    asks: list[tuple[int, int]]
 
 
 class Source(Protocol):
@@ -56,6 +47,12 @@ class Source(Protocol):
     def history(self, symbol: str, now_ms: float) -> History:
         """Return the trades of a listed symbol until now."""
 
+    def quote(self, symbol: str) -> Quote:
+        """Return the best bid and ask of a listed symbol."""
+
+    def depth(self, symbol: str, limit: int, now_ms: float) -> Depth:
+        """Return the best `limit` levels of a listed symbol's order book."""
+
     def candles(
         self,
         symbol: str,
@@ -67,20 +64,24 @@ class Source(Protocol):
         *,
         offset_ms: int = 0,
     ) -> list[Bar]:
-        """Return the klines that open from `start_ms` to `end_ms`, both included.
+        """Return klines of a listed symbol, oldest first, flat ones where nothing traded.
 
-        With a start, the limit keeps the oldest; else it keeps the newest. The last one may not be closed.
-        `offset_ms` is the distance of the time zone from UTC in which intervals begin.
+        Args:
+            symbol: the symbol.
+            interval: one of `statistics.INTERVALS_MS`.
+            start_ms: the oldest `limit` klines that open then or later; `None` for the newest.
+            end_ms: only klines that open then or before; `None` for no end.
+            limit: how many at most.
+            now_ms: the time.
+            offset_ms: the time zone in which intervals open, such as 28,800,000 for UTC+8.
+
         """
 
     def summary(self, symbol: str, start_ms: int, now_ms: float) -> Summary | None:
-        """Return a summary of the trades from `start_ms` until now; `None` when there are none."""
+        """Return a summary of a listed symbol's trades since a time; `None` if it has never had a trade.
 
-    def depth(self, symbol: str, limit: int, now_ms: float) -> Depth:
-        """Return the order book, at most `limit` prices of each side."""
-
-    def quote(self, symbol: str) -> Quote:
-        """Return the best bid and ask of a listed symbol."""
+        Its `open_ms` is the start: rounded down to a second, and to a minute if it is over two hours ago.
+        """
 
     def burst(self, symbol: str, trades: int, now_ms: float) -> None:
         """Make `trades` trades at once."""

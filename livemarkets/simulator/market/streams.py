@@ -32,21 +32,15 @@ _SYMBOL = r"""[^\s@!/\\"'<>{}\[\],;&?=]{1,50}"""
 _SERVED = re.compile(
     _SYMBOL
     + r"""@(
-        trade | aggTrade | bookTicker | miniTicker | avgPrice | ticker(_(1h|4h|1d))? | kline_(1s|1m|3m|5m)
+        trade | aggTrade | bookTicker | miniTicker | avgPrice | ticker(_(1h|4h|1d))?
+        | kline_(1s|1m|3m|5m|15m|30m|1h|2h|4h|6h|8h|12h|1d|3d|1w|1M)(@\+08:00)?
+        | depth(5|10|20)?(@(100|1000)ms)?
     )
     | !miniTicker@arr(@(1000|3000)ms)? | !ticker_(1h|4h|1d)@arr""",
     re.VERBOSE,
 )
 """The older names of `!miniTicker@arr` end with a speed; it has only one."""
-_NOT_SERVED = re.compile(
-    _SYMBOL
-    + r"""@(
-        blockTrade | referencePrice | depth(5|10|20)?(@(100|1000)ms)?
-        | kline_(1s|1m|3m|5m|15m|30m|1h|2h|4h|6h|8h|12h|1d|3d|1w|1M)(@\+08:00)?
-    )
-    | !ticker@arr | !bookTicker""",
-    re.VERBOSE,
-)
+_NOT_SERVED = re.compile(_SYMBOL + r"@(blockTrade | referencePrice) | !ticker@arr | !bookTicker", re.VERBOSE)
 """Other streams that the documents describe, or described: the last two have ended."""
 
 

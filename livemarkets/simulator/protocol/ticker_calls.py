@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from livemarkets.simulator.market.source import Source
-from livemarkets.simulator.market.statistics import Summary, start_of_day
+from livemarkets.simulator.market.statistics import Summary, span_of
 from livemarkets.simulator.market.symbols import SymbolRules, from_units
 from livemarkets.simulator.protocol.rest_query import (
     BAD_COMBINATION,
@@ -61,8 +61,8 @@ class TickerCalls:
 
     def trading_day(self, query: Query, now_ms: float) -> Any:
         """Answer `ticker/tradingDay`."""
-        start_ms = start_of_day(int(now_ms) + self._source.skew_ms, query.time_zone_ms())
-        return self._statistics(query, now_ms, start_ms, start_ms + _DAY_MS - 1)
+        start_ms, end_ms = span_of(int(now_ms) + self._source.skew_ms, "1d", query.time_zone_ms())
+        return self._statistics(query, now_ms, start_ms, end_ms)
 
     def window(self, query: Query, now_ms: float) -> Any:
         """Answer `ticker`: a window that begins on a minute."""
@@ -163,7 +163,7 @@ def _full(rules: SymbolRules, summary: Summary | None, start_ms: int, end_ms: in
     return {
         "symbol": mini.pop("symbol"),
         "priceChange": from_units(made.change),
-        "priceChangePercent": made.change_percent,
+        "priceChangePercent": made.change_percent if made.open else "0.000",
         "weightedAvgPrice": from_units(made.average),
         **mini,
     }

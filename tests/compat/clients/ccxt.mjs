@@ -16,6 +16,7 @@ import {
 
 const MARKET = "BTC/USDT";
 const exchange = new ccxt.pro.binance({
+  newUpdates: false, // all candles of the cache, not only those that changed
   options: { defaultType: "spot", fetchMarkets: { types: ["spot"] } },
 });
 exchange.urls.api.public = `${REST_URL}/api/v3`;

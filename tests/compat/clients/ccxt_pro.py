@@ -28,6 +28,7 @@ async def main() -> None:
     exchange = ccxt.pro.binance(
         {
             "cafile": AUTHORITY,
+            "newUpdates": False,  # all candles of the cache, not only those that changed
             "options": {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}},
         }
     )

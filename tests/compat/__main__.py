@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import shutil
 import ssl
 import sys
 import tempfile
@@ -18,7 +19,7 @@ import httpx
 
 from livemarkets.simulator import SimulatedMarket, Simulator
 from livemarkets.simulator.server.certificate import Certificate
-from tests.compat.comparison import KINDS, Verdict, verdict_on
+from tests.compat.comparison import KINDS, Outcome, outcome_of
 from tests.compat.truth import Truth
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +56,7 @@ ALL = (
 )
 
 
-async def campaign(clients: Sequence[Client], seconds: float, folder: Path) -> list[Verdict]:
+async def campaign(clients: Sequence[Client], seconds: float, folder: Path) -> list[Outcome]:
     """Run the clients at the same time. Return what came out for each."""
     certificate = Certificate(folder, "127.0.0.1")
     simulator = Simulator(SimulatedMarket(seed=11), tls=certificate.context)
@@ -83,13 +84,13 @@ async def campaign(clients: Sequence[Client], seconds: float, folder: Path) -> l
             await truth.add_history(rest)
     finally:
         await simulator.aclose()
-    verdicts = [
-        verdict_on(client.name, lines, truth, client.expected)
+    outcomes = [
+        outcome_of(client.name, lines, truth, client.expected)
         for client, lines in zip(clients, reports, strict=True)
     ]
-    for verdict in verdicts:
-        verdict.problems += truth.errors
-    return verdicts
+    for outcome in outcomes:
+        outcome.problems += truth.errors
+    return outcomes
 
 
 async def run(client: Client, environment: dict[str, str], folder: Path, seconds: float) -> list[bytes]:
@@ -112,12 +113,12 @@ async def run(client: Client, environment: dict[str, str], folder: Path, seconds
     return output.splitlines()
 
 
-def table(verdicts: Sequence[Verdict]) -> str:
+def table(outcomes: Sequence[Outcome]) -> str:
     """Return the results as a table of Markdown: how many values of each kind were compared and equal."""
     lines = [f"| client | {' | '.join(KINDS)} | |", "|---|" + "---:|" * len(KINDS) + "---|"]
-    for verdict in verdicts:
-        cells = " | ".join(verdict.cell(kind) for kind in KINDS)
-        lines.append(f"| {verdict.client} | {cells} | {'fails' if verdict.problems else 'passes'} |")
+    for outcome in outcomes:
+        cells = " | ".join(outcome.cell(kind) for kind in KINDS)
+        lines.append(f"| {outcome.client} | {cells} | {'fails' if outcome.problems else 'passes'} |")
     return "\n".join(lines)
 
 
@@ -128,6 +129,11 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=45.0, help="how long each client listens")
     options = parser.parse_args()
     chosen = [one for one in ALL if options.only is None or one.program in options.only.split(",")]
+    if shutil.which("node") is None:
+        sys.stdout.write("No Node.js here: its clients are left out\n")
+        chosen = [one for one in chosen if not one.program.endswith(".mjs")]
+    for script in CLIENTS.glob("*.mjs"):  # Node looks for packages beside the program
+        shutil.copy(script, ENVIRONMENT / "node")
     # The border of a minute should be well inside, so that a candle of a minute ends.
     until_border = 60.0 - time.time() % 60.0
     if not _LEAD_SECONDS <= until_border <= options.seconds - 5.0:
@@ -136,12 +142,12 @@ def main() -> int:
         sys.stdout.flush()
         time.sleep(wait_seconds)
     with tempfile.TemporaryDirectory(prefix="compat-") as folder:
-        verdicts = asyncio.run(campaign(chosen, options.seconds, Path(folder)))
-    sys.stdout.write(table(verdicts) + "\n")
-    for verdict in verdicts:
-        for problem in verdict.problems[:10]:
-            sys.stdout.write(f"{verdict.client}: {problem}\n")
-    return 1 if any(verdict.problems for verdict in verdicts) else 0
+        outcomes = asyncio.run(campaign(chosen, options.seconds, Path(folder)))
+    sys.stdout.write(table(outcomes) + "\n")
+    for outcome in outcomes:
+        for problem in outcome.problems[:10]:
+            sys.stdout.write(f"{outcome.client}: {problem}\n")
+    return 1 if any(outcome.problems for outcome in outcomes) else 0
 
 
 if __name__ == "__main__":

@@ -12,17 +12,17 @@ import msgspec
 
 from tests.compat.truth import Key, Truth, Values
 
-__all__ = ["KINDS", "Verdict", "verdict_on"]
+__all__ = ["KINDS", "Outcome", "outcome_of"]
 
 KINDS = ("trade", "candle", "ticker", "best", "book", "history")
 """What a client should report."""
 _UNKNOWN_AT_MOST = 0.5
-"""Share of order books and past candles that may have no counterpart: a client may join updates its own way."""
+"""Share of order books and past candles without a counterpart: a client may join updates in its own way."""
 _MAY_BE_UNKNOWN = ("book", "history")
 
 
 @dataclass
-class Verdict:
+class Outcome:
     """What came out for one client."""
 
     client: str
@@ -35,9 +35,9 @@ class Verdict:
         return str(self.equal[kind]) if self.equal[kind] else "–"
 
 
-def verdict_on(client: str, lines: Iterable[bytes], truth: Truth, expected: Iterable[str]) -> Verdict:
+def outcome_of(client: str, lines: Iterable[bytes], truth: Truth, expected: Iterable[str]) -> Outcome:
     """Compare the reports of a client, one a line."""
-    verdict = Verdict(client)
+    outcome = Outcome(client)
     seen: dict[str, list[int]] = {kind: [] for kind in KINDS}
     closed: Counter[Key] = Counter()
     for line in lines:
@@ -46,7 +46,7 @@ def verdict_on(client: str, lines: Iterable[bytes], truth: Truth, expected: Iter
             continue
         kind = report.pop("kind")
         if kind == "error":
-            verdict.problems.append(f"{report['where']}: {report['text'].strip().splitlines()[-1]}")
+            outcome.problems.append(f"{report['where']}: {report['text'].strip().splitlines()[-1]}")
             continue
         key, values = _key_and_values(kind, report)
         if kind == "candle":
@@ -54,31 +54,31 @@ def verdict_on(client: str, lines: Iterable[bytes], truth: Truth, expected: Iter
         seen[kind].append(int(key[-1]))
         known = truth.known.get(key)
         if known is None:
-            verdict.unknown[kind] += 1
+            outcome.unknown[kind] += 1
         elif _differs(known, values):
-            verdict.problems.append(f"{key}: {values} is not {known}")
+            outcome.problems.append(f"{key}: {values} is not {known}")
         else:
-            verdict.equal[kind] += 1
-    _judge(verdict, seen, closed, expected)
-    return verdict
+            outcome.equal[kind] += 1
+    _judge(outcome, seen, closed, expected)
+    return outcome
 
 
 def _judge(
-    verdict: Verdict, seen: dict[str, list[int]], closed: Counter[Key], expected: Iterable[str]
+    outcome: Outcome, seen: dict[str, list[int]], closed: Counter[Key], expected: Iterable[str]
 ) -> None:
     trades = sorted(set(seen["trade"]))
     if trades and trades != list(range(trades[0], trades[-1] + 1)):
-        verdict.problems.append("trades are missing")
-    verdict.problems += [f"{key} ended {count} times" for key, count in closed.items() if count > 1]
+        outcome.problems.append("trades are missing")
+    outcome.problems += [f"{key} ended {count} times" for key, count in closed.items() if count > 1]
     if closed and not any(interval == "1m" for _, interval, _ in closed):
-        verdict.problems.append("no candle of a minute ended")
+        outcome.problems.append("no candle of a minute ended")
     for kind in expected:
-        if not verdict.equal[kind]:
-            verdict.problems.append(f"nothing of kind {kind} came")
-        elif kind not in _MAY_BE_UNKNOWN and verdict.unknown[kind]:
-            verdict.problems.append(f"{verdict.unknown[kind]} of kind {kind} are none of the exchange's")
-        elif verdict.unknown[kind] > verdict.equal[kind] * _UNKNOWN_AT_MOST:
-            verdict.problems.append(f"{verdict.unknown[kind]} of kind {kind} cannot be compared")
+        if not outcome.equal[kind]:
+            outcome.problems.append(f"nothing of kind {kind} came")
+        elif kind not in _MAY_BE_UNKNOWN and outcome.unknown[kind]:
+            outcome.problems.append(f"{outcome.unknown[kind]} of kind {kind} are none of the exchange's")
+        elif outcome.unknown[kind] > outcome.equal[kind] * _UNKNOWN_AT_MOST:
+            outcome.problems.append(f"{outcome.unknown[kind]} of kind {kind} cannot be compared")
 
 
 def _decoded(line: bytes) -> Values | None:

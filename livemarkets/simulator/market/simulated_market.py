@@ -113,7 +113,8 @@ class SimulatedMarket:
         depths: list[tuple[str, str, str]] = []
         for stream in sorted(streams):
             if stream.startswith("!"):
-                tickers.append((stream, "", stream))
+                if is_served(stream):
+                    tickers.append((stream, "", stream))
                 continue
             name, kind = split_stream(stream)
             if name not in self.rules:

@@ -22,7 +22,7 @@ from livemarkets.simulator.protocol.http_wire import (
     handshake_head,
 )
 
-__all__ = ["ABORT_AFTER_SECONDS", "Door", "HttpConnection"]
+__all__ = ["ABORT_AFTER_SECONDS", "RequestHandler", "HttpConnection"]
 
 ABORT_AFTER_SECONDS = 1.0
 """Time limit for a client to end a connection that the exchange has ended. After that, it is dropped."""
@@ -30,7 +30,7 @@ _IDLE_SECONDS = 75.0
 """How long a connection without a request stays open."""
 
 
-class Door(Protocol):
+class RequestHandler(Protocol):
     """What answers the HTTP requests of the connections."""
 
     rest_seconds: float
@@ -55,7 +55,7 @@ class HttpConnection(ServerConnection):
     The WebSocket library reads no more than a handshake, so it gets that alone.
 
     Args:
-        door: what answers.
+        requests: what answers them.
         args: arguments of the library.
         kwargs: arguments of the library.
 
@@ -64,9 +64,9 @@ class HttpConnection(ServerConnection):
     target = ""
     """The address of the handshake: path and query. Empty before it is accepted."""
 
-    def __init__(self, door: Door, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, requests: RequestHandler, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._door = door
+        self._requests = requests
         self._reader: RequestReader | None = RequestReader()
         self._is_deaf = False
         self._idle: asyncio.TimerHandle | None = None
@@ -75,7 +75,7 @@ class HttpConnection(ServerConnection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first request."""
         super().connection_made(transport)
-        self._door.opened(self)
+        self._requests.opened(self)
         self._await_request()
 
     def data_received(self, data: bytes) -> None:
@@ -90,7 +90,7 @@ class HttpConnection(ServerConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timers."""
-        self._door.closed(self)
+        self._requests.closed(self)
         for timer in (*self._timers, *([self._idle] if self._idle else [])):
             timer.cancel()
         self._timers.clear()
@@ -123,9 +123,9 @@ class HttpConnection(ServerConnection):
                 if request.is_handshake:
                     self._shake_hands(request, reader)
                     return
-                if self._door.rest_seconds:
+                if self._requests.rest_seconds:
                     self.transport.pause_reading()
-                    self._later(self._door.rest_seconds, partial(self._answer_late, request, reader))
+                    self._later(self._requests.rest_seconds, partial(self._answer_late, request, reader))
                 else:
                     self._answer(request)
         except WireError as error:
@@ -142,14 +142,14 @@ class HttpConnection(ServerConnection):
             self._next_requests(reader)
 
     def _answer(self, request: HttpRequest) -> None:
-        answer = self._door.answer(self, request)
+        answer = self._requests.answer(self, request)
         if answer is None:
             self.drop()
             return
         self._say(answer, keeps_alive=request.keeps_alive, without_body=request.method == "HEAD")
 
     def _shake_hands(self, request: HttpRequest, reader: RequestReader) -> None:
-        refusal = self._door.refusal(self, request)
+        refusal = self._requests.refusal(self, request)
         if refusal is not None:
             self._say(refusal)
             return

@@ -82,7 +82,7 @@ class Simulator:
         self.port = 0
         self.now_ms = clock
         self._fanout = Fanout(self.faults.disturbances)
-        self.door = HttpRequests(
+        self.http = HttpRequests(
             RestApi(source),
             source.serves,
             self.limits,
@@ -102,7 +102,7 @@ class Simulator:
             self._changed,
         )
         self._connections: dict[ExchangeConnection, None] = {}
-        self._violations: Counter[str] = self.door.violations
+        self._violations: Counter[str] = self.http.violations
         self._accepted = 0
         self._server: Server | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -148,7 +148,7 @@ class Simulator:
                 self._serve,
                 host,
                 port,
-                create_connection=cast(type[ExchangeConnection], partial(ExchangeConnection, self.door)),
+                create_connection=cast(type[ExchangeConnection], partial(ExchangeConnection, self.http)),
                 compression=None,
                 server_header=None,
                 open_timeout=None,  # a connection can carry REST calls for long before a handshake
@@ -172,7 +172,7 @@ class Simulator:
         self._closings.clear()
         if server is None:
             return
-        self.door.drop_idle()
+        self.http.drop_idle()
         for connection in self.connections:
             if connection.half_open:
                 connection.drop()
@@ -187,17 +187,17 @@ class Simulator:
             if kind == "trade":
                 trades[symbol] += count
         return {
-            "attempts": self.door.attempts,
+            "attempts": self.http.attempts,
             "connects": self._accepted,
-            "refused": self.door.refused,
+            "refused": self.http.refused,
             "open": len(self.connections),
             "control_messages": self._control_requests.messages,
             "violations": dict(self._violations),
             "frames_sent": sum(self._fanout.sent.values()),
             "trades_sent": dict(trades),
-            "rest_calls": dict(self.door.rest_calls),
-            "rest_weight": self.door.rest_weight,
-            "rest_weight_peak": self.door.rest_weight_peak,
+            "rest_calls": dict(self.http.rest_calls),
+            "rest_weight": self.http.rest_weight,
+            "rest_weight_peak": self.http.rest_weight_peak,
             "faults": dict(self.faults.injected),
         }
 

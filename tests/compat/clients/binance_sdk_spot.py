@@ -76,7 +76,7 @@ async def main() -> None:
         stream = connection.kline(symbol=name, interval=KlineIntervalEnum(interval).value)
         await hear(stream, lambda data: say_candle(data["k"]))
     await asyncio.sleep(1.1)  # five messages in a second are the most
-    levels = PartialBookDepthLevelsEnum(20).value
+    levels = PartialBookDepthLevelsEnum("20").value
     await hear(
         connection.partial_book_depth(symbol=name, levels=levels, update_speed="100ms"),
         lambda data: say_book(data["lastUpdateId"], data["bids"], data["asks"]),

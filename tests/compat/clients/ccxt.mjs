@@ -21,7 +21,16 @@ const exchange = new ccxt.pro.binance({
 });
 exchange.urls.api.public = `${REST_URL}/api/v3`;
 exchange.urls.api.ws.spot = `${WS_URL}/ws`;
-const said = { "1s": 0, "1m": 0 };
+const said = { "1s": 0, "1m": 0, trade: 0 };
+
+async function trades() {
+  for (const trade of await exchange.watchTrades(MARKET)) {
+    if (Number(trade.id) > said.trade) {
+      said.trade = Number(trade.id);
+      sayTrade(trade.info);
+    }
+  }
+}
 
 async function candles(interval) {
   // ccxt does not say whether a candle has ended; the last of the cache is the one that runs.
@@ -42,7 +51,7 @@ await once("history", async () => {
   sayBook(book.nonce, book.bids, book.asks);
 });
 await Promise.all([
-  againAndAgain("trades", async () => (await exchange.watchTrades(MARKET)).forEach((each) => sayTrade(each.info))),
+  againAndAgain("trades", trades),
   againAndAgain("candles", () => candles("1s")),
   againAndAgain("candles", () => candles("1m")),
   againAndAgain("ticker", async () => sayTicker((await exchange.watchTicker(MARKET)).info)),

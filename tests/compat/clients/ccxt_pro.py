@@ -34,11 +34,13 @@ async def main() -> None:
     )
     exchange.urls["api"]["public"] = f"{REST_URL}/api/v3"
     exchange.urls["api"]["ws"]["spot"] = f"{WS_URL}/ws"
-    said: dict[str, int] = {"1s": 0, "1m": 0}
+    said = {"1s": 0, "1m": 0, "trade": 0}
 
     async def trades() -> None:
         for trade in await exchange.watch_trades(MARKET):
-            say_trade(trade["info"])
+            if int(trade["id"]) > said["trade"]:
+                said["trade"] = int(trade["id"])
+                say_trade(trade["info"])
 
     async def candles(interval: str) -> None:
         # ccxt does not say whether a candle has ended; the last of the cache is the one that runs.

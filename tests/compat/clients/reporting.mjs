@@ -35,7 +35,7 @@ export function sayBook(at, bids, asks) {
 }
 
 export function sayHistory(interval, rows) {
-  for (const [at, open, high, low, close, volume] of rows) {
+  for (const [at, open, high, low, close, volume] of rows.slice(0, -1)) {
     say("history", { interval, at, open, high, low, close, volume });
   }
 }

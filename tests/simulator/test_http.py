@@ -89,7 +89,7 @@ async def test_a_numbered_connection_is_like_any_other(start: Started, dial: Dia
 @pytest.mark.parametrize(
     "stream", ["btcusdt@blockTrade", "btcusdt@referencePrice", "!ticker@arr", "!bookTicker"]
 )
-async def test_a_stream_that_is_not_served_is_refused_at_every_door(
+async def test_a_stream_that_is_not_served_is_refused_wherever_it_is_named(
     start: Started, dial: Dial, stream: str
 ) -> None:
     simulator = await start()
@@ -193,7 +193,7 @@ async def test_a_connection_carries_one_call_after_another_and_a_handshake_at_la
 
 async def test_answers_keep_their_order_when_they_are_slow(start: Started) -> None:
     simulator = await start()
-    simulator.door.rest_seconds = 0.02
+    simulator.http.rest_seconds = 0.02
     raw = await Raw.open(simulator)
     raw.send(b"GET /api/v3/ping HTTP/1.1\r\nHost: x\r\n\r\n" + TIME + b"\r\n")
     assert (await raw.answer())[1] == b"{}"

@@ -117,9 +117,9 @@ async def test_a_change_that_makes_no_sense_is_refused(
 def test_the_list_is_bounded() -> None:
     listing = Listing(RULES)
     for number in range(5000 - len(RULES)):
-        listing.enlist(f"X{number}USDT", "BTCUSDT", 0.0)
+        listing.enlist(f"X{number}USDT", "BTCUSDT")
     with pytest.raises(ListingError):
-        listing.enlist("ONEMORE", "BTCUSDT", 0.0)
+        listing.enlist("ONEMORE", "BTCUSDT")
 
 
 @given(st.lists(st.tuples(st.sampled_from(["halt", "trade"]), st.integers(1, 300)), max_size=30))

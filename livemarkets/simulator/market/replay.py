@@ -15,7 +15,7 @@ from livemarkets.simulator.market.recording import RecordedFrame, read_recording
 from livemarkets.simulator.market.replayed_symbol import ReplayedSymbol
 from livemarkets.simulator.market.source import SimulatorError
 from livemarkets.simulator.market.statistics import Bar, Summary
-from livemarkets.simulator.market.streams import Quote, StreamEvent
+from livemarkets.simulator.market.streams import Quote, StreamEvent, is_served
 from livemarkets.simulator.market.symbols import SymbolRules
 
 __all__ = ["Replay"]
@@ -72,6 +72,10 @@ class Replay:
     def finished(self) -> bool:
         """Whether every frame has been replayed."""
         return self._position >= len(self._recording.frames)
+
+    def serves(self, stream: str) -> bool:
+        """Return whether the recording has the stream, or might have had it."""
+        return stream in self._available or is_served(stream)
 
     def want(self, streams: Collection[str], now_ms: float) -> None:
         """Set the streams to send, and start the clock if one of them is in the recording."""

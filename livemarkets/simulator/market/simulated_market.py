@@ -21,6 +21,7 @@ from livemarkets.simulator.market.streams import (
     StreamEvent,
     aggregate_payload,
     book_payload,
+    is_served,
     prefix_of,
     split_stream,
     trade_payload,
@@ -97,6 +98,10 @@ class SimulatedMarket:
         """The listed symbols."""
         return self.listing.rules
 
+    def serves(self, stream: str) -> bool:
+        """Return whether there are such streams."""
+        return is_served(stream)
+
     def want(self, streams: Collection[str], now_ms: float) -> None:
         """Set the subscribed streams. Streams of unknown symbols or kinds stay silent."""
         # Events until now go to the streams that were subscribed so far.
@@ -107,6 +112,10 @@ class SimulatedMarket:
         candles: list[tuple[str, str, str]] = []
         depths: list[tuple[str, str, str]] = []
         for stream in sorted(streams):
+            if stream.startswith("!"):
+                if is_served(stream):
+                    tickers.append((stream, "", stream))
+                continue
             name, kind = split_stream(stream)
             if name not in self.rules:
                 continue

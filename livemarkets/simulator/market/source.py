@@ -32,6 +32,9 @@ class Source(Protocol):
     def rules(self) -> Mapping[str, SymbolRules]:
         """The listed symbols."""
 
+    def serves(self, stream: str) -> bool:
+        """Return whether a well-formed stream can have events, if its symbol is listed."""
+
     def want(self, streams: Collection[str], now_ms: float) -> None:
         """Set the subscribed streams. No other streams are needed."""
 

@@ -205,3 +205,18 @@ def test_a_candle_that_waits_for_others_does_not_run() -> None:
     assert ended == sorted(set(ended))
     assert ended == list(range(ended[0], ended[-1] + 1, MINUTE_MS))
     assert len(ended) >= 6
+
+
+def test_a_candle_that_runs_is_sent_every_two_seconds_also_when_the_clock_is_uneven() -> None:
+    market = market_of()
+    market.want({"btcusdt@kline_1m", "btcusdt@kline_1s"}, START_MS)
+    sent: defaultdict[str, list[int]] = defaultdict(list)
+    for step_ms in range(0, 120_000, 370):
+        now_ms = START_MS + step_ms
+        for event in market.advance(now_ms):
+            if not msgspec.json.decode(event.raw())["k"]["x"]:
+                sent[event.stream].append(now_ms)
+    for stream, pace_ms in (("btcusdt@kline_1s", 1000), ("btcusdt@kline_1m", 2000)):
+        gaps = [later - earlier for earlier, later in pairwise(sent[stream])]
+        assert sum(gaps) / len(gaps) == pytest.approx(pace_ms, rel=0.06)
+        assert max(gaps) <= pace_ms + 370

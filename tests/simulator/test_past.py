@@ -179,3 +179,14 @@ def test_a_relisted_symbol_has_no_past() -> None:
     (day,) = candles(market, "BTCUSDT", "1d", now_ms=NOW_MS + 5000)
     assert day.first_id == 1
     assert day.count == day.last_id == len(market.history("BTCUSDT", NOW_MS + 5000).trades)
+
+
+@pytest.mark.parametrize("interval", INTERVALS_MS)
+@pytest.mark.parametrize(
+    "span", [(2**63 - 1, None), (None, 0), (0, 10), (2**62, 2**63 - 1), (NOW_MS + 10**12, None)]
+)
+def test_there_are_no_klines_of_the_future_and_none_before_the_listing(
+    interval: str, span: tuple[int | None, int | None]
+) -> None:
+    market = SimulatedMarket(5)
+    assert candles(market, "BTCUSDT", interval, start_ms=span[0], end_ms=span[1]) == []

@@ -201,7 +201,7 @@ def test_ticker_events_can_be_recomputed_from_the_trade_events() -> None:
                 prices = [to_units(trade["p"]) for trade in inside]
                 sizes = [to_units(trade["q"]) for trade in inside]
                 amounts = [price * size // UNIT for price, size in zip(prices, sizes, strict=True)]
-                expected = {
+                expected: dict[str, Any] = {
                     **{"o": from_units(prices[0]), "c": from_units(prices[-1])},
                     **{"h": from_units(max(prices)), "l": from_units(min(prices))},
                     **{"v": from_units(sum(sizes)), "q": from_units(sum(amounts))},

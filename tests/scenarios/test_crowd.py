@@ -97,7 +97,7 @@ async def test_a_crowd_that_resumes_after_a_restart_loses_nothing(
     market = SimulatedMarket(rules=rules, trades_per_second=1.0, history_seconds=10.0)
     exchange = Simulator(market, limits=ExchangeLimits())
     await exchange.start()
-    exchange.rest_seconds = 0.1
+    exchange.http.rest_seconds = 0.1
     for symbol in (LIVE, *first, *second):
         exchange.source.history(symbol, exchange.now_ms())
         exchange.faults.burst(symbol=symbol, trades=1_100)  # a page begins before the reader

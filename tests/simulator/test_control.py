@@ -200,7 +200,8 @@ async def test_an_exchange_that_is_for_its_app_alone_serves_programs(start: Star
 async def asked(simulator: Simulator, *headers: tuple[str, str], path: str = "/api/v3/time") -> str:
     """The answer to a request with exactly these headers; a `Host` is added if there is none."""
     host = [] if any(name == "Host" for name, _ in headers) else [("Host", "127.0.0.1")]
-    lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in [*host, *headers]), "", ""]
+    lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in [*host, *headers])]
+    lines += ["Connection: close", "", ""]
     reader, writer = await asyncio.open_connection("127.0.0.1", simulator.port)
     writer.write("\r\n".join(lines).encode())
     try:

@@ -131,7 +131,7 @@ class CandleReaders:
         stream = self._streams.get(key)
         if stream is not None:
             self.delivered[CANDLES] += self._send(key, text_frame(payload))
-            self._post_to_slots(stream, payload, lambda slot: slot.note_revised(open_ts))
+            self._post_to_slots(stream, payload, lambda slot: slot.note_revised(open_ts, payload))
 
     def publish_gap(self, key: StreamKey, payload: bytes, to_ts: int) -> None:
         """Send which candles are missing.

@@ -13,6 +13,7 @@ __all__ = ["CandleReader", "CandleSlot", "PublishedCandles"]
 
 _CANDLES_AT_ONCE = 100
 _NOTICES_KEPT = 10
+_REVISED_KEPT = 100
 
 
 class CandleReader(Protocol):
@@ -23,9 +24,6 @@ class CandleReader(Protocol):
 
         `None` if memory does not reach back to it.
         """
-
-    def closed_at(self, open_ts: int) -> bytes | None:
-        """Return the message of a closed candle that was revised; `None` if it is not in memory."""
 
     def lagged(self, from_ts: int, to_ts: int, count: int) -> bytes:
         """Return the message that names so many closed candles, which follow."""
@@ -136,7 +134,7 @@ class CandleSlot:
         self._stream = stream
         self._reader = reader
         self._first_ts = self._last_ts = self._missed = 0
-        self._revised: dict[int, None] = {}
+        self._revised: dict[int, bytes] = {}
         self._notices: list[bytes] = []
 
     # what is published
@@ -151,10 +149,12 @@ class CandleSlot:
         self._last_ts = open_ts
         self._missed += 1
 
-    def note_revised(self, open_ts: int) -> None:
+    def note_revised(self, open_ts: int, payload: bytes) -> None:
         """Note that a closed candle was revised."""
         if self.is_slow and open_ts <= self.closed_to:
-            self._revised[open_ts] = None
+            self._revised[open_ts] = payload
+            if len(self._revised) > _REVISED_KEPT:
+                del self._revised[next(iter(self._revised))]
 
     def note_gap(self, payload: bytes, to_ts: int, is_set_back: bool) -> None:
         """Note a gap. If the exchange's time was set back, what was before is of no use any more."""
@@ -178,10 +178,8 @@ class CandleSlot:
             notices, self._notices = self._notices, []
             return notices
         if self._revised:
-            payloads = [payload for each in self._revised if (payload := self._reader.closed_at(each))]
-            self._revised.clear()
-            if payloads:
-                return payloads
+            revised, self._revised = self._revised, {}
+            return [revised[open_ts] for open_ts in sorted(revised)]
         if self.lags and self._missed:
             self.lags = False
             return [self._reader.lagged(self._first_ts, self._last_ts, self._missed)]

@@ -158,12 +158,6 @@ class _Told:
             return None
         return [(each.open_ts, encode_candle(each)) for each in _first_told(line.memory.after(open_ts))]
 
-    def closed_at(self, open_ts: int) -> bytes | None:
-        """Return the message of a closed candle that was revised; `None` if it is not in memory."""
-        line = self._line()
-        at = None if line is None else line.memory.place(open_ts)
-        return None if line is None or at is None else encode_candle(line.closed[at])
-
     def lagged(self, from_ts: int, to_ts: int, count: int) -> bytes:
         """Return the message that names so many closed candles, which follow."""
         return encode_candle_lagged(self._key, from_ts, to_ts, count)

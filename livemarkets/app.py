@@ -202,17 +202,9 @@ class Services:
     def _add_feeds(self, exchanges: Mapping[ExchangeName, ExchangePorts]) -> None:
         settings = self.settings
         rest = BinanceRest("binance", settings.binance_rest_url, clock=self.clock, outbound=self._outbound)
-        self._add_feed(
-            "binance",
-            ExchangePorts(
-                partial(self._new_client, "binance", settings.binance_ws_url),
-                rest,
-                rest,
-                channels=BinanceClient.channels,
-                first_values=rest,
-                candles=rest.candle_history,
-            ),
-        )
+        connect = partial(self._new_client, "binance", settings.binance_ws_url)
+        channels, candles = BinanceClient.channels, rest.candle_history
+        self._add_feed("binance", ExchangePorts(connect, rest, rest, None, channels, rest, candles))
         for exchange, ports in exchanges.items():
             self._add_feed(exchange, ports)
         if settings.simulator_enabled:
@@ -239,8 +231,8 @@ class Services:
             await simulator.wait(lambda why: feed.on_status(ClientStatus(ExchangeState.DOWN, why)))
             feed.on_status(feed.client.status)
 
-        channels, candles = BinanceClient.channels, rest.candle_history
-        self._add_feed("simulator", ExchangePorts(connect, rest, rest, prepare, channels, rest, candles))
+        ports = ExchangePorts(connect, rest, rest, prepare, BinanceClient.channels, rest, rest.candle_history)
+        self._add_feed("simulator", ports)
 
     def _add_feed(self, exchange: ExchangeName, ports: ExchangePorts) -> None:
         if exchange in self.feeds or exchange != exchange.lower():

@@ -1,4 +1,4 @@
-"""What a client is sent before the live stream, put together from what is in memory. No I/O."""
+"""What a client is sent before the live stream of trades. No I/O."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from livemarkets.delivery.arrival import Ids, subtract
 from livemarkets.feed.ledger import Released
+from livemarkets.feed.resume import ResumePart
 from livemarkets.market.models import Gap, StreamKey, TradeTick
+from livemarkets.protocol.encoding import encode_released, encode_snapshots
 
-__all__ = ["with_gaps", "without"]
+__all__ = ["encode_part", "is_trade", "with_gaps"]
 
 
 def with_gaps(ticks: Sequence[TradeTick], gaps: Iterable[Gap], complete_to: int) -> list[Released]:
@@ -47,7 +49,7 @@ def _declared(missing: Ids, tick: TradeTick, known: Iterable[Gap]) -> list[Relea
     return [*sorted(inside, key=lambda gap: gap.from_id)]
 
 
-def without(parts: Iterable[Released], told: set[int]) -> list[Released]:
+def _without(parts: Iterable[Released], told: set[int]) -> list[Released]:
     """Return the trades and gaps of a resumption without the trades that were sent before."""
     if not told:
         return list(parts)
@@ -64,3 +66,22 @@ def without(parts: Iterable[Released], told: set[int]) -> list[Released]:
         for first, last in subtract([(part.from_id, part.to_id)], sent):
             left.append(Gap(part.key, first, last, part.cause))
     return left
+
+
+def encode_part(
+    key: StreamKey,
+    part: ResumePart,
+    told: set[int],
+    waiting: Sequence[TradeTick] = (),
+) -> Sequence[bytes]:
+    """Encode a part of a resumption without what was told, and the trades that wait behind a hole."""
+    if told or waiting:
+        return encode_released(key, [*_without(part.items, told), *waiting])
+    if part.payloads is None:  # the same part may go to many readers
+        part.payloads = encode_snapshots(key, ()) if part.has_everything else encode_released(key, part.items)
+    return part.payloads
+
+
+def is_trade(item: Released) -> bool:
+    """Return whether an item is a trade, not a gap."""
+    return isinstance(item, TradeTick)

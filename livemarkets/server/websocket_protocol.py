@@ -11,6 +11,7 @@ Without the extension, the route falls back to `send_text`.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -163,6 +164,14 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
         if self._writer is not None:
             self._writer.end()
         super().connection_lost(exc)
+        self.conn.parser.close()  # it refers to `conn`: see run.py
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        """The endpoint has returned."""
+        super().on_task_complete(task)
+        if self._writer is not None:
+            self._writer.end()
+            self._writer.forget_peer()
 
     async def send(self, message: Any) -> None:
         """Process an ASGI message. A close ends raw writes."""
@@ -174,6 +183,7 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
         elif message["type"] == "websocket.accept" and not self.transport.is_closing():
             self.request.headers.clear()  # the scope has them too, and a browser's take kilobytes
             self.response.headers.clear()
+            self.__dict__ = {**self.__dict__}  # it has grown beyond what it holds, by 750 bytes
             self.transport.resume_reading()
 
     def limit_messages(self, fatal_bytes: int) -> None:

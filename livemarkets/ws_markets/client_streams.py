@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from functools import partial
 
@@ -37,9 +37,8 @@ class ClientStreams:
     """The streams of one client. Changes are synchronous; snapshots and resumption run in tasks.
 
     Args:
-        client: the subscriber, as the manager knows it.
         address: the client's address, to which limits apply.
-        mailbox: the client's mailbox.
+        mailbox: the client's mailbox, and the subscriber as the manager knows it.
         manager: the subscriptions of all subscribers.
         trades: the recent trades of every stream.
         fanout: the delivery to all readers.
@@ -48,14 +47,12 @@ class ClientStreams:
 
     def __init__(
         self,
-        client: Hashable,
         address: str,
         mailbox: Mailbox,
         manager: SubscriptionManager,
         trades: RecentTrades,
         fanout: Fanout,
     ) -> None:
-        self._client = client
         self._address = address
         self._mailbox = mailbox
         self._manager = manager
@@ -67,7 +64,7 @@ class ClientStreams:
 
     def keys(self) -> list[StreamKey]:
         """Return the subscribed streams in the order of subscription."""
-        return self._manager.subscriptions(self._client)
+        return self._manager.subscriptions(self._mailbox)
 
     def describe(self) -> list[Subscription]:
         """Return the subscribed streams, each with what the client asked for and how far it is."""
@@ -90,7 +87,7 @@ class ClientStreams:
     def want(self, keys: Iterable[StreamKey]) -> None:
         """Keep the streams subscribed at the exchange from now on."""
         for key in keys:
-            self._manager.subscribe(self._client, key)
+            self._manager.subscribe(self._mailbox, key)
 
     def begin(self, feed: ExchangeFeed, keys: Sequence[StreamKey], request: SubscribeRequest) -> None:
         """Start wanted streams: the requested snapshot or resumption first, then live trades."""
@@ -114,7 +111,7 @@ class ClientStreams:
         for key in keys:
             self._cancel(key)
             self._fanout.leave(key, self._mailbox)
-            self._manager.unsubscribe(self._client, key)
+            self._manager.unsubscribe(self._mailbox, key)
             self._terms.pop(key, None)
 
     def release(self) -> None:

@@ -95,7 +95,7 @@ class MarketsConnection:
             burst=2 * limits.messages_per_second,
             clock=hub.clock.monotonic,
         )
-        self._streams = ClientStreams(self, address, mailbox, hub.manager, hub.trades, hub.fanout)
+        self._streams = ClientStreams(address, mailbox, hub.manager, hub.trades, hub.fanout)
         self._ignored = 0
 
     async def serve(self, websocket: WebSocket) -> None:

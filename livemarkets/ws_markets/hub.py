@@ -117,7 +117,18 @@ class MarketsHub:
             await websocket.send_denial_response(denial)
             return
         with self._per_address.use(address):
-            await self._serve(websocket, address)
+            offered = websocket.scope.get("subprotocols", ())
+            await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+            websocket.scope["headers"] = []  # a browser's take kilobytes, and nobody reads them any more
+            async with open_sink(websocket) as sink:
+                mailbox = self.fanout.open(sink, limit_bytes=self.limits.buffer_bytes)
+                connection = MarketsConnection(self, mailbox, address)
+                self.connections.add(connection)
+                try:
+                    await connection.serve(websocket)
+                finally:
+                    self.connections.discard(connection)
+                    connection.release()
 
     def _denial(self, address: str) -> tuple[Response | None, str]:
         if len(self.connections) >= self.limits.clients:
@@ -126,23 +137,10 @@ class MarketsHub:
             return PlainTextResponse("too many clients from this address\n", 429, _RETRY), "address"
         return None, ""
 
-    async def _serve(self, websocket: WebSocket, address: str) -> None:
-        offered = websocket.scope.get("subprotocols", ())
-        await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
-        async with open_sink(websocket) as sink:
-            mailbox = self.fanout.open(sink, limit_bytes=self.limits.buffer_bytes)
-            connection = MarketsConnection(self, mailbox, address)
-            self.connections.add(connection)
-            try:
-                await connection.serve(websocket)
-            finally:
-                self.connections.discard(connection)
-                connection.release()
-
     def _handle_status(self, status: ExchangeStatus) -> None:
         payload = encode_status(status)
         for connection in self.connections:
-            if any(key.exchange == status.exchange for key in self.manager.subscriptions(connection)):
+            if any(key.exchange == status.exchange for key in self.manager.subscriptions(connection.mailbox)):
                 self.fanout.post(connection.mailbox, payload)
 
     def _handle_quality(self, quality: StreamQuality, is_new_state: bool) -> None:
@@ -150,7 +148,7 @@ class MarketsHub:
             self.quality.publish(quality)
         if not quality.is_listed:  # whoever subscribed it must know, also without having asked for `quality`
             holders = self.manager.subscribers(quality.key)
-            mailboxes = [one.mailbox for one in self.connections if one in holders]
+            mailboxes = [one.mailbox for one in self.connections if one.mailbox in holders]
             if mailboxes:
                 error = ClientMessageError("unknown_symbol", f"{quality.reason}; it stays subscribed")
                 self.quality.tell(("error", quality.key), mailboxes, encode_error(error))

@@ -43,7 +43,7 @@ def register(services: PageServices) -> None:
             page = LabsPage(services, view, frame, client.id)
             page.note(notices)
         client.on_connect(page.on_connect)
-        client.on_delete(page.watch.close)
+        client.on_delete(page.close)
 
 
 class LabsPage:
@@ -141,6 +141,11 @@ class LabsPage:
         """Subscribe and send everything: the page is new, or has reconnected."""
         self.watch.open()
         self._lay_out()
+
+    def close(self) -> None:
+        """Unsubscribe, and drop the elements that call this page, so that it is freed: it is closed."""
+        self.watch.close()
+        del self.picker, self.tape
 
     # What is shown
 

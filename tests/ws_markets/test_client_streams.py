@@ -28,7 +28,7 @@ async def test_snapshots_of_many_symbols_are_sent_one_by_one_as_the_client_reads
     fanout = turns.fanout([peer])
     mailbox = fanout.open(peer, limit_bytes=LIMIT_BYTES)
     manager = SubscriptionManager(linger_seconds=0.0, clock=turns.clock)
-    streams = ClientStreams("somebody", "", mailbox, manager, trades, fanout)
+    streams = ClientStreams("", mailbox, manager, trades, fanout)
     keys = [StreamKey.trades("binance", symbol) for symbol in SYMBOLS]
     for key in keys:
         for trade_id in range(TRADES):

@@ -96,7 +96,7 @@ class Reader:
     def connect(self) -> None:
         """Begin a connection."""
         self.mailbox = self._fanout.open(self.peer, limit_bytes=LIMIT_BYTES)
-        self.streams = ClientStreams(self, "", self.mailbox, self._manager, self._feed.trades, self._fanout)
+        self.streams = ClientStreams("", self.mailbox, self._manager, self._feed.trades, self._fanout)
 
     def disconnect(self) -> None:
         """End the connection. What waits for it is lost."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from functools import partial
+from typing import NamedTuple
 
 from loguru import logger
 
@@ -31,6 +32,13 @@ _TRADES_AT_ONCE = 2_000
 """If the snapshots of a request are longer, each is sent only after the client has read the one before."""
 _WAITING_AT_ONCE = 500
 """If more trades wait behind a hole after a resumption, they are sent in parts."""
+
+
+class _Beginning(NamedTuple):
+    work: Callable[[], Awaitable[None]]
+    terms: Terms
+    is_one_by_one: bool
+    """Whether the next stream begins when this one has begun."""
 
 
 class ClientStreams:
@@ -60,6 +68,8 @@ class ClientStreams:
         self._fanout = fanout
         self._terms: dict[StreamKey, Terms] = {}
         self._tasks: dict[StreamKey, asyncio.Task[None]] = {}
+        self._beginnings: dict[StreamKey, _Beginning] = {}
+        self._beginner: asyncio.Task[None] | None = None
         self._posting = asyncio.Lock()
 
     def keys(self) -> list[StreamKey]:
@@ -78,7 +88,7 @@ class ClientStreams:
         if ledger is not None and terms.reads_arrivals and ledger.held:
             last_id = ledger.newest_seen()
         told_to = self._fanout.complete_to(key, self._mailbox)
-        if key in self._tasks:
+        if key in self._tasks or key in self._beginnings:
             complete_to = None
         elif complete_to is not None and told_to is not None:
             complete_to = min(complete_to, told_to)
@@ -100,11 +110,29 @@ class ClientStreams:
             self._fanout.leave(key, self._mailbox)
             self._terms[key] = terms
             if key.symbol in request.after:
-                self._spawn(key, partial(self._resume, key, request.after[key.symbol], terms))
+                after = request.after[key.symbol]
+                self._beginnings[key] = _Beginning(partial(self._resume, key, after, terms), terms, False)
             elif expected > _TRADES_AT_ONCE or not self._mailbox.room.is_set():
-                self._spawn(key, partial(self._introduce_when_there_is_room, key, request.snapshot, terms))
+                introduce = partial(self._introduce_when_there_is_room, key, request.snapshot, terms)
+                self._beginnings[key] = _Beginning(introduce, terms, True)
             else:
                 self._introduce(key, request.snapshot, terms)
+        if self._beginnings and self._beginner is None:
+            self._beginner = asyncio.create_task(self._begin_waiting(), name="beginnings of streams")
+
+    async def _begin_waiting(self) -> None:
+        """Start the streams that wait. A client that asks again and again does not cost a task for each."""
+        try:
+            while self._beginnings:
+                key = next(iter(self._beginnings))
+                beginning = self._beginnings.pop(key)
+                task = self._spawn(key, beginning.work)
+                if beginning.is_one_by_one:
+                    await asyncio.wait({task})
+                else:  # resumptions ask the exchange, together
+                    await beginning.terms.feed.resumer.turns.wait()
+        finally:
+            self._beginner = None
 
     def end(self, keys: Iterable[StreamKey]) -> None:
         """Unsubscribe streams. Idempotent."""
@@ -116,6 +144,8 @@ class ClientStreams:
 
     def release(self) -> None:
         """Unsubscribe every stream. Idempotent."""
+        if self._beginner is not None:
+            self._beginner.cancel()
         self.end(self.keys())
         self._fanout.forget(self._mailbox)
 
@@ -148,6 +178,7 @@ class ClientStreams:
     async def _introduce_when_there_is_room(self, key: StreamKey, snapshot: int, terms: Terms) -> None:
         async with self._posting:  # many streams of a client must not find room in the same turn
             await self._mailbox.room.wait()
+            await terms.feed.resumer.turns.wait()
             if self._held(key, terms) <= _TRADES_AT_ONCE:
                 self._introduce(key, snapshot, terms)
                 await asyncio.sleep(0)  # posted messages are sent at the end of this turn
@@ -219,7 +250,7 @@ class ClientStreams:
             self._post_all(payloads)
             await asyncio.sleep(0)
 
-    def _spawn(self, key: StreamKey, work: Callable[[], Awaitable[None]]) -> None:
+    def _spawn(self, key: StreamKey, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         async def run() -> None:
             try:
                 await work()
@@ -231,6 +262,7 @@ class ClientStreams:
         task = asyncio.create_task(run(), name=f"bring up {key.symbol}")
         self._tasks[key] = task
         task.add_done_callback(self._forgetter(key))
+        return task
 
     def _forgetter(self, key: StreamKey) -> Callable[[asyncio.Task[None]], None]:
         def forget(task: asyncio.Task[None]) -> None:
@@ -240,6 +272,7 @@ class ClientStreams:
         return forget
 
     def _cancel(self, key: StreamKey) -> None:
+        self._beginnings.pop(key, None)
         task = self._tasks.pop(key, None)
         if task is not None:
             task.cancel()

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.errors import ClientMessageError
 from livemarkets.feed.exchange_feed import ExchangeFeed
+from livemarkets.feed.turns import Turns
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeStatus, StreamQuality
 from livemarkets.market.stores import RecentTrades
@@ -78,6 +79,7 @@ class MarketsHub:
         self.quality = QualityReaders(fanout)
         self.limits = limits
         self.clock = clock
+        self.turns = Turns(1)
         self.connections: set[MarketsConnection] = set()
         self._refused: Counter[str] = Counter()
         self._closed_slow = 0

@@ -16,6 +16,8 @@ from pages.number_format import decimals_of, significant_decimals, trimmed
 __all__ = ["MAX_LINES", "MAX_PER_FLUSH", "TradeTape"]
 
 MAX_LINES = 200
+LOOKED_AT = 2_000
+"""Trades among which those of the smallest size are sought when the tape is filled."""
 """Lines that a tape shows."""
 MAX_PER_FLUSH = 100
 """Trades that one flush sends at most. Nobody can read more at four flushes a second."""
@@ -114,7 +116,7 @@ class TradeTape(
         self._base = info.base_asset if info else ""
         self.shown.clear()
         self.left_out = self.missing = self.waiting = self._seen = self._hidden = 0
-        recent = trades.recent(key, trades.length) if key else []
+        recent = trades.recent(key, LOOKED_AT) if key else []
         gaps = [gap for gap in trades.gaps(key) if recent and gap.from_id > recent[0].id] if key else []
         self._last_id = recent[-1].id if recent else 0
         self._send(self._lines(recent, gaps)[-MAX_LINES:], 0, is_reset=True)

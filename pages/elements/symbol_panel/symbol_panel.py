@@ -19,6 +19,8 @@ FLUSHES_PER_SUMMARY = 4
 FINE_MS = 250
 """Bucket of the chart, ms, while it has few trades. It divides `BUCKET_MS`, so that chart and figures drop
 the same trades."""
+LOOKED_AT = 2_000
+"""Trades from which the figures begin when the panel is filled."""
 MAX_FINE_TRADES = 500
 """Up to this number of trades a newly selected symbol is drawn with `FINE_MS`."""
 
@@ -84,7 +86,7 @@ class SymbolPanel(
             self._send("extend", course(fresh, BUCKET_MS), has_all=has_all)
 
     def _begin(self, trades: RecentTrades) -> None:
-        recent = trades.recent(self._key, trades.length) if self._key else []
+        recent = trades.recent(self._key, LOOKED_AT) if self._key else []
         self._last_id = recent[-1].id if recent else 0
         self._window.clear()
         self._window.add(recent)

@@ -143,7 +143,14 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
         self._discard_input(self.conn.close_sent.code, self.conn.close_sent.reason)
 
     def keepalive_timeout(self) -> None:
-        """The peer did not answer a ping."""
+        """The peer did not answer a ping. One that waits behind data is no proof: a slow peer reads it later.
+
+        Who writes that data decides when the peer is too slow.
+        """
+        writer = self._writer
+        if writer is not None and writer.is_paused and writer.listener is not None:
+            self.pong_timer = self.loop.call_later(self.ping_timeout or 0.0, self.keepalive_timeout)
+            return
         self._end_frames()
         super().keepalive_timeout()
 

@@ -289,6 +289,32 @@ async def test_a_client_that_stays_stuck_is_closed_with_1013(
     assert await reader.works()
 
 
+async def test_a_ping_behind_data_that_was_not_read_closes_nobody(
+    app: RunningApp, exchange: Simulator
+) -> None:
+    """It would, with 1011, before the 30 s that a client has."""
+    reader, frozen = await app.connect(), await frozen_client(app)
+    await reader.subscribe("BTCUSDT")
+    await reader.next("status", state="live")
+    await flood_until_it_lags(app, exchange, reader)
+    protocols = [one for one in app.server.server_state.connections if isinstance(one, RawFrameProtocol)]
+    (late,) = [one for one in protocols if one._writer is not None and one._writer.is_paused]
+    late.send_keepalive_ping()
+    late.keepalive_timeout()
+    assert not late.close_sent
+    frozen.socket.transport.resume_reading()
+    assert await frozen.works()
+    await eventually(lambda: late.pending_ping_payload is None, because="the answer to the ping counts")
+
+
+async def test_a_client_that_does_not_answer_a_ping_is_closed_with_1011(app: RunningApp) -> None:
+    client = await app.connect()
+    (protocol,) = app.server.server_state.connections
+    assert isinstance(protocol, RawFrameProtocol)
+    protocol.keepalive_timeout()
+    assert (await client.closed())[0] == 1011
+
+
 def crowd_of(size: int) -> Callable[[Services], None]:
     def prepare(services: Services) -> None:
         relaxed(services)

@@ -142,6 +142,10 @@ class Services:
         """Return the current time, ms since the epoch."""
         return self.clock.now_ms()
 
+    def elapsed_ms(self) -> int:
+        """Return the milliseconds since some moment, by a clock that nobody sets."""
+        return int(self.clock.monotonic() * 1000)
+
     # start and stop
 
     async def start(self) -> None:

@@ -111,6 +111,19 @@ async def test_too_many_messages_are_ignored_and_the_client_is_told(app: Running
             pass
 
 
+async def test_messages_that_name_very_many_symbols_wait_and_are_answered(app: RunningApp) -> None:
+    hub = app.services.hub
+    hub.limits = msgspec.structs.replace(hub.limits, names_at_once=200, names_per_second=1000)
+    client = await app.connect()
+    names = [f"A{number:03}USDT" for number in range(200)]
+    began = time.monotonic()
+    for _ in range(3):
+        await client.send(type="unsubscribe", exchange="binance", channel="trades", symbols=names, id="names")
+    for _ in range(3):
+        assert len((await client.next("unsubscribed", id="names"))["results"]) == 200
+    assert time.monotonic() - began > 0.35, "400 names above what may come at once"
+
+
 @both_ways_out
 async def test_a_client_that_floods_is_put_out_with_1008(app: RunningApp) -> None:
     client = await app.connect()

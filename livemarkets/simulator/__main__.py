@@ -86,7 +86,7 @@ def _serve_parser() -> ArgumentParser:
     )
     market = parser.add_argument_group("the simulated market")
     market.add_argument("--seed", type=int, default=1, help="the same seed and clock give the same trades")
-    market.add_argument("--symbols", help="symbols to list, such as BTCUSDT,ETHUSDT; default: all")
+    market.add_argument("--symbols", help="symbols to list, such as BTCUSDT,ETHUSDT,MYUSDT; default: 473")
     market.add_argument("--rate", type=_positive, default=1.0, help="factor on the rate of every symbol")
     market.add_argument(
         "--trades-per-second", type=_positive, help="constant rate for every symbol, for load tests"

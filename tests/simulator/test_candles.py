@@ -183,7 +183,9 @@ def test_all_candles_end_once_with_their_trades_at_the_borders_of_day_week_and_m
                 )
             if k["t"] >= begin_ms:
                 assert k["n"] == len(made[k["t"]]), stream
-                assert k["n"] == 0 or said_of(k) == made_of(made[k["t"]]), stream
+                if own := made[k["t"]]:
+                    assert said_of(k) == made_of(own), stream
+                    assert (k["f"], k["L"]) == (own[0].id, own[-1].id)
     lengths = {interval: length_ms or 31 * 86_400_000 for interval, length_ms in INTERVALS_MS.items()}
     zone = "" if begin.hour == 23 else "@+08:00"
     for interval in ("1d", "1w", "1M"):
@@ -205,3 +207,18 @@ def test_a_candle_that_waits_for_others_does_not_run() -> None:
     assert ended == sorted(set(ended))
     assert ended == list(range(ended[0], ended[-1] + 1, MINUTE_MS))
     assert len(ended) >= 6
+
+
+def test_a_candle_that_runs_is_sent_every_two_seconds_also_when_the_clock_is_uneven() -> None:
+    market = market_of()
+    market.want({"btcusdt@kline_1m", "btcusdt@kline_1s"}, START_MS)
+    sent: defaultdict[str, list[int]] = defaultdict(list)
+    for step_ms in range(0, 120_000, 370):
+        now_ms = START_MS + step_ms
+        for event in market.advance(now_ms):
+            if not msgspec.json.decode(event.raw())["k"]["x"]:
+                sent[event.stream].append(now_ms)
+    for stream, pace_ms in (("btcusdt@kline_1s", 1000), ("btcusdt@kline_1m", 2000)):
+        gaps = [later - earlier for earlier, later in pairwise(sent[stream])]
+        assert sum(gaps) / len(gaps) == pytest.approx(pace_ms, rel=0.06)
+        assert max(gaps) <= pace_ms + 370

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from itertools import combinations, pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,13 @@ from hypothesis import strategies as st
 from livemarkets.simulator import SimulatedMarket
 from livemarkets.simulator.market.past import Past
 from livemarkets.simulator.market.statistics import INTERVALS_MS, Bar, bars_of
-from livemarkets.simulator.market.symbols import DEFAULT_RULES, UNIT, SymbolRules
+from livemarkets.simulator.market.symbols import (
+    DEFAULT_RULES,
+    UNIT,
+    SymbolRules,
+    from_units,
+    to_units,
+)
 
 NOW_MS = 1_780_000_000_123
 RULES = {rules.symbol: rules for rules in DEFAULT_RULES}
@@ -170,6 +177,46 @@ def test_a_day_of_tickers_can_be_recomputed_from_the_trades() -> None:
             assert not before or day.previous_close == before[-1].price
 
 
+def test_ticker_events_can_be_recomputed_from_the_trade_events() -> None:
+    """25 hours of events with a fast clock: every ticker of the last hour has all trades from O to C."""
+    market = SimulatedMarket(5, symbols=["ETHUSDT"], trades_per_second=0.3, history_seconds=0.0)
+    begin_ms = NOW_MS // 60_000 * 60_000
+    market.want({"ethusdt@trade", "ethusdt@ticker", "ethusdt@miniTicker", "ethusdt@bookTicker"}, begin_ms)
+    trades: list[dict[str, Any]] = []
+    best: dict[str, Any] = {}
+    compared = 0
+    for step in range(25 * 120):
+        for event in market.advance(begin_ms + 30_000 * step + 777):
+            data = msgspec.json.decode(event.raw())
+            if event.stream == "ethusdt@trade":
+                trades.append(data)
+            elif event.stream == "ethusdt@bookTicker":
+                best = data
+            elif step >= 24 * 120 + 2 and step % 10 == 0:
+                opened_ms = data.get("O", data["E"] // 60_000 * 60_000 - 86_400_000)
+                inside = [trade for trade in trades if opened_ms <= trade["T"] <= data["E"]]
+                prices = [to_units(trade["p"]) for trade in inside]
+                sizes = [to_units(trade["q"]) for trade in inside]
+                amounts = [price * size // UNIT for price, size in zip(prices, sizes, strict=True)]
+                expected = {
+                    **{"o": from_units(prices[0]), "c": from_units(prices[-1])},
+                    **{"h": from_units(max(prices)), "l": from_units(min(prices))},
+                    **{"v": from_units(sum(sizes)), "q": from_units(sum(amounts))},
+                }
+                if data["e"] == "24hrTicker":
+                    before = [trade for trade in trades if trade["T"] < opened_ms]
+                    expected |= {
+                        **{"F": inside[0]["t"], "L": inside[-1]["t"], "n": len(inside)},
+                        **{"x": before[-1]["p"], "Q": inside[-1]["q"], "C": data["E"]},
+                        **{name: best[name] for name in "bBaA"},
+                        "p": from_units(prices[-1] - prices[0]),
+                        "w": from_units(sum(amounts) * UNIT // sum(sizes)),
+                    }
+                assert {name: data[name] for name in expected} == expected
+                compared += 1
+    assert compared >= 20
+
+
 def test_a_relisted_symbol_has_no_past() -> None:
     market = SimulatedMarket(5, symbols=["BTCUSDT"], trades_per_second=10.0)
     market.history("BTCUSDT", NOW_MS)
@@ -179,3 +226,14 @@ def test_a_relisted_symbol_has_no_past() -> None:
     (day,) = candles(market, "BTCUSDT", "1d", now_ms=NOW_MS + 5000)
     assert day.first_id == 1
     assert day.count == day.last_id == len(market.history("BTCUSDT", NOW_MS + 5000).trades)
+
+
+@pytest.mark.parametrize("interval", INTERVALS_MS)
+@pytest.mark.parametrize(
+    "span", [(2**63 - 1, None), (None, 0), (0, 10), (2**62, 2**63 - 1), (NOW_MS + 10**12, None)]
+)
+def test_there_are_no_klines_of_the_future_and_none_before_the_listing(
+    interval: str, span: tuple[int | None, int | None]
+) -> None:
+    market = SimulatedMarket(5)
+    assert candles(market, "BTCUSDT", interval, start_ms=span[0], end_ms=span[1]) == []

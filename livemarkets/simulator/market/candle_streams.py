@@ -17,7 +17,8 @@ __all__ = ["CandleStreams"]
 _KIND = re.compile(r"kline_(\w+?)(@\+08:00)?")
 _EIGHT_HOURS_MS = 28_800_000
 _PERIOD_MS = 1000
-"""Update interval. Klines other than `1s` are sent half as often (web-socket-streams.md)."""
+_USUAL_PERIOD_MS = 2000
+"""Update intervals: of `1s`, and of the other klines (web-socket-streams.md)."""
 _MOST_ENDED = 1000
 """Klines of a stream that are sent at once, such as after the clock was changed."""
 
@@ -37,6 +38,7 @@ class _Wanted(msgspec.Struct):
     symbol: str
     interval: str
     offset_ms: int
+    next_ms: float = 0.0
     shown: tuple[int, int] = (-1, -1)  # open and close time of the kline that was sent last
 
 
@@ -52,7 +54,6 @@ class CandleStreams:
         self._market = market
         self._wanted: dict[str, _Wanted] = {}
         self._schedule = Schedule(_PERIOD_MS)
-        self._turn = 0
 
     def want(self, wanted: Sequence[tuple[str, str, str]], now_ms: float) -> None:
         """Set the streams to make, each as (stream, symbol, kind)."""
@@ -73,14 +74,14 @@ class CandleStreams:
         """Return the updates that are due: for each stream what ended since the last one, then what runs."""
         if not self._schedule.is_due(now_ms):
             return []
-        self._turn += 1
         event_ms = int(now_ms) + self._market.skew_ms
         events: list[StreamEvent] = []
         for wanted in self._wanted.values():
             opened_ms, closes_ms = wanted.shown
-            has_ended = event_ms > closes_ms
-            if event_ms < opened_ms or not (has_ended or wanted.interval == "1s" or self._turn % 2):
+            if event_ms < opened_ms or (now_ms < wanted.next_ms and event_ms <= closes_ms):
                 continue
+            period_ms = _PERIOD_MS if wanted.interval == "1s" else _USUAL_PERIOD_MS
+            wanted.next_ms = now_ms // _PERIOD_MS * _PERIOD_MS + period_ms
             candles = self._market.candles_of(wanted.symbol, now_ms)
             from_ms = opened_ms if opened_ms >= 0 else event_ms
             symbol, prefix = wanted.symbol, wanted.prefix

@@ -102,6 +102,8 @@ class Candles:
         if end_ms is not None:
             newest_ms = min(newest_ms, end_ms)
         spans: list[tuple[int, int]] = []
+        if start_ms is not None and start_ms > newest_ms:
+            return []
         if start_ms is None:
             at_ms = newest_ms
             while at_ms >= oldest_ms and len(spans) < limit:

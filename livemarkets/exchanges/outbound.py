@@ -142,9 +142,11 @@ class _Transport(httpx.AsyncBaseTransport):
         """
         try:
             proxy = self._outbound.proxy_for(str(request.url))
-            way = self._ways.get(proxy)
-            if way is None:
-                way = self._ways[proxy] = _Way(await self._outbound.tls(), proxy)
+            if proxy not in self._ways:
+                tls = await self._outbound.tls()
+                if proxy not in self._ways:  # another request may have been faster
+                    self._ways[proxy] = _Way(tls, proxy)
+            way = self._ways[proxy]
         except ExchangeUnreachable as error:
             raise OutboundFailure(error.reason) from None
         try:

@@ -15,7 +15,7 @@ from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import system_clock
 from livemarkets.simulator import Simulator
 from tests.support.certificates import Certificate, make_certificate
-from tests.support.helpers import free_port
+from tests.support.helpers import eventually, free_port
 from tests.support.proxies import Fault, running_proxy
 from tests.support.upstream import QUICK, Listener, connect_to, exchange
 
@@ -248,3 +248,11 @@ async def test_this_machine_is_reached_directly(venue: Simulator) -> None:
             task.cancel()
             await task
         assert proxy.asked == []
+
+
+async def test_calls_at_the_same_time_leave_no_connection_behind(venue: Simulator) -> None:
+    rest = BinanceRest("simulator", [venue.rest_url], clock=system_clock())
+    await asyncio.gather(*(rest.symbols() for _ in range(3)))
+    assert venue.http.sockets >= 1
+    await rest.aclose()
+    await eventually(lambda: venue.http.sockets == 0)

@@ -238,3 +238,13 @@ def test_others_coming_and_going_cost_nobody_a_trade() -> None:
     emitted += market.advance(NOW_MS + 2000)
     ids = [msgspec.json.decode(emission.raw())["t"] for emission in emitted if "btc" in emission.stream]
     assert ids == [trade.id for trade in market.history("BTCUSDT", NOW_MS + 2000).trades[before:]]
+
+
+def test_the_first_use_of_many_busy_symbols_makes_few_trades_before_it() -> None:
+    symbols = [rules.symbol for rules in DEFAULT_RULES[:400]]
+    market = SimulatedMarket(1, symbols, trades_per_second=50.0)
+    before = [len(market.history(symbol, NOW_MS).trades) for symbol in symbols]
+    assert sum(before) < 120_000
+    assert min(before) >= 100
+    alone = SimulatedMarket(1, symbols[:1], trades_per_second=50.0)
+    assert len(alone.history(symbols[0], NOW_MS).trades) == pytest.approx(3000, abs=200)

@@ -85,7 +85,7 @@ def test_a_client_that_comes_late_builds_the_same_book_as_one_from_the_start(nam
     assert compared.keys() == {stream.partition("@")[0].upper() for stream in depths}
 
 
-@pytest.mark.parametrize("name", [ALTS, US, BOOK])
+@pytest.mark.parametrize("name", [ALTS, US, pytest.param(BOOK, marks=pytest.mark.verify)])
 def test_best_bid_and_ask_are_the_last_recorded(name: str) -> None:
     last = {
         frame["data"]["s"]: frame["data"] for _, frame in frames_of(name) if "@bookTicker" in frame["stream"]

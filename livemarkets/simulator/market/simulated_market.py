@@ -32,6 +32,9 @@ from livemarkets.simulator.market.traded_symbol import CATCH_UP_TRADES, TradedSy
 
 __all__ = ["SimulatedMarket"]
 
+_FIRST_TRADES = 100_000
+"""Approximate limit of the trades before the first use, of all symbols together, at a constant rate."""
+
 
 class SimulatedMarket:
     """A market of independent symbols. A symbol is simulated only while it is in use.
@@ -46,7 +49,8 @@ class SimulatedMarket:
         rate: factor on the trading rate of every symbol.
         trades_per_second: constant rate of every symbol, for load tests; `None` for realistic rates.
         history_length: trades kept per symbol for REST.
-        history_seconds: length of the simulated history of trades at the first use of a symbol.
+        history_seconds: length of the simulated history of trades at the first use of a symbol; shorter at
+            a constant rate with many symbols.
         rules: the available symbols.
 
     Raises:
@@ -246,7 +250,11 @@ class SimulatedMarket:
     def _first_look(self, name: str, now_ms: float) -> TradedSymbol:
         rules = self.rules[name]
         per_second = self._constant or rules.trades_per_second * self._rate
-        past_seconds = min(self._history_seconds, CATCH_UP_TRADES / per_second)
+        most = CATCH_UP_TRADES
+        if self._constant is not None:
+            # In a load test all symbols are used at once, and the exchange would not answer meanwhile.
+            most = min(most, max(_FIRST_TRADES // len(self.rules), 200))
+        past_seconds = min(self._history_seconds, most / per_second)
         return TradedSymbol(
             rules,
             self._seed,

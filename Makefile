@@ -6,6 +6,7 @@ unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip -qq --disable-pip-version-check
+COMPAT := .venv-compat
 WS_VERSION := 8.23.0
 BIOME_VERSION := 2.6.8
 KOSOKU_VERSION := 0.1.0
@@ -28,7 +29,7 @@ biome = @if [ -x $(BIOME) ]; then set -x; $(BIOME) $(1); else echo "No Node.js h
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run dev test verify test-fast coverage check format bench soak lock clean
+.PHONY: help run dev test verify test-fast coverage check format bench soak compat lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +75,9 @@ bench: $(RUNTIME)  ## run the benchmarks and print their tables
 soak: $(DEVELOPMENT)  ## a campaign of faults with a report; ARGS="--seed 7 --faults 5000 --seconds 3600" chooses
 	$(PYTHON) -m tests.soak $(ARGS)
 
+compat: $(DEVELOPMENT) $(COMPAT)/requirements.lock $(COMPAT)/node/package-lock.json  ## real Binance clients on the simulator
+	$(PYTHON) -m tests.compat $(ARGS)
+
 # Hashes, no index address, one file for every platform and every Python from 3.11 on.
 COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate $(ARGS) pyproject.toml
@@ -83,8 +87,12 @@ lock: $(VENV)/pyvenv.cfg  ## renew the lock files from pyproject.toml; ARGS=--up
 	$(COMPILE) --output-file requirements.lock
 	$(COMPILE) --extra test --extra check --constraint requirements.lock --output-file requirements-dev.lock
 
+	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --no-annotate $(ARGS) tests/compat/requirements.txt \
+	  --output-file tests/compat/requirements.lock
+
 clean:  ## remove .venv and everything that tools left behind
-	rm -rf $(VENV) .coverage .hypothesis .import_linter_cache .mypy_cache .nicegui .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(COMPAT) .coverage .hypothesis .import_linter_cache .mypy_cache .nicegui .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/pyvenv.cfg:
@@ -119,6 +127,21 @@ $(NODE): | $(VENV)/pyvenv.cfg
 	  mkdir -p $(@D); echo "No Node.js here: its interoperability tests and its linter will be skipped"; \
 	fi
 	@touch $@
+
+# The clients of `make compat`: they are nobody's dependency, so they have an environment of their own.
+$(COMPAT)/requirements.lock: tests/compat/requirements.lock | $(VENV)/pyvenv.cfg
+	@echo "Installing the clients for Python"
+	@$(PYTHON) -m venv $(COMPAT)
+	@$(COMPAT)/bin/python -m pip -qq --disable-pip-version-check install --require-hashes --requirement $<
+	@cp $< $@
+
+$(COMPAT)/node/package-lock.json: tests/compat/package-lock.json
+	@mkdir -p $(@D)
+	@cp tests/compat/package.json tests/compat/package-lock.json $(@D)
+	@if command -v npm >/dev/null; then \
+	  echo "Installing the clients for Node.js"; \
+	  npm ci --silent --ignore-scripts --no-audit --no-fund --prefix $(@D); \
+	else echo "No Node.js here: its clients will be left out"; fi
 
 # A runner of the Autobahn cases, for the test of conformance; where no wheel fits, that is skipped.
 $(KOSOKU): | $(VENV)/pyvenv.cfg

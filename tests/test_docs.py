@@ -18,7 +18,7 @@ from livemarkets.http_api.metrics import MarketsCollector
 from livemarkets.protocol import messages as protocol
 from livemarkets.simulator import SimulatedMarket
 from livemarkets.simulator.market.streams import is_well_formed
-from livemarkets.simulator.protocol.rest import RestApi
+from livemarkets.simulator.protocol.rest import NOT_SERVED, RestApi
 from tests.support.helpers import PROJECT_ROOT
 
 VARIABLES = [variable(name) for name in Settings.model_fields]
@@ -89,7 +89,7 @@ def test_every_command_is_explained() -> None:
     assert [target for target in targets if f"`make {target}`" not in guides] == []
 
 
-INTERVALS = (
+INTERVALS = [
     "1s",
     "1m",
     "3m",
@@ -106,33 +106,52 @@ INTERVALS = (
     "3d",
     "1w",
     "1M",
-)
+]
 KINDS = (
-    *("trade", "aggTrade", "blockTrade", "bookTicker", "miniTicker", "avgPrice", "referencePrice"),
-    *("ticker", "ticker_1h", "ticker_4h", "ticker_1d", "depth", "depth@100ms", "depth5", "depth20@100ms"),
+    *("trade", "aggTrade", "blockTrade", "bookTicker", "miniTicker", "avgPrice", "referencePrice", "ticker"),
+    *("ticker_1h", "ticker_4h", "ticker_1d", "depth", "depth5", "depth10", "depth20"),
     *(f"kline_{interval}" for interval in INTERVALS),
-    *("kline_1m@+08:00", "!miniTicker@arr", "!ticker@arr", "!ticker_1h@arr", "!bookTicker"),
+    *("!miniTicker@arr", "!ticker_1h@arr", "!ticker_4h@arr", "!ticker_1d@arr", "!ticker@arr", "!bookTicker"),
 )
-"""Every kind of stream in Binance's documents."""
+"""Every kind of stream in Binance's documents, and the two that ended lately."""
 
 
-def test_the_manual_of_the_simulator_names_the_streams_that_come_and_no_others() -> None:
-    served, _, rest = text_of("docs/simulator.md").partition("## What it serves")[2].partition("## Where")
+def part_of_the_manual(title: str) -> str:
+    """A section of the manual of the simulator."""
+    return text_of("docs/simulator.md").partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def kinds_in(text: str) -> set[str]:
+    """The kinds of streams that a text names in backquotes."""
+    return set(re.findall(r"`(?:<symbol>@|@)?(!?[\w]+(?:@arr)?)`", text)) & set(KINDS)
+
+
+def test_the_manual_of_the_simulator_names_the_streams_that_come_and_those_that_are_refused() -> None:
     names = {kind: kind if kind.startswith("!") else f"btcusdt@{kind}" for kind in KINDS}
     assert all(is_well_formed(name) for name in names.values())
     market = SimulatedMarket(symbols=("BTCUSDT",), trades_per_second=100.0)
     market.want(set(names.values()), 0.0)
     # Twice, since some come every other second only.
-    come = {event.stream for now_ms in (1000.0, 2000.0) for event in market.advance(now_ms)}
-    named = set(re.findall(r"`(?:<symbol>)?@(\w+)`", served))
-    assert named == {kind for kind, name in names.items() if name in come}
-    assert rest
+    come = {event.stream for now_ms in (1000.0, 2000.0, 3000.0) for event in market.advance(now_ms)}
+    served = {kind for kind, name in names.items() if name in come}
+    assert kinds_in(part_of_the_manual("What it serves")) == served
+    assert kinds_in(part_of_the_manual("What it refuses").partition("\nThe stream of")[0]) == {
+        kind for kind, name in names.items() if not market.serves(name)
+    }
+    assert served == {kind for kind, name in names.items() if market.serves(name)}
+    suffixed = {f"btcusdt@{kind}@+08:00" for kind in KINDS if kind.startswith("kline")}
+    suffixed |= {f"btcusdt@{kind}@100ms" for kind in KINDS if kind.startswith("depth")}
+    market.want(suffixed, 3000.0)
+    assert {event.stream for now_ms in (4000.0, 5000.0) for event in market.advance(now_ms)} == suffixed
 
 
-def test_the_manual_of_the_simulator_names_the_calls_that_are_answered_and_no_others() -> None:
-    table = text_of("docs/simulator.md").partition("| REST, ")[2].partition("\n\n")[0]
-    named = {f"/api/v3/{name}" for name in re.findall(r"`([\w/]+)`", table)}
-    assert named == set(RestApi(SimulatedMarket()).paths)
+def test_the_manual_of_the_simulator_names_the_calls_that_are_answered_and_those_that_are_refused() -> None:
+    table = part_of_the_manual("What it serves").partition("| REST, ")[2].partition("\n\n")[0]
+    api = RestApi(SimulatedMarket())
+    assert {f"/api/v3/{name}" for name in re.findall(r"`([\w/]+)`", table)} == set(api.paths)
+    refused = set(re.findall(r"`([a-z][\w/]+)`", part_of_the_manual("What it refuses")))
+    documented = {name for name in refused if api.answer(f"/api/v3/{name}", 0.0).status == 400}
+    assert documented == {*NOT_SERVED, "referencePrice", "referencePrice/calculation"}
 
 
 @cache

@@ -7,9 +7,12 @@ import contextlib
 import os
 import secrets
 import signal
+import ssl
 import sys
+import tempfile
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,6 +27,7 @@ from livemarkets.simulator.market.simulated_market import SimulatedMarket
 from livemarkets.simulator.market.source import SimulatorError, Source
 from livemarkets.simulator.market.symbols import in_capitals
 from livemarkets.simulator.protocol.limits import ExchangeLimits
+from livemarkets.simulator.server.certificate import Certificate, trusting
 from livemarkets.simulator.server.http_requests import CONTROL_PATH
 from livemarkets.simulator.server.parent import LogPipe, end_with_parent, report
 from livemarkets.simulator.server.simulator import Simulator
@@ -65,8 +69,7 @@ def _serve_parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="python -m livemarkets.simulator",
         description="An exchange that serves a part of Binance spot's market data, WebSocket and REST on one "
-        "port: trades, aggregate trades, best bid and ask, day tickers, klines up to 5 minutes. "
-        "No order books, no TLS. See docs/simulator.md.",
+        "port. docs/simulator.md lists what is served and what is not.",
         epilog="`python -m livemarkets.simulator faults` injects faults into a running exchange. It requires "
         f"the exchange's secret: the value of {_SECRET_VARIABLE}, or else a new one printed at the start.",
     )
@@ -74,9 +77,17 @@ def _serve_parser() -> ArgumentParser:
     parser.add_argument(
         "--port", type=int, default=_PORT, help=f"port to listen on; 0 for any free port; default {_PORT}"
     )
+    parser.add_argument(
+        "--tls",
+        metavar="FOLDER",
+        nargs="?",
+        const="",
+        help="serve wss:// and https:// with a certificate that is made in FOLDER, or used again if it is "
+        "there already; default: a new folder for temporary files",
+    )
     market = parser.add_argument_group("the simulated market")
     market.add_argument("--seed", type=int, default=1, help="the same seed and clock give the same trades")
-    market.add_argument("--symbols", help="symbols to list, such as BTCUSDT,ETHUSDT; default: all")
+    market.add_argument("--symbols", help="symbols to list, such as BTCUSDT,ETHUSDT,MYUSDT; default: 473")
     market.add_argument("--rate", type=_positive, default=1.0, help="factor on the rate of every symbol")
     market.add_argument(
         "--trades-per-second", type=_positive, help="constant rate for every symbol, for load tests"
@@ -123,6 +134,7 @@ def _fault_parser() -> ArgumentParser:
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=_PORT)
+    parser.add_argument("--tls", metavar="FOLDER", help="the folder of an exchange that runs with --tls")
     parser.add_argument("--list", action="store_true", help="show every fault with its arguments")
     parser.add_argument("command", nargs="?", help="a fault, or stats, subscriptions, connections")
     parser.add_argument("arguments", nargs="*", metavar="key=value")
@@ -158,7 +170,8 @@ def _faults(options: Namespace) -> int:
         raise SimulatorError(
             f"{_SECRET_VARIABLE} is not set; set it to the secret that the exchange printed at its start"
         )
-    reply = asyncio.run(_ask(f"ws://{options.host}:{options.port}{CONTROL_PATH}", secret, request))
+    url = f"ws{'s' if options.tls else ''}://{options.host}:{options.port}{CONTROL_PATH}"
+    reply = asyncio.run(_ask(url, secret, request, trusting(Path(options.tls)) if options.tls else None))
     if not reply.get("ok"):
         raise SimulatorError(str(reply.get("error")))
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(reply.get("result"))).decode() + "\n")
@@ -175,12 +188,12 @@ def _secret() -> str:
     return secret
 
 
-async def _ask(url: str, secret: str, request: dict[str, Any]) -> dict[str, Any]:
+async def _ask(url: str, secret: str, request: dict[str, Any], tls: ssl.SSLContext | None) -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {secret}"}
     try:
         async with (
             asyncio.timeout(_ANSWER_SECONDS),
-            connect(url, proxy=None, additional_headers=headers) as socket,
+            connect(url, proxy=None, additional_headers=headers, ssl=tls) as socket,
         ):
             await socket.send(msgspec.json.encode(request).decode())
             return msgspec.json.decode(await socket.recv(), type=dict[str, Any])
@@ -211,6 +224,10 @@ async def _serve(options: Namespace) -> None:
         ping_timeout_seconds=options.ping_timeout,
         max_age_seconds=options.max_age,
     )
+    certificate = None
+    if options.tls is not None:
+        folder = Path(options.tls or tempfile.mkdtemp(prefix="simulator-tls-"))
+        certificate = Certificate(folder, options.host)
     given = _secret()
     secret = given or secrets.token_urlsafe(24)
     simulator = Simulator(
@@ -219,6 +236,7 @@ async def _serve(options: Namespace) -> None:
         error_shape=options.error_shape,
         control_secret=secret,
         serves_browsers=not options.embedded,
+        tls=None if certificate is None else certificate.context,
     )
     if options.embedded:
         await simulator.start(options.host, options.port)
@@ -233,6 +251,10 @@ async def _serve(options: Namespace) -> None:
         logger.info(
             "simulator: LIVE_BINANCE_WS_URL={} LIVE_BINANCE_REST_URL={}", simulator.ws_url, simulator.rest_url
         )
+        if certificate is not None:
+            logger.info(
+                "simulator: clients have to trust this certificate: {}", certificate.authority.resolve()
+            )
         if not given:
             logger.info("simulator: set this variable to inject faults: {}={}", _SECRET_VARIABLE, secret)
         await stopped.wait()

@@ -38,12 +38,14 @@ async def test_a_halted_symbol_stays_listed_and_has_no_trades_until_it_is_traded
     simulator.faults.set_status(symbol="BTCUSDT", state="CANCEL_ONLY")
     assert (await statuses(rest, simulator))["BTCUSDT"] == "CANCEL_ONLY"
     newest = simulator.source.history("BTCUSDT", simulator.now_ms()).recent(1)[0].id
-    later = await client.trades(40)  # some were on their way
-    assert {trade["s"] for trade in later[20:]} == {"ETHUSDT"}
-    assert all(trade["t"] <= newest for trade in later if trade["s"] == "BTCUSDT")
+    while client.last_id != newest:  # what was sent before is read
+        await client.trades(1)
+    assert {trade["s"] for trade in await client.trades(40)} == {"ETHUSDT"}
     simulator.faults.set_status(symbol="BTCUSDT", state="TRADING")
-    ids = [trade["t"] for trade in await client.trades(40) if trade["s"] == "BTCUSDT"]
-    assert ids[0] == newest + 1
+    while (trade := (await client.trades(1))[0])["s"] != "BTCUSDT":
+        pass
+    assert trade["t"] == newest + 1
+    ids = [newest + 1, *(trade["t"] for trade in await client.trades(40) if trade["s"] == "BTCUSDT")]
     assert all(later == earlier + 1 for earlier, later in pairwise(ids))
     assert (await statuses(rest, simulator))["BTCUSDT"] == "TRADING"
 
@@ -74,6 +76,8 @@ async def test_a_new_symbol_is_listed_and_trades_for_those_who_subscribed_it_bef
     simulator.faults.enlist(symbol="新USDT")
     assert (await client.trades(3))[0]["s"] == "新USDT"
     answer = await rest(simulator, "exchangeInfo", symbol="新USDT")
+    days = (await rest(simulator, "klines", symbol="新USDT", interval="1d", limit="1000")).json()
+    assert len(days) <= 2  # the one on which it was listed, and perhaps midnight has passed
     (entry,) = answer.json()["symbols"]
     assert (entry["baseAsset"], entry["quoteAsset"], entry["status"]) == ("新", "USDT", "TRADING")
 

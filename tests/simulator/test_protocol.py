@@ -35,6 +35,10 @@ def refused(text: str | bytes) -> RequestError:
             '{"method":"UNSUBSCRIBE","params":["btcusdt@depth"],"id":"a1B2"}',
             Request("UNSUBSCRIBE", "a1B2", ("btcusdt@depth",)),
         ),
+        (
+            '{"method":"LIST_SUBSCRIPTIONS","id":"b7915e2e-b9c1-4910-a1fd-ca93d9a230c7"}',
+            Request("LIST_SUBSCRIPTIONS", "b7915e2e-b9c1-4910-a1fd-ca93d9a230c7"),
+        ),
         ('{"method":"LIST_SUBSCRIPTIONS","id":null}', Request("LIST_SUBSCRIPTIONS", None)),
         ('{"method":"LIST_SUBSCRIPTIONS","params":[],"id":-5}', Request("LIST_SUBSCRIPTIONS", -5)),
         (
@@ -90,7 +94,7 @@ def test_requests_are_understood(text: str, request_: Request) -> None:
             "Invalid request: request ID must be an unsigned integer",
         ),
         (
-            '{"method":"LIST_SUBSCRIPTIONS","id":"a-b"}',
+            '{"method":"LIST_SUBSCRIPTIONS","id":"a_b"}',
             2,
             "Invalid request: request ID must be an unsigned integer",
         ),

@@ -70,24 +70,15 @@ async def test_other_paths_are_refused(start: Started, dial: Dial, path: str) ->
     assert caught.value.response.status_code == 404
 
 
-async def test_a_stream_that_is_none_is_refused_in_the_path_and_in_a_request(
+async def test_a_stream_that_is_none_is_refused_in_a_query_and_in_a_request(
     start: Started, dial: Dial
 ) -> None:
     simulator = await start()
     with pytest.raises(InvalidStatus) as caught:
-        await dial(simulator, "/ws/nonsense")
+        await dial(simulator, "/stream?streams=nonsense")
     assert caught.value.response.status_code == 400
     reply = await (await dial(simulator)).ask("SUBSCRIBE", ["nonsense"], 9)
     assert reply == {"code": 2, "msg": "Invalid request: invalid stream", "id": 9}
-
-
-async def test_what_is_not_simulated_is_refused_clearly(start: Started, dial: Dial) -> None:
-    simulator = await start()
-    with pytest.raises(InvalidStatus) as caught:
-        await dial(simulator, "/stream?streams=btcusdt@trade&timeUnit=MICROSECOND")
-    assert caught.value.response.status_code == 400
-    async with httpx.AsyncClient(trust_env=False) as client:
-        assert (await client.delete(f"{simulator.rest_url}/api/v3/time")).status_code == 405
 
 
 async def test_coming_and_going_costs_nobody_a_trade(start: Started, dial: Dial) -> None:

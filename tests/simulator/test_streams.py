@@ -125,7 +125,7 @@ def test_tickers_and_klines_have_the_fields_of_the_genuine_ones() -> None:
     quote = Quote(1, 2, 3, 4, 5)
     for payload, event in (
         (mini_ticker_payload("BTCUSDT", day, 1), "24hrMiniTicker"),
-        (ticker_payload("BTCUSDT", day, quote, 1), "24hrTicker"),
+        (ticker_payload("BTCUSDT", day, quote, 0, 1), "24hrTicker"),
         (kline_payload("BTCUSDT", "1m", bar, 1), "kline"),
     ):
         ours, genuine = msgspec.json.decode(payload), fixture(event)

@@ -23,27 +23,27 @@ class ListingFaults(ABC):
     @command
     def set_status(self, *, symbol: str, state: str = "BREAK") -> None:
         """Set the status of a symbol in exchangeInfo; it trades only while that is TRADING."""
-        self._apply("set_status", lambda listing: listing.set_status(symbol, state))
+        self._apply("set_status", lambda listing, _: listing.set_status(symbol, state))
 
     @command
     def delist(self, *, symbol: str) -> None:
         """Take a symbol off the list: its streams fall silent, and REST does not know it."""
-        self._apply("delist", lambda listing: listing.delist(symbol))
+        self._apply("delist", lambda listing, _: listing.delist(symbol))
 
     @command
     def enlist(self, *, symbol: str, like: str = "BTCUSDT") -> None:
         """List a new symbol with the rules of another one, or one that was delisted."""
-        self._apply("enlist", lambda listing: listing.enlist(symbol, like))
+        self._apply("enlist", lambda listing, now_ms: listing.enlist(symbol, like, now_ms))
 
     @command
     def hide(self, *, symbol: str) -> None:
         """Leave a symbol out of exchangeInfo without parameters; everything else about it works."""
-        self._apply("hide", lambda listing: listing.hide(symbol))
+        self._apply("hide", lambda listing, _: listing.hide(symbol))
 
-    def _apply(self, kind: str, change: Callable[[Listing], None]) -> None:
+    def _apply(self, kind: str, change: Callable[[Listing, float], None]) -> None:
         exchange = self._change_list(kind)
         try:
-            change(exchange.source.listing)
+            change(exchange.source.listing, exchange.now_ms())
         except ListingError as error:
             raise SimulatorError(f"{kind}: {error}") from None
         exchange.follow_list()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 
 import msgspec
@@ -44,11 +44,14 @@ class History:
 
     Args:
         capacity: how many trades are kept. Up to a quarter more may be kept for a while.
+        reader: gets every trade once, in order: before it is deleted, or with :meth:`hand_on`.
 
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, reader: Callable[[Sequence[Trade]], None] | None = None) -> None:
         self.capacity = capacity
+        self._reader = reader
+        self._handed_on = 0  # how many of the kept trades the reader has had
         self.trades: list[Trade] = []
         self.aggregates: list[Aggregate] = []
         self._next_aggregate_id = 0
@@ -69,8 +72,16 @@ class History:
             self.aggregates.append(aggregate)
         self._trim()
 
-    def restart(self) -> None:
-        """Delete everything, because the symbol is listed again and its ids restart."""
+    def hand_on(self) -> None:
+        """Give the reader the trades that it has not had yet."""
+        if self._reader is not None and self._handed_on < len(self.trades):
+            self._reader(self.trades[self._handed_on :])
+        self._handed_on = len(self.trades)
+
+    def restart(self, reader: Callable[[Sequence[Trade]], None] | None = None) -> None:
+        """Delete everything, because the symbol is listed again and its ids restart; set a new reader."""
+        self._reader = reader
+        self._handed_on = 0
         self.trades.clear()
         self.aggregates.clear()
         self._next_aggregate_id = 0
@@ -135,6 +146,8 @@ class History:
     def _trim(self) -> None:
         slack = self.capacity // 4
         if len(self.trades) > self.capacity + slack:
+            self.hand_on()
+            self._handed_on = self.capacity
             del self.trades[: len(self.trades) - self.capacity]
         if len(self.aggregates) > self.capacity + slack:
             del self.aggregates[: len(self.aggregates) - self.capacity]

@@ -65,8 +65,11 @@ class Listing:
         self._statuses.pop(symbol, None)
         self._hidden.discard(symbol)
 
-    def enlist(self, symbol: str, like: str) -> None:
-        """List a symbol: one that was listed before with its rules, another with the rules of `like`."""
+    def enlist(self, symbol: str, like: str, now_ms: float | None = None) -> None:
+        """List a symbol: one that was listed before with its rules, a new one with the rules of `like`.
+
+        The klines of a new one begin on the day of `now_ms`; without it, when those of `like` do.
+        """
         if symbol in self.rules:
             raise ListingError(f"the exchange lists {symbol} already")
         if not _NAME.fullmatch(symbol) or len(self.rules) >= _MOST_SYMBOLS:
@@ -76,7 +79,8 @@ class Listing:
             self._require(like)
             model = self.rules[like]
             base = symbol.removesuffix(model.quote) or symbol
-            rules = replace(model, symbol=symbol, base=base)
+            listed_ms = model.listed_ms if now_ms is None else int(now_ms)
+            rules = replace(model, symbol=symbol, base=base, listed_ms=listed_ms)
         self.rules[symbol] = rules
 
     def hide(self, symbol: str) -> None:

@@ -10,10 +10,13 @@ from loguru import logger
 
 from livemarkets.simulator.market.history import Aggregate, History
 from livemarkets.simulator.market.listing import Listing
+from livemarkets.simulator.market.order_book import Depth
 from livemarkets.simulator.market.recording import RecordedFrame, read_recording
+from livemarkets.simulator.market.replayed_symbol import ReplayedSymbol
 from livemarkets.simulator.market.source import SimulatorError
-from livemarkets.simulator.market.streams import Quote, StreamEvent
-from livemarkets.simulator.market.symbols import UNIT, SymbolRules
+from livemarkets.simulator.market.statistics import Bar, Summary
+from livemarkets.simulator.market.streams import Quote, StreamEvent, is_served
+from livemarkets.simulator.market.symbols import SymbolRules
 
 __all__ = ["Replay"]
 
@@ -52,7 +55,11 @@ class Replay:
         self._hidden_ids: dict[str, set[int]] = {}
         # The history keeps all frames, because the recording is in memory anyway.
         size = max(len(self._recording.frames), 1)
-        self._histories = {symbol: History(size) for symbol in self._recording.rules}
+        traded = {entry.symbol for entry in self._recording.frames if entry.trade is not None}
+        self._symbols = {
+            symbol: ReplayedSymbol(rules, size, has_trades=symbol in traded)
+            for symbol, rules in self._recording.rules.items()
+        }
         self.skew_ms = 0
         self.listing = Listing(self._recording.rules)
 
@@ -65,6 +72,10 @@ class Replay:
     def finished(self) -> bool:
         """Whether every frame has been replayed."""
         return self._position >= len(self._recording.frames)
+
+    def serves(self, stream: str) -> bool:
+        """Return whether the recording has the stream, or might have had it."""
+        return stream in self._available or is_served(stream)
 
     def want(self, streams: Collection[str], now_ms: float) -> None:
         """Set the streams to send, and start the clock if one of them is in the recording."""
@@ -90,16 +101,33 @@ class Replay:
 
     def history(self, symbol: str, now_ms: float) -> History:
         """Return the replayed trades of a symbol."""
-        return self._histories[symbol]
+        return self._symbols[symbol].history
 
     def quote(self, symbol: str) -> Quote:
-        """Return quotes next to the last price, because there is no order book."""
-        rules = self.rules[symbol]
-        trades = self._histories[symbol].trades
-        price = trades[-1].price if trades else 0
-        return Quote(
-            update_id=self._position, bid=price, bid_size=UNIT, ask=price + rules.tick, ask_size=UNIT
-        )
+        """Return the best bid and ask that have been played."""
+        return self._symbols[symbol].quote()
+
+    def depth(self, symbol: str, limit: int, now_ms: float) -> Depth:
+        """Return the levels of the order book that have been played."""
+        return self._symbols[symbol].depth(limit)
+
+    def candles(
+        self,
+        symbol: str,
+        interval: str,
+        start_ms: int | None,
+        end_ms: int | None,
+        limit: int,
+        now_ms: float,
+        *,
+        offset_ms: int = 0,
+    ) -> list[Bar]:
+        """Return the klines that have been played, until the last trade."""
+        return self._symbols[symbol].candles(interval, start_ms, end_ms, limit, offset_ms)
+
+    def summary(self, symbol: str, start_ms: int, now_ms: float) -> Summary | None:
+        """Return a summary of played trades: the time since `start_ms` counts back from the last trade."""
+        return self._symbols[symbol].summary(int(now_ms) + self.skew_ms - start_ms)
 
     def burst(self, symbol: str, trades: int, now_ms: float) -> None:
         """Replay at once until the symbol has had `trades` trades. The clock continues from there."""
@@ -128,7 +156,8 @@ class Replay:
             self._position += 1
             if self._happens(entry):
                 if entry.symbol:
-                    self._histories[entry.symbol].add(entry.trade, self._visible_aggregate(entry))
+                    aggregate = self._visible_aggregate(entry)
+                    self._symbols[entry.symbol].play(entry.event, entry.trade, aggregate)
                 if entry.event.stream in self._wanted:
                     events.append(entry.event)
         if self.finished:

@@ -1,15 +1,16 @@
-"""Klines and day statistics, computed from the stored trades."""
+"""Klines and day statistics: summaries of consecutive trades, and the borders of kline intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import msgspec
 
 from livemarkets.simulator.market.history import Trade
 from livemarkets.simulator.market.symbols import UNIT
 
-__all__ = ["INTERVALS_MS", "Bar", "Summary", "bars_between", "bars_of", "summary_of"]
+__all__ = ["INTERVALS_MS", "Bar", "Summary", "bars_of", "flat_bar", "span_of", "summary_of"]
 
 INTERVALS_MS = {
     "1s": 1_000,
@@ -35,9 +36,14 @@ _MONDAY_MS = 4 * 86_400_000
 """The epoch was a Thursday; weeks open on Mondays."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Summary:
-    """Open, high, low, close, volumes and ids of consecutive trades; amounts in 10⁻⁸."""
+class Summary(msgspec.Struct, kw_only=True, gc=False):
+    """Open, high, low, close, volumes and ids of consecutive trades; amounts in 10⁻⁸.
+
+    Args:
+        open_ms: from when the trades are counted; 0 when nobody asked for a span.
+        previous_close: price of the last trade before; 0 where it is unknown.
+
+    """
 
     open: int
     high: int
@@ -51,6 +57,8 @@ class Summary:
     bought: int = 0
     quote_bought: int = 0
     count: int = 0
+    open_ms: int = 0
+    previous_close: int = 0
 
     @property
     def change(self) -> int:
@@ -70,8 +78,10 @@ class Summary:
     def add(self, trade: Trade) -> None:
         """Add a trade."""
         price, size = trade.price, trade.size
-        self.high = max(self.high, price)
-        self.low = min(self.low, price)
+        if price > self.high:
+            self.high = price
+        elif price < self.low:
+            self.low = price
         self.close = price
         self.last_size = size
         self.last_id = trade.id
@@ -83,13 +93,41 @@ class Summary:
             self.bought += size
             self.quote_bought += quote
 
+    def merge(self, later: Summary) -> None:
+        """Add the trades of a later summary."""
+        if later.high > self.high:
+            self.high = later.high
+        if later.low < self.low:
+            self.low = later.low
+        self.close = later.close
+        self.last_size = later.last_size
+        self.last_id = later.last_id
+        self.volume += later.volume
+        self.quote_volume += later.quote_volume
+        self.bought += later.bought
+        self.quote_bought += later.quote_bought
+        self.count += later.count
 
-@dataclass(slots=True, kw_only=True)
-class Bar(Summary):
+
+class Bar(Summary, kw_only=True, gc=False):
     """A summary of one kline interval. Both times are inclusive, in ms."""
 
-    open_ms: int
     close_ms: int
+
+
+def flat_bar(price: int, open_ms: int, close_ms: int) -> Bar:
+    """Return the kline of an interval without trades: the price of the trade before, and ids of -1."""
+    return Bar(
+        open=price,
+        high=price,
+        low=price,
+        close=price,
+        last_size=0,
+        first_id=-1,
+        last_id=-1,
+        open_ms=open_ms,
+        close_ms=close_ms,
+    )
 
 
 def summary_of(trades: Iterable[Trade]) -> Summary | None:
@@ -102,40 +140,36 @@ def summary_of(trades: Iterable[Trade]) -> Summary | None:
     return summary
 
 
-def bars_of(trades: Iterable[Trade], interval: str) -> list[Bar]:
+def bars_of(trades: Iterable[Trade], interval: str, offset_ms: int = 0) -> list[Bar]:
     """Return the klines of trades. There is none for an interval without a trade."""
     bars: list[Bar] = []
     for trade in trades:
         if not bars or not bars[-1].open_ms <= trade.time_ms <= bars[-1].close_ms:
-            open_ms, close_ms = _span(trade.time_ms, interval)
+            open_ms, close_ms = span_of(trade.time_ms, interval, offset_ms)
             bars.append(Bar(open_ms=open_ms, close_ms=close_ms, **_opening(trade)))
         bars[-1].add(trade)
     return bars
 
 
-def bars_between(trades: Iterable[Trade], interval: str, from_ms: int, to_ms: int) -> list[Bar]:
-    """Return every kline from that of `from_ms` to that of `to_ms`, also where nothing traded.
+def span_of(time_ms: int, interval: str, offset_ms: int = 0) -> tuple[int, int]:
+    """Return open and close time of the interval that contains a time.
 
-    A kline without trades has the price of the trade before, and ids of -1. Klines before the first trade are
-    left out.
+    Args:
+        time_ms: the time; UTC, as both results.
+        interval: one of `INTERVALS_MS`.
+        offset_ms: the time zone in which intervals open; 28,800,000 is UTC+8.
+
     """
-    made = bars_of(trades, interval)
-    first_ms = _span(from_ms, interval)[0]
-    known = {bar.open_ms: bar for bar in made}
-    price = next((bar.close for bar in reversed(made) if bar.open_ms < first_ms), None)
-    bars: list[Bar] = []
-    at_ms = first_ms
-    while at_ms <= to_ms:
-        open_ms, close_ms = _span(at_ms, interval)
-        bar = known.get(open_ms)
-        if bar is None and price is not None:
-            prices = dict.fromkeys(("open", "high", "low", "close"), price)
-            bar = Bar(**prices, last_size=0, first_id=-1, last_id=-1, open_ms=open_ms, close_ms=close_ms)
-        if bar is not None:
-            bars.append(bar)
-            price = bar.close
-        at_ms = close_ms + 1
-    return bars
+    local_ms = time_ms + offset_ms
+    if interval == "1M":
+        day = datetime.fromtimestamp(local_ms / 1000, UTC)
+        first = datetime(day.year, day.month, 1, tzinfo=UTC)
+        after = datetime(day.year + day.month // 12, day.month % 12 + 1, 1, tzinfo=UTC)
+        return round(first.timestamp() * 1000) - offset_ms, round(after.timestamp() * 1000) - 1 - offset_ms
+    length_ms = INTERVALS_MS[interval]
+    shift_ms = offset_ms - _MONDAY_MS if interval == "1w" else offset_ms
+    open_ms = (time_ms + shift_ms) // length_ms * length_ms - shift_ms
+    return open_ms, open_ms + length_ms - 1
 
 
 def _opening(trade: Trade) -> dict[str, int]:
@@ -148,15 +182,3 @@ def _opening(trade: Trade) -> dict[str, int]:
         "first_id": trade.id,
         "last_id": trade.id,
     }
-
-
-def _span(time_ms: int, interval: str) -> tuple[int, int]:
-    if interval == "1M":
-        day = datetime.fromtimestamp(time_ms / 1000, UTC)
-        first = datetime(day.year, day.month, 1, tzinfo=UTC)
-        after = datetime(day.year + day.month // 12, day.month % 12 + 1, 1, tzinfo=UTC)
-        return round(first.timestamp() * 1000), round(after.timestamp() * 1000) - 1
-    length_ms = INTERVALS_MS[interval]
-    shift_ms = _MONDAY_MS if interval == "1w" else 0
-    open_ms = (time_ms - shift_ms) // length_ms * length_ms + shift_ms
-    return open_ms, open_ms + length_ms - 1

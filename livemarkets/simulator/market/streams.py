@@ -14,7 +14,9 @@ __all__ = [
     "Quote",
     "StreamEvent",
     "aggregate_payload",
+    "average_payload",
     "book_payload",
+    "is_served",
     "is_well_formed",
     "kline_payload",
     "mini_ticker_payload",
@@ -22,19 +24,24 @@ __all__ = [
     "split_stream",
     "ticker_payload",
     "trade_payload",
+    "window_payload",
 ]
 
 # Symbols may contain letters of any script, so only characters that no name can contain are refused.
-_SYMBOL_STREAM = re.compile(
-    r"""[^\s@!/\\"'<>{}\[\],;&?=]{1,50}@(
-        trade | aggTrade | blockTrade | bookTicker | miniTicker | avgPrice | referencePrice
-        | ticker(_(1h|4h|1d))?
+_SYMBOL = r"""[^\s@!/\\"'<>{}\[\],;&?=]{1,50}"""
+_SERVED = re.compile(
+    _SYMBOL
+    + r"""@(
+        trade | aggTrade | bookTicker | miniTicker | avgPrice | ticker(_(1h|4h|1d))?
         | kline_(1s|1m|3m|5m|15m|30m|1h|2h|4h|6h|8h|12h|1d|3d|1w|1M)(@\+08:00)?
         | depth(5|10|20)?(@(100|1000)ms)?
-    )""",
+    )
+    | !miniTicker@arr(@(1000|3000)ms)? | !ticker_(1h|4h|1d)@arr""",
     re.VERBOSE,
 )
-_MARKET_STREAM = re.compile(r"!(miniTicker|ticker(_(1h|4h|1d))?)@arr|!bookTicker")
+"""The older names of `!miniTicker@arr` end with a speed; it has only one."""
+_NOT_SERVED = re.compile(_SYMBOL + r"@(blockTrade | referencePrice) | !ticker@arr | !bookTicker", re.VERBOSE)
+"""Other streams that the documents describe, or described: the last two have ended."""
 
 
 class StreamEvent(msgspec.Struct, frozen=True, gc=False):
@@ -70,7 +77,12 @@ class Quote(msgspec.Struct, frozen=True, gc=False):
 
 def is_well_formed(stream: str) -> bool:
     """Return whether a stream name is valid. Its symbol need not exist."""
-    return bool(_SYMBOL_STREAM.fullmatch(stream) or _MARKET_STREAM.fullmatch(stream))
+    return is_served(stream) or bool(_NOT_SERVED.fullmatch(stream))
+
+
+def is_served(stream: str) -> bool:
+    """Return whether a market has such streams."""
+    return bool(_SERVED.fullmatch(stream))
 
 
 def split_stream(stream: str) -> tuple[str, str]:
@@ -150,7 +162,7 @@ def mini_ticker_payload(symbol: str, day: Summary, event_ms: int) -> bytes:
     )
 
 
-def ticker_payload(symbol: str, day: Summary, quote: Quote, event_ms: int) -> bytes:
+def ticker_payload(symbol: str, day: Summary, quote: Quote, start_ms: int, event_ms: int) -> bytes:
     """Encode a `@ticker` event."""
     return msgspec.json.encode(
         {
@@ -160,7 +172,7 @@ def ticker_payload(symbol: str, day: Summary, quote: Quote, event_ms: int) -> by
             "p": from_units(day.change),
             "P": day.change_percent,
             "w": from_units(day.average),
-            "x": from_units(day.open),
+            "x": from_units(day.previous_close or day.open),
             "c": from_units(day.close),
             "Q": from_units(day.last_size),
             "b": from_units(quote.bid),
@@ -172,12 +184,44 @@ def ticker_payload(symbol: str, day: Summary, quote: Quote, event_ms: int) -> by
             "l": from_units(day.low),
             "v": from_units(day.volume),
             "q": from_units(day.quote_volume),
-            "O": event_ms - 86_400_000,
+            "O": start_ms,
             "C": event_ms,
             "F": day.first_id,
             "L": day.last_id,
             "n": day.count,
         }
+    )
+
+
+def window_payload(symbol: str, size: str, window: Summary, start_ms: int, event_ms: int) -> bytes:
+    """Encode a `@ticker_<window>` event."""
+    return msgspec.json.encode(
+        {
+            "e": f"{size}Ticker",
+            "E": event_ms,
+            "s": symbol,
+            "p": from_units(window.change),
+            "P": window.change_percent,
+            "o": from_units(window.open),
+            "h": from_units(window.high),
+            "l": from_units(window.low),
+            "c": from_units(window.close),
+            "w": from_units(window.average),
+            "v": from_units(window.volume),
+            "q": from_units(window.quote_volume),
+            "O": start_ms,
+            "C": event_ms,
+            "F": window.first_id,
+            "L": window.last_id,
+            "n": window.count,
+        }
+    )
+
+
+def average_payload(symbol: str, price: int, last_ms: int, event_ms: int) -> bytes:
+    """Encode an `@avgPrice` event."""
+    return msgspec.json.encode(
+        {"e": "avgPrice", "E": event_ms, "s": symbol, "i": "5m", "w": from_units(price), "T": last_ms}
     )
 
 

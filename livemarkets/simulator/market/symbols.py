@@ -5,11 +5,16 @@ All amounts are integers in 10⁻⁸, Binance's smallest unit, so that nothing i
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
+from hashlib import blake2b
+from math import floor, log10
 from string import ascii_lowercase, ascii_uppercase
 
-__all__ = ["DEFAULT_RULES", "UNIT", "SymbolRules", "from_units", "in_capitals", "to_units"]
+from livemarkets.simulator.market.names import CHEAP_USD, MORE_BASES
+
+__all__ = ["DEFAULT_RULES", "UNIT", "SymbolRules", "from_units", "in_capitals", "rules_for", "to_units"]
 
 UNIT = 10**8
 """Units per 1: Binance spot writes every price and quantity with eight decimals."""
@@ -32,6 +37,13 @@ def in_capitals(name: str) -> str:
     return name.translate(_CAPITALS)
 
 
+_OLDEST_MS = 1_502_928_000_000
+"""2017-08-17: the oldest symbols have klines since then."""
+_NEWEST_MS = 1_735_689_600_000
+"""2025-01-01: no symbol of the market is younger."""
+_NAME = re.compile(r"(?:(?![a-z])[^\W_]){2,50}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SymbolRules:
     """One listed symbol.
@@ -45,6 +57,7 @@ class SymbolRules:
         price: the starting price of the market model, in 10⁻⁸.
         trades_per_second: long-run mean of the model.
         quote_in_usd: value of one quote asset in US dollars, for similar trade sizes of all symbols.
+        listed_ms: since when it has klines, ms since the epoch.
 
     """
 
@@ -56,9 +69,23 @@ class SymbolRules:
     price: int = 0
     trades_per_second: float = 0.0
     quote_in_usd: float = 1.0
+    listed_ms: int = _OLDEST_MS
 
 
-_QUOTES = {"USDT": 1.0, "EUR": 1.09, "BTC": 61_800.0, "ETH": 2_680.0}
+_QUOTES = {
+    "FDUSD": 1.0,
+    "USDT": 1.0,
+    "USDC": 1.0,
+    "EUR": 1.09,
+    "TRY": 0.03,
+    "BRL": 0.18,
+    "BTC": 61_800.0,
+    "ETH": 2_680.0,
+    "BNB": 512.0,
+}
+"""Quote assets and their value in US dollars."""
+_OLD_BASES = ("BTC", "ETH", "BNB", "LTC")
+"""Bases whose symbols were all listed on the first day."""
 
 # base, quote, price, tick, lot, trades per second
 _TABLE = """
@@ -110,8 +137,49 @@ def _parse(line: str) -> SymbolRules:
         price=to_units(price),
         trades_per_second=float(rate),
         quote_in_usd=_QUOTES[quote],
+        listed_ms=_listing_ms(base + quote, base),
     )
 
 
-DEFAULT_RULES: tuple[SymbolRules, ...] = tuple(_parse(line) for line in _TABLE.split("\n") if line)
-"""The default market: well-known symbols, and two that rarely trade."""
+def rules_for(symbol: str) -> SymbolRules | None:
+    """Return rules of any symbol; they depend on the name alone. `None` without a known quote asset."""
+    quote = next((asset for asset in _QUOTES if symbol.endswith(asset) and symbol != asset), None)
+    if quote is None or not _NAME.fullmatch(symbol):
+        return None
+    base = symbol.removesuffix(quote)
+    # Between 0.004 and 40 dollars for one unit, and between a trade a second and one in three minutes.
+    usd = _USD.get(base) or CHEAP_USD.get(base) or 10 ** (4 * _chance(base) - 2.4)
+    price = max(usd / _QUOTES[quote], 2e-7)
+    tick = min(max(10.0 ** (floor(log10(price)) - 4), 1e-8), 0.01)
+    lot = min(max(10.0 ** floor(log10(0.5 / usd)), 1e-5), 1.0)
+    return SymbolRules(
+        symbol=symbol,
+        base=base,
+        quote=quote,
+        tick=round(tick * UNIT),
+        lot=round(lot * UNIT),
+        price=round(price / tick) * round(tick * UNIT),
+        trades_per_second=0.005 * 200 ** _chance(f"{symbol}:rate"),
+        quote_in_usd=_QUOTES[quote],
+        listed_ms=_listing_ms(symbol, base),
+    )
+
+
+def _chance(name: str) -> float:
+    """Return a number between 0 and 1 that depends on a name."""
+    return int.from_bytes(blake2b(name.encode(), digest_size=6).digest()) / 2**48
+
+
+def _listing_ms(symbol: str, base: str) -> int:
+    since = 0.0 if base in _OLD_BASES else _chance(f"{symbol}:listed")
+    return _OLDEST_MS + int(since * (_NEWEST_MS - _OLDEST_MS)) // 86_400_000 * 86_400_000
+
+
+_LISTED = tuple(_parse(line) for line in _TABLE.split("\n") if line)
+_USD = {rules.base: rules.price / UNIT for rules in _LISTED if rules.quote == "USDT"}
+_MORE = [f"{base}{quote}" for quote, bases in MORE_BASES.items() for base in bases.split()]
+DEFAULT_RULES: tuple[SymbolRules, ...] = (
+    *_LISTED,
+    *(rules for rules in map(rules_for, _MORE) if rules is not None),
+)
+"""The default market: well-known symbols, two that rarely trade, and hundreds that make the list long."""

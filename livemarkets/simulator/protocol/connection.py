@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import socket
-import struct
 from collections.abc import Callable
 from typing import Any
 
-from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, State
 
+from livemarkets.simulator.protocol.http_connection import ABORT_AFTER_SECONDS, HttpConnection
 from livemarkets.simulator.protocol.limits import ExchangeLimits, SlidingWindow
+from livemarkets.simulator.protocol.time_unit import in_microseconds
 
 __all__ = ["ExchangeConnection", "text_frame"]
 
-_ABORT_AFTER_SECONDS = 1.0
-"""Time limit for a client's answer to a close frame. After that, the connection is dropped."""
 _HELD_BYTES = 2**20
 """Limit of unread bytes that a half-open connection keeps for the end of the fault."""
 _SHORT_HEADERS = tuple(
@@ -36,7 +32,7 @@ def text_frame(payload: bytes) -> bytes:
     return b"\x81\x7f" + size.to_bytes(8, "big") + payload
 
 
-class ExchangeConnection(ServerConnection):
+class ExchangeConnection(HttpConnection):
     """A client's connection.
 
     Complete frames are written synchronously to the transport. So a frame is encoded once for all
@@ -47,6 +43,8 @@ class ExchangeConnection(ServerConnection):
     """A consecutive number; 0 before the handshake is accepted."""
     combined = False
     """Whether events are wrapped as `{"stream":…,"data":…}`."""
+    in_microseconds = False
+    """Whether the times of events are in microseconds."""
     doomed_code: int | None = None
     """Fault: the connection is closed with this code as soon as it is open (0: dropped)."""
     silent = False
@@ -63,7 +61,6 @@ class ExchangeConnection(ServerConnection):
         self._limits: ExchangeLimits | None = None
         self._incoming = SlidingWindow(0, 1.0)
         self._report: Callable[[str], None] = lambda kind: None
-        self._timers: list[asyncio.TimerHandle] = []
         self._pings: dict[bytes, float] = {}
         self._held = bytearray()
 
@@ -102,6 +99,10 @@ class ExchangeConnection(ServerConnection):
         if self.is_open and not (self.silent or self.half_open):
             self.transport.write(text_frame(payload))
 
+    def framed(self, text: bytes) -> bytes:
+        """Return the frame of an event's text, with times in this connection's unit."""
+        return text_frame(in_microseconds(text) if self.in_microseconds else text)
+
     def flush(self) -> int:
         """Write the outbox. Return how many bytes the client has not read yet."""
         parts, self.outbox = self.outbox, []
@@ -116,15 +117,7 @@ class ExchangeConnection(ServerConnection):
             self.protocol.fail(code, reason)
             with contextlib.suppress(OSError, RuntimeError):
                 self.send_data()
-            self._later(_ABORT_AFTER_SECONDS, self.transport.abort)
-
-    def drop(self) -> None:
-        """Drop the TCP connection with a reset."""
-        sock = self.transport.get_extra_info("socket")
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.transport.abort()
+            self._later(ABORT_AFTER_SECONDS, self.transport.abort)
 
     def wake(self) -> None:
         """End the faults `silent` and `half_open`, and read what the client has sent meanwhile."""
@@ -154,18 +147,6 @@ class ExchangeConnection(ServerConnection):
                 self.end(1008, "Too many requests")
                 return
         super().process_event(event)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the timers."""
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
-        super().connection_lost(exc)
-
-    def _later(self, seconds: float, callback: Callable[[], object]) -> None:
-        if self.protocol.state is not State.CLOSED:
-            self._timers = [timer for timer in self._timers if not timer.cancelled()]
-            self._timers.append(self.loop.call_later(seconds, callback))
 
     def _ping(self) -> None:
         """Send a ping with the time as its payload, or close if an older ping was not answered in time."""

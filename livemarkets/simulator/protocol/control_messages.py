@@ -5,6 +5,7 @@ Source: web-socket-streams.md, Live Subscribing/Unsubscribing to streams.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -20,7 +21,8 @@ ErrorShape = Literal["flat", "nested"]
 RequestId = int | str | None
 
 _METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
-_ID_MAX_LENGTH = 36
+_ID = re.compile(r"[0-9A-Za-z-]{1,36}")
+"""The documents say "alphanumeric strings; max length 36". Binance's own client sends UUIDs, with dashes."""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -125,7 +127,7 @@ def _id_of(message: dict[str, Any]) -> RequestId:
         return None
     if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
         return value
-    if isinstance(value, str) and 0 < len(value) <= _ID_MAX_LENGTH and value.isascii() and value.isalnum():
+    if isinstance(value, str) and _ID.fullmatch(value):
         return value
     raise RequestError(2, "Invalid request: request ID must be an unsigned integer")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from livemarkets.simulator.faults.active import AckFault
 from livemarkets.simulator.faults.catalogue import Faults
@@ -30,6 +30,7 @@ class ControlRequests:
 
     Args:
         fanout: the subscriptions.
+        serves: returns whether the market has a stream of this name.
         limits: limits of clients.
         faults: the faults of replies.
         error_shape: the shape of error replies, unless a fault changes it.
@@ -41,6 +42,7 @@ class ControlRequests:
     def __init__(
         self,
         fanout: Fanout,
+        serves: Callable[[str], bool],
         limits: ExchangeLimits,
         faults: Faults,
         error_shape: ErrorShape,
@@ -48,6 +50,7 @@ class ControlRequests:
         changed: Callable[[], None],
     ) -> None:
         self._fanout = fanout
+        self._serves = serves
         self._limits = limits
         self._faults = faults
         self._error_shape: ErrorShape = error_shape
@@ -83,6 +86,10 @@ class ControlRequests:
             return connection.combined
         if request.method == "SET_PROPERTY":
             connection.combined = request.combined
+        elif request.method == "SUBSCRIBE" and (refused := self._not_served(request.streams)):
+            raise RequestError(
+                2, f"Invalid request: this exchange does not serve the stream {refused}", request.id
+            )
         elif request.method == "UNSUBSCRIBE":
             self._fanout.remove(connection, request.streams)
             self._changed()
@@ -93,3 +100,6 @@ class ControlRequests:
             self._fanout.add(connection, request.streams)
             self._changed()
         return None
+
+    def _not_served(self, streams: Sequence[str]) -> str | None:
+        return next((stream for stream in streams if not self._serves(stream)), None)

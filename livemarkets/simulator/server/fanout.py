@@ -10,6 +10,7 @@ from operator import attrgetter
 from livemarkets.simulator.faults.disturbances import Disturbances
 from livemarkets.simulator.market.streams import StreamEvent
 from livemarkets.simulator.protocol.connection import ExchangeConnection, text_frame
+from livemarkets.simulator.protocol.time_unit import in_microseconds
 
 __all__ = ["Fanout"]
 
@@ -64,24 +65,24 @@ class Fanout:
         return [connection for connection in touched if connection.outbox]
 
     def _spread(self, stream: str, run: list[StreamEvent], listeners: dict[ExchangeConnection, None]) -> None:
-        # Each of the two shapes is encoded once, when the first connection needs it.
-        shapes: dict[bool, bytes] = {}
+        # Each shape is encoded once, when the first connection needs it.
+        shapes: dict[tuple[bool, bool], bytes] = {}
         for connection in listeners:
             if connection.silent or connection.half_open or stream in connection.muted:
                 continue
+            shape = connection.combined, connection.in_microseconds
             own = self._disturbances.apply(run, connection.number)
             if own is not run:
-                data = _frames(own, connection.combined)
-            elif (shaped := shapes.get(connection.combined)) is not None:
+                data = _frames(own, *shape)
+            elif (shaped := shapes.get(shape)) is not None:
                 data = shaped
             else:
-                data = shapes[connection.combined] = _frames(run, connection.combined)
+                data = shapes[shape] = _frames(run, *shape)
             if data:
                 connection.outbox.append(data)
                 self.sent[stream] += len(own)
 
 
-def _frames(run: Sequence[StreamEvent], combined: bool) -> bytes:
-    if combined:
-        return b"".join([text_frame(event.combined) for event in run])
-    return b"".join([text_frame(event.raw()) for event in run])
+def _frames(run: Sequence[StreamEvent], combined: bool, micro: bool) -> bytes:
+    texts = [event.combined for event in run] if combined else [event.raw() for event in run]
+    return b"".join([text_frame(in_microseconds(text) if micro else text) for text in texts])

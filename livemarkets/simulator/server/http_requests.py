@@ -2,44 +2,58 @@
 
 from __future__ import annotations
 
-import email.utils
-import http
 from collections import Counter
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
-from typing import TypeVar
-from urllib.parse import parse_qs, unquote, urlsplit
+from typing import NamedTuple, TypeVar
+from urllib.parse import unquote, urlsplit
 
-from websockets.datastructures import Headers
-from websockets.http11 import Request, Response
+import msgspec
 
 from livemarkets.simulator.faults.catalogue import Faults
 from livemarkets.simulator.market.streams import is_well_formed
 from livemarkets.simulator.protocol.connection import ExchangeConnection
+from livemarkets.simulator.protocol.http_connection import HttpConnection
+from livemarkets.simulator.protocol.http_wire import Answer, HttpRequest
 from livemarkets.simulator.protocol.limits import ExchangeLimits, SlidingWindow, WeightMeter
-from livemarkets.simulator.protocol.rest import Answer, RestApi, error_answer
+from livemarkets.simulator.protocol.rest import RestApi
+from livemarkets.simulator.protocol.rest_query import BAD_TIME_UNIT, NOT_SUPPORTED, error_answer
+from livemarkets.simulator.protocol.time_unit import TIME_UNITS
 from livemarkets.simulator.server.trust import comes_from_a_browser, is_from_a_page, knows_the_secret
 
-__all__ = ["CONTROL_PATH", "HttpRequests", "address_of", "streams_of_path"]
+__all__ = ["CONTROL_PATH", "HttpRequests", "Wanted", "address_of", "wanted_by"]
 
 CONTROL_PATH = "/simulator/control"
 _ADDRESSES_MAX = 10_000
 T = TypeVar("T")
 
 
-def streams_of_path(target: str) -> tuple[bool, list[str]] | None:
-    """Return (combined, streams) of a handshake's path; `None` for an unknown path.
+class Wanted(NamedTuple):
+    """What a handshake's address asks for."""
 
-    Raw streams are at `/ws` and `/ws/<stream>/<stream>`, combined streams at
-    `/stream?streams=<stream>/<stream>` (web-socket-streams.md, General WSS information).
+    streams: list[str]
+    combined: bool = False
+    time_unit: str = "MILLISECOND"
+
+
+def wanted_by(target: str) -> Wanted | None:
+    """Return what a handshake's address asks for; `None` for an unknown path.
+
+    Raw streams are at `/ws/<stream>/<stream>`, combined streams at `/stream?streams=<stream>/<stream>`
+    (web-socket-streams.md, General WSS information). Clients number their connections with paths such as
+    `/ws/0`, so what names no stream there is ignored. A plus sign stands for itself: `@kline_1d@+08:00`.
     """
     parts = urlsplit(target)
-    if parts.path.rstrip("/") == "/stream":
-        listed = parse_qs(parts.query).get("streams", [""])[0]
-        return True, [name for name in listed.split("/") if name]
+    pairs = (pair.partition("=") for pair in parts.query.split("&"))
+    query = {unquote(name): unquote(value) for name, _, value in pairs}
+    unit = query.get("timeUnit", "MILLISECOND")
     head, _, rest = parts.path.lstrip("/").partition("/")
+    if head == "stream" and not rest:
+        listed = query.get("streams", "").split("/")
+        return Wanted([name for name in listed if name], combined=True, time_unit=unit)
     if head == "ws":
-        return False, [unquote(name) for name in rest.split("/") if name]
+        names = [unquote(name) for name in rest.split("/")]
+        return Wanted([name for name in names if is_well_formed(name)], time_unit=unit)
     return None
 
 
@@ -48,8 +62,11 @@ class HttpRequests:
 
     Args:
         api: answers REST calls.
+        serves: returns whether the market has a stream of this name.
         limits: limits per address.
         faults: the faults of handshakes and REST.
+        pulse: brings the market up to now.
+        now_ms: the time, ms since the epoch.
         control_secret: the secret of the control API; empty disables the control API.
         serves_browsers: whether browsers may read the market.
 
@@ -58,15 +75,24 @@ class HttpRequests:
     def __init__(
         self,
         api: RestApi,
+        serves: Callable[[str], bool],
         limits: ExchangeLimits,
         faults: Faults,
         *,
+        pulse: Callable[[], None],
+        now_ms: Callable[[], float],
         control_secret: str = "",
         serves_browsers: bool = True,
     ) -> None:
         self._api = api
+        self._serves = serves
         self._limits = limits
         self._faults = faults
+        self._pulse = pulse
+        self._now_ms = now_ms
+        self._open: set[HttpConnection] = set()
+        self.rest_seconds = 0.0
+        """How long a REST call takes."""
         self._control_secret = control_secret
         self._serves_browsers = serves_browsers
         self._connects: dict[str, SlidingWindow] = {}
@@ -78,14 +104,34 @@ class HttpRequests:
         self.rest_weight_peak = 0
         self.violations: Counter[str] = Counter()
 
-    def rest(self, request: Request, address: str, now_ms: float) -> Response | None:
+    def opened(self, connection: HttpConnection) -> None:
+        """Keep a connection until it ends."""
+        self._open.add(connection)
+
+    def closed(self, connection: HttpConnection) -> None:
+        """Forget a connection."""
+        self._open.discard(connection)
+
+    @property
+    def sockets(self) -> int:
+        """How many TCP connections are open, of REST and of streams."""
+        return len(self._open)
+
+    def drop_idle(self) -> None:
+        """Drop the connections that have had no handshake."""
+        for connection in [one for one in self._open if not one.target]:
+            connection.drop()
+
+    def answer(self, connection: HttpConnection, request: HttpRequest) -> Answer | None:
         """Return the answer to a REST call; `None` to drop the connection."""
-        method, target = request.method, request.path
+        self._pulse()
+        return self.rest(request, address_of(connection), self._now_ms())
+
+    def rest(self, request: HttpRequest, address: str, now_ms: float) -> Answer | None:
+        """Return the answer to a REST call; `None` to drop the connection."""
         if (refusal := self._refusal_of_browser(request)) is not None:
             return refusal
-        if method != "GET":
-            return _plain(405, "Only GET is supported.")
-        path = urlsplit(target).path
+        path = urlsplit(request.target).path
         self.rest_calls[path if path in self._api.paths else "other"] += 1
         meter = _of_address(self._weights, address, lambda: WeightMeter(self._limits))
         fault = self._faults.rest.take()
@@ -93,7 +139,7 @@ class HttpRequests:
             if fault.status == 0:
                 return None
             return _weighed(_faulty(fault.status, fault.retry_after_seconds), meter)
-        answer = self._api.answer(target, now_ms)
+        answer = self._api.respond(request, now_ms)
         within = meter.use(answer.weight, now_ms)
         self.rest_weight += answer.weight
         self.rest_weight_peak = max(self.rest_weight_peak, meter.used)
@@ -102,12 +148,9 @@ class HttpRequests:
             answer = self._too_much_weight(now_ms, meter)
         return _weighed(answer, meter)
 
-    def handshake(
-        self, connection: ExchangeConnection, request: Request, now_seconds: float
-    ) -> Response | None:
+    def refusal(self, connection: HttpConnection, request: HttpRequest) -> Answer | None:
         """Return the refusal of a handshake; `None` to accept it."""
-        target = request.path
-        if target.partition("?")[0] == CONTROL_PATH:
+        if request.target.partition("?")[0] == CONTROL_PATH:
             return self._refusal_of_control(connection, request)
         if (refusal := self._refusal_of_browser(request)) is not None:
             return refusal  # not counted, so that a web page cannot use up the limit of its address
@@ -117,12 +160,12 @@ class HttpRequests:
             address_of(connection),
             lambda: SlidingWindow(self._limits.connects_per_window, self._limits.connect_window_seconds),
         )
-        refusal = self._refusal(connection, target, window, now_seconds)
+        refusal = self._refusal(connection, request.target, window, connection.loop.time())
         if refusal is not None:
             self.refused += 1
         return refusal
 
-    def _refusal_of_control(self, connection: ExchangeConnection, request: Request) -> Response | None:
+    def _refusal_of_control(self, connection: HttpConnection, request: HttpRequest) -> Answer | None:
         if not ip_address(address_of(connection)).is_loopback:
             return _plain(403, "The control API accepts connections from this machine only.")
         if is_from_a_page(request.headers):
@@ -132,14 +175,14 @@ class HttpRequests:
             return _plain(401, text, {"WWW-Authenticate": "Bearer"})
         return None
 
-    def _refusal_of_browser(self, request: Request) -> Response | None:
+    def _refusal_of_browser(self, request: HttpRequest) -> Answer | None:
         if self._serves_browsers or not comes_from_a_browser(request.headers):
             return None
         return _plain(403, "This exchange refuses browsers and accepts loopback host names only.")
 
     def _refusal(
-        self, connection: ExchangeConnection, target: str, window: SlidingWindow, now_seconds: float
-    ) -> Response | None:
+        self, connection: HttpConnection, target: str, window: SlidingWindow, now_seconds: float
+    ) -> Answer | None:
         if not window.admit(now_seconds):
             self.violations["connects"] += 1
             wait = int(window.retry_after_seconds(now_seconds)) + 1
@@ -148,16 +191,21 @@ class HttpRequests:
         if fault is not None and fault.close_code is None:
             headers = {} if fault.retry_after_seconds is None else {"Retry-After": fault.retry_after_seconds}
             return _plain(fault.status, "Refused.", headers)
-        wanted = streams_of_path(target)
+        wanted = wanted_by(target)
         if wanted is None:
+            if target.startswith("/ws-api"):
+                return error_answer(404, *NOT_SUPPORTED)
             return _plain(404, "Not found.")
-        if "timeunit=micro" in target.lower():
-            return _plain(400, "This exchange supports milliseconds only.")
-        if not all(is_well_formed(name) for name in wanted[1]):
+        if wanted.time_unit not in TIME_UNITS:
+            return error_answer(400, *BAD_TIME_UNIT)
+        if not all(is_well_formed(name) for name in wanted.streams):
             return _plain(400, "Invalid stream.")
-        if len(wanted[1]) > self._limits.streams_per_connection:
+        if not_served := [name for name in wanted.streams if not self._serves(name)]:
+            return _plain(400, f"This exchange does not serve {not_served[0]}.")
+        if len(wanted.streams) > self._limits.streams_per_connection:
             self.violations["streams"] += 1
             return _plain(400, "Too many streams.")
+        assert isinstance(connection, ExchangeConnection)
         connection.doomed_code = fault.close_code if fault is not None else None
         return None
 
@@ -182,7 +230,7 @@ class HttpRequests:
         )
 
 
-def address_of(connection: ExchangeConnection) -> str:
+def address_of(connection: HttpConnection) -> str:
     """Return the client's address without its port."""
     peer = connection.remote_address
     return str(peer[0]) if peer else "0.0.0.0"
@@ -203,29 +251,12 @@ def _faulty(status: int, retry_after_seconds: int | None) -> Answer:
     return error_answer(status, code, text, headers)
 
 
-def _weighed(answer: Answer, meter: WeightMeter) -> Response:
-    return _response(answer, {"X-MBX-USED-WEIGHT": meter.used, "X-MBX-USED-WEIGHT-1M": meter.used})
+def _weighed(answer: Answer, meter: WeightMeter) -> Answer:
+    used = str(meter.used)
+    headers = (*answer.headers, ("X-MBX-USED-WEIGHT", used), ("X-MBX-USED-WEIGHT-1M", used))
+    return msgspec.structs.replace(answer, headers=headers)
 
 
-def _plain(status: int, text: str, headers: Mapping[str, object] | None = None) -> Response:
-    return _response(Answer(status, text.encode()), headers or {}, "text/plain; charset=utf-8")
-
-
-def _response(
-    answer: Answer, headers: Mapping[str, object] | None = None, content_type: str = "application/json"
-) -> Response:
-    fields = Headers(
-        {
-            "Date": email.utils.formatdate(usegmt=True),
-            "Connection": "close",
-            "Content-Length": str(len(answer.body)),
-            "Content-Type": content_type,
-        }
-    )
-    for name, value in (*answer.headers, *(headers or {}).items()):
-        fields[name] = str(value)
-    try:
-        phrase = http.HTTPStatus(answer.status).phrase
-    except ValueError:
-        phrase = "Unknown"
-    return Response(answer.status, phrase, fields, answer.body)
+def _plain(status: int, text: str, headers: Mapping[str, object] | None = None) -> Answer:
+    fields = tuple((name, str(value)) for name, value in (headers or {}).items())
+    return Answer(status, text.encode(), headers=fields, content_type="text/plain; charset=utf-8")

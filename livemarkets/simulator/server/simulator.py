@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
+import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any, cast
 
 from loguru import logger
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
 
 from livemarkets.simulator.faults.catalogue import Faults
 from livemarkets.simulator.market.source import SimulatorError, Source
 from livemarkets.simulator.market.streams import split_stream
-from livemarkets.simulator.protocol.connection import ExchangeConnection, text_frame
+from livemarkets.simulator.protocol.connection import ExchangeConnection
 from livemarkets.simulator.protocol.control_messages import ErrorShape
 from livemarkets.simulator.protocol.limits import ExchangeLimits
 from livemarkets.simulator.protocol.rest import RestApi
+from livemarkets.simulator.protocol.time_unit import MICROSECOND, TIME_UNITS
+from livemarkets.simulator.server.addresses import in_url, why_not_bound
 from livemarkets.simulator.server.control_requests import ControlRequests
 from livemarkets.simulator.server.fanout import Fanout
 from livemarkets.simulator.server.fault_api import answer_control
-from livemarkets.simulator.server.http_requests import CONTROL_PATH, HttpRequests, address_of, streams_of_path
+from livemarkets.simulator.server.http_requests import (
+    CONTROL_PATH,
+    HttpRequests,
+    Wanted,
+    wanted_by,
+)
 
 __all__ = ["Simulator"]
 
@@ -48,6 +55,7 @@ class Simulator:
         control_secret: the secret of the control API (:mod:`livemarkets.simulator.server.trust`). Empty
             disables the control API; faults are then injected only through `faults`.
         serves_browsers: `False` refuses browsers, and host names that are not loopback.
+        tls: serves `wss://` and `https://` with this context; `None` for `ws://` and `http://`.
         clock: ms since the epoch.
 
     """
@@ -61,30 +69,40 @@ class Simulator:
         error_shape: ErrorShape = "flat",
         control_secret: str = "",
         serves_browsers: bool = True,
+        tls: ssl.SSLContext | None = None,
         clock: Callable[[], float] = lambda: time.time() * 1000.0,
     ) -> None:
         self.source = source
         self.limits = limits or ExchangeLimits()
         self.faults = faults or Faults()
         self.faults.bind(self)
+        self._tls = tls
+        self._s = "s" if tls is not None else ""
         self.host = ""
         self.port = 0
         self.now_ms = clock
-        self.rest_seconds = 0.0
-        """How long a REST call takes."""
         self._fanout = Fanout(self.faults.disturbances)
-        self._http_requests = HttpRequests(
+        self.http = HttpRequests(
             RestApi(source),
+            source.serves,
             self.limits,
             self.faults,
+            pulse=self.pulse,
+            now_ms=self.now_ms,
             control_secret=control_secret,
             serves_browsers=serves_browsers,
         )
         self._control_requests = ControlRequests(
-            self._fanout, self.limits, self.faults, error_shape, self._violated, self._changed
+            self._fanout,
+            source.serves,
+            self.limits,
+            self.faults,
+            error_shape,
+            self._violated,
+            self._changed,
         )
         self._connections: dict[ExchangeConnection, None] = {}
-        self._violations: Counter[str] = self._http_requests.violations
+        self._violations: Counter[str] = self.http.violations
         self._accepted = 0
         self._server: Server | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -93,12 +111,12 @@ class Simulator:
     @property
     def ws_url(self) -> str:
         """Base address of the market streams."""
-        return f"ws://{_in_url(self.host)}:{self.port}"
+        return f"ws{self._s}://{in_url(self.host)}:{self.port}"
 
     @property
     def rest_url(self) -> str:
         """Base address of REST."""
-        return f"http://{_in_url(self.host)}:{self.port}"
+        return f"http{self._s}://{in_url(self.host)}:{self.port}"
 
     @property
     def connections(self) -> Sequence[ExchangeConnection]:
@@ -130,16 +148,17 @@ class Simulator:
                 self._serve,
                 host,
                 port,
-                process_request=self._process_request,
-                create_connection=ExchangeConnection,
+                create_connection=cast(type[ExchangeConnection], partial(ExchangeConnection, self.http)),
                 compression=None,
                 server_header=None,
+                open_timeout=None,  # a connection can carry REST calls for long before a handshake
                 ping_interval=None,
                 close_timeout=_CLOSE_SECONDS,
+                ssl=self._tls,
                 logger=wire_log,
             )
         except OSError as error:
-            raise SimulatorError(_why_not(error, host, port)) from None
+            raise SimulatorError(why_not_bound(error, host, port)) from None
         self.host, self.port = host, self._server.sockets[0].getsockname()[1]
         self._arm()
 
@@ -153,6 +172,7 @@ class Simulator:
         self._closings.clear()
         if server is None:
             return
+        self.http.drop_idle()
         for connection in self.connections:
             if connection.half_open:
                 connection.drop()
@@ -167,17 +187,17 @@ class Simulator:
             if kind == "trade":
                 trades[symbol] += count
         return {
-            "attempts": self._http_requests.attempts,
+            "attempts": self.http.attempts,
             "connects": self._accepted,
-            "refused": self._http_requests.refused,
+            "refused": self.http.refused,
             "open": len(self.connections),
             "control_messages": self._control_requests.messages,
             "violations": dict(self._violations),
             "frames_sent": sum(self._fanout.sent.values()),
             "trades_sent": dict(trades),
-            "rest_calls": dict(self._http_requests.rest_calls),
-            "rest_weight": self._http_requests.rest_weight,
-            "rest_weight_peak": self._http_requests.rest_weight_peak,
+            "rest_calls": dict(self.http.rest_calls),
+            "rest_weight": self.http.rest_weight,
+            "rest_weight_peak": self.http.rest_weight_peak,
             "faults": dict(self.faults.injected),
         }
 
@@ -204,32 +224,17 @@ class Simulator:
         wrapped = b'{"stream":"!serverShutdown","data":%b}' % event
         loop = asyncio.get_running_loop()
         for connection in connections:
-            connection.outbox.append(text_frame(wrapped if connection.combined else event))
+            text = wrapped if connection.combined else event
+            connection.outbox.append(connection.framed(text))
             connection.flush()
             self._closings.add(loop.call_later(notice_seconds, connection.end, 1001, "Server shutdown"))
         self._closings = {closing for closing in self._closings if closing.when() > loop.time()}
 
-    async def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Answer a REST call or refuse a handshake; return `None` to accept the handshake."""
-        client = cast(ExchangeConnection, connection)
-        if "Upgrade" in request.headers:
-            return self._http_requests.handshake(client, request, client.loop.time())
-        if self.rest_seconds:
-            await asyncio.sleep(self.rest_seconds)
-        self.pulse()
-        answer = self._http_requests.rest(request, address_of(client), self.now_ms())
-        if answer is None:
-            client.drop()
-            await client.wait_closed()
-            return client.respond(503, "")
-        return answer
-
     async def _serve(self, connection: ServerConnection) -> None:
         """Serve an accepted connection until it ends."""
         client = cast(ExchangeConnection, connection)
-        target = client.request.path if client.request is not None else ""
         try:
-            if target.partition("?")[0] == CONTROL_PATH:
+            if client.target.partition("?")[0] == CONTROL_PATH:
                 async for message in client:
                     client.reply(answer_control(message, self))
             elif client.doomed_code is not None:
@@ -240,14 +245,16 @@ class Simulator:
                     client.drop()
                 await client.wait_closed()
             else:
-                await self._serve_market(client, target)
+                await self._serve_market(client)
         except ConnectionClosed:
             pass
 
-    async def _serve_market(self, client: ExchangeConnection, target: str) -> None:
+    async def _serve_market(self, client: ExchangeConnection) -> None:
         self._accepted += 1
         client.watch(self._accepted, self.limits, self._violated)
-        client.combined, streams = streams_of_path(target) or (False, [])
+        wanted = wanted_by(client.target) or Wanted([])
+        client.combined, streams = wanted.combined, wanted.streams
+        client.in_microseconds = TIME_UNITS.get(wanted.time_unit) == MICROSECOND
         self._connections[client] = None
         try:
             if streams:
@@ -286,13 +293,3 @@ class Simulator:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _why_not(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is already in use"
-    return f"cannot listen on {host}:{port}: {error.strerror or error}"

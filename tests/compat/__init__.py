@@ -1,0 +1,1 @@
+"""Real clients on the simulator: what they report is compared with what it sent. `make compat` runs them."""

@@ -111,7 +111,7 @@ def _paced(server: Server, options: Options) -> tuple[Load, float]:
             time.sleep(max(0.0, began + (turn + 1) * _PACE_SECONDS - time.monotonic()))
         result = load.result(60.0)
         used = server.program.cpu().since(before)
-    return result, used.total / seconds
+    return result, used.total / result.wall_seconds
 
 
 def _reading(server: Server, channel: _Channel, readers: int, messages: int, *options: str) -> Readers:

@@ -26,6 +26,7 @@ from livemarkets.exchanges.outbound import Outbound
 from livemarkets.feed.exchange_feed import ExchangeFeed, FeedLimits
 from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.feed.supervision import supervise
+from livemarkets.http_api.fetching import FetchGuard
 from livemarkets.market.clock import Clock, system_clock
 from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import (
@@ -40,7 +41,9 @@ from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
 from livemarkets.protocol.encoding import encode_gap, encode_lagged
 from livemarkets.protocol.updates import encode_rows
+from livemarkets.rate_limit import Refusals
 from livemarkets.security.token_auth import TokenAuth
+from livemarkets.server.loop_delay import LoopDelay
 from livemarkets.ws_markets.hub import MarketsHub, RouteLimits
 from livemarkets.ws_markets.publisher import MarketsPublisher
 
@@ -78,6 +81,9 @@ class Services:
         self.is_draining = False
         self.clock = clock
         self.access = TokenAuth(settings.access_token.get_secret_value(), clock=clock.monotonic)
+        self.refusals = Refusals()
+        self.fetching = FetchGuard(clock.monotonic, self.refusals)
+        self.loop_delay = LoopDelay(clock.monotonic)
         self.latest = LatestPriceStore()
         self.trades = RecentTrades(settings.feed_length)
         self.updates = LatestUpdates()
@@ -113,6 +119,7 @@ class Services:
                 heartbeat_seconds=tuning.heartbeat_seconds,
             ),
             clock=clock,
+            refusals=self.refusals,
         )
 
     # for pages and routes
@@ -161,6 +168,7 @@ class Services:
 
     async def stop(self) -> None:
         """Close every connection and end every task. Idempotent."""
+        await self.fetching.aclose()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -173,6 +181,7 @@ class Services:
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(supervise("loop delay task", self.loop_delay.run), name="loop delay")
             for feed in self.feeds.values():
                 tasks.create_task(feed.run(), name=f"{feed.exchange} feed")
             if self.feeds:

@@ -1,13 +1,16 @@
-"""Limits: token buckets, concurrent use per key, one log line per kind and interval. No I/O."""
+"""Limits: token buckets, concurrent use per key, one log line per kind and interval, counts of refusals.
+
+No I/O.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
-__all__ = ["LogLimiter", "TokenBucket", "TokenBuckets", "UsageCounter"]
+__all__ = ["REFUSALS", "LogLimiter", "Refusals", "TokenBucket", "TokenBuckets", "UsageCounter"]
 
 
 class TokenBucket:
@@ -94,6 +97,38 @@ class UsageCounter:
             self._in_use[key] -= 1
             if not self._in_use[key]:
                 del self._in_use[key]
+
+
+REFUSALS: Mapping[str, tuple[str, ...]] = {
+    "message": (
+        "invalid_json",
+        "invalid_message",
+        "unknown_type",
+        "unknown_exchange",
+        "unknown_channel",
+        "symbol_limit",
+        "rate_limited",
+        "message_too_big",
+    ),
+    "subscription": ("unknown_symbol", "symbol_limit"),
+    "page": ("address",),
+    "page_socket": ("address", "unread"),
+    "page_event": ("delayed",),
+    "fetch": ("address", "all", "foreign"),
+}
+"""What is refused to peers → for which reasons. Refused handshakes of `/ws/markets` are counted apart."""
+
+
+class Refusals:
+    """Counts what was refused to peers since the start, by the kinds and reasons of :data:`REFUSALS`."""
+
+    def __init__(self) -> None:
+        self.counts = {(kind, reason): 0 for kind, reasons in REFUSALS.items() for reason in reasons}
+        """(kind, reason) → how often."""
+
+    def note(self, kind: str, reason: str) -> None:
+        """Count one refusal."""
+        self.counts[kind, reason] += 1
 
 
 class LogLimiter:

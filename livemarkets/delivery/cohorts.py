@@ -2,19 +2,27 @@
 
 Many readers subscribe the same streams. Readers of exactly the same streams form a cohort. A frame is queued
 once per cohort instead of once per reader, and the frames of one turn are joined once per cohort.
+
+A write takes some microseconds, so thousands of readers take long. After 1,000 writes the rest waits for the
+next turn of the event loop. A cohort has at most 1,000 readers, so that it is always written to as a whole,
+and no reader is between two turns.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
 
 from livemarkets.delivery.mailbox import Mailbox
 from livemarkets.market.models import StreamKey
 
-__all__ = ["Cohorts", "Write"]
+__all__ = ["WRITES_AT_ONCE", "Cohorts", "Write"]
 
 Write = Callable[[int, bytes], int]
+
+WRITES_AT_ONCE = 1_000
+"""The most writes in one turn of the event loop. They take some 5 ms."""
 
 
 class _Cohort:
@@ -91,21 +99,26 @@ class Cohorts:
         write: `os.write`: takes a file descriptor and bytes, returns the number of bytes written, raises
             `OSError`.
         clock: monotonic seconds.
+        writes_at_once: the most writes of one :meth:`flush`, and the most readers of a cohort.
 
     """
 
-    def __init__(self, write: Write, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, write: Write, clock: Callable[[], float], *, writes_at_once: int = WRITES_AT_ONCE
+    ) -> None:
         self._write = write
         self._clock = clock
+        self._writes_at_once = writes_at_once
         self._keys: dict[Mailbox, set[StreamKey]] = {}
         self.counts: dict[StreamKey, int] = {}
         """How many readers get every trade of a stream; only streams with readers are here."""
         self._unsettled: dict[Mailbox, None] = {}
         self._cohort_of: dict[Mailbox, _Cohort] = {}
-        self._by_keys: dict[frozenset[StreamKey], _Cohort] = {}
+        self._with_room: dict[frozenset[StreamKey], dict[_Cohort, None]] = {}
+        """Streams → their cohorts that more readers may enter, the oldest first."""
         self._by_key: dict[StreamKey, dict[_Cohort, None]] = {}
-        self._dirty: list[_Cohort] = []
-        self._lines: list[Mailbox] = []
+        self._queue: deque[_Cohort | Mailbox] = deque()
+        """Who has queued frames, in the order in which they are written to, so that nobody waits for ever."""
 
     def add(self, key: StreamKey, mailbox: Mailbox) -> None:
         """Subscribe the reader to the stream. Idempotent."""
@@ -151,7 +164,7 @@ class Cohorts:
             return 0
         for cohort in cohorts:
             if not cohort.pending:
-                self._dirty.append(cohort)
+                self._queue.append(cohort)
             cohort.pending.append(frame)
         return self.counts[key]
 
@@ -161,25 +174,35 @@ class Cohorts:
         if cohort is not None:
             self._part(cohort, mailbox)
         if not mailbox.pending:
-            self._lines.append(mailbox)
+            self._queue.append(mailbox)
         mailbox.pending.append(frame)
 
     @property
     def has_something(self) -> bool:
         """Whether any frame is queued."""
-        return bool(self._dirty or self._lines)
+        return bool(self._queue)
 
     def flush(self) -> None:
-        """Send the queued frames, with one write per reader."""
-        now = self._clock()
-        while self._dirty:  # one at a time: after an error, the others stay queued
-            self._dirty.pop().flush(self._write, now)
-        while self._lines:
-            mailbox = self._lines.pop()
-            mailbox.flush()
-            cohort = self._cohort_of.get(mailbox)
-            if cohort is not None and not cohort.pending:
-                cohort.taken.pop(mailbox, None)
+        """Send queued frames, with one write per reader. What is too much for one turn stays queued."""
+        now, queue = self._clock(), self._queue
+        left = self._writes_at_once
+        while queue:  # one at a time: after an error, the others stay queued
+            first = queue[0]
+            left -= len(first.mailboxes) if isinstance(first, _Cohort) else 1
+            if left < 0:
+                return
+            queue.popleft()
+            if isinstance(first, _Cohort):
+                first.flush(self._write, now)
+            else:
+                self._flush_own(first)
+
+    def _flush_own(self, mailbox: Mailbox) -> None:
+        """Send the frames in the reader's own queue."""
+        mailbox.flush()
+        cohort = self._cohort_of.get(mailbox)
+        if cohort is not None and not cohort.pending:
+            cohort.taken.pop(mailbox, None)
 
     def _part(self, cohort: _Cohort, mailbox: Mailbox) -> None:
         """Move the reader's frames to its own queue, because the next frame is for this reader only."""
@@ -187,7 +210,7 @@ class Cohorts:
         cohort.taken[mailbox] = len(cohort.pending)
         if share:
             if not mailbox.pending:
-                self._lines.append(mailbox)
+                self._queue.append(mailbox)
             mailbox.pending += share
 
     def _settle(self) -> None:
@@ -210,9 +233,13 @@ class Cohorts:
         mailbox.place = None
         mailbox.sent_at = max(mailbox.sent_at, cohort.flushed_at)
         cohort.let_go()
+        roomy = self._with_room.setdefault(cohort.keys, {})
         if cohort.mailboxes:
+            roomy[cohort] = None
             return
-        del self._by_keys[cohort.keys]
+        roomy.pop(cohort, None)
+        if not roomy:
+            del self._with_room[cohort.keys]
         for key in cohort.keys:
             cohorts = self._by_key[key]
             del cohorts[cohort]
@@ -220,12 +247,18 @@ class Cohorts:
                 del self._by_key[key]
 
     def _enter(self, keys: frozenset[StreamKey], mailbox: Mailbox) -> None:
-        cohort = self._by_keys.get(keys)
+        roomy = self._with_room.setdefault(keys, {})
+        cohort = next(iter(roomy), None)
         if cohort is None:
-            cohort = self._by_keys[keys] = _Cohort(keys)
+            cohort = _Cohort(keys)
+            roomy[cohort] = None
             for key in keys:
                 self._by_key.setdefault(key, {})[cohort] = None
         cohort.mailboxes[mailbox] = None
+        if len(cohort.mailboxes) >= self._writes_at_once:
+            del roomy[cohort]
+            if not roomy:
+                del self._with_room[keys]
         mailbox.place = cohort
         cohort.note_change()
         if cohort.pending or mailbox.pending:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from livemarkets.delivery.arrival import ArrivalOrder
-from livemarkets.delivery.cohorts import Cohorts, Write
+from livemarkets.delivery.cohorts import WRITES_AT_ONCE, Cohorts, Write
 from livemarkets.delivery.conflation import Conflator, EncodeGap, EncodeSkipped, Published
 from livemarkets.delivery.framing import text_frame
 from livemarkets.delivery.latest import LatestReaders
@@ -42,6 +42,7 @@ class Fanout:
         encode_skipped: encodes the message that declares skipped trades to a lagging reader.
         encode_gap: encodes the message that declares a gap.
         encode_rows: encodes a message of some rows.
+        writes_at_once: the most writes of one turn.
 
     """
 
@@ -54,11 +55,13 @@ class Fanout:
         encode_skipped: EncodeSkipped,
         encode_gap: EncodeGap,
         encode_rows: EncodeRows,
+        *,
+        writes_at_once: int = WRITES_AT_ONCE,
     ) -> None:
         self._call_soon = call_soon
         self._clock = clock
         self._encode_gap = encode_gap
-        self._cohorts = Cohorts(write, clock)
+        self._cohorts = Cohorts(write, clock, writes_at_once=writes_at_once)
         self._orders = Orders(encode_skipped, encode_gap)
         self._published, self._arrivals = self._orders.by_key, self._orders.arrivals
         self._latest = LatestReaders(call_later, clock, self.post)
@@ -77,12 +80,9 @@ class Fanout:
         return FanoutStatistics(delivered=delivered, lags=self._lags, lagging=len(self._lagging))
 
     def open(self, sink: Sink, *, limit_bytes: int) -> Mailbox:
-        """Return the mailbox of a new reader. The mailbox becomes the listener of the connection.
+        """Return the mailbox of a new reader, which lags when it has more unsent bytes than `limit_bytes`.
 
-        Args:
-            sink: the reader's connection.
-            limit_bytes: how many unsent bytes are kept before the reader lags.
-
+        The mailbox becomes the listener of the connection.
         """
         mailbox = Mailbox(sink, self, limit_bytes=limit_bytes, clock=self._clock)
         sink.listener = mailbox

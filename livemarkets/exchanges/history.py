@@ -131,6 +131,17 @@ class TradeHistory(Protocol):
 
         """
 
+    async def newest_trades(
+        self, symbol: str, *, purpose: Purpose = Purpose.LIST, asker: str | None = None
+    ) -> FetchedTrades:
+        """Return the newest page of trades: about :data:`PAGE_TRADES`, fewer only if there are no more.
+
+        Raises:
+            RestError: with status 400 if the exchange does not know the symbol.
+            ExchangeError: there is no usable answer.
+
+        """
+
     async def newest_ids(
         self, symbols: Sequence[str], *, purpose: Purpose = Purpose.CHECK, asker: str | None = None
     ) -> dict[str, int]:

@@ -88,9 +88,9 @@ class ExchangeFeed:
         )
         self.directory = self.symbols.directory
         """The listed symbols; empty until the list is loaded."""
+        self.history = ports.history
         self.channels = ports.channels
         """What can be subscribed on this exchange."""
-        self._history = ports.history
         self._monotonic = clock.monotonic
         self._needed = asyncio.Event()
         self.client = ports.connect(self)
@@ -201,7 +201,7 @@ class ExchangeFeed:
             symbols_skipped=self.symbols.skipped,
             qualities=self.quality.counts(),
             client=self.client.statistics(),
-            history=self._history.statistics(),
+            history=self.history.statistics(),
         )
 
     # events of the client (ExchangeEvents)
@@ -296,4 +296,4 @@ class ExchangeFeed:
                 for name, run in zip(_TASKS, [part.run for part in parts], strict=True):
                     tasks.create_task(run(), name=f"{self.exchange} {name}")
         finally:
-            await self._history.aclose()
+            await self.history.aclose()

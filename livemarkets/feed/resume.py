@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import NamedTuple
 
 from livemarkets.feed.history_page import HistoryPage, ResumePart
 from livemarkets.feed.ledger import Ledger, Released
@@ -20,12 +21,22 @@ from livemarkets.market.stores import RecentTrades
 
 __all__ = ["ResumeLimits", "ResumePart", "Resumer"]
 
+_PART_TRADES = 1_000
+"""The most trades of one part. Memory may have a hundred times as many."""
 _PARTS_PER_TURN = 8
 """A part of 1,000 trades takes about a millisecond to encode."""
 _AHEAD_IDS = 1_000
 """A reader that is ahead of us by more was not served by another instance a moment ago: its id never was."""
 _FAR_AHEAD_IDS = 1_000_000
 """The same of a reader that is ahead of what REST says, which may lag by seconds."""
+
+
+class _Tail(NamedTuple):
+    """Trades and gaps in memory, in order."""
+
+    items: list[Released]
+    rest: int | None = None
+    """The next id, if memory has more than one part may hold; `None` if the live stream follows."""
 
 
 class Resumer:
@@ -94,8 +105,12 @@ class Resumer:
                     yield ResumePart([], is_last=False)
                     tail = self._tail(key, next_id, newest, is_late)
                     if tail is not None:
-                        yield ResumePart(tail, is_last=True)
-                        return
+                        yield ResumePart(tail.items, is_last=tail.rest is None)
+                        if tail.rest is None:
+                            return
+                        next_id = tail.rest
+                        patience.note_progress()
+                        continue
                 reached = next_id
                 if not self._is_ahead(key, next_id, newest):
                     page = await self._shared.page(
@@ -128,27 +143,25 @@ class Resumer:
         again = await self._shared.newest_id(key.symbol, patience)
         return newest if again is None else max(newest, again)
 
-    def _tail(self, key: StreamKey, next_id: int, newest: int | None, is_late: bool) -> list[Released] | None:
+    def _tail(self, key: StreamKey, next_id: int, newest: int | None, is_late: bool) -> _Tail | None:
         """Return the trades in memory from `next_id` on; `None` when older ones must be fetched first."""
         live_id = self._live_id(key)
         if live_id is None:
             if self._begin(key, next_id, newest):
-                return []
+                return _Tail([])
             if newest is None or next_id <= newest + 1:
                 return None
             if not (is_late or next_id > newest + _FAR_AHEAD_IDS):
                 return None
             self._ledgers[key].begin(newest + 1)
-            return [Gap(key, next_id, newest, "history")]
+            return _Tail([Gap(key, next_id, newest, "history")])
         if next_id > live_id:  # the reader is ahead of us, or the exchange restarted its numbering
             renumbered = self._renumbered(key, next_id, live_id)
             if renumbered is not None and renumbered <= live_id:
-                return [
-                    Gap(key, next_id, renumbered - 1, "venue"),
-                    *self._from_memory(key, renumbered, live_id),
-                ]
+                tail = self._from_memory(key, renumbered, live_id)
+                return _Tail([Gap(key, next_id, renumbered - 1, "venue"), *tail.items], tail.rest)
             if is_late or next_id > live_id + _AHEAD_IDS:
-                return [Gap(key, next_id, live_id - 1, "history")]
+                return _Tail([Gap(key, next_id, live_id - 1, "history")])
             return None
         oldest = self._trades.oldest_id(key)
         start = live_id if oldest is None else oldest
@@ -156,20 +169,21 @@ class Resumer:
             return self._from_memory(key, next_id, live_id)
         return self._from_memory(key, next_id, live_id, "history") if is_late else None
 
-    def _from_memory(
-        self, key: StreamKey, next_id: int, live_id: int, cause: GapCause = "upstream"
-    ) -> list[Released]:
+    def _from_memory(self, key: StreamKey, next_id: int, live_id: int, cause: GapCause = "upstream") -> _Tail:
         """Return the ticks in memory from `next_id` on, with the gaps between them declared again."""
         causes = {gap.from_id: gap.cause for gap in self._trades.gaps(key)}
         parts: list[Released] = []
-        for tick in self._trades.after(key, next_id - 1):
+        ticks = self._trades.after(key, next_id - 1, _PART_TRADES + 1)
+        for tick in ticks[:_PART_TRADES]:
             if tick.id > next_id:
                 parts.append(Gap(key, next_id, tick.id - 1, causes.get(next_id, cause)))
             parts.append(tick)
             next_id, cause = tick.id + 1, "upstream"
+        if len(ticks) > _PART_TRADES:
+            return _Tail(parts, next_id)
         if next_id < live_id:
             parts.append(Gap(key, next_id, live_id - 1, causes.get(next_id, cause)))
-        return parts
+        return _Tail(parts)
 
     def _renumbered(self, key: StreamKey, next_id: int, live_id: int) -> int | None:
         """Return the first id of the present numbering if `next_id` belongs to an older one, else `None`."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import accumulate
 from typing import Protocol
 
 from prometheus_client import Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from livemarkets.delivery.fanout import Fanout
@@ -17,6 +18,9 @@ from livemarkets.market.channels import NEWEST_WINS, TRADES
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeState
 from livemarkets.market.subscriptions import SubscriptionManager
+from livemarkets.rate_limit import Refusals
+from livemarkets.server.loop_delay import BOUNDS_SECONDS, LoopDelay
+from livemarkets.server.open_files import files_limit, free_files
 from livemarkets.ws_markets.hub import MarketsHub
 
 __all__ = ["MarketsCollector", "MeasuredServices"]
@@ -30,6 +34,8 @@ class MeasuredServices(Protocol):
     hub: MarketsHub
     fanout: Fanout
     simulator: EmbeddedExchange | None
+    refusals: Refusals
+    loop_delay: LoopDelay
     started_at: float
     clock: Clock
 
@@ -118,6 +124,9 @@ class MarketsCollector(Collector):
             yield metric
         yield from self._states(feeds)
         yield from self._process()
+        yield from self._limits()
+        yield self._refusals()
+        yield from self._loop_delay()
 
     def _states(self, feeds: Mapping[str, FeedStatistics]) -> Iterator[Metric]:
         state = GaugeMetricFamily(
@@ -224,3 +233,49 @@ class MarketsCollector(Collector):
         )
         uptime = self._services.clock.monotonic() - self._services.started_at
         yield GaugeMetricFamily("livemarkets_uptime_seconds", "Seconds since the start", value=uptime)
+
+    def _limits(self) -> Iterator[Metric]:
+        hub = self._services.hub
+        limits = {
+            "clients": hub.limits.clients,
+            "symbols_per_client": hub.limits.symbols,
+            "streams_per_client": hub.limits.streams,
+            "open_files": files_limit(),
+        }
+        left = {
+            "clients": max(0, hub.limits.clients - len(hub.connections)),
+            "open_files": None if files_limit() is None else free_files(),
+        }
+        for name, meaning, numbers in (
+            ("limit", "Limits of this server", limits),
+            ("limit_left", "How much of a limit is left", left),
+        ):
+            family = GaugeMetricFamily(f"livemarkets_{name}", meaning, labels=["limit"])
+            for limit, number in numbers.items():
+                if number is not None:
+                    family.add_metric([limit], number)
+            yield family
+
+    def _refusals(self) -> Metric:
+        family = CounterMetricFamily(
+            "livemarkets_refusals", "What was refused to peers, by reason", labels=["what", "reason"]
+        )
+        for (what, reason), count in self._services.refusals.counts.items():
+            family.add_metric([what, reason], count)
+        return family
+
+    def _loop_delay(self) -> Iterator[Metric]:
+        delay = self._services.loop_delay
+        bounds = [*map(str, BOUNDS_SECONDS), "+Inf"]
+        histogram = HistogramMetricFamily(
+            "livemarkets_loop_delay_seconds", "How late the event loop was, measured every 50 ms"
+        )
+        histogram.add_metric(
+            [], list(zip(bounds, accumulate(delay.counts), strict=True)), delay.total_seconds
+        )
+        yield histogram
+        yield GaugeMetricFamily(
+            "livemarkets_loop_delay_longest_seconds",
+            "The longest delay of the event loop in the last minute",
+            value=delay.longest_seconds(),
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -13,22 +13,43 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.embedded.exchange import EmbeddedExchange
 from livemarkets.feed.exchange_feed import ExchangeFeed
+from livemarkets.http_api.answers import Refused, list_answer, tick_answer
+from livemarkets.http_api.fetching import FetchGuard
 from livemarkets.http_api.metrics import MarketsCollector
+from livemarkets.http_api.queries import (
+    read_exchange,
+    read_format,
+    read_id,
+    read_names,
+    read_number,
+    read_one_name,
+    read_search,
+    refuse_unlisted,
+)
+from livemarkets.http_api.trades import TradeFinder
 from livemarkets.market.clock import Clock
-from livemarkets.market.models import ExchangeName, StreamKey, SymbolInfo, TradeTick
+from livemarkets.market.models import StreamKey, SymbolInfo
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
-from livemarkets.market.symbols import SYMBOL_SHAPE, is_well_formed, normalise, query_fault, read_symbols
-from livemarkets.protocol.encoding import encode_tick
+from livemarkets.market.symbols import is_well_formed, normalise
+from livemarkets.rate_limit import Refusals
+from livemarkets.server.loop_delay import LoopDelay
 from livemarkets.ws_markets.hub import MarketsHub
 
 __all__ = ["HttpServices", "http_router"]
 
-_JSON = "application/json"
 _SYMBOLS_DEFAULT, _SYMBOLS_MOST = 20, 5000
+_TRADES_DEFAULT, _TRADES_MOST = 100, 1000
 _FIND_SECONDS = 2.0
-_LATEST_MOST = 1000
-"""Limit of names in one query, above the default limit of subscriptions per client."""
+_SYMBOL_COLUMNS = (
+    "symbol",
+    "base_asset",
+    "quote_asset",
+    "tick_size",
+    "step_size",
+    "is_trading",
+    "status",
+)
 
 
 class HttpServices(Protocol):
@@ -41,15 +62,14 @@ class HttpServices(Protocol):
     hub: MarketsHub
     fanout: Fanout
     simulator: EmbeddedExchange | None
+    fetching: FetchGuard
+    refusals: Refusals
+    loop_delay: LoopDelay
     started_at: float
     clock: Clock
 
     async def ensure_symbols(self, exchange: str) -> None:
         """Load an exchange's list of symbols if it is not loaded."""
-
-
-class _BadQuery(Exception):
-    pass
 
 
 def http_router(services: HttpServices) -> APIRouter:
@@ -65,58 +85,63 @@ def http_router(services: HttpServices) -> APIRouter:
     router.add_api_route("/metrics", metrics)
     if services.feeds:
         api = _Api(services)
-        router.add_api_route("/api/symbols", api.symbols)
-        router.add_api_route("/api/latest", api.latest)
-        router.add_api_route("/api/trades", api.trades)
+        for path, answer in (
+            ("/api/symbols", api.symbols),
+            ("/api/latest", api.latest),
+            ("/api/trades", api.trades),
+        ):
+            router.add_api_route(path, _with_refusals(answer))
     return router
 
 
+def _with_refusals(answer: Callable[[Request], Awaitable[Response]]) -> Callable[..., Awaitable[Response]]:
+    """Return a route that answers a refused request with the status and the text of the refusal."""
+
+    async def route(request: Request) -> Response:
+        try:
+            return await answer(request)
+        except Refused as refusal:
+            return refusal.answer()
+
+    return route
+
+
 class _Api:
-    """The routes `/api/…`. A bad query gets 400 and `{"error": …}`."""
+    """The routes `/api/…`."""
 
     def __init__(self, services: HttpServices) -> None:
         self._services = services
+        self._finder = TradeFinder(services.trades, services.fetching)
 
     async def symbols(self, request: Request) -> Response:
-        """`?exchange=&q=&limit=`: the symbols that match a query, best first."""
-        try:
-            exchange = self._exchange(request)
-            limit = _number(request, "limit", _SYMBOLS_DEFAULT, _SYMBOLS_MOST)
-            query = request.query_params.get("q", "")
-            if fault := query_fault(query):
-                raise _BadQuery(f"q: {fault}")
-        except _BadQuery as error:
-            return _refuse(error)
-        await self._services.ensure_symbols(exchange)
-        feed = self._services.feeds[exchange]
-        directory = feed.directory
-        found = directory.search(query, limit)
+        """`?exchange=&q=&limit=&format=`: the symbols that match a query, best first."""
+        feed = read_exchange(request, self._services.feeds)
+        limit = read_number(request, "limit", _SYMBOLS_DEFAULT, _SYMBOLS_MOST)
+        query, form = read_search(request), read_format(request)
+        await self._services.ensure_symbols(feed.exchange)
+        found = feed.directory.search(query, limit)
         if not found and is_well_formed(name := normalise(query)):  # it may be a new listing
             await feed.find_symbols([name], _FIND_SECONDS, ask=False)
-            found = directory.search(query, limit)
-        return _json(
-            {"exchange": exchange, "known": len(directory), "symbols": [_plain(info) for info in found]}
-        )
+            found = feed.directory.search(query, limit)
+        head = {"exchange": feed.exchange, "known": len(feed.directory)}
+        return list_answer(form, head, "symbols", found, _SYMBOL_COLUMNS, _encode_symbol, _symbol_cells)
 
     async def latest(self, request: Request) -> Response:
-        """`?exchange=&symbols=A,B`: the latest tick of each symbol that has a subscriber."""
-        try:
-            exchange = self._exchange(request)
-            wanted = _names(request.query_params.get("symbols", ""))
-        except _BadQuery as error:
-            return _refuse(error)
-        keys = [StreamKey.trades(exchange, name) for name in wanted] or sorted(
-            self._services.feeds[exchange].keys()
-        )
+        """`?exchange=&symbols=A,B&format=`: the latest tick of each symbol that has a subscriber."""
+        feed = read_exchange(request, self._services.feeds)
+        wanted, form = read_names(request, "symbols"), read_format(request)
+        if len(wanted) == 1:
+            await refuse_unlisted(feed, wanted[0], _FIND_SECONDS)
+        keys = [StreamKey.trades(feed.exchange, name) for name in wanted] or sorted(feed.keys())
         ticks = [self._services.latest.get(key) for key in keys]
-        head = {"exchange": exchange, "quality": self._qualities(exchange, keys)}
-        return _ticks(head, "ticks", [tick for tick in ticks if tick is not None])
+        head = {"exchange": feed.exchange, "quality": self._qualities(feed, keys)}
+        return tick_answer(form, head, "ticks", [tick for tick in ticks if tick is not None])
 
-    def _qualities(self, exchange: ExchangeName, keys: Sequence[StreamKey]) -> list[dict[str, Any]]:
+    def _qualities(self, feed: ExchangeFeed, keys: Sequence[StreamKey]) -> list[dict[str, Any]]:
         """Return the state of each stream that is kept, since when, why, and how old its latest tick is."""
         now_ms, latest = self._services.clock.now_ms(), self._services.latest
         found = []
-        for quality in filter(None, map(self._services.feeds[exchange].quality.of, keys)):
+        for quality in filter(None, map(feed.quality.of, keys)):
             tick = latest.get(quality.key)
             found.append(
                 {
@@ -130,55 +155,21 @@ class _Api:
         return found
 
     async def trades(self, request: Request) -> Response:
-        """`?exchange=&symbol=&limit=`: the newest trades in memory, oldest first."""
-        try:
-            exchange = self._exchange(request)
-            symbol = normalise(request.query_params.get("symbol", ""))
-            if not symbol:
-                raise _BadQuery("symbol is missing; example: symbol=BTCUSDT")
-            limit = _number(request, "limit", 100, self._services.trades.length)
-        except _BadQuery as error:
-            return _refuse(error)
-        ticks = self._services.trades.recent(StreamKey.trades(exchange, symbol), limit)
-        return _ticks({"exchange": exchange, "symbol": symbol}, "trades", ticks)
-
-    def _exchange(self, request: Request) -> ExchangeName:
-        name = request.query_params.get("exchange", "binance")
-        feed = self._services.feeds.get(name)
-        if feed is None:
-            raise _BadQuery(f"exchange must be one of {', '.join(self._services.feeds)}")
-        return feed.exchange
-
-
-def _number(request: Request, name: str, default: int, most: int) -> int:
-    text = request.query_params.get(name)
-    if text is None:
-        return min(default, most)
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
-        raise _BadQuery(f"{name} must be a whole number from 1 to {most}")
-    return int(text)
-
-
-def _names(text: str) -> list[str]:
-    """Parse a list of symbols, without repeats."""
-    names, malformed = read_symbols(text)
-    if malformed:
-        raise _BadQuery(f"symbols has {malformed[0][:40]!a}, but a symbol has {SYMBOL_SHAPE}")
-    if len(names) > _LATEST_MOST:
-        raise _BadQuery(f"symbols must have at most {_LATEST_MOST} names; omit it for every known symbol")
-    return names
-
-
-def _refuse(error: _BadQuery) -> Response:
-    return _json({"error": str(error)}, 400)
-
-
-def _ticks(head: dict[str, Any], name: str, ticks: Sequence[TradeTick]) -> Response:
-    """Join ticks encoded as on `/ws/markets`, so that prices keep the exchange's digits."""
-    body = (
-        msgspec.json.encode(head)[:-1] + f',"{name}":['.encode() + b",".join(map(encode_tick, ticks)) + b"]}"
-    )
-    return Response(body, media_type=_JSON)
+        """`?exchange=&symbol=&limit=&from_id=&format=`: the newest trades, or those from an id on."""
+        feed = read_exchange(request, self._services.feeds)
+        symbol = read_one_name(request, "symbol")
+        limit = read_number(request, "limit", _TRADES_DEFAULT, _TRADES_MOST)
+        from_id, form = read_id(request, "from_id"), read_format(request)
+        key = StreamKey.trades(feed.exchange, symbol)
+        found = self._finder.in_memory(key, limit, from_id)
+        if found is None:
+            await self._services.ensure_symbols(feed.exchange)
+            await refuse_unlisted(feed, symbol, _FIND_SECONDS)
+            found = await self._finder.find(request, feed, key, limit, from_id)
+        head = {"exchange": feed.exchange, "symbol": symbol, "source": found.source}
+        answer = tick_answer(form, head, "trades", found.ticks)
+        answer.headers["Livemarkets-Source"] = found.source
+        return answer
 
 
 def _plain(info: SymbolInfo) -> dict[str, Any]:
@@ -194,5 +185,9 @@ def _plain(info: SymbolInfo) -> dict[str, Any]:
     }
 
 
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status, media_type=_JSON)
+def _encode_symbol(info: SymbolInfo) -> bytes:
+    return msgspec.json.encode(_plain(info))
+
+
+def _symbol_cells(info: SymbolInfo) -> list[str]:
+    return [str(value).lower() if isinstance(value, bool) else value for value in _plain(info).values()]

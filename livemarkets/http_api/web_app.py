@@ -69,6 +69,7 @@ def create_app(services: WebServices) -> FastAPI:
         access=services.access,
         allowed_origins=settings.allowed_origins,
         note_refusal=services.hub.note_refusal,
+        refusals=services.refusals,
     )
     app.put_in_front(ForwardedHeaders, trusted=settings.trusted_proxies, root_path=settings.root_path)
     app.put_in_front(HttpMethods)

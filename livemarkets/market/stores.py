@@ -5,15 +5,18 @@ Both are synchronous and in memory. Only :mod:`livemarkets.feed` writes to them.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable
 from itertools import islice
+from operator import attrgetter
 
 from livemarkets.market.models import Gap, StreamKey, TradeTick
 
 __all__ = ["LatestPriceStore", "RecentTrades"]
 
 _GAPS_KEPT = 100
+_id_of = attrgetter("id")
 
 
 class _Latest:
@@ -69,7 +72,7 @@ class LatestPriceStore:
 
 
 class RecentTrades:
-    """The newest `length` ticks of every stream, oldest first.
+    """The newest `length` ticks of every stream, oldest first. Their ids rise.
 
     Raises:
         ValueError: `length` is less than 1.
@@ -122,8 +125,21 @@ class RecentTrades:
         newest.reverse()
         return newest
 
-    def after(self, key: StreamKey, trade_id: int) -> list[TradeTick]:
-        """Return every stored tick with an id greater than `trade_id`, oldest first."""
+    def start_of(self, key: StreamKey, count: int) -> int | None:
+        """Return the id of the first of the newest `count` ticks; `None` when there is none."""
+        feed = self._feeds.get(key, ())
+        count = min(count, len(feed))
+        return feed[-count].id if count > 0 else None
+
+    def after(self, key: StreamKey, trade_id: int, limit: int | None = None) -> list[TradeTick]:
+        """Return the stored ticks with an id greater than `trade_id`, oldest first.
+
+        All of them, or the first `limit`. The cost grows with what is returned.
+        """
+        if limit is not None:
+            feed = self._feeds.get(key, ())
+            start = bisect_right(feed, trade_id, key=_id_of)
+            return list(islice(feed, start, start + limit))
         found: list[TradeTick] = []
         for tick in reversed(self._feeds.get(key, ())):
             if tick.id <= trade_id or (found and tick.id >= found[-1].id):  # the second: an older numbering
@@ -134,10 +150,11 @@ class RecentTrades:
 
     def contains(self, key: StreamKey, tick: TradeTick) -> bool:
         """Return whether a trade with the same id, price and size is stored."""
-        for kept in reversed(self._feeds.get(key, ())):
-            if kept.id == tick.id:
-                return kept.price == tick.price and kept.size == tick.size
-        return False
+        feed = self._feeds.get(key, ())
+        place = bisect_left(feed, tick.id, key=_id_of)
+        if place == len(feed) or feed[place].id != tick.id:
+            return False
+        return feed[place].price == tick.price and feed[place].size == tick.size
 
     def discard(self, key: StreamKey) -> None:
         """Remove a stream that is no longer wanted."""

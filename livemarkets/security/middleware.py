@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from livemarkets.rate_limit import LogLimiter, TokenBuckets, UsageCounter
+from livemarkets.rate_limit import LogLimiter, Refusals, TokenBuckets, UsageCounter
 from livemarkets.security.addresses import client_address
 from livemarkets.security.forwarded import FROM_PROXY
 from livemarkets.security.origins import is_allowed_origin
@@ -102,6 +102,7 @@ class SecurityMiddleware:
             app's own.
         note_refusal: called with the reason for each refused handshake of `/ws/markets`: `origin`, `token` or
             `files`.
+        refusals: counts what is refused to pages.
         limits: limits of pages per address; `None` for the defaults.
         clock: monotonic seconds.
 
@@ -114,6 +115,7 @@ class SecurityMiddleware:
         allowed_origins: Sequence[str],
         note_refusal: Callable[[str], None],
         *,
+        refusals: Refusals,
         limits: PageLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -121,6 +123,7 @@ class SecurityMiddleware:
         self._access = access
         self._allowed_origins = tuple(allowed_origins)
         self._note_refusal = note_refusal
+        self._refusals = refusals
         self._limits = limits or PageLimits()
         self._pages = TokenBuckets(
             rate_per_second=self._limits.per_second, burst=self._limits.burst, clock=clock
@@ -157,6 +160,7 @@ class SecurityMiddleware:
     async def _serve_page_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         address = client_address(HTTPConnection(scope))
         if self._page_sockets.in_use(address) >= self._limits.sockets:
+            self._refusals.note("page_socket", "address")
             denial = PlainTextResponse("too many open pages from this address\n", 429, _RETRY)
             await WebSocket(scope, receive, send).send_denial_response(denial)
             return
@@ -165,12 +169,13 @@ class SecurityMiddleware:
             if not isinstance(writer, FrameWriter):  # another server, or polling: nothing can be paced here
                 await self._app(scope, receive, send)
                 return
-            paced = PacedSocket(receive, send, writer.close, clock=self._clock)
+            paced = PacedSocket(receive, send, writer.close, self._refusals, clock=self._clock)
             await self._app(scope, paced.receive, paced.send)
 
     def _page_refusal(self, request: HTTPConnection) -> Response | None:
         if not _begins_a_page(request.scope) or self._pages.take(client_address(request)):
             return None
+        self._refusals.note("page", "address")
         return PlainTextResponse("too many page requests from this address\n", 429, _RETRY)
 
     def _refusal(self, request: HTTPConnection) -> tuple[Response | None, str]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-__all__ = ["Origin", "is_allowed_origin", "parse_origin"]
+__all__ = ["Origin", "is_allowed_origin", "is_own_page_or_program", "parse_origin"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
@@ -68,3 +68,19 @@ def is_allowed_origin(
         return False
     names_no_port = not headers.get("host", "").rpartition("]")[2].count(":")
     return own.port == origin.port or (is_from_proxy and names_no_port)
+
+
+def is_own_page_or_program(headers: Mapping[str, str], *, is_from_proxy: bool = False) -> bool:
+    """Return whether no web page of another origin caused a request.
+
+    Browsers say by `Sec-Fetch-Site` whose page caused it, also where they send no `Origin`, as for an image.
+    `none` is an address that a person typed. Programs send neither.
+
+    Args:
+        headers: the request's headers, looked up in lower case.
+        is_from_proxy: as for :func:`is_allowed_origin`.
+
+    """
+    if headers.get("sec-fetch-site", "none").lower() not in ("same-origin", "none"):
+        return False
+    return is_allowed_origin(headers, (), is_from_proxy=is_from_proxy)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import msgspec
 from starlette.types import Message, Receive, Send
 
-from livemarkets.rate_limit import TokenBucket
+from livemarkets.rate_limit import Refusals, TokenBucket
 from livemarkets.server.waiting import Flag
 
 __all__ = ["PacedSocket", "PageSocketLimits"]
@@ -42,6 +42,7 @@ class PacedSocket:
         receive: of the server.
         send: of the server.
         close: ends the connection at once; takes a close code and a reason.
+        refusals: counts events that had to wait, and pages that were disconnected.
         limits: limits of the socket; `None` for the defaults.
         clock: monotonic seconds.
 
@@ -52,6 +53,7 @@ class PacedSocket:
         receive: Receive,
         send: Send,
         close: Callable[[int, str], None],
+        refusals: Refusals,
         *,
         limits: PageSocketLimits | None = None,
         clock: Callable[[], float],
@@ -59,6 +61,7 @@ class PacedSocket:
         self._receive = receive
         self._send = send
         self._close = close
+        self._refusals = refusals
         self._limits = limits or PageSocketLimits()
         self._bucket = TokenBucket(
             rate_per_second=self._limits.events_per_second, burst=self._limits.burst, clock=clock
@@ -73,6 +76,7 @@ class PacedSocket:
             size = len(message.get("text") or message.get("bytes") or "")
             wait = self._bucket.charge(1 + size // self._limits.bytes_per_event)
             if wait > 0:
+                self._refusals.note("page_event", "delayed")
                 await asyncio.sleep(wait)
             await self._has_read.wait()
         return message
@@ -85,6 +89,7 @@ class PacedSocket:
             async with asyncio.timeout(self._limits.stuck_seconds):
                 await self._send(message)
         except TimeoutError:
+            self._refusals.note("page_socket", "unread")
             self._close(_TOO_SLOW, "the page does not read")
             raise OSError("the page does not read") from None
         finally:

@@ -11,7 +11,7 @@ import contextlib
 import os
 import sys
 
-__all__ = ["KEPT_BACK", "LAST_FILES", "SHORT_OF_FILES", "files_left", "free_files"]
+__all__ = ["KEPT_BACK", "LAST_FILES", "SHORT_OF_FILES", "files_left", "files_limit", "free_files"]
 
 SHORT_OF_FILES = "livemarkets.short_of_files"
 """The key of the ASGI scope of a connection that was accepted when fewer than :data:`KEPT_BACK` were left."""
@@ -37,11 +37,16 @@ def free_files() -> int:
     return _left_above(descriptor)
 
 
-def _left_above(descriptor: int) -> int:
+def files_limit() -> int | None:
+    """Return how many files the process may open; `None` if there is no limit."""
     with contextlib.suppress(ImportError, ValueError, OSError):  # Windows has no module `resource`
         import resource
 
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if soft != resource.RLIM_INFINITY:
-            return soft - descriptor
-    return sys.maxsize
+        return None if soft == resource.RLIM_INFINITY else soft
+    return None
+
+
+def _left_above(descriptor: int) -> int:
+    limit = files_limit()
+    return sys.maxsize if limit is None else limit - descriptor

@@ -11,7 +11,7 @@ from livemarkets.market.symbols import SYMBOL_SHAPE
 from livemarkets.protocol.messages import SymbolResult
 from livemarkets.protocol.requests import RefusedName
 
-__all__ = ["accepted", "admit", "refused"]
+__all__ = ["accepted", "admit", "refused", "why_unknown"]
 
 _SUGGESTIONS_FOR = 3
 """How many unknown names of one message get suggestions, which are the costly part of an answer."""
@@ -43,7 +43,7 @@ def admit(
         ):
             unknown += 1
             suggestions = feed.directory.suggest(name) if unknown <= _SUGGESTIONS_FOR else []
-            results.append(refused(name, _why_unknown(feed, name), suggestions))
+            results.append(refused(name, why_unknown(feed, name), suggestions))
         elif not is_wanted and not feed.symbols.has_room(streams + 1):
             results.append(refused(name, _why_full(feed), code="symbol_limit"))
         else:
@@ -65,7 +65,8 @@ def refused(
     return SymbolResult(shown, ok=False, code=code, message=message, did_you_mean=tuple(suggestions))
 
 
-def _why_unknown(feed: ExchangeFeed, symbol: str) -> str:
+def why_unknown(feed: ExchangeFeed, symbol: str) -> str:
+    """Return why a symbol is refused, for people."""
     # Control and bidirectional characters could disturb the terminal or the line of the reader.
     shown = "".join(letter if letter.isprintable() else "�" for letter in symbol)
     age = feed.symbols.age_seconds()

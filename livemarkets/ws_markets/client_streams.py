@@ -165,6 +165,12 @@ class ClientStreams:
         return with_gaps(ticks, self._trades.gaps(key), _complete_to(key, terms))
 
     async def _introduce_when_there_is_room(self, key: StreamKey, snapshot: int, terms: Terms) -> None:
+        first = self._trades.start_of(key, snapshot)
+        if first is not None and min(snapshot, self._trades.count(key)) > _TRADES_AT_ONCE:
+            if terms.mode != "latest":
+                await self._resume(key, first - 1, terms)
+                return
+            snapshot = await self._post_older(key, first, terms)
         async with self._posting:  # many streams of a client must not find room in the same turn
             await self._mailbox.room.wait()
             if self._held(key, terms) <= _TRADES_AT_ONCE:
@@ -175,6 +181,14 @@ class ClientStreams:
         complete_to = _complete_to(key, terms)
         await self._post_when_there_is_room(encode_released(key, recent), terms)
         await self._resume(key, complete_to, terms)
+
+    async def _post_older(self, key: StreamKey, first: int, terms: Terms) -> int:
+        """Send the older trades of a long snapshot from `first` on. Return how many are left for the rest."""
+        ticks = self._trades.after(key, first - 1, _TRADES_AT_ONCE + 1)
+        while len(ticks) > _TRADES_AT_ONCE:
+            await self._post_when_there_is_room(encode_snapshots(key, ticks[:-1]), terms)
+            ticks = self._trades.after(key, ticks[-2].id, _TRADES_AT_ONCE + 1)
+        return len(ticks)
 
     async def _resume(self, key: StreamKey, after: int, terms: Terms) -> None:
         """Send what follows `after` in order of ids, then what waits behind a hole, then join the stream.
@@ -189,7 +203,8 @@ class ClientStreams:
                 async for part in parts:
                     had_snapshot |= part.has_everything or any(map(_is_trade, part.items))
                     if not part.is_last:
-                        await self._post_when_there_is_room(_encode_part(key, part, told), terms)
+                        payloads = _encode_part(key, part, told)
+                        await self._post_when_there_is_room(payloads, terms)
                         continue
                     # From here to the join there is no await, so that no trade is missed or repeated.
                     waiting = self._waiting_untold(key, terms, told)
@@ -270,7 +285,10 @@ def _complete_to(key: StreamKey, terms: Terms) -> int:
 
 
 def _encode_part(
-    key: StreamKey, part: ResumePart, told: set[int], waiting: Sequence[TradeTick] = ()
+    key: StreamKey,
+    part: ResumePart,
+    told: set[int],
+    waiting: Sequence[TradeTick] = (),
 ) -> Sequence[bytes]:
     """Encode a part of a resumption without what was told, and the trades that wait behind a hole."""
     if told or waiting:

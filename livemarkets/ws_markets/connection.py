@@ -38,7 +38,7 @@ from livemarkets.protocol.requests import (
     UnsubscribeRequest,
     parse_request,
 )
-from livemarkets.rate_limit import TokenBucket
+from livemarkets.rate_limit import Refusals, TokenBucket
 from livemarkets.ws_markets.admission import accepted, admit, refused
 from livemarkets.ws_markets.client_streams import ClientStreams
 from livemarkets.ws_markets.quality import QualityReaders
@@ -81,6 +81,7 @@ class Hub(Protocol):
     quality: QualityReaders
     limits: RouteLimits
     clock: Clock
+    refusals: Refusals
 
     def note_too_slow(self) -> None:
         """Count a client that was disconnected because it stopped reading."""
@@ -157,6 +158,7 @@ class MarketsConnection:
             self._ignored = 0
             return True
         self._ignored += 1
+        self._hub.refusals.note("message", "rate_limited")
         if self._ignored > self._hub.limits.flood_messages:
             self.mailbox.end(CLOSE_FLOODING, CLOSE_CODES[CLOSE_FLOODING])
         elif self._ignored == 1 or self._ignored % 20 == 0:
@@ -170,6 +172,7 @@ class MarketsConnection:
         try:
             await self._answer(self._text_of(message))
         except ClientMessageError as error:
+            self._hub.refusals.note("message", error.code)
             self._post(encode_error(error))
         except Exception:
             logger.exception("client {}: could not handle a message", self.client_id)
@@ -203,6 +206,9 @@ class MarketsConnection:
         hub = self._hub
         feed, held = hub.feeds[request.exchange], dict.fromkeys(self._streams.keys())
         keys, results = admit(feed, request.channel, self._named(request, held), held)
+        for result in results:
+            if not result.ok:
+                hub.refusals.note("subscription", str(result.code))
         self._check_limit(keys, request)
         # The first subscription changes the exchange's state, which is sent at once. The reply comes first.
         self._post(encode_results(Subscribed, request, results, held | dict.fromkeys(keys)))

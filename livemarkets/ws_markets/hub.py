@@ -24,7 +24,7 @@ from livemarkets.market.stores import RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.protocol.encoding import encode_error, encode_status
 from livemarkets.protocol.messages import SUBPROTOCOL
-from livemarkets.rate_limit import UsageCounter
+from livemarkets.rate_limit import Refusals, UsageCounter
 from livemarkets.security.addresses import client_address
 from livemarkets.ws_markets.connection import SWEEP_SECONDS, MarketsConnection, RouteLimits
 from livemarkets.ws_markets.quality import QualityReaders
@@ -56,6 +56,7 @@ class MarketsHub:
         fanout: the delivery to all readers.
         limits: limits of clients (:class:`RouteLimits`).
         clock: source of the time.
+        refusals: counts refused messages and subscriptions.
 
     """
 
@@ -68,6 +69,7 @@ class MarketsHub:
         *,
         limits: RouteLimits,
         clock: Clock,
+        refusals: Refusals,
     ) -> None:
         self.feeds = feeds
         self.manager = manager
@@ -76,6 +78,7 @@ class MarketsHub:
         self.quality = QualityReaders(fanout)
         self.limits = limits
         self.clock = clock
+        self.refusals = refusals
         self.connections: set[MarketsConnection] = set()
         self._refused: Counter[str] = Counter()
         self._closed_slow = 0

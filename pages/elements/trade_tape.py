@@ -17,6 +17,8 @@ __all__ = ["MAX_LINES", "MAX_PER_FLUSH", "TradeTape"]
 
 MAX_LINES = 200
 """Lines that a tape shows."""
+_FILL_TRADES = 2_000
+"""Among how many recent trades a filled tape looks for those that are large enough. Memory may have more."""
 MAX_PER_FLUSH = 100
 """Trades that one flush sends at most. Nobody can read more at four flushes a second."""
 
@@ -114,7 +116,7 @@ class TradeTape(
         self._base = info.base_asset if info else ""
         self.shown.clear()
         self.left_out = self.missing = self.waiting = self._seen = self._hidden = 0
-        recent = trades.recent(key, trades.length) if key else []
+        recent = trades.recent(key, _FILL_TRADES) if key else []
         gaps = [gap for gap in trades.gaps(key) if recent and gap.from_id > recent[0].id] if key else []
         self._last_id = recent[-1].id if recent else 0
         self._send(self._lines(recent, gaps)[-MAX_LINES:], 0, is_reset=True)

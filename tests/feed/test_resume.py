@@ -99,6 +99,7 @@ class Resumption:
         self.history = History(has)
         self.trades = RecentTrades(length)
         self.ledger = Ledger(BTC, LedgerLimits())
+        self.ledgers = {BTC: self.ledger}
         self.got: list[Released] = []
         self.sent: list[int] = []
         """The length of each part."""
@@ -106,7 +107,7 @@ class Resumption:
         self.resumer = Resumer(
             self.history,
             self.trades,
-            {BTC: self.ledger},
+            self.ledgers,
             limits=limits or ResumeLimits(),
             clock=asyncio.get_running_loop().time,
         )
@@ -171,6 +172,26 @@ def test_from_memory_alone() -> None:
     found = resumed(104, range(1, 111), kept=range(101, 111))
     assert found.ids == list(range(105, 112))
     assert found.history.calls == []
+
+
+def test_what_is_in_memory_comes_in_parts_however_much_it_is() -> None:
+    """With `LIVE_FEED_LENGTH=100000`, one part held the event loop for 0.2 s (REVIEW A4)."""
+    kept = [*range(101, 3000), *range(3011, 5001)]
+
+    def lose(resumption: Resumption) -> None:
+        for trade_id in range(101, 3000):
+            resumption.live(trade_id)
+        resumption.trades.note_gap(Gap(BTC, 3000, 3010, "upstream"))
+        resumption.ledger = resumption.ledgers[BTC] = Ledger(BTC, LedgerLimits())
+        for trade_id in range(3011, 5001):
+            resumption.live(trade_id)
+
+    found = resumed(150, range(1, 5001), lose, length=10_000)
+    assert found.ids == [trade_id for trade_id in kept if trade_id > 150] + [5001]
+    assert found.gaps == [(3000, 3010, "upstream")]
+    assert found.history.calls == []
+    assert max(found.sent) <= 1_001
+    found.check(150)
 
 
 def test_a_reader_that_has_everything_gets_what_comes() -> None:

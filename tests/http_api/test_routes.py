@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import csv
 from collections.abc import AsyncIterator
-from decimal import Decimal
-from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from livemarkets.simulator import Simulator
+from tests.support.api import filled, tick_of, with_digits
 from tests.support.app import RunningApp, running_app, settings_for
 
 
@@ -61,33 +60,6 @@ async def test_symbols_are_found_as_a_person_types_them(app: RunningApp) -> None
     assert simulated["symbols"][0]["symbol"] == "DOGEUSDT"
 
 
-async def filled(app: RunningApp, exchange: Simulator, symbol: str, trades: int) -> None:
-    """Have so many trades of a symbol in memory."""
-    client = await app.connect()
-    await client.subscribe(symbol)
-    await client.next("status", state="live")
-    exchange.faults.burst(symbol=symbol, trades=trades)
-    await client.trades(trades)
-
-
-def tick_of(exchange: Simulator, symbol: str, at: int) -> dict[str, Any]:
-    """A trade as the API has to tell it, numbers as text."""
-    trade = exchange.source.history(symbol, exchange.now_ms()).trades[at]
-    return {
-        "exchange": "binance",
-        "symbol": symbol,
-        "price": f"{Decimal(trade.price).scaleb(-8):.8f}",
-        "size": f"{Decimal(trade.size).scaleb(-8):.8f}",
-        "side": "sell" if trade.buyer_is_maker else "buy",
-        "ts": str(trade.time_ms),
-        "id": str(trade.id),
-    }
-
-
-def with_digits(text: str) -> Any:
-    return json.loads(text, parse_float=str, parse_int=str)
-
-
 async def test_the_latest_tick_keeps_its_digits(app: RunningApp, exchange: Simulator) -> None:
     await filled(app, exchange, "SHIBUSDT", 5)
     response = await app.get("/api/latest", symbols="shibusdt,NOPE, ,btcusdt")
@@ -133,8 +105,17 @@ BAD_QUERIES: list[tuple[str, dict[str, str], str]] = [
     ("/api/latest", {"exchange": "BINANCE"}, "binance, simulator"),
     ("/api/trades", {}, "symbol"),
     ("/api/trades", {"symbol": " "}, "symbol"),
-    ("/api/trades", {"symbol": "BTCUSDT", "limit": "201"}, "1 to 200"),
-    ("/api/trades", {"symbol": "BTCUSDT", "limit": "-1"}, "1 to 200"),
+    ("/api/trades", {"symbol": "BTCUSDT", "limit": "1001"}, "1 to 1000"),
+    ("/api/trades", {"symbol": "BTCUSDT", "limit": "-1"}, "1 to 1000"),
+    ("/api/trades", {"symbol": "BTCUSDT", "from_id": "-1"}, "0 to 9223372036854775807"),
+    ("/api/trades", {"symbol": "BTCUSDT", "from_id": "9223372036854775808"}, "0 to 9223372036854775807"),
+    ("/api/trades", {"symbol": "BTCUSDT", "from_id": "1" * 5000}, "0 to 9223372036854775807"),
+    ("/api/trades", {"symbol": "BTCUSDT", "from_id": "newest"}, "a trade id"),
+    ("/api/trades", {"symbol": "BTCUSDT", "format": "xml"}, "json, csv, ndjson"),
+    ("/api/trades", {"symbol": "BTCUSDT,ETHUSDT"}, "one symbol, not 2"),
+    ("/api/trades", {"symbol": "BTC+USDT"}, "2 to 64 letters and digits"),
+    ("/api/latest", {"format": "CSV"}, "json, csv, ndjson"),
+    ("/api/symbols", {"format": ""}, "json, csv, ndjson"),
     ("/api/trades", {"symbol": "BTCUSDT", "exchange": "<b>"}, "binance, simulator"),
 ]
 
@@ -147,10 +128,44 @@ async def test_a_bad_query_is_told_what_is_right(app: RunningApp) -> None:
         assert words in response.json()["error"]
 
 
-async def test_odd_but_harmless_queries_are_answered(app: RunningApp) -> None:
+async def test_odd_queries_are_malformed_and_a_search_finds_nothing(app: RunningApp) -> None:
     for symbol in ("'; DROP TABLE trades; --", "<script>", "🚀", "x" * 3000, "\x00"):
-        response = await app.get("/api/trades", symbol=symbol)
-        assert (response.status_code, response.json()["trades"]) == (200, [])
-        latest = await app.get("/api/latest", symbols=symbol)
-        assert (latest.status_code, list(latest.json())) == (400, ["error"])
+        for path, name in (("/api/trades", "symbol"), ("/api/latest", "symbols")):
+            response = await app.get(path, **{name: symbol})
+            assert (response.status_code, list(response.json())) == (400, ["error"])
         assert (await app.get("/api/symbols", q=symbol[:64])).status_code == 200
+
+
+async def test_an_unlisted_symbol_is_not_found_and_similar_ones_are_suggested(
+    app: RunningApp, exchange: Simulator
+) -> None:
+    for path, name in (("/api/trades", "symbol"), ("/api/latest", "symbols")):
+        for asked, shown, similar in (
+            ("btc/usdtt", "BTCUSDTT", ["BTCUSDT"]),
+            ("BTCUSD", "BTCUSD", ["BTCUSDT"]),
+            ("QQQQQQ", "QQQQQQ", []),
+        ):
+            response = await app.get(path, **{name: asked})
+            body = response.json()
+            assert (response.status_code, body["did_you_mean"]) == (404, similar)
+            assert f"binance does not list {shown}" in body["error"]
+    several = await app.get("/api/latest", symbols="QQQQQQ,RRRRRR")
+    assert (several.status_code, several.json()["ticks"]) == (200, [])
+    calls = exchange.stats()["rest_calls"]
+    assert set(calls) <= {"/api/v3/exchangeInfo", "exchangeInfo"}, "no trades are asked for"
+
+
+async def test_lists_can_be_had_as_csv_and_as_lines(app: RunningApp, exchange: Simulator) -> None:
+    await filled(app, exchange, "SHIBUSDT", 3)
+    as_json = with_digits((await app.get("/api/latest")).text)["ticks"]
+    as_csv = await app.get("/api/latest", format="csv")
+    assert as_csv.headers["content-type"].startswith("text/csv")
+    assert list(csv.DictReader(as_csv.text.splitlines())) == as_json
+    lines = await app.get("/api/latest", format="ndjson")
+    assert lines.headers["content-type"] == "application/x-ndjson"
+    assert [with_digits(line) for line in lines.text.splitlines()] == as_json
+    symbols = (await app.get("/api/symbols", format="csv", q="shib")).text
+    names, row = symbols.splitlines()
+    assert names == "symbol,base_asset,quote_asset,tick_size,step_size,is_trading,status"
+    assert row.startswith("SHIBUSDT,SHIB,USDT,0.0")
+    assert row.endswith(",true,TRADING")

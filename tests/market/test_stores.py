@@ -105,6 +105,24 @@ def test_declared_holes_are_remembered_and_bounded() -> None:
     assert store.gaps(BTC) == []
 
 
+def test_what_is_looked_for_in_a_long_list_is_found_without_walking_it() -> None:
+    trades = RecentTrades(100_000)
+    for trade_id in range(200_000):
+        trades.append(BTC, make_tick(trade_id))
+    found = trades.after(BTC, 120_000, 3)
+    assert [tick.id for tick in found] == [120_001, 120_002, 120_003]
+    assert trades.after(BTC, 0, 2) == trades.recent(BTC, 100_000)[:2]
+    assert [tick.id for tick in trades.after(BTC, 199_998, 2)] == [199_999]
+    assert trades.after(BTC, 199_999, 2) == trades.after(ETH, 0, 2) == []
+    assert (trades.start_of(BTC, 1), trades.start_of(BTC, 10**6)) == (199_999, 100_000)
+    assert trades.start_of(BTC, 0) is trades.start_of(ETH, 1) is None
+    assert trades.contains(BTC, make_tick(150_000))
+    assert not trades.contains(BTC, make_tick(150_000, price="1"))
+    assert not trades.contains(BTC, make_tick(99_999))
+    assert least_ms(lambda: trades.after(BTC, 150_000, 1)) < 2.0
+    assert least_ms(lambda: [trades.contains(BTC, make_tick(99_999)) for _ in range(100)]) < 10.0
+
+
 def test_the_newest_trades_of_a_long_list_cost_no_more_than_those_of_a_short_one() -> None:
     """Its middle must not be walked: a deque finds only its ends at once."""
     trades = RecentTrades(100_000)

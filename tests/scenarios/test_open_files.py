@@ -70,6 +70,8 @@ async def test_health_and_the_exchange_go_on_when_clients_have_used_up_the_open_
         async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
             page = await client.get(f"{http}/")
             metrics = (await client.get(f"{http}/metrics")).text
+        left = next(line for line in metrics.splitlines() if 'limit_left{limit="open_files"}' in line)
+        assert 0 <= float(left.split()[-1]) <= 48
         assert page.status_code == 503
         assert f'livemarkets_clients_refused_total{{reason="files"}} {len(refused)}.0' in metrics
         assert process.output.count("open files are nearly used up") == 1

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from starlette.types import Message
 
+from livemarkets.rate_limit import Refusals
 from livemarkets.security.page_socket import PacedSocket, PageSocketLimits
 from tests.support.simulated_time import run_in_simulated_time
 
@@ -22,6 +23,7 @@ class Server:
         self.reads = asyncio.Event()
         self.sent: list[Message] = []
         self.closed: list[tuple[int, str]] = []
+        self.refusals = Refusals()
 
     async def receive(self) -> Message:
         return self.event
@@ -36,7 +38,7 @@ class Server:
 
 def paced(server: Server) -> PacedSocket:
     clock = asyncio.get_running_loop().time
-    return PacedSocket(server.receive, server.send, server.close, limits=LIMITS, clock=clock)
+    return PacedSocket(server.receive, server.send, server.close, server.refusals, limits=LIMITS, clock=clock)
 
 
 def test_events_above_the_rate_wait_and_none_is_lost() -> None:
@@ -47,6 +49,7 @@ def test_events_above_the_rate_wait_and_none_is_lost() -> None:
         began = asyncio.get_running_loop().time()
         for _ in range(25):
             assert await socket.receive() == EVENT
+        assert server.refusals.counts["page_event", "delayed"] == 20
         return asyncio.get_running_loop().time() - began
 
     assert run_in_simulated_time(main()) == pytest.approx(2.0, abs=0.2)
@@ -94,6 +97,7 @@ def test_a_page_that_does_not_read_is_not_served_further_and_then_disconnected()
             await sending
         assert loop.time() - began == pytest.approx(20.0, abs=0.1)
         assert server.closed == [(1013, "the page does not read")]
+        assert server.refusals.counts["page_socket", "unread"] == 1
         await receiving
 
     run_in_simulated_time(main())

@@ -9,6 +9,7 @@ from websockets.frames import Opcode
 from websockets.protocol import CLIENT, State
 from websockets.protocol import Protocol as WebSocketProtocol
 
+from livemarkets.delivery.cohorts import WRITES_AT_ONCE
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.delivery.mailbox import SinkListener
 from livemarkets.market.models import Gap, Skipped, StreamKey
@@ -26,11 +27,15 @@ class Peer:
         self.listener: SinkListener | None = None
         self.is_paused = False
         self.taken = b""
+        self.writes = 0
         self.is_closed = False
         self.is_asleep = False
         """Whether it takes nothing at all."""
         self._buffer = b""
         self._moods = chain(moods, repeat(ALL))
+
+    def count_writes(self) -> int:
+        return self.writes
 
     def take_some(self, frames: bytes) -> int:
         """Be `os.write`: take everything, a part or nothing."""
@@ -60,6 +65,7 @@ class Peer:
     def _take(self, frames: bytes) -> int:
         mood = 0 if self.is_asleep else next(self._moods)
         size = len(frames) if mood == ALL else mood % (len(frames) + 1)
+        self.writes += 1
         self.taken += frames[:size]
         return size
 
@@ -77,13 +83,22 @@ class Turns:
         self.later: list[tuple[float, Callable[[], None]]] = []
         self.clock = ManualClock()
 
-    def fanout(self, peers: Sequence[Peer] = ()) -> Fanout:
+    def fanout(self, peers: Sequence[Peer] = (), *, writes_at_once: int = WRITES_AT_ONCE) -> Fanout:
         """A fan-out for these peers, whose file descriptors are their places."""
 
         def write(fd: int, frames: bytes) -> int:
             return peers[fd].take_some(frames)
 
-        return Fanout(self, self.call_later, self.clock, write, describe, describe_gap, describe_rows)
+        return Fanout(
+            self,
+            self.call_later,
+            self.clock,
+            write,
+            describe,
+            describe_gap,
+            describe_rows,
+            writes_at_once=writes_at_once,
+        )
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> None:
         self.later.append((self.clock.now + seconds, callback))
@@ -106,6 +121,11 @@ class Turns:
         scheduled, self.scheduled = self.scheduled, []
         for callback in scheduled:
             callback()
+
+    def take_all(self) -> None:
+        """Take turns until nothing is scheduled."""
+        while self.scheduled:
+            self.take()
 
 
 def describe(key: StreamKey, skipped: Skipped) -> bytes:

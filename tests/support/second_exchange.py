@@ -117,6 +117,12 @@ class HarbourRest:
         newest = {symbol: await self._trades(symbol, last=1) for symbol in symbols}
         return {symbol: rows[0].id for symbol, rows in newest.items() if rows}
 
+    async def newest_trades(
+        self, symbol: str, *, purpose: Purpose = Purpose.LIST, asker: str | None = None
+    ) -> FetchedTrades:
+        newest = (await self.newest_ids([symbol])).get(symbol, 0)
+        return await self.trades_from(symbol, max(newest - PAGE_TRADES + 1, 1))
+
     async def trades_from(
         self,
         symbol: str,

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
-from livemarkets.market.models import StreamKey
+import pytest
+
+from livemarkets.feed.ledger import Ledger, LedgerLimits
+from livemarkets.feed.resume import ResumeLimits, Resumer
+from livemarkets.market.models import StreamKey, TradeTick
 from livemarkets.market.stores import RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
+from livemarkets.protocol.encoding import encode_trade
 from livemarkets.protocol.requests import SubscribeRequest
 from livemarkets.ws_markets.client_streams import ClientStreams
 from tests.support.delivery import Peer, Turns, read_frames
@@ -16,6 +22,34 @@ from tests.support.ticks import make_tick
 SYMBOLS = [f"COIN{number}USDT" for number in range(20)]
 TRADES = 1000
 LIMIT_BYTES = 1_000_000
+
+
+class Feed:
+    """A ledger and a resumer, with nothing missing and no exchange to ask."""
+
+    def __init__(self, trades: RecentTrades, key: StreamKey) -> None:
+        self._trades, self._key = trades, key
+        self._ledgers = {key: Ledger(key, LedgerLimits())}
+        nobody: Any = NoHistory()
+        loop = asyncio.get_running_loop()
+        self.resumer = Resumer(nobody, trades, self._ledgers, limits=ResumeLimits(), clock=loop.time)
+
+    @property
+    def as_feed(self) -> Any:
+        return self
+
+    def ledger(self, key: StreamKey) -> Ledger:
+        return self._ledgers[key]
+
+    def live(self, trade_id: int) -> TradeTick:
+        tick = make_tick(trade_id)
+        assert self.ledger(self._key).accept(tick, 0.0).released == [tick]
+        self._trades.append(self._key, tick)
+        return tick
+
+
+class NoHistory:
+    """Whoever asks it has a defect."""
 
 
 class NoLedger:
@@ -51,4 +85,42 @@ async def test_snapshots_of_many_symbols_are_sent_one_by_one_as_the_client_reads
         peer.taken, peer.is_asleep = b"", True
     assert messages == 2 * len(keys), "two messages of 500 trades for each symbol"
     assert most < LIMIT_BYTES / 2
+    streams.release()
+
+
+@pytest.mark.parametrize("interval_ms", [None, 250], ids=["all", "latest"])
+async def test_a_snapshot_of_all_that_a_long_memory_has_is_sent_in_parts_as_the_client_reads(
+    interval_ms: int | None,
+) -> None:
+    """With `LIVE_FEED_LENGTH=100000`, one snapshot of 20 MB was queued at once (REVIEW A4, D1)."""
+    turns, peer, trades = Turns(), Peer(0), RecentTrades(20_000)
+    fanout = turns.fanout([peer])
+    mailbox = fanout.open(peer, limit_bytes=LIMIT_BYTES)
+    manager = SubscriptionManager(linger_seconds=0.0, clock=turns.clock)
+    streams = ClientStreams("somebody", "", mailbox, manager, trades, fanout)
+    key = StreamKey.trades("binance", "BTCUSDT")
+    feed = Feed(trades, key)
+    for trade_id in range(1, 30_001):
+        feed.live(trade_id)
+    streams.want([key])
+    wanted = SubscribeRequest(None, "binance", "trades", ("BTCUSDT",), 18_000, {}, interval_ms)
+    streams.begin(feed.as_feed, [key], wanted)
+    most, ids = 0, list[int]()
+    live = 3 if interval_ms is None else 1
+    while len(ids) < 18_000 + live:
+        peer.is_asleep, peer.taken = True, b""
+        for _ in range(10):
+            await asyncio.sleep(0)
+            turns.take()
+        most = max(most, mailbox.backlog_bytes + len(peer._buffer))
+        assert not mailbox.is_closed
+        peer.wake()
+        mailbox.resume()
+        found = [json.loads(text) for text in read_frames(peer.taken)]
+        ids += [trade["id"] for message in found for trade in message.get("data", [message])]
+        if len(ids) >= 18_000 and feed.ledger(key).complete_to == 30_000:
+            for trade_id in range(30_001, 30_001 + live):
+                fanout.publish(key, encode_trade(feed.live(trade_id)), trade_id)
+    assert ids == list(range(12_001, 30_001 + live))
+    assert most < LIMIT_BYTES
     streams.release()

@@ -253,7 +253,7 @@ async def test_whoever_joins_in_the_midst_of_a_busy_market_sees_no_seam(app: Run
     async with running_exchange() as busy:
         feed = app.services.feeds["binance"]
         feed.client.urls = (busy.ws_url,)  # type: ignore[attr-defined]
-        feed._history.urls = (busy.rest_url,)  # type: ignore[attr-defined]
+        feed.history.urls = (busy.rest_url,)  # type: ignore[attr-defined]
         keeper = await app.connect()
         await keeper.subscribe("BTCUSDT")
         await keeper.trades(20)

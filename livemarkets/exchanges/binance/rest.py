@@ -28,6 +28,7 @@ from livemarkets.exchanges.binance.rest_answers import (
     RestTrade,
     check_times,
     fetched_trades,
+    reaches_back,
 )
 from livemarkets.exchanges.binance.rest_calls import RestCalls
 from livemarkets.exchanges.failures import first_of
@@ -246,7 +247,7 @@ class BinanceRest:
             except ExchangeError as error:
                 if _is_limited(error) or not self._calls.is_served("historicalTrades", symbol):
                     raise
-            if newest is not None and _reaches_back(newest, from_id, newest_known):
+            if newest is not None and reaches_back(newest, from_id, newest_known):
                 return newest
         if not self._calls.is_served("historicalTrades", symbol):
             return newest or await self._newest_trades(symbol, from_id, purpose, asker)
@@ -258,6 +259,17 @@ class BinanceRest:
                 raise
             return newest or await self._newest_trades(symbol, from_id, purpose, asker)
         return fetched_trades(self._exchange, symbol, found, from_id, self._now_ms(), are_newest=False)
+
+    async def newest_trades(
+        self, symbol: str, *, purpose: Purpose = Purpose.LIST, asker: str | None = None
+    ) -> FetchedTrades:
+        """Return the newest 1,000 trades (`GET /api/v3/trades`, weight 25, from memory).
+
+        Raises:
+            ExchangeError: no base address gave a usable answer.
+
+        """
+        return await self._newest_trades(symbol, 1, purpose, asker)
 
     async def _newest_trades(
         self, symbol: str, from_id: int, purpose: Purpose, asker: str | None
@@ -282,10 +294,3 @@ class BinanceRest:
 def _is_limited(error: ExchangeError) -> bool:
     """Return whether the exchange allows no call at present."""
     return isinstance(error, ExchangeUnreachable) and error.retry_after_seconds is not None
-
-
-def _reaches_back(newest: FetchedTrades, from_id: int, newest_known: int) -> bool:
-    """Return whether the newest trades include the wanted ones, or nobody has seen the wanted ones yet."""
-    if newest.newest_id is None or newest.newest_id < from_id:
-        return newest_known < from_id
-    return newest.covered_to >= from_id

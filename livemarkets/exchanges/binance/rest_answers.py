@@ -15,7 +15,7 @@ from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades
 from livemarkets.exchanges.binance.messages import plausible, plausible_ms
 from livemarkets.market.models import ExchangeName, TradeTick
 
-__all__ = ["Aggregate", "DayTicker", "RestTrade", "check_times", "fetched_trades", "refusal"]
+__all__ = ["Aggregate", "DayTicker", "RestTrade", "check_times", "fetched_trades", "reaches_back", "refusal"]
 
 _REASONS = {
     401: "an API key is required",
@@ -129,3 +129,10 @@ def refusal(status: int, body: bytes) -> RestError:
         text = _REASONS.get(status, "no reason given")
     shown = "".join(letter if letter.isprintable() else " " for letter in text[:200])
     return RestError(status, code if isinstance(code, int) else None, shown)
+
+
+def reaches_back(newest: FetchedTrades, from_id: int, newest_known: int) -> bool:
+    """Return whether the newest trades include the wanted ones, or nobody has seen the wanted ones yet."""
+    if newest.newest_id is None or newest.newest_id < from_id:
+        return newest_known < from_id
+    return newest.covered_to >= from_id

@@ -19,6 +19,9 @@ FLUSHES_PER_SUMMARY = 4
 FINE_MS = 250
 """Bucket of the chart, ms, while it has few trades. It divides `BUCKET_MS`, so that chart and figures drop
 the same trades."""
+_FILL_TRADES = 2_000
+"""How many recent trades a newly selected symbol begins with. They take some 6 ms, and memory may have fifty
+times as many. Those that come later are added, up to five minutes of them."""
 MAX_FINE_TRADES = 500
 """Up to this number of trades a newly selected symbol is drawn with `FINE_MS`."""
 
@@ -84,7 +87,7 @@ class SymbolPanel(
             self._send("extend", course(fresh, BUCKET_MS), has_all=has_all)
 
     def _begin(self, trades: RecentTrades) -> None:
-        recent = trades.recent(self._key, trades.length) if self._key else []
+        recent = trades.recent(self._key, _FILL_TRADES) if self._key else []
         self._last_id = recent[-1].id if recent else 0
         self._window.clear()
         self._window.add(recent)

@@ -1,0 +1,48 @@
+"""Sockets of pages that flood, and that read nothing, against the shipped application (REVIEW A3)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from tests.attacks.page import attacking_page
+from tests.attacks.target import Target
+from tests.support.helpers import measured
+
+module_loop = pytest.mark.asyncio(loop_scope="module")
+pytestmark = measured
+
+LABS = "/labs?exchange=binance&symbols=BTCUSDT,ETHUSDT"
+
+
+@module_loop
+async def test_what_a_page_reports_does_not_fill_the_log(target: Target) -> None:
+    """500 frames wrote 1 MB of log."""
+    lines, size = len(target.process.lines), len(target.process.output)
+    async with attacking_page(target.port, LABS) as page:
+        for number in range(50):
+            await page.log(f"{number} " + "x" * 2_000)
+            await page.emit("no such message", number)
+        await page.trigger("pick", "QQQQQQ")
+        async with asyncio.timeout(20):
+            await page.socket.recv()
+    assert len(target.process.lines) < lines + 20
+    assert len(target.process.output) < size + 20_000
+
+
+@module_loop
+async def test_a_page_that_reads_nothing_is_disconnected_and_queues_little(target: Target) -> None:
+    """160 bytes of an event queued 0.47 MB, without a bound."""
+    memory = target.rss_bytes()
+    symbols = ",".join(f"{name}USDT" for name in ("BTC", "ETH", "BNB", "SOL", "XRP", "DOGE"))
+    async with attacking_page(target.port, f"/labs?exchange=binance&symbols={symbols}") as page:
+        page.socket.transport.pause_reading()
+        with contextlib.suppress(ConnectionClosed):
+            for number in range(2_000):
+                await page.trigger("search", "usd" if number % 2 else "btc")
+                await page.trigger("visibility", bool(number % 2))
+        assert target.rss_bytes() < memory + 20_000_000
+        page.socket.transport.resume_reading()

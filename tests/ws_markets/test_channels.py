@@ -344,8 +344,12 @@ async def test_all_tickers_that_stay_away_are_stale_and_subscribed_again() -> No
         assert (quality["channel"], quality["symbol"]) == ("tickers", "*")
         subscribed = ("SUBSCRIBE", [ALL_STREAM])
         await eventually(lambda: world.exchange.requests.count(subscribed) >= 2, because="again")
-        rotations = lambda: world.app.services.feeds["binance"].statistics().client.rotations  # noqa: E731
-        await eventually(lambda: rotations() >= 1, 10, because="another connection, as that did not help")
+        feed = world.app.services.feeds["binance"]
+        await eventually(
+            lambda: feed.statistics().client.rotations >= 1,
+            10,
+            because="another connection, as it did not help",
+        )
         await world.tickers("BTCUSDT")
         await client.next("status", state="live")
         await client.next("quality", state="live")

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from livemarkets.delivery.arrival import Ids, subtract
 from livemarkets.feed.ledger import Released
+from livemarkets.feed.resume import ResumePart
 from livemarkets.market.models import Gap, StreamKey, TradeTick
+from livemarkets.protocol.encoding import encode_released, encode_snapshots
 
-__all__ = ["with_gaps", "without"]
+__all__ = ["encode_part", "with_gaps", "without"]
 
 
 def with_gaps(ticks: Sequence[TradeTick], gaps: Iterable[Gap], complete_to: int) -> list[Released]:
@@ -64,3 +66,17 @@ def without(parts: Iterable[Released], told: set[int]) -> list[Released]:
         for first, last in subtract([(part.from_id, part.to_id)], sent):
             left.append(Gap(part.key, first, last, part.cause))
     return left
+
+
+def encode_part(
+    key: StreamKey,
+    part: ResumePart,
+    told: set[int],
+    waiting: Sequence[TradeTick] = (),
+) -> Sequence[bytes]:
+    """Encode a part of a resumption without what was told, and the trades that wait behind a hole."""
+    if told or waiting:
+        return encode_released(key, [*without(part.items, told), *waiting])
+    if part.payloads is None:  # the same part may go to many readers
+        part.payloads = encode_snapshots(key, ()) if part.has_everything else encode_released(key, part.items)
+    return part.payloads

@@ -14,7 +14,6 @@ from livemarkets.delivery.fanout import Fanout
 from livemarkets.delivery.mailbox import Mailbox
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.feed.ledger import Released
-from livemarkets.feed.resume import ResumePart
 from livemarkets.market.channels import DEPTH, NEWEST_WINS
 from livemarkets.market.models import Gap, StreamKey, TradeTick
 from livemarkets.market.stores import RecentTrades
@@ -22,7 +21,7 @@ from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.protocol.encoding import encode_gap, encode_released, encode_snapshots
 from livemarkets.protocol.messages import Subscription
 from livemarkets.protocol.requests import SubscribeRequest
-from livemarkets.ws_markets.beginning import with_gaps, without
+from livemarkets.ws_markets.beginning import encode_part, with_gaps
 from livemarkets.ws_markets.beginnings import Beginning, Beginnings
 from livemarkets.ws_markets.terms import Terms
 from livemarkets.ws_markets.update_streams import UpdateStreams
@@ -206,12 +205,12 @@ class ClientStreams:
                 async for part in parts:
                     had_snapshot |= part.has_everything or any(map(_is_trade, part.items))
                     if not part.is_last:
-                        payloads = _encode_part(key, part, told)
+                        payloads = encode_part(key, part, told)
                         await self._post_when_there_is_room(payloads, terms)
                         continue
                     # From here to the join there is no await, so that no trade is missed or repeated.
                     waiting = self._waiting_untold(key, terms, told)
-                    payloads = _encode_part(key, part, told, waiting[:_TRADES_AT_ONCE])
+                    payloads = encode_part(key, part, told, waiting[:_TRADES_AT_ONCE])
                     if len(waiting) <= _WAITING_AT_ONCE:
                         self._post_all(payloads)
                         if not (had_snapshot or waiting):
@@ -260,20 +259,6 @@ def _complete_to(key: StreamKey, terms: Terms) -> int:
     """Return the id up to which nothing is open, or -1 before the first trade."""
     ledger = terms.feed.ledger(key)
     return -1 if ledger is None or ledger.complete_to is None else ledger.complete_to
-
-
-def _encode_part(
-    key: StreamKey,
-    part: ResumePart,
-    told: set[int],
-    waiting: Sequence[TradeTick] = (),
-) -> Sequence[bytes]:
-    """Encode a part of a resumption without what was told, and the trades that wait behind a hole."""
-    if told or waiting:
-        return encode_released(key, [*without(part.items, told), *waiting])
-    if part.payloads is None:  # the same part may go to many readers
-        part.payloads = encode_snapshots(key, ()) if part.has_everything else encode_released(key, part.items)
-    return part.payloads
 
 
 def _is_trade(item: Released) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from contextlib import ExitStack
 
@@ -13,14 +14,17 @@ from benchmarks.contestants import Server, start_driven_app
 from benchmarks.figures import Goal, Options, Report, Table, median, spread
 from benchmarks.load import Load, Readers
 from benchmarks.programs import BenchmarkError
+from benchmarks.slow import Peak
 
 __all__ = ["run"]
 
 _READERS = (100, 500)
 _DELIVERIES = 200_000
 _RATE = 1_000
-_RATE_READERS = 500
+_RATE_READERS = ((50, 0), (50, 50), (500, 0), (500, 500))
+"""How many read, and how many never read. The first two are few enough for any machine."""
 _PACE_SECONDS = 0.01
+_MEGABYTE = 2**20
 _DELTA_READERS = 200
 _DELTAS = 20
 _DELTA_MESSAGES = 10
@@ -56,7 +60,7 @@ def run(options: Options) -> Report:
     report = Report("channels")
     costs: dict[tuple[str, int], list[float]] = {}
     deltas: list[float] = []
-    paced: list[tuple[Load, float]] = []
+    paced: list[_Paced] = []
     with ExitStack() as stack:
         server = start_driven_app(stack)
         for number in range(options.rounds):
@@ -67,13 +71,26 @@ def run(options: Options) -> Report:
                     costs.setdefault((channel.name, readers), []).append(cost)
             options.say(f"channels: all tickers, round {number + 1}")
             deltas.append(_delta_cost(server))
-        options.say(f"channels: {_RATE_READERS} readers at {_RATE} updates/s")
-        paced.append(_paced(server, options))
+        for readers, stalled in _RATE_READERS:
+            options.say(f"channels: {readers} readers beside {stalled} that never read, {_RATE} updates/s")
+            paced.append(_paced(server, readers, stalled, options))
     report.tables += [_costs(costs), _deltas(deltas), _rates(paced)]
     for readers in _READERS:
         pairs = zip(costs[_BOOK.name, readers], costs[_TRADES.name, readers], strict=True)
         ratio = median([book / trade for book, trade in pairs])
         report.goals.append(Goal(f"book against trades, N = {readers}", ratio, 1.1))
+    alone, beside = paced[0], paced[1]
+    ratio = beside.load.worst_p99_us / alone.load.worst_p99_us
+    report.goals.append(Goal("worst reader's p99, × that without slow ones", ratio, 2.0))
+    report.goals.append(
+        Goal(
+            "memory grown by, beside readers that never read",
+            max(each.grown_bytes for each in paced) / _MEGABYTE,
+            max(each.stalled for each in paced) * 2 + 64,
+            0,
+            " MB",
+        )
+    )
     report.goals.append(Goal("all tickers once a second, % of a core", 100 * median(deltas), 10.0))
     return report
 
@@ -99,19 +116,55 @@ def _delta_cost(server: Server) -> float:
     return used.total / _DELTAS
 
 
-def _paced(server: Server, options: Options) -> tuple[Load, float]:
-    """Return what readers of `book` saw at a steady rate, and the share of a core that it took."""
-    seconds = options.seconds(3.0)
-    turns = int(seconds / _PACE_SECONDS)
-    updates = turns * int(_RATE * _PACE_SECONDS)
-    with _reading(server, _BOOK, _RATE_READERS, updates, "--stamp", "recv_ts:ms", "--sample", "53") as load:
-        before, began = server.program.cpu(), time.monotonic()
-        for turn in range(turns):
-            server.order(int(_RATE * _PACE_SECONDS), 1)
-            time.sleep(max(0.0, began + (turn + 1) * _PACE_SECONDS - time.monotonic()))
-        result = load.result(60.0)
-        used = server.program.cpu().since(before)
-    return result, used.total / seconds
+class _Paced(msgspec.Struct, frozen=True):
+    """What readers of `book` saw at a steady rate, some beside others that never read."""
+
+    readers: int
+    stalled: int
+    load: Load
+    core: float
+    """% of a core that the app took."""
+    grown_bytes: int
+
+
+class _Pace:
+    """Orders updates at a steady rate until it is stopped."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Order no more."""
+        self._is_over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        turn, began = 0, time.monotonic()
+        while not self._is_over.wait(max(0.0, began + turn * _PACE_SECONDS - time.monotonic())):
+            self._server.order(int(_RATE * _PACE_SECONDS), 1)
+            turn += 1
+
+
+def _paced(server: Server, readers: int, stalled: int, options: Options) -> _Paced:
+    wanted = ["--seconds", f"{options.seconds(3.0)}", "--warmup", "0.5", "--each", "--stalled", str(stalled)]
+    wanted += ["--hello", _BOOK.hello, "--match", _BOOK.match, "--await", '{"type":"snapshot"']
+    wanted += ["--stamp", "recv_ts:ms", "--sample", "53"]
+    peak = Peak(server.program)
+    with Readers(server.port, PATH, readers + stalled, wanted) as load:
+        pace = _Pace(server)
+        try:
+            load.expect("BEGIN", 30.0)
+            before = server.program.cpu()
+            result = load.result(60.0)
+            used = server.program.cpu().since(before)
+        finally:
+            pace.stop()
+            peak.stop()
+    core = 100 * used.total / result.wall_seconds
+    return _Paced(readers, stalled, result, core, peak.most - peak.least)
 
 
 def _reading(server: Server, channel: _Channel, readers: int, messages: int, *options: str) -> Readers:
@@ -142,13 +195,22 @@ def _deltas(deltas: list[float]) -> Table:
     return table
 
 
-def _rates(paced: list[tuple[Load, float]]) -> Table:
-    title = f"{_RATE_READERS} readers of `book` at {_RATE:,} updates/s"
-    table = Table(title, ["deliveries/s", "p50, ms", "p99, ms", "CPU of the app, %"])
-    for load, core in paced:
-        latency = load.latency_us["recv_ts"]
-        rate = load.messages / load.wall_seconds
+def _rates(paced: list[_Paced]) -> Table:
+    columns = ["readers", "never reading", "deliveries/s", "p50, ms", "p99, ms", "worst reader's p99, ms"]
+    table = Table(
+        f"Readers of `book` at {_RATE:,} updates/s", [*columns, "memory grown by, MB", "CPU of the app, %"]
+    )
+    for each in paced:
+        load, latency = each.load, each.load.latency_us["recv_ts"]
         table.add(
-            f"{rate:,.0f}", f"{latency.p50 / 1000:.1f}", f"{latency.p99 / 1000:.1f}", f"{100 * core:.0f}"
+            f"{each.readers}",
+            f"{each.stalled}",
+            f"{load.messages / load.wall_seconds:,.0f}",
+            f"{latency.p50 / 1000:.1f}",
+            f"{latency.p99 / 1000:.1f}",
+            f"{load.worst_p99_us / 1000:.1f}",
+            f"{each.grown_bytes / _MEGABYTE:.0f}",
+            f"{each.core:.0f}",
         )
+    table.notes.append("a reader that cannot keep up gets fewer updates, each with `skipped`")
     return table

@@ -65,8 +65,12 @@ class Program:
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
         )
-        for target in (self._read_output, self._read_errors):
-            threading.Thread(target=target, name=f"{name} {target.__name__}", daemon=True).start()
+        self._threads = [
+            threading.Thread(target=target, name=f"{name} {target.__name__}", daemon=True)
+            for target in (self._read_output, self._read_errors)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def __enter__(self) -> Self:
         return self
@@ -150,6 +154,10 @@ class Program:
             except subprocess.TimeoutExpired:
                 process.kill()
         process.wait()
+        for thread, pipe in zip(self._threads, (process.stdout, process.stderr), strict=True):
+            thread.join(_STOP_SECONDS)
+            if pipe is not None:
+                pipe.close()
 
     def _read_output(self) -> None:
         assert self._process.stdout is not None

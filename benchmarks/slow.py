@@ -12,7 +12,7 @@ from benchmarks.figures import Goal, Options, Report, Table, median, spread
 from benchmarks.load import Load, Readers, start_venue
 from benchmarks.programs import Program
 
-__all__ = ["run"]
+__all__ = ["Peak", "run"]
 
 _CLIENTS = 1_000
 _MESSAGES = 100_000
@@ -26,7 +26,7 @@ _QUIET_SECONDS = 3.0
 _MEGABYTE = 2**20
 
 
-class _Peak:
+class Peak:
     """The most memory that a program has had, looked at ten times a second."""
 
     def __init__(self, program: Program) -> None:
@@ -124,7 +124,7 @@ def _measure(clients: int, stalled: int, messages: int) -> _Outcome:
     with venue:
         app, port = start_app(venue_port, LIVE_CLIENT_BUFFER_BYTES=str(_BUFFER_BYTES))
         with app:
-            peak = _Peak(app)
+            peak = Peak(app)
             wanted = [
                 "--messages",
                 str(messages),

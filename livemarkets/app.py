@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 import msgspec
 from loguru import logger
@@ -16,12 +15,10 @@ from msgspec.structs import replace
 
 from livemarkets.config.settings import Settings, outbound_variables
 from livemarkets.delivery.fanout import Fanout
-from livemarkets.embedded.exchange import Addresses, EmbeddedExchange, EmbeddedTimings
-from livemarkets.exchanges.base import ClientStatus, ExchangeEvents, ExchangePorts
-from livemarkets.exchanges.binance.client import BinanceClient
-from livemarkets.exchanges.binance.rest import BinanceRest
+from livemarkets.embedded.exchange import EmbeddedExchange, EmbeddedTimings
+from livemarkets.exchanges.base import ClientStatus, ExchangePorts
+from livemarkets.exchanges.binance.ports import BinancePorts
 from livemarkets.exchanges.binance.timings import ClientTimings
-from livemarkets.exchanges.budgets import ConnectBudget
 from livemarkets.exchanges.outbound import Outbound
 from livemarkets.feed.exchange_feed import ExchangeFeed, FeedLimits
 from livemarkets.feed.ledger import LedgerLimits
@@ -156,6 +153,10 @@ class Services:
         """Return the current time, ms since the epoch."""
         return self.clock.now_ms()
 
+    def elapsed_ms(self) -> int:
+        """Return the milliseconds since some moment, by a clock that nobody sets."""
+        return int(self.clock.monotonic() * 1000)
+
     # start and stop
 
     async def start(self) -> None:
@@ -201,10 +202,8 @@ class Services:
 
     def _add_feeds(self, exchanges: Mapping[ExchangeName, ExchangePorts]) -> None:
         settings = self.settings
-        rest = BinanceRest("binance", settings.binance_rest_url, clock=self.clock, outbound=self._outbound)
-        connect = partial(self._new_client, "binance", settings.binance_ws_url)
-        channels, candles = BinanceClient.channels, rest.candle_history
-        self._add_feed("binance", ExchangePorts(connect, rest, rest, None, channels, rest, candles))
+        binance = self._binance("binance", settings.binance_ws_url, settings.binance_rest_url)
+        self._add_feed("binance", binance.ports())
         for exchange, ports in exchanges.items():
             self._add_feed(exchange, ports)
         if settings.simulator_enabled:
@@ -212,27 +211,18 @@ class Services:
 
     def _add_simulator(self) -> None:
         """Add the feed of the embedded exchange. Each start of its process tells new addresses."""
-        rest = BinanceRest("simulator", (), clock=self.clock, outbound=self._outbound)
-        client: BinanceClient | None = None
-
-        def connect(events: ExchangeEvents) -> BinanceClient:
-            nonlocal client
-            client = self._new_client("simulator", (), events)
-            return client
-
-        def use(addresses: Addresses) -> None:
-            assert client is not None
-            client.urls, rest.urls = (addresses.ws_url,), (addresses.rest_url,)
-
-        simulator = self.simulator = EmbeddedExchange(use, timings=self._tuning.embedded)
+        binance = self._binance("simulator")
+        simulator = self.simulator = EmbeddedExchange(
+            lambda addresses: binance.use(addresses.ws_url, addresses.rest_url),
+            timings=self._tuning.embedded,
+        )
 
         async def prepare() -> None:
             feed = self.feeds["simulator"]
             await simulator.wait(lambda why: feed.on_status(ClientStatus(ExchangeState.DOWN, why)))
             feed.on_status(feed.client.status)
 
-        ports = ExchangePorts(connect, rest, rest, prepare, BinanceClient.channels, rest, rest.candle_history)
-        self._add_feed("simulator", ports)
+        self._add_feed("simulator", binance.ports(prepare))
 
     def _add_feed(self, exchange: ExchangeName, ports: ExchangePorts) -> None:
         if exchange in self.feeds or exchange != exchange.lower():
@@ -256,14 +246,14 @@ class Services:
             return limits  # a test chose it
         return replace(limits, ledger=limits.ledger.with_patience(self.settings.gap_patience_seconds))
 
-    def _new_client(
-        self, exchange: ExchangeName, urls: Sequence[str], events: ExchangeEvents
-    ) -> BinanceClient:
-        return BinanceClient(
+    def _binance(
+        self, exchange: ExchangeName, ws_urls: Sequence[str] = (), rest_urls: Sequence[str] = ()
+    ) -> BinancePorts:
+        return BinancePorts(
             exchange,
-            urls,
-            events,
-            budget=ConnectBudget(limit=self._tuning.connects_per_5_minutes),
+            ws_urls,
+            rest_urls,
+            connects_per_5_minutes=self._tuning.connects_per_5_minutes,
             timings=self._tuning.client,
             clock=self.clock,
             outbound=self._outbound,

@@ -5,12 +5,11 @@ No I/O.
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
-__all__ = ["REFUSALS", "LogLimiter", "Refusals", "TokenBucket", "TokenBuckets", "UsageCounter"]
+__all__ = ["REFUSALS", "LogLimiter", "Refusals", "TokenBucket", "TokenBuckets", "UsageCounter", "Use"]
 
 
 class TokenBucket:
@@ -87,16 +86,27 @@ class UsageCounter:
         """Return how many are in use for this key."""
         return self._in_use[key]
 
-    @contextlib.contextmanager
-    def use(self, key: str) -> Iterator[None]:
+    def use(self, key: str) -> Use:
         """Count one more for this key until the context ends, however it ends."""
-        self._in_use[key] += 1
-        try:
-            yield
-        finally:
-            self._in_use[key] -= 1
-            if not self._in_use[key]:
-                del self._in_use[key]
+        return Use(self._in_use, key)
+
+
+class Use:
+    """One use of a :class:`UsageCounter`. A generator would take twice the memory of each connection."""
+
+    __slots__ = ("_in_use", "_key")
+
+    def __init__(self, in_use: Counter[str], key: str) -> None:
+        self._in_use = in_use
+        self._key = key
+
+    def __enter__(self) -> None:
+        self._in_use[self._key] += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._in_use[self._key] -= 1
+        if not self._in_use[self._key]:
+            del self._in_use[self._key]
 
 
 REFUSALS: Mapping[str, tuple[str, ...]] = {

@@ -28,8 +28,8 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from fastapi import FastAPI
+from nicegui import Client, ui
 from nicegui import app as framework
-from nicegui import ui
 
 from livemarkets.security.token_auth import TokenAuth
 from pages import home
@@ -67,9 +67,20 @@ def install(web: FastAPI, services: InstalledServices) -> None:
 def register(services: PageServices) -> None:
     """Register the pages: home always, Labs only while streaming is enabled."""
     framework.add_exception_handler(404, not_found)
+    framework.on_delete(_break_cycles)
     home.register(services)
     if services.settings.stream_enabled:
         live_markets.register(services)
+
+
+def _break_cycles(client: Client) -> None:
+    """Let a closed page be freed without a garbage collection, which may never look at it (server/run.py).
+
+    NiceGUI breaks all cycles of an element but these: its classes, style and properties call themselves.
+    """
+    for element in client.elements.values():
+        for part in (element.classes, element.style, element.props):
+            part._change_handlers.clear()
 
 
 def run_with_options() -> dict[str, Any]:

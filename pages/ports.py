@@ -97,3 +97,6 @@ class PageServices(Protocol):
 
     def now_ms(self) -> int:
         """Return the current time, ms since the epoch."""
+
+    def elapsed_ms(self) -> int:
+        """Return the milliseconds since some moment. Durations are measured with it: the time may be set."""

@@ -89,7 +89,24 @@ def test_every_command_is_explained() -> None:
     assert [target for target in targets if f"`make {target}`" not in guides] == []
 
 
-INTERVALS = "1s 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d 3d 1w 1M".split()
+INTERVALS = [
+    "1s",
+    "1m",
+    "3m",
+    "5m",
+    "15m",
+    "30m",
+    "1h",
+    "2h",
+    "4h",
+    "6h",
+    "8h",
+    "12h",
+    "1d",
+    "3d",
+    "1w",
+    "1M",
+]
 KINDS = (
     *("trade", "aggTrade", "blockTrade", "bookTicker", "miniTicker", "avgPrice", "referencePrice", "ticker"),
     *("ticker_1h", "ticker_4h", "ticker_1d", "depth", "depth5", "depth10", "depth20"),

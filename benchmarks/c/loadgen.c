@@ -14,13 +14,22 @@
 #define RECEIVE_BYTES (1 << 18)
 #define CARRY_BYTES (1 << 21) /* the longest frame that may arrive in pieces */
 
+#define SYMBOLS 512 /* a power of two */
+
+/* The last id of a symbol. */
+struct last {
+    char symbol[24];
+    long long id;
+};
+
 struct connection {
     int fd;
     int stalled;
     int greeted;
     int is_ready;
     long messages;
-    long long last_id;
+    long long last_id; /* of any symbol */
+    struct last *last; /* by symbol, where --ids asks for it */
     unsigned char *carry;
     size_t carried;
     long *histogram; /* of the first stamp, where --each asks for it */
@@ -30,14 +39,33 @@ static unsigned char buffer[CARRY_BYTES + RECEIVE_BYTES];
 static long total, bytes, reads_, breaks, closed, ready;
 static uint64_t first_ns, last_ns;
 
+static struct last *last_of(struct connection *connection, const struct frame *frame) {
+    char symbol[24] = "";
+    uint32_t hash = 0;
+    const char *at = memmem(frame->payload, frame->length, "\"symbol\":\"", 10);
+    for (size_t i = 0; at && at[10 + i] != '"' && i < sizeof symbol - 1; i++)
+        hash = hash * 31 + (unsigned char)(symbol[i] = at[10 + i]);
+    if (!connection->last)
+        connection->last = calloc(SYMBOLS, sizeof *connection->last);
+    struct last *last = NULL;
+    for (int probe = 0; probe < SYMBOLS; probe++) {
+        last = &connection->last[(hash + probe) % SYMBOLS];
+        if (!last->symbol[0] || strcmp(last->symbol, symbol) == 0)
+            break;
+    }
+    memcpy(last->symbol, symbol, sizeof symbol);
+    return last;
+}
+
 static void check_id(struct connection *connection, const struct frame *frame) {
     char *at = memmem(frame->payload, frame->length, "\"id\":", 5);
     if (!at)
         return;
     long long id = strtoll(at + 5, NULL, 10);
-    if (connection->last_id && id != connection->last_id + 1)
+    struct last *last = last_of(connection, frame);
+    if (last->id && id != last->id + 1)
         breaks++;
-    connection->last_id = id;
+    last->id = connection->last_id = id;
 }
 
 static void send_frame(struct connection *connection, int opcode, const void *payload, size_t length) {

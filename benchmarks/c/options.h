@@ -13,7 +13,7 @@ static const char usage[] =
     "  --match TEXT      only messages that begin with TEXT count\n"
     "  --stamp KEY:KIND  a number behind KEY is a time: KIND ms (epoch), s (epoch seconds modulo 100000)\n"
     "  --sample N        only one message in N is looked at for stamps\n"
-    "  --ids             \"id\": must rise by 1 on every connection; violations are counted\n"
+    "  --ids             \"id\": must rise by 1 for each symbol of a connection; violations are counted\n"
     "  --each            also tell the worst p99 of a single connection, by the first stamp\n"
     "  --stalled K       the first K connections never read\n"
     "  --deflate         offer permessage-deflate; compressed messages then count unseen\n"

@@ -59,16 +59,24 @@ async def measure_stream_limit(tap: StreamTap, record: Record) -> None:
     """Subscribe as many streams as a connection may have, and then one more.
 
     They are `@blockTrade` streams, which say next to nothing, of listed symbols and, where the list is too
-    short, of symbols that do not exist.
+    short, of symbols that do not exist. An exchange without block trades is asked for trades of symbols that
+    do not exist.
     """
     limit = record.limits.streams_per_connection
     listed = record.listing.trading if record.listing else ()
+    measured, channel, seconds = record.stream_limit, tap.channel, record.limits.acknowledgement_seconds
     names = [f"{lower_case(symbol)}@blockTrade" for symbol in listed[:limit]]
     names += [f"doctor{number}usdt@blockTrade" for number in range(limit + 1 - len(names))]
-    measured, channel, seconds = record.stream_limit, tap.channel, record.limits.acknowledgement_seconds
+    first = await tap.request("SUBSCRIBE", names[:1])
+    await tap.wait_for(lambda: channel.has_ended() or channel.reply_to(first.id), seconds)
+    reply = channel.reply_to(first.id)
+    if reply is not None and reply.is_error:
+        names = [f"doctor{number}usdt@trade" for number in range(limit + 1)]
     batches = [names[at : min(at + _BATCH, limit)] for at in range(0, limit, _BATCH)]
     asked = [await tap.request("SUBSCRIBE", batch) for batch in batches]
-    await tap.wait_for(lambda: channel.has_ended() or len(channel.replies) >= len(asked), seconds)
+    await tap.wait_for(
+        lambda: channel.has_ended() or all(map(channel.reply_to, (request.id for request in asked))), seconds
+    )
     measured.asked = limit
     for request in asked:
         reply = channel.reply_to(request.id)

@@ -34,6 +34,8 @@ __all__ = ["LatestFeed", "UpdateLimits"]
 
 _LIVELY_SECONDS = 2.0
 """A stream that brought something within this time shows that its connection delivers."""
+_MOST_SUSPECT_SECONDS = 600.0
+"""A stream that stays mute is suspected again after ever longer times, up to this."""
 _UNDER_WAY_MS = 1000
 """What another stream of the symbol brought may be this far ahead of depth."""
 
@@ -52,13 +54,23 @@ class UpdateLimits(msgspec.Struct, frozen=True, kw_only=True):
 class _Stream:
     """One wanted stream."""
 
-    __slots__ = ("is_mute", "key", "known", "last_at", "since_ms", "suspected_at", "was_acknowledged")
+    __slots__ = (
+        "is_mute",
+        "key",
+        "known",
+        "last_at",
+        "since_ms",
+        "suspect_seconds",
+        "suspected_at",
+        "was_acknowledged",
+    )
 
     def __init__(self, key: StreamKey, now: float, now_ms: int) -> None:
         self.key = key
         self.last_at = now  # when it brought something, or its silence began to count
         self.since_ms = now_ms
         self.suspected_at = now
+        self.suspect_seconds = 0.0  # how long until it is suspected again
         self.was_acknowledged = False
         self.is_mute = False
         self.known: asyncio.Event | None = None  # set when a first value is there, or none will come
@@ -251,8 +263,12 @@ class LatestFeed:
             stream.was_acknowledged = True
             stream.last_at = max(stream.last_at, now)
         is_mute = now - stream.last_at >= limit and self._is_promised(stream)
-        if is_mute and (not stream.is_mute or now - stream.suspected_at >= limit):
+        if not is_mute:
+            stream.suspect_seconds = 0.0
+        elif now - stream.suspected_at >= stream.suspect_seconds:
             stream.suspected_at = now
+            # Perhaps the exchange has given up this stream. It must not cost the others their connection.
+            stream.suspect_seconds = min(max(2 * stream.suspect_seconds, limit), _MOST_SUSPECT_SECONDS)
             self._upstream.suspect(key, Evidence.BEHIND)
         if is_mute is not stream.is_mute:
             stream.is_mute = is_mute

@@ -23,7 +23,7 @@ __all__ = ["ResumeLimits", "ResumePart", "Resumer"]
 
 _PART_TRADES = 1_000
 """The most trades of one part. Memory may have a hundred times as many."""
-_PARTS_PER_TURN = 8
+_PARTS_PER_TURN = 4
 """A part of 1,000 trades takes about a millisecond to encode."""
 _AHEAD_IDS = 1_000
 """A reader that is ahead of us by more was not served by another instance a moment ago: its id never was."""

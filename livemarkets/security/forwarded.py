@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -61,11 +61,11 @@ class ForwardedHeaders:
         self._trusted = TrustedProxies(entries)
         self._root_path = root_path
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on one request or handshake."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Pass on one request or handshake. No coroutine, for each stays in memory with its connection."""
         if scope["type"] in ("http", "websocket"):
             self._apply(scope)
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
     def _apply(self, scope: Scope) -> None:
         headers = MutableHeaders(scope=scope)

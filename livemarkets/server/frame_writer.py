@@ -50,7 +50,7 @@ class FrameWriter:
 
     def __init__(self, transport: asyncio.Transport, peer: Peer) -> None:
         self._transport = transport
-        self._peer = peer
+        self._peer: Peer | None = peer
         _limit_unsent(transport)
         self._fd = _plain_socket(transport)
         self.fd = self._fd
@@ -109,12 +109,17 @@ class FrameWriter:
 
     def limit_messages(self, fatal_bytes: int) -> None:
         """Close with 1009, unread, on a message larger than this."""
-        self._peer.limit_messages(fatal_bytes)
+        if self._peer is not None:
+            self._peer.limit_messages(fatal_bytes)
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame and end the connection, also if the peer no longer reads."""
-        if self.is_open:
+        if self.is_open and self._peer is not None:
             self._peer.close_now(code, reason)
+
+    def forget_peer(self) -> None:
+        """Drop the reference to the protocol, which refers to this writer: nobody writes any more."""
+        self._peer = None
 
 
 def _plain_socket(transport: asyncio.Transport) -> int:

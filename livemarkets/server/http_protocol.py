@@ -66,6 +66,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return
         self._stop_timer()
         super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]  # it refers to this object: see run.py
 
     # Parser callbacks. An exception here is answered with 400.
 

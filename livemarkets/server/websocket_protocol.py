@@ -11,6 +11,7 @@ Without the extension, the route falls back to `send_text`.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -143,7 +144,14 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
         self._discard_input(self.conn.close_sent.code, self.conn.close_sent.reason)
 
     def keepalive_timeout(self) -> None:
-        """The peer did not answer a ping."""
+        """The peer did not answer a ping. One that waits behind data is no proof: a slow peer reads it later.
+
+        Who writes that data decides when the peer is too slow.
+        """
+        writer = self._writer
+        if writer is not None and writer.is_paused and writer.listener is not None:
+            self.pong_timer = self.loop.call_later(self.ping_timeout or 0.0, self.keepalive_timeout)
+            return
         self._end_frames()
         super().keepalive_timeout()
 
@@ -164,6 +172,14 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
         if self._writer is not None:
             self._writer.end()
         super().connection_lost(exc)
+        self.conn.parser.close()  # it refers to `conn`: see run.py
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        """The endpoint has returned."""
+        super().on_task_complete(task)
+        if self._writer is not None:
+            self._writer.end()
+            self._writer.forget_peer()
 
     async def send(self, message: Any) -> None:
         """Process an ASGI message. A close ends raw writes."""
@@ -175,6 +191,7 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
         elif message["type"] == "websocket.accept" and not self.transport.is_closing():
             self.request.headers.clear()  # the scope has them too, and a browser's take kilobytes
             self.response.headers.clear()
+            self.__dict__ = {**self.__dict__}  # it has grown beyond what it holds, by 750 bytes
             self.transport.resume_reading()
 
     def limit_messages(self, fatal_bytes: int) -> None:

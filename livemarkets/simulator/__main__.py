@@ -7,6 +7,7 @@ import contextlib
 import os
 import secrets
 import signal
+import ssl
 import sys
 import tempfile
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
@@ -26,7 +27,7 @@ from livemarkets.simulator.market.simulated_market import SimulatedMarket
 from livemarkets.simulator.market.source import SimulatorError, Source
 from livemarkets.simulator.market.symbols import in_capitals
 from livemarkets.simulator.protocol.limits import ExchangeLimits
-from livemarkets.simulator.server.certificate import Certificate
+from livemarkets.simulator.server.certificate import Certificate, trusting
 from livemarkets.simulator.server.http_requests import CONTROL_PATH
 from livemarkets.simulator.server.parent import LogPipe, end_with_parent, report
 from livemarkets.simulator.server.simulator import Simulator
@@ -133,6 +134,7 @@ def _fault_parser() -> ArgumentParser:
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=_PORT)
+    parser.add_argument("--tls", metavar="FOLDER", help="the folder of an exchange that runs with --tls")
     parser.add_argument("--list", action="store_true", help="show every fault with its arguments")
     parser.add_argument("command", nargs="?", help="a fault, or stats, subscriptions, connections")
     parser.add_argument("arguments", nargs="*", metavar="key=value")
@@ -168,7 +170,8 @@ def _faults(options: Namespace) -> int:
         raise SimulatorError(
             f"{_SECRET_VARIABLE} is not set; set it to the secret that the exchange printed at its start"
         )
-    reply = asyncio.run(_ask(f"ws://{options.host}:{options.port}{CONTROL_PATH}", secret, request))
+    url = f"ws{'s' if options.tls else ''}://{options.host}:{options.port}{CONTROL_PATH}"
+    reply = asyncio.run(_ask(url, secret, request, trusting(Path(options.tls)) if options.tls else None))
     if not reply.get("ok"):
         raise SimulatorError(str(reply.get("error")))
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(reply.get("result"))).decode() + "\n")
@@ -185,12 +188,12 @@ def _secret() -> str:
     return secret
 
 
-async def _ask(url: str, secret: str, request: dict[str, Any]) -> dict[str, Any]:
+async def _ask(url: str, secret: str, request: dict[str, Any], tls: ssl.SSLContext | None) -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {secret}"}
     try:
         async with (
             asyncio.timeout(_ANSWER_SECONDS),
-            connect(url, proxy=None, additional_headers=headers) as socket,
+            connect(url, proxy=None, additional_headers=headers, ssl=tls) as socket,
         ):
             await socket.send(msgspec.json.encode(request).decode())
             return msgspec.json.decode(await socket.recv(), type=dict[str, Any])

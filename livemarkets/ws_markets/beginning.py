@@ -10,7 +10,7 @@ from livemarkets.feed.resume import ResumePart
 from livemarkets.market.models import Gap, StreamKey, TradeTick
 from livemarkets.protocol.encoding import encode_released, encode_snapshots
 
-__all__ = ["encode_part", "is_trade", "with_gaps"]
+__all__ = ["encode_part", "with_gaps", "without"]
 
 
 def with_gaps(ticks: Sequence[TradeTick], gaps: Iterable[Gap], complete_to: int) -> list[Released]:
@@ -49,7 +49,7 @@ def _declared(missing: Ids, tick: TradeTick, known: Iterable[Gap]) -> list[Relea
     return [*sorted(inside, key=lambda gap: gap.from_id)]
 
 
-def _without(parts: Iterable[Released], told: set[int]) -> list[Released]:
+def without(parts: Iterable[Released], told: set[int]) -> list[Released]:
     """Return the trades and gaps of a resumption without the trades that were sent before."""
     if not told:
         return list(parts)
@@ -76,12 +76,7 @@ def encode_part(
 ) -> Sequence[bytes]:
     """Encode a part of a resumption without what was told, and the trades that wait behind a hole."""
     if told or waiting:
-        return encode_released(key, [*_without(part.items, told), *waiting])
+        return encode_released(key, [*without(part.items, told), *waiting])
     if part.payloads is None:  # the same part may go to many readers
         part.payloads = encode_snapshots(key, ()) if part.has_everything else encode_released(key, part.items)
     return part.payloads
-
-
-def is_trade(item: Released) -> bool:
-    """Return whether an item is a trade, not a gap."""
-    return isinstance(item, TradeTick)

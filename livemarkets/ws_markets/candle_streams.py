@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from functools import partial
 
@@ -20,14 +20,13 @@ from livemarkets.protocol.candles import (
     encode_candle_lagged,
     encode_candle_snapshot,
 )
+from livemarkets.ws_markets.beginnings import Beginning, Beginnings
 from livemarkets.ws_markets.terms import Terms
 
 __all__ = ["CandleStreams"]
 
 CANDLES_AT_ONCE = 500
 """The most candles of one `snapshot` message. A longer snapshot is sent as several messages."""
-
-Spawn = Callable[[StreamKey, Callable[[], Awaitable[None]]], None]
 
 
 class CandleStreams:
@@ -38,21 +37,26 @@ class CandleStreams:
         fanout: the delivery to all readers.
         posting: held while something is sent that waits for room in the mailbox.
         address: the client's address, to which limits apply.
-        spawn: runs the work that starts a stream, until the stream is left.
+        beginnings: starts streams.
 
     """
 
     def __init__(
-        self, mailbox: Mailbox, fanout: Fanout, posting: asyncio.Lock, address: str, spawn: Spawn
+        self,
+        mailbox: Mailbox,
+        fanout: Fanout,
+        posting: asyncio.Lock,
+        address: str,
+        beginnings: Beginnings,
     ) -> None:
         self._mailbox = mailbox
         self._fanout = fanout
         self._posting = posting
         self._address = address
-        self._spawn = spawn
+        self._beginnings = beginnings
 
-    def begin(self, key: StreamKey, terms: Terms, snapshot: int, after: int | None) -> None:
-        """Start a stream.
+    def begin(self, key: StreamKey, terms: Terms, snapshot: int, after: int | None) -> Beginning:
+        """Return how a stream is started.
 
         Args:
             key: the stream. It must be wanted already.
@@ -62,11 +66,11 @@ class CandleStreams:
                 instead; `None` if it has none.
 
         """
-        self._spawn(key, partial(self._introduce, key, terms, snapshot, after))
+        return Beginning(partial(self._introduce, key, terms, snapshot, after), is_one_by_one=False)
 
     def resume(self, key: StreamKey, terms: Terms, after: int) -> None:
         """Start a stream again after a closed candle."""
-        self._spawn(key, partial(self._introduce, key, terms, 0, after))
+        self._beginnings.add(key, self.begin(key, terms, 0, after), terms.feed.resumer.turns)
 
     def leave(self, key: StreamKey) -> None:
         """Stop delivering a stream. Idempotent."""

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import aclosing
 from functools import partial
 
-from loguru import logger
 from msgspec import UNSET
 
 from livemarkets.delivery.arrival import ArrivalOrder
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.delivery.mailbox import Mailbox
-from livemarkets.errors import ClientMessageError
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.feed.ledger import Released
 from livemarkets.market.channels import CANDLES, DEPTH, NEWEST_WINS, TRADES
 from livemarkets.market.models import Gap, StreamKey, TradeTick
 from livemarkets.market.stores import RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
-from livemarkets.protocol.encoding import encode_error, encode_gap, encode_released, encode_snapshots
+from livemarkets.protocol.encoding import encode_gap, encode_released, encode_snapshots
 from livemarkets.protocol.messages import Subscription
 from livemarkets.protocol.requests import SubscribeRequest
-from livemarkets.ws_markets.beginning import encode_part, is_trade, with_gaps
+from livemarkets.ws_markets.beginning import encode_part, with_gaps
+from livemarkets.ws_markets.beginnings import Beginning, Beginnings
 from livemarkets.ws_markets.candle_streams import CandleStreams
 from livemarkets.ws_markets.terms import Terms
 from livemarkets.ws_markets.update_streams import UpdateStreams
@@ -40,9 +39,8 @@ class ClientStreams:
     """The streams of one client. Changes are synchronous; snapshots and resumption run in tasks.
 
     Args:
-        client: the subscriber, as the manager knows it.
         address: the client's address, to which limits apply.
-        mailbox: the client's mailbox.
+        mailbox: the client's mailbox, and the subscriber as the manager knows it.
         manager: the subscriptions of all subscribers.
         trades: the recent trades of every stream.
         fanout: the delivery to all readers.
@@ -51,28 +49,26 @@ class ClientStreams:
 
     def __init__(
         self,
-        client: Hashable,
         address: str,
         mailbox: Mailbox,
         manager: SubscriptionManager,
         trades: RecentTrades,
         fanout: Fanout,
     ) -> None:
-        self._client = client
         self._address = address
         self._mailbox = mailbox
         self._manager = manager
         self._trades = trades
         self._fanout = fanout
         self._terms: dict[StreamKey, Terms] = {}
-        self._tasks: dict[StreamKey, asyncio.Task[None]] = {}
+        self._beginnings = Beginnings(mailbox, fanout)
         self._posting = asyncio.Lock()
         self._updates = UpdateStreams(mailbox, fanout, self._posting)
-        self._candles = CandleStreams(mailbox, fanout, self._posting, address, self._spawn)
+        self._candles = CandleStreams(mailbox, fanout, self._posting, address, self._beginnings)
 
     def keys(self) -> list[StreamKey]:
         """Return the subscribed streams in the order of subscription."""
-        return self._manager.subscriptions(self._client)
+        return self._manager.subscriptions(self._mailbox)
 
     def describe(self) -> list[Subscription]:
         """Return the subscribed streams, each with what the client asked for and how far it is."""
@@ -86,7 +82,7 @@ class ClientStreams:
         if ledger is not None and terms.reads_arrivals and ledger.held:
             last_id = ledger.newest_seen()
         told_to = self._fanout.complete_to(key, self._mailbox)
-        if key in self._tasks:
+        if key in self._beginnings:
             complete_to = None
         elif complete_to is not None and told_to is not None:
             complete_to = min(complete_to, told_to)
@@ -98,7 +94,7 @@ class ClientStreams:
     def want(self, keys: Iterable[StreamKey]) -> None:
         """Keep the streams subscribed at the exchange from now on."""
         for key in keys:
-            self._manager.subscribe(self._client, key)
+            self._manager.subscribe(self._mailbox, key)
 
     def begin(self, feed: ExchangeFeed, keys: Sequence[StreamKey], request: SubscribeRequest) -> None:
         """Start wanted streams: the requested snapshot or resumption first, then live trades."""
@@ -109,28 +105,34 @@ class ClientStreams:
         for key in keys:
             self._leave(key)
             self._terms[key] = terms
+            beginning: Beginning | None
             if key.channel in NEWEST_WINS:
-                work = self._updates.begin(key, terms, has_snapshot=request.snapshot > 0, names=len(keys))
-                if work is not None:
-                    self._spawn(key, work)
+                beginning = self._updates.begin(
+                    key, terms, has_snapshot=request.snapshot > 0, names=len(keys)
+                )
             elif key.channel == CANDLES:
-                self._candles.begin(key, terms, request.snapshot, request.after.get(key.symbol))
+                after = request.after.get(key.symbol)
+                beginning = self._candles.begin(key, terms, request.snapshot, after)
             elif key.symbol in request.after:
-                self._spawn(key, partial(self._resume, key, request.after[key.symbol], terms))
+                beginning = Beginning(partial(self._resume, key, request.after[key.symbol], terms), False)
             elif expected > _TRADES_AT_ONCE or not self._mailbox.room.is_set():
-                self._spawn(key, partial(self._introduce_when_there_is_room, key, request.snapshot, terms))
+                introduce = partial(self._introduce_when_there_is_room, key, request.snapshot, terms)
+                beginning = Beginning(introduce, True)
             else:
+                beginning = None
                 self._introduce(key, request.snapshot, terms)
+            if beginning is not None:
+                self._beginnings.add(key, beginning, feed.resumer.turns)
 
     def end(self, keys: Iterable[StreamKey]) -> None:
         """Unsubscribe streams. Idempotent."""
         for key in keys:
             self._leave(key)
-            self._manager.unsubscribe(self._client, key)
+            self._manager.unsubscribe(self._mailbox, key)
 
     def _leave(self, key: StreamKey) -> None:
         """Deliver the stream no more. Idempotent."""
-        self._cancel(key)
+        self._beginnings.cancel(key)
         terms = self._terms.pop(key, None)
         if key.channel == CANDLES:
             self._candles.leave(key)
@@ -141,6 +143,7 @@ class ClientStreams:
 
     def release(self) -> None:
         """Unsubscribe every stream. Idempotent."""
+        self._beginnings.stop()
         self.end(self.keys())
         self._fanout.forget(self._mailbox)
 
@@ -179,6 +182,7 @@ class ClientStreams:
             snapshot = await self._post_older(key, first, terms)
         async with self._posting:  # many streams of a client must not find room in the same turn
             await self._mailbox.room.wait()
+            await terms.feed.resumer.turns.wait()
             if self._held(key, terms) <= _TRADES_AT_ONCE:
                 self._introduce(key, snapshot, terms)
                 await asyncio.sleep(0)  # posted messages are sent at the end of this turn
@@ -207,7 +211,7 @@ class ClientStreams:
         while True:
             async with aclosing(terms.feed.resumer.resume(key, after, self._address)) as parts:
                 async for part in parts:
-                    had_snapshot |= part.has_everything or any(map(is_trade, part.items))
+                    had_snapshot |= part.has_everything or any(map(_is_trade, part.items))
                     if not part.is_last:
                         payloads = encode_part(key, part, told)
                         await self._post_when_there_is_room(payloads, terms)
@@ -258,33 +262,12 @@ class ClientStreams:
             self._post_all(payloads)
             await asyncio.sleep(0)
 
-    def _spawn(self, key: StreamKey, work: Callable[[], Awaitable[None]]) -> None:
-        async def run() -> None:
-            try:
-                await work()
-            except Exception:
-                logger.exception("could not start the stream {}", key.symbol)
-                error = ClientMessageError("internal", f"could not start {key.symbol}")
-                self._fanout.post(self._mailbox, encode_error(error))
-
-        task = asyncio.create_task(run(), name=f"bring up {key.symbol}")
-        self._tasks[key] = task
-        task.add_done_callback(self._forgetter(key))
-
-    def _forgetter(self, key: StreamKey) -> Callable[[asyncio.Task[None]], None]:
-        def forget(task: asyncio.Task[None]) -> None:
-            if self._tasks.get(key) is task:
-                del self._tasks[key]
-
-        return forget
-
-    def _cancel(self, key: StreamKey) -> None:
-        task = self._tasks.pop(key, None)
-        if task is not None:
-            task.cancel()
-
 
 def _complete_to(key: StreamKey, terms: Terms) -> int:
     """Return the id up to which nothing is open, or -1 before the first trade."""
     ledger = terms.feed.ledger(key)
     return -1 if ledger is None or ledger.complete_to is None else ledger.complete_to
+
+
+def _is_trade(item: Released) -> bool:
+    return isinstance(item, TradeTick)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import uuid4
@@ -15,6 +16,7 @@ from livemarkets.delivery.fanout import Fanout
 from livemarkets.delivery.mailbox import CLOSE_TOO_SLOW, Mailbox
 from livemarkets.errors import ClientMessageError
 from livemarkets.feed.exchange_feed import ExchangeFeed
+from livemarkets.feed.turns import Turns
 from livemarkets.market.channels import ALL_SYMBOLS, CHANNELS
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import StreamKey
@@ -49,6 +51,7 @@ SWEEP_SECONDS = 1.0
 """How often :meth:`MarketsConnection.sweep` is called."""
 CLOSE_FLOODING = 1008
 _SYMBOLS_WAIT_SECONDS = 2.0
+_FEW_NAMES = 20
 
 
 class RouteLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +64,9 @@ class RouteLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Names, over all channels."""
     buffer_bytes: int
     messages_per_second: int = 20
+    names_per_second: int = 400
+    """How many symbols the messages of a client name on average. A message above that waits."""
+    names_at_once: int = 2_000
     message_bytes: int = 16_384
     flood_messages: int = 400
     """How many consecutive messages over the rate limit close the connection."""
@@ -81,6 +87,7 @@ class Hub(Protocol):
     quality: QualityReaders
     limits: RouteLimits
     clock: Clock
+    turns: Turns
     refusals: Refusals
 
     def note_too_slow(self) -> None:
@@ -100,7 +107,10 @@ class MarketsConnection:
             burst=2 * limits.messages_per_second,
             clock=hub.clock.monotonic,
         )
-        self._streams = ClientStreams(self, address, mailbox, hub.manager, hub.trades, hub.fanout)
+        self._names = TokenBucket(
+            rate_per_second=limits.names_per_second, burst=limits.names_at_once, clock=hub.clock.monotonic
+        )
+        self._streams = ClientStreams(address, mailbox, hub.manager, hub.trades, hub.fanout)
         self._ignored = 0
 
     async def serve(self, websocket: WebSocket) -> None:
@@ -178,6 +188,14 @@ class MarketsConnection:
             logger.exception("client {}: could not handle a message", self.client_id)
             self._post(encode_error(ClientMessageError("internal", "internal server error; it was logged")))
 
+    async def _may_cost(self, names: int) -> None:
+        """Wait until a request about so many names may be handled. Long ones are handled one in a turn."""
+        wait = self._names.charge(names)
+        if wait > 0:
+            await asyncio.sleep(wait)
+        if names > _FEW_NAMES:
+            await self._hub.turns.wait()
+
     def _text_of(self, message: Mapping[str, Any]) -> str:
         text = message.get("text")
         if not isinstance(text, str):
@@ -193,11 +211,14 @@ class MarketsConnection:
         if isinstance(request, PingRequest):
             self._post(encode_pong(request.id, hub.clock.now_ms()))
         elif isinstance(request, ListRequest):
+            await self._may_cost(len(self._streams.keys()))
             self._post(encode_list(request.id, self._streams.describe()))
         elif isinstance(request, UnsubscribeRequest):
+            await self._may_cost(len(request.symbols))
             self._unsubscribe(request)
         else:
             self._check_channel(request)
+            await self._may_cost(len(request.symbols) or len(self._streams.keys()))
             names = [name for name in request.symbols if isinstance(name, str) and name != ALL_SYMBOLS]
             await hub.feeds[request.exchange].find_symbols(names, _SYMBOLS_WAIT_SECONDS)
             self._subscribe(request)

@@ -18,6 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.errors import ClientMessageError
 from livemarkets.feed.exchange_feed import ExchangeFeed
+from livemarkets.feed.turns import Turns
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeStatus, StreamQuality
 from livemarkets.market.stores import RecentTrades
@@ -79,6 +80,7 @@ class MarketsHub:
         self.limits = limits
         self.clock = clock
         self.refusals = refusals
+        self.turns = Turns(1)
         self.connections: set[MarketsConnection] = set()
         self._refused: Counter[str] = Counter()
         self._closed_slow = 0
@@ -122,7 +124,18 @@ class MarketsHub:
             await websocket.send_denial_response(denial)
             return
         with self._per_address.use(address):
-            await self._serve(websocket, address)
+            offered = websocket.scope.get("subprotocols", ())
+            await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+            websocket.scope["headers"] = []  # a browser's take kilobytes, and nobody reads them any more
+            async with open_sink(websocket) as sink:
+                mailbox = self.fanout.open(sink, limit_bytes=self.limits.buffer_bytes)
+                connection = MarketsConnection(self, mailbox, address)
+                self.connections.add(connection)
+                try:
+                    await connection.serve(websocket)
+                finally:
+                    self.connections.discard(connection)
+                    connection.release()
 
     def _denial(self, address: str) -> tuple[Response | None, str]:
         if self.is_full():
@@ -131,23 +144,10 @@ class MarketsHub:
             return PlainTextResponse("too many clients from this address\n", 429, _RETRY), "address"
         return None, ""
 
-    async def _serve(self, websocket: WebSocket, address: str) -> None:
-        offered = websocket.scope.get("subprotocols", ())
-        await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
-        async with open_sink(websocket) as sink:
-            mailbox = self.fanout.open(sink, limit_bytes=self.limits.buffer_bytes)
-            connection = MarketsConnection(self, mailbox, address)
-            self.connections.add(connection)
-            try:
-                await connection.serve(websocket)
-            finally:
-                self.connections.discard(connection)
-                connection.release()
-
     def _handle_status(self, status: ExchangeStatus) -> None:
         payload = encode_status(status)
         for connection in self.connections:
-            if any(key.exchange == status.exchange for key in self.manager.subscriptions(connection)):
+            if any(key.exchange == status.exchange for key in self.manager.subscriptions(connection.mailbox)):
                 self.fanout.post(connection.mailbox, payload)
 
     def _handle_quality(self, quality: StreamQuality, is_new_state: bool) -> None:
@@ -155,7 +155,7 @@ class MarketsHub:
             self.quality.publish(quality)
         if not quality.is_listed:  # whoever subscribed it must know, also without having asked for `quality`
             holders = self.manager.subscribers(quality.key)
-            mailboxes = [one.mailbox for one in self.connections & holders]
+            mailboxes = [one.mailbox for one in self.connections if one.mailbox in holders]
             if mailboxes:
                 error = ClientMessageError("unknown_symbol", f"{quality.reason}; it stays subscribed")
                 self.quality.tell(("error", quality.key), mailboxes, encode_error(error))

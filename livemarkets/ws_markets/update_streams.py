@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from livemarkets.delivery.fanout import Fanout
@@ -13,6 +13,7 @@ from livemarkets.market.channels import ALL_SYMBOLS
 from livemarkets.market.models import StreamKey
 from livemarkets.market.updates import TickerRow
 from livemarkets.protocol.updates import encode_row, encode_rows, encode_update_snapshot
+from livemarkets.ws_markets.beginnings import Beginning
 from livemarkets.ws_markets.terms import Terms
 
 __all__ = ["UpdateStreams"]
@@ -36,10 +37,8 @@ class UpdateStreams:
         self._fanout = fanout
         self._posting = posting
 
-    def begin(
-        self, key: StreamKey, terms: Terms, *, has_snapshot: bool, names: int
-    ) -> Callable[[], Awaitable[None]] | None:
-        """Start a stream at once, or return the work that starts it.
+    def begin(self, key: StreamKey, terms: Terms, *, has_snapshot: bool, names: int) -> Beginning | None:
+        """Start a stream at once, or return how it is started.
 
         Args:
             key: the stream.
@@ -49,11 +48,11 @@ class UpdateStreams:
 
         """
         if key.symbol == ALL_SYMBOLS:
-            return partial(self._introduce_all, key, terms, has_snapshot)
+            return Beginning(partial(self._introduce_all, key, terms, has_snapshot), False)
         if has_snapshot and terms.feed.updates.latest.is_awaited(key):
-            return partial(self._introduce_when_known, key, terms)
+            return Beginning(partial(self._introduce_when_known, key, terms), False)
         if names > _NAMES_AT_ONCE or not self._mailbox.room.is_set():
-            return partial(self._introduce_when_there_is_room, key, terms, has_snapshot)
+            return Beginning(partial(self._introduce_when_there_is_room, key, terms, has_snapshot), True)
         self._introduce(key, terms, has_snapshot)
         return None
 

@@ -25,6 +25,8 @@ FLUSH_SECONDS = 0.25
 """How often a page reads the stores and sends what changed. People cannot read faster than that."""
 TRACE_LENGTH = 120
 """Trades in the sparkline of a row when it is first drawn."""
+TRACES_LENGTH = 6_000
+"""The same for all rows together: with more than 50 rows, each has fewer."""
 
 
 def register(services: PageServices) -> None:
@@ -43,7 +45,7 @@ def register(services: PageServices) -> None:
             page = LabsPage(services, view, frame, client.id)
             page.note(notices)
         client.on_connect(page.on_connect)
-        client.on_delete(page.watch.close)
+        client.on_delete(page.close)
 
 
 class LabsPage:
@@ -142,6 +144,11 @@ class LabsPage:
         self.watch.open()
         self._lay_out()
 
+    def close(self) -> None:
+        """Unsubscribe, and drop the elements that call this page, so that it is freed: it is closed."""
+        self.watch.close()
+        del self.picker, self.tape
+
     # What is shown
 
     def note(self, notices: Iterable[Notice], *, is_more: bool = False) -> None:
@@ -221,7 +228,8 @@ class LabsPage:
         keys = self.watch.shown_keys()
         self._version = self._services.latest.version
         ticks = [tick for key in keys if (tick := self._services.latest.get(key)) is not None]
-        traces = {key.symbol: self._services.trades.recent(key, TRACE_LENGTH) for key in keys}
+        length = min(TRACE_LENGTH, TRACES_LENGTH // max(1, len(keys)))
+        traces = {key.symbol: self._services.trades.recent(key, length) for key in keys}
         self.grid.put_all(ticks, traces=traces, now_ms=self._services.now_ms())
         self._fill_tape()
         self._fill_panel()

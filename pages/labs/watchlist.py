@@ -44,7 +44,7 @@ class Watchlist:
         self._asked: ExchangeName = view.exchange
         self._symbols = list(view.symbols)
         self._selected = view.symbols[0] if view.symbols else ""
-        self._fallback = Fallback(is_available=self._can_fall_back(), now_ms=services.now_ms())
+        self._fallback = Fallback(is_available=self._can_fall_back(), now_ms=services.elapsed_ms())
         self._loads: dict[str, int] = {}
         self._checked: set[str] = set()
         self._quality_version = -1
@@ -152,7 +152,7 @@ class Watchlist:
     def follow(self) -> list[Notice] | None:
         """Check the exchanges. Return notices, perhaps none, if what the page shows changed, else `None`."""
         has_changed = False
-        if self._symbols and self._fallback.update(self.status.state, self._services.now_ms()):
+        if self._symbols and self._fallback.update(self.status.state, self._services.elapsed_ms()):
             has_changed = True
         notices: list[Notice] = []
         for exchange in dict.fromkeys((self._asked, self.shown)):
@@ -168,7 +168,7 @@ class Watchlist:
 
     def take_due_directories(self) -> list[str]:
         """Return the exchanges whose symbols should be loaded now, and note that they are being loaded."""
-        now_ms = self._services.now_ms()
+        now_ms = self._services.elapsed_ms()
         due: list[str] = [
             exchange
             for exchange in dict.fromkeys((self._asked, self.shown))
@@ -275,7 +275,7 @@ class Watchlist:
         self._services.manager.subscribe_all(self._subscriber, keys)
 
     def _start_over(self) -> None:
-        self._fallback.reset(is_available=self._can_fall_back(), now_ms=self._services.now_ms())
+        self._fallback.reset(is_available=self._can_fall_back(), now_ms=self._services.elapsed_ms())
 
     def _can_fall_back(self) -> bool:
         return (

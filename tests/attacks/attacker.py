@@ -98,8 +98,12 @@ async def peer(
     if address != "127.0.0.1":
         raw.bind((address, 0))
     raw.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", port))
-    reader, writer = await asyncio.open_connection(sock=raw)
+    try:
+        await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", port))
+        reader, writer = await asyncio.open_connection(sock=raw)
+    except BaseException:
+        raw.close()
+        raise
     attacker = Peer(reader, writer)
     try:
         if opened:

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENT = ROOT / ".venv-compat"
 CLIENTS = Path(__file__).parent / "clients"
 _STREAMS_ONLY = tuple(kind for kind in KINDS if kind != "history")
-_LEAD_SECONDS = 12.0
+_LEAD_SECONDS = 25.0
 """Clients load for some seconds before they listen; the border of a minute has to come after that."""
 _PATIENCE_SECONDS = 60.0
 

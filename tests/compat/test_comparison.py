@@ -1,5 +1,6 @@
 """The comparison of `make compat` finds what it looks for."""
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -8,9 +9,18 @@ import pytest
 
 from tests.compat.comparison import outcome_of
 from tests.compat.truth import Truth, Values
+from tests.support.helpers import PROJECT_ROOT
 
 TRADE = {"id": 7, "price": "1.50", "size": "2", "time": 5, "maker": True}
-CANDLE = {"interval": "1m", "at": 60_000, "open": "1", "high": "2", "low": "1", "close": "2", "volume": "3"}
+CANDLE: dict[str, Any] = {
+    "interval": "1m",
+    "at": 60_000,
+    "open": "1",
+    "high": "2",
+    "low": "1",
+    "close": "2",
+    "volume": "3",
+}
 BOOK = {"at": 9, "bids": [["1.5", "2"]], "asks": [["1.6", "2"]]}
 
 
@@ -61,3 +71,12 @@ def test_everything_else_is_a_problem(
 ) -> None:
     found = problems(truth, *reports, expected=("trade", "book"))
     assert any(problem in line for line in found), found
+
+
+def test_the_manual_of_the_simulator_tells_the_versions_that_are_pinned() -> None:
+    manual = (PROJECT_ROOT / "docs" / "simulator.md").read_text()
+    folder = PROJECT_ROOT / "tests" / "compat"
+    pins = re.findall(r"^([\w-]+)==(.+)$", (folder / "requirements.txt").read_text(), re.MULTILINE)
+    pins += msgspec.json.decode((folder / "package.json").read_bytes())["dependencies"].items()
+    assert len(pins) == 6
+    assert [name for name, version in pins if f"{name} {version}" not in manual.replace(".pro", "")] == []

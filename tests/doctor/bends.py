@@ -201,7 +201,7 @@ def keep_streams(wire: Wire, message: Message) -> Iterable[Message]:
 
 
 def few_streams(wire: Wire, message: Message) -> Iterable[Message]:
-    if not any("blockTrade" in name for name in message.get("params", ())):
+    if not any(name.startswith("doctor") for name in message.get("params", ())):
         return [message]
     wire.seen["streams"] += len(message["params"])
     if wire.seen["streams"] <= 500:

@@ -310,3 +310,11 @@ async def test_this_machine_is_reached_directly(venue: Simulator) -> None:
             task.cancel()
             await task
         assert proxy.asked == []
+
+
+async def test_calls_at_the_same_time_leave_no_connection_behind(venue: Simulator) -> None:
+    rest = BinanceRest("simulator", [venue.rest_url], clock=system_clock())
+    await asyncio.gather(*(rest.symbols() for _ in range(3)))
+    assert venue.http.sockets >= 1
+    await rest.aclose()
+    await eventually(lambda: venue.http.sockets == 0)

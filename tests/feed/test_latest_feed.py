@@ -158,8 +158,9 @@ def test_the_stream_of_all_tickers_is_mute_after_ten_seconds_and_again_and_again
             await asyncio.sleep(1)
         assert world.feed.silence_of(ALL_TICKERS) is Silence.NONE
         began = world.now()
-        await asyncio.sleep(35)
-        assert [round(at - began) for at, _ in world.suspected] == pytest.approx([9, 19, 29], abs=1)
+        await asyncio.sleep(85)
+        times = [round(at - began) for at, _ in world.suspected]
+        assert times == pytest.approx([9, 19, 39, 79], abs=2), "ever later: perhaps it is gone for good"
         assert world.feed.mute == [ALL_TICKERS]
         assert world.feed.silence_of(ALL_TICKERS) is Silence.UNUSUAL
         world.feed.on_update(ALL_TICKERS, make_delta(make_row(100)))

@@ -91,6 +91,7 @@ class LocalServices:
         self.settings = settings or Settings(stream_enabled=True)
         self._more_exchanges = more_exchanges
         self.clock_ms = 1_723_161_255_000
+        self.clock_set_by_ms = 0
         self.manager = SubscriptionManager(linger_seconds=linger_seconds, clock=lambda: self.now_ms() / 1000)
         self.latest = LatestPriceStore()
         self.trades = RecentTrades(self.settings.feed_length)
@@ -152,6 +153,9 @@ class LocalServices:
         self.directories[exchange].replace(listed())
 
     def now_ms(self) -> int:
+        return self.clock_ms + self.clock_set_by_ms
+
+    def elapsed_ms(self) -> int:
         return self.clock_ms
 
     def put(
@@ -209,6 +213,9 @@ class RunningServices(LocalServices):
 
     def now_ms(self) -> int:
         return int(time.time() * 1000)
+
+    def elapsed_ms(self) -> int:
+        return int(time.monotonic() * 1000)
 
     async def run(self, server: uvicorn.Server) -> None:
         """Say when the pages are served, then trade what is wanted, until cancelled."""

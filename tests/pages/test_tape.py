@@ -1,9 +1,12 @@
 """The tape and the figures of the selected symbol, seen by NiceGUI's simulated user."""
 
+import time
+
 import pytest
 from nicegui.testing import User
 
 from livemarkets.market.models import ExchangeState
+from livemarkets.market.stores import RecentTrades
 from pages.elements.market_grid.market_grid import MarketGrid
 from pages.elements.symbol_panel.symbol_panel import SymbolPanel
 from pages.elements.trade_tape import MAX_LINES, MAX_PER_FLUSH, TradeTape
@@ -12,6 +15,8 @@ from tests.pages.visiting import only, opened
 from tests.support.helpers import eventually
 
 pytestmark = pytest.mark.long
+
+HOLD_MS = 20.0
 
 
 def caption(tape: TradeTape) -> str:
@@ -165,3 +170,18 @@ async def test_an_exchange_that_restarts_its_ids_is_followed(visitor: User, serv
 
     await eventually(lambda: [tick.id for tick in tape.shown] == [1, 2, 3])
     await eventually(lambda: panel.summary is not None and panel.summary.trades == 3)
+
+
+async def test_a_page_that_becomes_visible_looks_at_few_trades(
+    visitor: User, services: LocalServices
+) -> None:
+    services.trades = RecentTrades(100_000)
+    await opened(visitor, services)
+    services.put_many("BTCUSDT", ["1"] * 50_000)
+    visitor.find(kind=MarketGrid).trigger("visibility", False)
+    took: list[float] = []
+    for _ in range(3):
+        before = time.thread_time()
+        visitor.find(kind=MarketGrid).trigger("visibility", True)
+        took.append((time.thread_time() - before) * 1000)
+    assert min(took) < HOLD_MS

@@ -142,6 +142,18 @@ def test_a_list_that_cannot_be_had_is_asked_for_again_after_a_while() -> None:
     assert watch.take_due_directories() == []
 
 
+def test_a_clock_that_is_set_back_delays_neither_the_fallback_nor_the_list() -> None:
+    services = LocalServices()
+    watch = watch_of(services, "BTCUSDT")
+    assert watch.take_due_directories() == ["binance"]
+    services.set_status("binance", ExchangeState.DOWN, "refused")
+    services.clock_set_by_ms = -3_600_000
+    services.clock_ms += max(FALLBACK_AFTER_MS, LOAD_AGAIN_AFTER_MS)
+    watch.follow()
+    assert watch.shown == "simulator"
+    assert "binance" in watch.take_due_directories()
+
+
 def test_a_fallback_wants_both_and_shows_the_simulator(services: LocalServices) -> None:
     watch = watch_of(services, "BTCUSDT", "ETHUSDT")
 

@@ -1,10 +1,14 @@
-"""A TCP link between a browser and a server that a test can break in either of the two ways a link breaks."""
+"""A TCP link to a server that a test can break in either of the two ways a link breaks, or make slow."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
+
+_SLOW_BYTES = 16_384
+"""Read at once from a slow link, so that little is on the way."""
 
 
 class WeakLink:
@@ -14,8 +18,9 @@ class WeakLink:
     are closed at once. In both cases it goes on when `mend` is called.
     """
 
-    def __init__(self, target_port: int) -> None:
+    def __init__(self, target_port: int, bytes_per_second: float = 0.0) -> None:
         self._target_port = target_port
+        self._bytes_per_second = bytes_per_second  # of what the server sends; 0: as fast as it can
         self._passes = asyncio.Event()
         self._passes.set()
         self._is_cut = False
@@ -53,28 +58,38 @@ class WeakLink:
         if self._is_cut:
             writer.transport.abort()
             return
-        onward_reader, onward = await asyncio.open_connection("127.0.0.1", self._target_port)
+        upstream = socket.socket()
+        if self._bytes_per_second:
+            upstream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SLOW_BYTES)
+        upstream.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(upstream, ("127.0.0.1", self._target_port))
+        onward_reader, onward = await asyncio.open_connection(sock=upstream, limit=_SLOW_BYTES)
         self._writers |= {writer, onward}
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._forward(reader, onward), name="to the server")
-                both.create_task(self._forward(onward_reader, writer), name="to the browser")
+                rate = self._bytes_per_second
+                both.create_task(self._forward(onward_reader, writer, rate), name="to the browser")
         finally:
             self._writers -= {writer, onward}
 
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rate: float = 0.0
+    ) -> None:
         with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
+            while data := await reader.read(_SLOW_BYTES if rate else 65536):
                 await self._passes.wait()
+                if rate:
+                    await asyncio.sleep(len(data) / rate)
                 writer.write(data)
                 await writer.drain()
         writer.close()
 
 
 @contextlib.asynccontextmanager
-async def weak_link(address: str) -> AsyncIterator[WeakLink]:
+async def weak_link(address: str, bytes_per_second: float = 0.0) -> AsyncIterator[WeakLink]:
     """A link to the server at `address`, whole at first."""
-    link = WeakLink(int(address.rpartition(":")[2]))
+    link = WeakLink(int(address.rpartition(":")[2]), bytes_per_second)
     await link.start()
     try:
         yield link

@@ -7,11 +7,15 @@ import gzip
 import json
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from livemarkets.app import Tuning
+from livemarkets.exchanges.binance.stream_names import stream_name
+from livemarkets.market.channels import CHANNELS
+from livemarkets.market.models import StreamKey
 from livemarkets.server.websocket_protocol import RawFrameProtocol
 from tests.exchanges.binance.test_updates import BOOK_DATA, ROW_DATA
 from tests.support.app import running_app, settings_for
@@ -114,3 +118,39 @@ async def test_a_client_that_reads_nothing_costs_little_and_ends_on_the_newest()
                 if books == 250 and rows == dict.fromkeys(symbols, 250):
                     break
             assert deltas < 250, "most were merged"
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_the_exchange_sends_what_anybody_reads_and_nothing_else(seed: int) -> None:
+    """Clients subscribe and unsubscribe at random, over all channels; one leaves without a word."""
+    random = Random(seed)
+    names = [(channel, symbol) for channel in CHANNELS for symbol in SYMBOLS] + [("tickers", "*")]
+    async with scripted_exchange(*SYMBOLS) as exchange:
+        urls = {"binance_ws_url": exchange.ws_url, "binance_rest_url": exchange.rest_url}
+        tuning = Tuning(client=quick())
+        async with running_app(settings_for(None, **urls), tuning=tuning, ws=RawFrameProtocol) as app:
+            clients = [await app.connect() for _ in range(3)]
+            held: list[set[tuple[str, str]]] = [set(), set(), set()]
+
+            def is_reconciled() -> bool:
+                wanted = {stream_name(StreamKey("binance", *name)) for name in set[Any]().union(*held)}
+                return exchange.subscriptions() == wanted
+
+            for turn in range(45):
+                number, name = random.randrange(3), random.choice(names)
+                kind = "subscribe" if random.random() < 0.6 else "unsubscribe"
+                fields = {"exchange": "binance", "channel": name[0], "symbol": name[1]}
+                await clients[number].send(type=kind, **fields)
+                answer = await clients[number].next(f"{kind}d")
+                (held[number].add if kind == "subscribe" else held[number].discard)(name)
+                mine = [symbol for channel, symbol in held[number] if channel == name[0]]
+                assert sorted(answer["subscriptions"]) == sorted(mine)
+                if turn % 15 == 14:
+                    await eventually(is_reconciled, 10)
+            for client, names_held in zip(clients, held, strict=True):
+                names_held.clear()
+                client.socket.transport.abort()
+            await eventually(lambda: exchange.connections == {}, 10)
+            assert app.services.manager.counts() == (0, 0, 0)
+            assert len(app.services.updates) == 0
+            assert app.services.feeds["binance"].keys() == []

@@ -14,8 +14,9 @@ import pytest
 
 from livemarkets.simulator import SimulatedMarket, Simulator
 from livemarkets.simulator.market.symbols import DEFAULT_RULES
+from livemarkets.simulator.protocol.http_wire import Answer
 from livemarkets.simulator.protocol.limits import ExchangeLimits
-from livemarkets.simulator.protocol.rest import Answer, RestApi
+from livemarkets.simulator.protocol.rest import RestApi
 from tests.support.app import Process, RunningApp, relaxed, running_app, running_process, settings_for
 from tests.support.crowd import Crowd
 from tests.support.listener import Listener, listening
@@ -86,9 +87,9 @@ async def test_a_crowd_that_resumes_after_a_restart_loses_nothing(
     asked: list[str] = []
     answer = RestApi.answer
 
-    def note(self: RestApi, target: str, now_ms: float) -> Answer:
+    def note(self: RestApi, target: str, now_ms: float, **options: str) -> Answer:
         asked.append(target)
-        return answer(self, target, now_ms)
+        return answer(self, target, now_ms, **options)
 
     monkeypatch.setattr(RestApi, "answer", note)
     first = [f"FEW{number}USDT" for number in range(shared)]

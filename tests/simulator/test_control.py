@@ -245,7 +245,7 @@ async def serving(process: Process) -> int:
     assert process.stderr is not None
     text = (await asyncio.wait_for(process.stderr.readline(), 20)).decode()
     found = re.search(
-        r"LIVE_BINANCE_WS_URL=ws://127\.0\.0\.1:(\d+) LIVE_BINANCE_REST_URL=http://127\.0\.0\.1:\1$",
+        r"LIVE_BINANCE_WS_URL=wss?://127\.0\.0\.1:(\d+) LIVE_BINANCE_REST_URL=https?://127\.0\.0\.1:\1$",
         text.strip(),
     )
     assert found, text
@@ -298,6 +298,16 @@ async def test_the_program_makes_a_secret_and_says_it_once(run: Run) -> None:
     found = re.search(rf"{VARIABLE}=([\w-]{{32}})$", line_.strip())
     assert found, line_
     assert (await done(await run("faults", "--port", port, "drop", secret=found[1])))[0] == 0
+
+
+async def test_faults_of_an_exchange_with_tls(run: Run, tmp_path: Path) -> None:
+    exchange = await run("--port", "0", "--tls", str(tmp_path), secret=SECRET)
+    faults = ("faults", "--port", str(await serving(exchange)))
+    code, out, _ = await done(await run(*faults, "--tls", str(tmp_path), "stats", secret=SECRET))
+    assert (code, msgspec.json.decode(out)["faults"]) == (0, {})
+    code, _, errors = await done(await run(*faults, "--tls", str(tmp_path / "none"), "stats", secret=SECRET))
+    assert (code, len(errors.splitlines())) == (1, 1)
+    assert "cannot read a certificate in" in errors
 
 
 async def said(process: Process) -> list[str]:

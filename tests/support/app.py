@@ -209,7 +209,9 @@ def settings_for(exchange: Simulator | None, **fields: Any) -> Settings:
 
 def relaxed(services: Services) -> None:
     """Lift the rate limit of `/ws/markets`, for tests that are about something else."""
-    services.hub.limits = msgspec.structs.replace(services.hub.limits, messages_per_second=100_000)
+    services.hub.limits = msgspec.structs.replace(
+        services.hub.limits, messages_per_second=100_000, names_per_second=1_000_000
+    )
 
 
 class Process:

@@ -116,7 +116,11 @@ async def _splice(
                 await target.drain()
         target.close()
 
-    await asyncio.gather(pump(reader, upstream_writer), pump(upstream_reader, writer))
+    try:
+        await asyncio.gather(pump(reader, upstream_writer), pump(upstream_reader, writer))
+    finally:  # a connection that is kept open ends with the proxy
+        upstream_writer.close()
+        writer.close()
 
 
 @contextlib.asynccontextmanager

@@ -227,11 +227,13 @@ def connect_to(
     listener: Listener | None = None,
     timings: ConnectionTimings = QUICK,
     outbound: Outbound | None = None,
+    routes: Routes | None = None,
 ) -> Connection:
-    """A connection that is not running yet."""
-    routes = Routes()
-    for symbol in SYMBOLS:
-        routes.add(key(symbol))
+    """A connection that is not running yet; unless told otherwise, the trades of some symbols are wanted."""
+    if routes is None:
+        routes = Routes()
+        for symbol in SYMBOLS:
+            routes.add(key(symbol))
     connection = Connection(
         "test",
         f"{url}/stream",

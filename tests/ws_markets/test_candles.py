@@ -235,10 +235,11 @@ async def test_only_running_candles_are_conflated(world: World) -> None:
 
 async def test_an_interval_is_a_part_of_the_name(world: World) -> None:
     client = await world.app.connect()
-    await world.subscribed(client, snapshot=0, quality=True)
-    quality = await client.next("quality")
-    assert (quality["channel"], quality["interval"]) == ("candles", "1m")
+    await world.subscribed(client, snapshot=0)
     fields = {"exchange": "binance", "channel": "candles"}
+    await client.send(type="subscribe", **fields, interval="1m", quality=True)
+    quality = await client.next("quality")
+    assert (quality["channel"], quality["symbol"], quality["interval"]) == ("candles", "BTCUSDT", "1m")
     answer = await client.ask("subscribe", **fields, symbols=["BTCUSDT", "ETHUSDT"], interval="1M")
     assert (answer["interval"], answer["subscriptions"]) == ("1M", ["BTCUSDT", "ETHUSDT"])
     assert (await client.next("snapshot"))["interval"] == "1M"

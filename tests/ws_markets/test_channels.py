@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from livemarkets.app import Tuning
+from livemarkets.feed.exchange_feed import FeedLimits
+from livemarkets.feed.latest_feed import UpdateLimits
 from livemarkets.market.clock import system_clock
 from livemarkets.market.models import StreamKey
 from livemarkets.server.websocket_protocol import RawFrameProtocol
@@ -73,12 +75,16 @@ class World:
         return self.number
 
 
+QUICK = Tuning(client=quick(), feed=FeedLimits(updates=UpdateLimits(mute_seconds=0.6, sweep_seconds=0.05)))
+
+
 @contextlib.asynccontextmanager
-async def running(*symbols: str, **fields: Any) -> AsyncIterator[World]:
+async def running(*symbols: str, tuning: Tuning | None = None, **fields: Any) -> AsyncIterator[World]:
     async with scripted_exchange(*(symbols or SYMBOLS)) as exchange:
         urls = {"binance_ws_url": exchange.ws_url, "binance_rest_url": exchange.rest_url}
         settings = settings_for(None, **(urls | fields))
-        async with running_app(settings, tuning=Tuning(client=quick()), ws=RawFrameProtocol) as app:
+        tuning = tuning or Tuning(client=quick())
+        async with running_app(settings, tuning=tuning, ws=RawFrameProtocol) as app:
             yield World(exchange, app)
 
 
@@ -174,6 +180,7 @@ async def test_one_connection_holds_any_mix_and_each_name_ends_alone(world: Worl
         await client.send(type="subscribe", exchange="binance", channel=channel, symbol="BTCUSDT")
         answer = await client.next("subscribed")
         assert (answer["channel"], answer["subscriptions"]) == (channel, ["BTCUSDT"])
+        assert (await client.next("snapshot"))["channel"] == channel
     streams = {BOOK_STREAM, DEPTH_STREAM, TICKER_STREAM, "btcusdt@trade"}
     await eventually(lambda: world.exchange.subscriptions() == streams)
     await client.send(type="unsubscribe", exchange="binance", channel="book", symbol="BTCUSDT")
@@ -190,7 +197,7 @@ async def test_one_connection_holds_any_mix_and_each_name_ends_alone(world: Worl
 async def test_what_a_channel_does_not_have_is_refused(world: World) -> None:
     client = await world.app.connect()
     for fields, text in (
-        ({"channel": "book", "after": {"BTCUSDT": 5}}, "after is a field of the channel trades, not of book"),
+        ({"channel": "book", "after": {"BTCUSDT": 5}}, "after is a field of the channel trades, candles, not of book"),
         ({"channel": "tickers", "order": "arrival"}, "order is a field of the channel trades"),
         ({"channel": "book", "levels": 5}, "levels is a field of the channel depth, not of book"),
         ({"channel": "depth", "levels": 7}, "levels must be one of 5, 10, 20, not 7"),
@@ -324,6 +331,54 @@ async def test_the_quality_of_other_channels_has_no_ids(world: World) -> None:
         "lost": 0,
         "lost_ts": None,
     }
+
+
+async def test_all_tickers_that_stay_away_are_stale_and_subscribed_again() -> None:
+    async with running(tuning=QUICK) as world:
+        client = await world.app.connect()
+        fields = {"channel": "tickers", "symbols": "*", "quality": True}
+        await world.subscribed(client, ALL_STREAM, **fields)
+        status = await client.next("status", state="stale")
+        assert status["reason"] == "nothing arrives for *"
+        quality = await client.next("quality", state="stale")
+        assert (quality["channel"], quality["symbol"]) == ("tickers", "*")
+        subscribed = ("SUBSCRIBE", [ALL_STREAM])
+        await eventually(lambda: world.exchange.requests.count(subscribed) >= 2, because="again")
+        feed = world.app.services.feeds["binance"]
+        await eventually(
+            lambda: feed.statistics().client.rotations >= 1,
+            10,
+            because="another connection, as it did not help",
+        )
+        await world.tickers("BTCUSDT")
+        await client.next("status", state="live")
+        await client.next("quality", state="live")
+
+
+async def test_the_silence_of_a_book_is_never_stale() -> None:
+    async with running(tuning=QUICK) as world:
+        client = await world.app.connect()
+        await world.subscribed(client, BOOK_STREAM, channel="book", symbol="BTCUSDT", quality=True)
+        await world.subscribed(client, ALL_STREAM, channel="tickers", symbols="*")
+        await client.next("status", state="stale")  # all tickers are, and nothing else
+        feed = world.app.services.feeds["binance"]
+        await eventually(lambda: feed.quality.counts()["stale"] == 1)
+        assert [key.symbol for key in feed.updates.mute] == ["*"]
+
+
+async def test_a_cut_costs_no_name_its_newest_value(world: World) -> None:
+    client = await world.app.connect()
+    await world.subscribed(client, BOOK_STREAM, channel="book", symbol="BTCUSDT")
+    await world.subscribed(client, DEPTH_STREAM, channel="depth", symbol="BTCUSDT")
+    await world.book()
+    await client.next("book")
+    await world.exchange.drop()
+    await eventually(lambda: world.exchange.connections == {})
+    await eventually(lambda: world.exchange.subscriptions() == {BOOK_STREAM, DEPTH_STREAM}, 10)
+    last = await world.book()
+    assert (await client.next("book"))["update_id"] == last
+    last = await world.depth()
+    assert (await client.next("depth"))["update_id"] == last
 
 
 async def test_a_ticker_shows_a_lost_trade_at_no_weight(world: World) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from livemarkets.feed import turns
 from livemarkets.feed.ledger import Ledger, LedgerLimits
 from livemarkets.feed.resume import ResumeLimits, Resumer
 from livemarkets.market.models import StreamKey, TradeTick
@@ -53,16 +55,19 @@ class NoHistory:
 
 
 class NoLedger:
+    def __init__(self) -> None:
+        self.resumer = SimpleNamespace(turns=turns.Turns(8))
+
     def ledger(self, key: StreamKey) -> None:
         return None
 
 
 async def test_snapshots_of_many_symbols_are_sent_one_by_one_as_the_client_reads() -> None:
-    turns, peer, trades = Turns(), Peer(0), RecentTrades(TRADES)
-    fanout = turns.fanout([peer])
+    loop_turns, peer, trades = Turns(), Peer(0), RecentTrades(TRADES)
+    fanout = loop_turns.fanout([peer])
     mailbox = fanout.open(peer, limit_bytes=LIMIT_BYTES)
-    manager = SubscriptionManager(linger_seconds=0.0, clock=turns.clock)
-    streams = ClientStreams("somebody", "", mailbox, manager, trades, fanout)
+    manager = SubscriptionManager(linger_seconds=0.0, clock=loop_turns.clock)
+    streams = ClientStreams("", mailbox, manager, trades, fanout)
     keys = [StreamKey.trades("binance", symbol) for symbol in SYMBOLS]
     for key in keys:
         for trade_id in range(TRADES):
@@ -76,7 +81,7 @@ async def test_snapshots_of_many_symbols_are_sent_one_by_one_as_the_client_reads
     for _ in range(10 * len(keys)):
         for _ in range(5):
             await asyncio.sleep(0)
-            turns.take()
+            loop_turns.take()
         most = max(most, mailbox.backlog_bytes + len(peer._buffer))
         assert not mailbox.is_closed
         peer.wake()
@@ -97,7 +102,7 @@ async def test_a_snapshot_of_all_that_a_long_memory_has_is_sent_in_parts_as_the_
     fanout = turns.fanout([peer])
     mailbox = fanout.open(peer, limit_bytes=LIMIT_BYTES)
     manager = SubscriptionManager(linger_seconds=0.0, clock=turns.clock)
-    streams = ClientStreams("somebody", "", mailbox, manager, trades, fanout)
+    streams = ClientStreams("", mailbox, manager, trades, fanout)
     key = StreamKey.trades("binance", "BTCUSDT")
     feed = Feed(trades, key)
     for trade_id in range(1, 30_001):
@@ -124,3 +129,24 @@ async def test_a_snapshot_of_all_that_a_long_memory_has_is_sent_in_parts_as_the_
     assert ids == list(range(12_001, 30_001 + live))
     assert most < LIMIT_BYTES
     streams.release()
+
+
+async def test_a_client_that_asks_again_and_again_costs_no_task_for_each_stream() -> None:
+    loop_turns, peer, trades = Turns(), Peer(0), RecentTrades(1)
+    mailbox = loop_turns.fanout([peer]).open(peer, limit_bytes=LIMIT_BYTES)
+    manager = SubscriptionManager(linger_seconds=0.0, clock=loop_turns.clock)
+    streams = ClientStreams("", mailbox, manager, trades, loop_turns.fanout([peer]))
+    keys = [StreamKey.trades("binance", symbol) for symbol in SYMBOLS]
+    request = SubscribeRequest(None, "binance", "trades", tuple(SYMBOLS), 1, {}, None)
+    feed: Any = NoLedger()
+    streams.want(keys)
+    mailbox.room.clear()
+    before = len(asyncio.all_tasks())
+    for _ in range(5):
+        streams.begin(feed, keys, request)
+        await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) <= before + 2
+    streams.release()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) == before

@@ -128,6 +128,19 @@ async def test_too_many_messages_are_ignored_and_the_client_is_told(app: Running
             pass
 
 
+async def test_messages_that_name_very_many_symbols_wait_and_are_answered(app: RunningApp) -> None:
+    hub = app.services.hub
+    hub.limits = msgspec.structs.replace(hub.limits, names_at_once=200, names_per_second=1000)
+    client = await app.connect()
+    names = [f"A{number:03}USDT" for number in range(200)]
+    began = time.monotonic()
+    for _ in range(3):
+        await client.send(type="unsubscribe", exchange="binance", channel="trades", symbols=names, id="names")
+    for _ in range(3):
+        assert len((await client.next("unsubscribed", id="names"))["results"]) == 200
+    assert time.monotonic() - began > 0.35, "400 names above what may come at once"
+
+
 @both_ways_out
 async def test_a_client_that_floods_is_put_out_with_1008(app: RunningApp) -> None:
     client = await app.connect()
@@ -310,6 +323,32 @@ async def test_a_client_that_stays_stuck_is_closed_with_1013(
     assert code in codes
     assert code == 1006 or reason == CLOSE_CODES[1013]
     assert await reader.works()
+
+
+async def test_a_ping_behind_data_that_was_not_read_closes_nobody(
+    app: RunningApp, exchange: Simulator
+) -> None:
+    """It would, with 1011, before the 30 s that a client has."""
+    reader, frozen = await app.connect(), await frozen_client(app)
+    await reader.subscribe("BTCUSDT")
+    await reader.next("status", state="live")
+    await flood_until_it_lags(app, exchange, reader)
+    protocols = [one for one in app.server.server_state.connections if isinstance(one, RawFrameProtocol)]
+    (late,) = [one for one in protocols if one._writer is not None and one._writer.is_paused]
+    late.send_keepalive_ping()
+    late.keepalive_timeout()
+    assert not late.close_sent
+    frozen.socket.transport.resume_reading()
+    assert await frozen.works()
+    await eventually(lambda: late.pending_ping_payload is None, because="the answer to the ping counts")
+
+
+async def test_a_client_that_does_not_answer_a_ping_is_closed_with_1011(app: RunningApp) -> None:
+    client = await app.connect()
+    (protocol,) = app.server.server_state.connections
+    assert isinstance(protocol, RawFrameProtocol)
+    protocol.keepalive_timeout()
+    assert (await client.closed())[0] == 1011
 
 
 def crowd_of(size: int) -> Callable[[Services], None]:

@@ -16,11 +16,18 @@ from fastapi import WebSocket
 from livemarkets.app import Services, build
 from livemarkets.config.settings import Settings
 from livemarkets.delivery.mailbox import SinkListener
+from livemarkets.exchanges.binance.connection import Connection
+from livemarkets.exchanges.binance.routes import Routes
+from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.http_api.web_app import create_app
+from livemarkets.market.channels import ALL_SYMBOLS, TICKERS
 from livemarkets.market.models import StreamKey
+from livemarkets.market.updates import Update
 from livemarkets.ws_markets.connection import MarketsConnection
 from pages.labs.url import read_typed
+from tests.exchanges.binance.test_updates import ROW_DATA
 from tests.market.test_symbols import least_ms, long_list
+from tests.support.upstream import Listener, connect_to
 
 HOLD_MS = 20.0
 """CPU time of the best of several runs: what else the machine does at the moment does not count."""
@@ -49,6 +56,17 @@ class NoSink:
     def write(self, frames: bytes) -> None: ...
 
     def close(self, code: int, reason: str) -> None: ...
+
+
+class Passing(Listener):
+    """Passes what a connection reads to a feed, as the client does."""
+
+    def __init__(self, feed: ExchangeFeed) -> None:
+        super().__init__()
+        self._feed = feed
+
+    def handle_update(self, connection: Connection, key: StreamKey, update: Update) -> None:
+        self._feed.on_update(key, update)
 
 
 class Script:
@@ -119,6 +137,10 @@ MESSAGES: dict[str, list[dict[str, Any]]] = {
     "unsubscribe strangers": [message("unsubscribe", unlisted(1400))],
     "unsubscribe short ones": [message("unsubscribe", SHORT)],
     "unsubscribe all": [message("subscribe", LISTED[:200]), message("unsubscribe", LISTED[:200])],
+    "the best bid and ask": [message("subscribe", LISTED[:200], channel="book")],
+    "order books": [message("subscribe", LISTED[:200], channel="depth", levels=5)],
+    "order books once more": [message("subscribe", LISTED[:200], channel="depth")] * 2,
+    "tickers, latest only": [message("subscribe", ["*", *LISTED[:199]], channel="tickers", mode="latest")],
     "list": [message("subscribe", LISTED[:200]), {"type": "list"}],
 }
 
@@ -126,6 +148,26 @@ MESSAGES: dict[str, list[dict[str, Any]]] = {
 @pytest.mark.parametrize("messages", MESSAGES.values(), ids=MESSAGES.keys())
 async def test_no_message_holds_the_event_loop(services: Services, messages: list[dict[str, Any]]) -> None:
     assert await hold_ms(services, *messages) < HOLD_MS
+
+
+async def test_no_frame_with_all_tickers_holds_the_event_loop(services: Services) -> None:
+    """From the exchange's bytes to the queues of the readers, with 2,000 symbols that all changed."""
+    key, feed = StreamKey("binance", TICKERS, ALL_SYMBOLS), services.feeds["binance"]
+    services.manager.subscribe("somebody", key)
+    services.fanout.newest.join(key, services.fanout.open(NoSink(), limit_bytes=2**22))
+    routes, listener = Routes(), Passing(feed)
+    routes.add(key)
+    connection = connect_to("ws://127.0.0.1:9", listener=listener, routes=routes)
+    held: list[float] = []
+    for number in range(5):
+        row = ROW_DATA | {"E": ROW_DATA["E"] + number}
+        rows = [row | {"s": symbol} for symbol in LISTED[:2000]]
+        raw = msgspec.json.encode({"stream": "!ticker_1d@arr", "data": rows})
+        before = time.thread_time()
+        connection._take([raw])
+        held.append((time.thread_time() - before) * 1000)
+    assert len(feed.updates.latest.store.rows(key)) == 2000
+    assert min(held) < HOLD_MS
 
 
 REQUESTS = {

@@ -97,7 +97,7 @@ class Reader:
     def connect(self) -> None:
         """Begin a connection."""
         self.mailbox = self._fanout.open(self.peer, limit_bytes=LIMIT_BYTES)
-        self.streams = ClientStreams(self, "", self.mailbox, self._manager, self._feed.trades, self._fanout)
+        self.streams = ClientStreams("", self.mailbox, self._manager, self._feed.trades, self._fanout)
 
     def disconnect(self) -> None:
         """End the connection. What waits for it is lost."""
@@ -134,7 +134,7 @@ class Reader:
     def is_up_to_date(self) -> bool:
         """Whether it has read everything that was published."""
         is_held_up = self.peer.is_asleep or self.peer.is_paused or self.mailbox.backlog
-        return not (is_held_up or self.subscribing or self.streams._tasks)
+        return self.streams._beginnings.is_empty and not (is_held_up or self.subscribing)
 
 
 class Orders(RuleBasedStateMachine):
@@ -287,7 +287,7 @@ class Orders(RuleBasedStateMachine):
         ledger = self.feed.stream
         if ledger.next_id is None or ledger.next_id <= to_id + 3:
             return
-        if any(reader.streams._tasks for reader in self.readers):
+        if not all(reader.streams._beginnings.is_empty for reader in self.readers):
             return  # a resumption cannot tell ids near the present ones from those of an older numbering
         self.numbering += 1
         self.next_id, self.genuine, self.invalid, self.lost, self.stream_ids = to_id + 1, {}, set(), [], []

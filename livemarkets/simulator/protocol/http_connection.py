@@ -22,7 +22,7 @@ from livemarkets.simulator.protocol.http_wire import (
     handshake_head,
 )
 
-__all__ = ["ABORT_AFTER_SECONDS", "RequestHandler", "HttpConnection"]
+__all__ = ["ABORT_AFTER_SECONDS", "HttpConnection", "RequestHandler"]
 
 ABORT_AFTER_SECONDS = 1.0
 """Time limit for a client to end a connection that the exchange has ended. After that, it is dropped."""

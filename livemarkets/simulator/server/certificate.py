@@ -19,7 +19,7 @@ from pathlib import Path
 
 from livemarkets.simulator.market.source import SimulatorError
 
-__all__ = ["NAMES", "Certificate"]
+__all__ = ["NAMES", "Certificate", "trusting"]
 
 NAMES = ("localhost", "127.0.0.1", "::1")
 """The names that the certificate is for, whatever the exchange listens on."""
@@ -101,6 +101,19 @@ class Certificate:
         descriptor = os.open(self._key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(_pem("EC PRIVATE KEY", der))
+
+
+def trusting(folder: Path) -> ssl.SSLContext:
+    """Return the context of a client that trusts the certificate in a folder.
+
+    Raises:
+        SimulatorError: there is none.
+
+    """
+    try:
+        return ssl.create_default_context(cafile=folder / "authority.pem")
+    except (OSError, ssl.SSLError) as error:
+        raise SimulatorError(f"cannot read a certificate in {folder}: {error}") from None
 
 
 class _Pair:

@@ -112,6 +112,11 @@ class HttpRequests:
         """Forget a connection."""
         self._open.discard(connection)
 
+    @property
+    def sockets(self) -> int:
+        """How many TCP connections are open, of REST and of streams."""
+        return len(self._open)
+
     def drop_idle(self) -> None:
         """Drop the connections that have had no handshake."""
         for connection in [one for one in self._open if not one.target]:

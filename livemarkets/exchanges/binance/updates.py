@@ -115,12 +115,19 @@ class _BookFrame(msgspec.Struct, gc=False):
     data: _BookData
 
 
+class _Level(msgspec.Struct, array_like=True, gc=False):
+    """`["0.0024","10"]`. Further entries, such as the `[]` of former years, are ignored."""
+
+    price: Decimal
+    size: Decimal
+
+
 class _DepthData(msgspec.Struct, gc=False):
     """`{"lastUpdateId":160,"bids":[["0.0024","10"],…],"asks":[["0.0026","100"],…]}`, without a symbol."""
 
     lastUpdateId: int
-    bids: list[Level]
-    asks: list[Level]
+    bids: list[_Level]
+    asks: list[_Level]
 
 
 class _DepthFrame(msgspec.Struct, gc=False):
@@ -160,7 +167,8 @@ def _parse_book(raw: bytes, key: StreamKey, recv_ts: int, complain: Complain) ->
 def _parse_depth(raw: bytes, key: StreamKey, recv_ts: int, complain: Complain) -> DepthUpdate:
     try:
         data = _decode_depth(raw).data
-        bids, asks = data.bids[:_MOST_LEVELS], data.asks[:_MOST_LEVELS]
+        bids = tuple((level.price, level.size) for level in data.bids[:_MOST_LEVELS])
+        asks = tuple((level.price, level.size) for level in data.asks[:_MOST_LEVELS])
         _check_levels(bids)
         _check_levels(asks)
         bid_prices, ask_prices = [price for price, _ in bids], [price for price, _ in asks]
@@ -170,7 +178,7 @@ def _parse_depth(raw: bytes, key: StreamKey, recv_ts: int, complain: Complain) -
             raise ValueError("bid and ask cross")
     except (*_NOT_READABLE, InvalidOperation) as error:
         raise MalformedMessage("malformed depth", f"{error}: {shortened(raw)}") from None
-    return DepthUpdate(key.exchange, key.symbol, tuple(bids), tuple(asks), data.lastUpdateId, recv_ts)
+    return DepthUpdate(key.exchange, key.symbol, bids, asks, data.lastUpdateId, recv_ts)
 
 
 def _parse_ticker(raw: bytes, key: StreamKey, recv_ts: int, complain: Complain) -> TickerUpdate:

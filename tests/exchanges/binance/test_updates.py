@@ -141,6 +141,8 @@ def test_the_best_levels() -> None:
         160,
         RECV_TS,
     )
+    older = {"bids": [["0.0024", "10", []], ["0.0023", "1.50", []]], "asks": [["0.0026", "100", []]]}
+    assert parse(DEPTH_KEY, DEPTH_DATA | older) == update
     empty = parse(DEPTH_KEY, DEPTH_DATA | {"bids": [], "asks": []})
     assert isinstance(empty, DepthUpdate)
     assert (empty.bids, empty.asks) == ((), ())

@@ -124,7 +124,7 @@ class _Api:
             await feed.find_symbols([name], _FIND_SECONDS, ask=False)
             found = feed.directory.search(query, limit)
         head = {"exchange": feed.exchange, "known": len(feed.directory)}
-        return list_answer(form, head, "symbols", found, _SYMBOL_COLUMNS, _encode_symbol, _symbol_cells)
+        return await list_answer(form, head, "symbols", found, _SYMBOL_COLUMNS, _encode_symbol, _symbol_cells)
 
     async def latest(self, request: Request) -> Response:
         """`?exchange=&symbols=A,B&format=`: the latest tick of each symbol that has a subscriber."""
@@ -135,7 +135,7 @@ class _Api:
         keys = [StreamKey.trades(feed.exchange, name) for name in wanted] or sorted(feed.keys())
         ticks = [self._services.latest.get(key) for key in keys]
         head = {"exchange": feed.exchange, "quality": self._qualities(feed, keys)}
-        return tick_answer(form, head, "ticks", [tick for tick in ticks if tick is not None])
+        return await tick_answer(form, head, "ticks", [tick for tick in ticks if tick is not None])
 
     def _qualities(self, feed: ExchangeFeed, keys: Sequence[StreamKey]) -> list[dict[str, Any]]:
         """Return the state of each stream that is kept, since when, why, and how old its latest tick is."""
@@ -167,7 +167,7 @@ class _Api:
             await refuse_unlisted(feed, symbol, _FIND_SECONDS)
             found = await self._finder.find(request, feed, key, limit, from_id)
         head = {"exchange": feed.exchange, "symbol": symbol, "source": found.source}
-        answer = tick_answer(form, head, "trades", found.ticks)
+        answer = await tick_answer(form, head, "trades", found.ticks)
         answer.headers["Livemarkets-Source"] = found.source
         return answer
 

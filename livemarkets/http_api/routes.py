@@ -1,4 +1,4 @@
-"""Routes for metrics, symbols and trades. They are read-only: a request subscribes to nothing."""
+"""Routes for metrics, symbols and market data. They are read-only: a request subscribes to nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from livemarkets.delivery.fanout import Fanout
 from livemarkets.embedded.exchange import EmbeddedExchange
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.http_api.answers import Refused, list_answer, tick_answer
+from livemarkets.http_api.candles import CandleFinder
 from livemarkets.http_api.fetching import FetchGuard
+from livemarkets.http_api.market_data import MarketDataApi
 from livemarkets.http_api.metrics import MarketsCollector
 from livemarkets.http_api.queries import (
     read_exchange,
@@ -27,7 +29,9 @@ from livemarkets.http_api.queries import (
     refuse_unlisted,
 )
 from livemarkets.http_api.trades import TradeFinder
+from livemarkets.http_api.updates import UpdateFinder
 from livemarkets.market.clock import Clock
+from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import StreamKey, SymbolInfo
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
@@ -59,6 +63,7 @@ class HttpServices(Protocol):
     manager: SubscriptionManager
     latest: LatestPriceStore
     trades: RecentTrades
+    updates: LatestUpdates
     hub: MarketsHub
     fanout: Fanout
     simulator: EmbeddedExchange | None
@@ -85,10 +90,20 @@ def http_router(services: HttpServices) -> APIRouter:
     router.add_api_route("/metrics", metrics)
     if services.feeds:
         api = _Api(services)
+        data = MarketDataApi(
+            services.feeds,
+            services.ensure_symbols,
+            UpdateFinder(services.updates, services.fetching),
+            CandleFinder(services.fetching, services.clock.now_ms),
+        )
         for path, answer in (
             ("/api/symbols", api.symbols),
             ("/api/latest", api.latest),
             ("/api/trades", api.trades),
+            ("/api/tickers", data.tickers),
+            ("/api/book", data.book),
+            ("/api/depth", data.depth),
+            ("/api/candles", data.candles),
         ):
             router.add_api_route(path, _with_refusals(answer))
     return router

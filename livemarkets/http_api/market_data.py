@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import Request, Response
 from msgspec.structs import astuple
@@ -35,12 +36,22 @@ _CANDLES_DEFAULT, _CANDLES_MOST = 100, 1000
 _NAMES_MOST = 100
 """Names of one request. Each may cost weight at the exchange."""
 _FIND_SECONDS = 2.0
+_SHARED_SECONDS = 1.0
 _CANDLE_FIELDS = tuple(name for name in Candle.__struct_fields__ if name != "revised")
 _FIELDS = {
     TICKERS: TickerUpdate.__struct_fields__,
     BOOK: BookUpdate.__struct_fields__,
     DEPTH: DEPTH_FIELDS,
 }
+
+
+class _Encoded(NamedTuple):
+    """An answer with all tickers. It is long, so that all who ask within a second share it."""
+
+    made_at: float
+    source: str
+    body: bytes
+    content_type: str
 
 
 class MarketDataApi:
@@ -51,6 +62,7 @@ class MarketDataApi:
         ensure_symbols: loads an exchange's list of symbols if it is not loaded.
         updates: finds tickers, best bids and asks, and order books.
         candles: finds candles.
+        clock: monotonic seconds.
 
     """
 
@@ -60,11 +72,15 @@ class MarketDataApi:
         ensure_symbols: Callable[[str], Awaitable[None]],
         updates: UpdateFinder,
         candles: CandleFinder,
+        clock: Callable[[], float],
     ) -> None:
         self._feeds = feeds
         self._ensure_symbols = ensure_symbols
         self._updates = updates
         self._candles = candles
+        self._clock = clock
+        self._all: dict[tuple[str, str], _Encoded] = {}  # the last answers with all tickers
+        self._encoding = asyncio.Lock()
 
     async def tickers(self, request: Request) -> Response:
         """`?exchange=&symbols=A,B&format=`: the figures of 24 hours of some symbols, or of all."""
@@ -73,9 +89,14 @@ class MarketDataApi:
         if symbols:
             return await self._present(request, feed, TICKERS, symbols, form)
         rows, source = await self._updates.all_tickers(request, feed)
-        head = {"exchange": feed.exchange, "source": source}
-        fields = TickerRow.__struct_fields__
-        return _sourced(await list_answer(form, head, TICKERS, rows, fields, encode_row, _row_cells), source)
+        async with self._encoding:
+            shared = self._all.get((feed.exchange, form))
+            if shared is None or shared.source != source or self._clock() - shared.made_at >= _SHARED_SECONDS:
+                answer = await _all_answer(form, feed.exchange, rows, source)
+                shared = _Encoded(self._clock(), source, bytes(answer.body), answer.headers["content-type"])
+                self._all[feed.exchange, form] = shared
+        headers = {"Content-Type": shared.content_type}
+        return _sourced(Response(shared.body, headers=headers), source)
 
     async def book(self, request: Request) -> Response:
         """`?exchange=&symbols=A,B&format=`: the best bid and ask of each symbol."""
@@ -151,6 +172,11 @@ class MarketDataApi:
             return cells(astuple(update))
 
         return _sourced(await list_answer(form, head, channel, values, _FIELDS[channel], encode, row), source)
+
+
+async def _all_answer(form: str, exchange: str, rows: Sequence[TickerRow], source: str) -> Response:
+    head, fields = {"exchange": exchange, "source": source}, TickerRow.__struct_fields__
+    return await list_answer(form, head, TICKERS, rows, fields, encode_row, _row_cells)
 
 
 def _sourced(answer: Response, source: str) -> Response:

@@ -95,6 +95,7 @@ def http_router(services: HttpServices) -> APIRouter:
             services.ensure_symbols,
             UpdateFinder(services.updates, services.fetching),
             CandleFinder(services.fetching, services.clock.now_ms),
+            services.clock.monotonic,
         )
         for path, answer in (
             ("/api/symbols", api.symbols),

@@ -7,6 +7,7 @@ import gzip
 import json
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ class Bucket:
         figures = self.figures()
         first_id, last_id = (figures["first_id"], figures["last_id"]) if self.trades else (-1, -1)
         letters = dict(zip("ohlcvqV", FIGURES, strict=False))
-        k = {letter: f"{figures[name]:f}" for letter, name in letters.items()}
+        k: dict[str, Any] = {letter: f"{figures[name]:f}" for letter, name in letters.items()}
         k |= {"t": self.open_ms, "T": self.open_ms + SPANS_MS[self.interval] - 1, "s": self.symbol}
         k |= {"i": self.interval, "f": first_id, "L": last_id, "n": figures["trades"], "x": closed}
         data = {"e": "kline", "E": now_ms, "s": self.symbol, "k": k | {"Q": "0", "B": "0"}}
@@ -206,11 +207,7 @@ async def test_no_closed_candle_is_missing_told_twice_or_wrong_through_faults() 
             lambda: exchange.faults.shutdown(notice_seconds=0.3),
         ):
             fault()
-            before = dict(readers[0].told_to)
-            await eventually(
-                lambda before=before: all(readers[0].told_to[s] > before[s] + 1000 for s in SYMBOLS),
-                timeout_seconds=20,
-            )
+            await eventually(partial(has_two_more, readers[0], dict(readers[0].told_to)), timeout_seconds=20)
             assert not any(task.done() for task in reading), [
                 task.exception() for task in reading if task.done()
             ]
@@ -232,6 +229,11 @@ async def test_no_closed_candle_is_missing_told_twice_or_wrong_through_faults() 
                     bar = rows[open_ts]
                     assert (int(candle["volume"] * 10**8), candle["trades"]) == (bar.volume, bar.count)
                     assert int(candle["close"] * 10**8) == bar.close
+
+
+def has_two_more(reader: Reader, before: dict[str, int]) -> bool:
+    """Whether two candles of each symbol were closed since then."""
+    return all(reader.told_to[symbol] > before[symbol] + 1000 for symbol in SYMBOLS)
 
 
 def line_is_running(app: RunningApp, symbol: str) -> bool:

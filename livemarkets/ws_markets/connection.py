@@ -226,7 +226,7 @@ class MarketsConnection:
     def _subscribe(self, request: SubscribeRequest) -> None:
         hub = self._hub
         feed, held = hub.feeds[request.exchange], dict.fromkeys(self._streams.keys())
-        keys, results = admit(feed, request.channel, self._named(request, held), held)
+        keys, results = admit(feed, request.channel, request.interval, self._named(request, held), held)
         for result in results:
             if not result.ok:
                 hub.refusals.note("subscription", str(result.code))
@@ -247,9 +247,8 @@ class MarketsConnection:
         """Return the names of a request. One that names none is about every stream of the channel."""
         if request.symbols:
             return request.symbols
-        return [
-            key.symbol for key in held if (key.exchange, key.channel) == (request.exchange, request.channel)
-        ]
+        name = request.exchange, request.channel, request.interval
+        return [key.symbol for key in held if (key.exchange, key.channel, key.parameter) == name]
 
     def _check_channel(self, request: SubscribeRequest | UnsubscribeRequest) -> None:
         channels = self._hub.feeds[request.exchange].channels
@@ -277,7 +276,7 @@ class MarketsConnection:
         self._check_channel(request)
         feed = self._hub.feeds[request.exchange]
         named = {
-            feed.interned(StreamKey(request.exchange, request.channel, symbol))
+            feed.interned(StreamKey(request.exchange, request.channel, symbol, request.interval))
             for symbol in request.symbols
             if isinstance(symbol, str)
         }

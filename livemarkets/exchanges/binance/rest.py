@@ -22,6 +22,7 @@ from livemarkets.exchanges.base import (
 )
 from livemarkets.exchanges.binance.exchange_info import ExchangeInfo
 from livemarkets.exchanges.binance.first_values import ask_first_values
+from livemarkets.exchanges.binance.kline_history import KlineHistory
 from livemarkets.exchanges.binance.rest_answers import (
     Aggregate,
     DayTicker,
@@ -73,6 +74,8 @@ class BinanceRest:
         self._outbound = outbound or Outbound()
         self._client: httpx.AsyncClient | None = None
         self._calls = RestCalls(exchange, self._ready_client, self.governor, clock)
+        self.candle_history = KlineHistory(exchange, self._calls, clock.now_ms)
+        """The past candles, by the same addresses and within the same request weight."""
         self.urls = urls
 
     @property

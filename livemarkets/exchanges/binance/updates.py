@@ -17,17 +17,18 @@ from typing import Protocol
 import msgspec
 
 from livemarkets.errors import MalformedMessage
+from livemarkets.exchanges.binance.klines import parse_kline
 from livemarkets.exchanges.binance.messages import plausible, plausible_ms, shortened
-from livemarkets.market.channels import ALL_SYMBOLS, BOOK, DEPTH, TICKERS
+from livemarkets.market.channels import ALL_SYMBOLS, BOOK, CANDLES, DEPTH, TICKERS
 from livemarkets.market.models import StreamKey
 from livemarkets.market.updates import (
     BookUpdate,
     DepthUpdate,
     Level,
+    StreamUpdate,
     TickerRow,
     TickersDelta,
     TickerUpdate,
-    Update,
     ticker_of,
 )
 
@@ -35,7 +36,7 @@ __all__ = ["Complain", "Figures", "Parse", "parser_of", "row_of", "side_of"]
 
 Complain = Callable[[str, str], None]
 """Takes the kind and the details of an error in a part of a frame, whose other parts are used."""
-Parse = Callable[[bytes, StreamKey, int, Complain], Update]
+Parse = Callable[[bytes, StreamKey, int, Complain], StreamUpdate]
 """Parses a frame of a stream, which was read at this time. Raises `MalformedMessage`."""
 
 _MOST_LEVELS = 20
@@ -221,7 +222,12 @@ def _figures(raw: bytes, complain: Complain) -> Sequence[_Figures]:
     return found
 
 
-_PARSERS: dict[str, Parse] = {TICKERS: _parse_ticker, BOOK: _parse_book, DEPTH: _parse_depth}
+_PARSERS: dict[str, Parse] = {
+    TICKERS: _parse_ticker,
+    BOOK: _parse_book,
+    DEPTH: _parse_depth,
+    CANDLES: parse_kline,
+}
 
 
 def row_of(data: Figures) -> TickerRow:

@@ -246,8 +246,7 @@ class CandleLine:
 
     def _drain(self) -> list[ReleasedCandle]:
         released: list[ReleasedCandle] = []
-        while self._bars:
-            open_ts = min(self._bars)
+        for open_ts in sorted(self._bars):
             candle = self._bars[open_ts]
             if not self._follows(candle):
                 break

@@ -22,7 +22,7 @@ from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.http_api.web_app import create_app
 from livemarkets.market.channels import ALL_SYMBOLS, TICKERS
 from livemarkets.market.models import StreamKey
-from livemarkets.market.updates import Update
+from livemarkets.market.updates import StreamUpdate
 from livemarkets.ws_markets.connection import MarketsConnection
 from pages.labs.url import read_typed
 from tests.exchanges.binance.test_updates import ROW_DATA
@@ -65,7 +65,7 @@ class Passing(Listener):
         super().__init__()
         self._feed = feed
 
-    def handle_update(self, connection: Connection, key: StreamKey, update: Update) -> None:
+    def handle_update(self, connection: Connection, key: StreamKey, update: StreamUpdate) -> None:
         self._feed.on_update(key, update)
 
 

@@ -15,7 +15,7 @@ from livemarkets.exchanges.binance.stream_names import stream_name
 from livemarkets.exchanges.binance.updates import parser_of
 from livemarkets.market.channels import ALL_SYMBOLS, BOOK, DEPTH, TICKERS
 from livemarkets.market.models import StreamKey
-from livemarkets.market.updates import BookUpdate, DepthUpdate, TickersDelta, TickerUpdate, Update
+from livemarkets.market.updates import BookUpdate, DepthUpdate, StreamUpdate, TickersDelta, TickerUpdate
 
 RECV_TS = 1_723_161_255_350
 BOOK_KEY = StreamKey("binance", BOOK, "BNBUSDT")
@@ -65,7 +65,7 @@ TICKER_DATA: dict[str, Any] = {
 ROW_DATA = {name: value for name, value in TICKER_DATA.items() if name not in "xQbBaA"} | {"e": "1dTicker"}
 
 
-def parse(key: StreamKey, data: object, complaints: list[tuple[str, str]] | None = None) -> Update:
+def parse(key: StreamKey, data: object, complaints: list[tuple[str, str]] | None = None) -> StreamUpdate:
     raw = json.dumps({"stream": stream_name(key), "data": data}, ensure_ascii=False).encode()
     told = [] if complaints is None else complaints
     return parser_of(key)(raw, key, RECV_TS, lambda kind, detail: told.append((kind, detail)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -114,6 +115,30 @@ async def test_a_candle_that_has_just_ended_is_not_called_closed(world: World) -
     assert [told[number] for number in (1, 2, 3)] == [False] * 3
 
 
+async def test_a_fetched_candle_is_called_closed_once_its_figures_can_no_longer_change(world: World) -> None:
+    def klines(parameters: dict[str, str]) -> list[list[Any]]:
+        now_ms = int(time.time() * 1000)
+        opens = range(now_ms - 90_000, now_ms - 1000, 1000)
+        return [[open_ms, *row(0)[1:6], open_ms + 999, *row(0)[7:]] for open_ms in opens]
+
+    world.exchange.answers["klines"] = klines
+    answer = await candles(world, interval="1s")
+    ages = [(each["recv_ts"] - each["close_ts"], each["closed"]) for each in answer.candles]
+    assert all(is_closed for age_ms, is_closed in ages if age_ms >= 10_000)
+    assert not any(is_closed for age_ms, is_closed in ages if age_ms < 5000)
+    world.exchange.answers["klines"] = lambda _: [row(NOW_MINUTE - 30)]
+    (last,) = (await candles(world)).candles
+    assert last["closed"], "none follows it, but it ended long ago"
+
+
+async def test_an_impossible_answer_is_as_good_as_none(world: World) -> None:
+    answers = iter(([row(NOW_MINUTE), row(NOW_MINUTE - 1)], [["x"]], {"code": 0}))
+    world.exchange.answers["klines"] = lambda _: next(answers, 500)
+    for limit in range(1, 5):  # each is a question of its own
+        response = await world.app.get("/api/candles", symbol="BTCUSDT", interval="1m", limit=limit)
+        assert (response.status_code, list(response.json())) == (503, ["error"])
+
+
 async def test_memory_of_a_lost_connection_is_told_only_if_the_exchange_gives_no_answer(world: World) -> None:
     client = await world.app.connect()
     await world.subscribed(client, snapshot=5)
@@ -160,7 +185,7 @@ async def test_what_is_not_listed_or_malformed_is_told(world: World) -> None:
 async def test_the_figures_are_those_of_the_exchange_for_every_kind_of_symbol(exchange: Simulator) -> None:
     exchange.faults.burst(symbol="SHIBUSDT", trades=20)
     async with running_app(settings_for(exchange)) as app, httpx.AsyncClient(trust_env=False) as client:
-        name = {"symbol": "SHIBUSDT", "interval": "1h", "limit": 3}
+        name: dict[str, Any] = {"symbol": "SHIBUSDT", "interval": "1h", "limit": 3}
         ours = with_digits((await app.get("/api/candles", **name)).text)["candles"]
         theirs = (await client.get(f"{exchange.rest_url}/api/v3/klines", params=name)).json()
         figures = ("open", "high", "low", "close", "volume")

@@ -18,6 +18,7 @@ from tests.support.app import RunningApp, running_app, settings_for
 from tests.support.helpers import eventually
 from tests.support.markets_client import MarketsClient
 from tests.support.scripted_exchange import ScriptedExchange, scripted_exchange
+from tests.ws_markets.test_candles import NOW_MINUTE, kline, row
 from tests.ws_markets.test_channels import rest_book, rest_ticker
 
 TICKER = (
@@ -152,6 +153,39 @@ async def test_memory_of_a_lost_connection_is_told_only_if_the_exchange_gives_no
     other = await world.app.get("/api/book", symbols="BTCUSDT,ETHUSDT")
     assert (other.status_code, list(other.json())) == (503, ["error"])
     assert int(other.headers["retry-after"]) >= 1
+
+
+async def test_without_their_streams_present_values_come_from_the_exchange() -> None:
+    async with scripted_exchange() as streams, scripted_exchange() as exchange:
+        settings = settings_for(None, binance_ws_url=streams.ws_url, binance_rest_url=exchange.rest_url)
+        async with running_app(settings) as app:
+            world = World(exchange, app)
+            exchange.answers["klines"] = lambda _: [row(NOW_MINUTE)]
+            client = await app.connect()
+            await client.send(type="subscribe", exchange="binance", channel="book", symbol="BTCUSDT")
+            await client.next("snapshot")
+            candles = {"channel": "candles", "symbol": "BTCUSDT", "interval": "1m"}
+            await client.send(type="subscribe", exchange="binance", snapshot=0, **candles)
+            await client.next("snapshot")
+            await eventually(lambda: streams.counts() == [2])
+            await streams.send("btcusdt@bookTicker", BOOK_DATA | {"s": "BTCUSDT", "u": 77})
+            await client.next("book")
+            await streams.send("btcusdt@kline_1m", kline(NOW_MINUTE, 12))
+            await client.next("candle")
+            name = {"symbol": "BTCUSDT", "interval": "1m", "limit": 1}
+            assert (await world.told("/api/book", symbols="BTCUSDT"))["source"] == "memory"
+            assert (await world.told("/api/candles", **name))["source"] == "memory"
+            await streams.aclose()
+            await client.next("status", state="down")
+            exchange.calls.clear()
+            assert (await world.told("/api/book", symbols="BTCUSDT"))["source"] == "exchange"
+            await world.told("/api/candles", **name)
+            assert len(world.asked("ticker/bookTicker")) == len(world.asked("klines")) == 1
+
+
+async def test_an_impossible_order_book_is_left_out(world: World) -> None:
+    world.exchange.answers["depth"] = lambda _: {"lastUpdateId": 1, "bids": ASKS, "asks": BIDS}
+    assert (await world.told("/api/depth", symbol="BTCUSDT"))["depth"] == []
 
 
 @pytest.mark.parametrize(

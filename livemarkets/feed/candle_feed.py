@@ -190,8 +190,7 @@ class CandleFeed:
                 self._filler.tend(stream)
 
     def _note_id(self, symbol: str, last_id: int) -> None:
-        if last_id > self._newest_ids.get(symbol, -1):
-            self._newest_ids[symbol] = last_id
+        self._newest_ids[symbol] = last_id  # lower than before, if the exchange restarted its numbering
         key = self._trades.keys.get(symbol)
         if key is not None:
             self._on_newest(key, last_id)

@@ -96,7 +96,7 @@ class CandleFiller:
                 key.parameter or "",
                 limit=_FIRST_CANDLES if start_ts is None else PAGE_CANDLES,
                 start_ts=start_ts,
-                purpose=Purpose.CHECK if line.waiting_since is None else Purpose.HOLE,
+                purpose=self._purpose(stream),
             )
         except ExchangeError as error:
             logger.debug("candles of {} {} cannot be fetched: {}", key.symbol, key.parameter, error)
@@ -113,6 +113,12 @@ class CandleFiller:
             stream.asks = 0
         self._postpone(stream)
         self._take(stream, found, released)
+
+    def _purpose(self, stream: CandleStream) -> Purpose:
+        """Return how urgent a call is. While a stream is away for long, its calls are many and go last."""
+        if self._clock() - stream.last_at >= stream.limits.quiet_seconds:
+            return Purpose.LIST
+        return Purpose.CHECK if stream.line.waiting_since is None else Purpose.HOLE
 
     def _postpone(self, stream: CandleStream, at_least_seconds: float = 0.0) -> None:
         limits = stream.limits

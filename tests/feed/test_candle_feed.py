@@ -20,7 +20,7 @@ from livemarkets.market.candles import Candle, CandleGap
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import StreamKey, TradeTick
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
-from tests.support.candles import BTC_1M, MINUTE_MS, START_MS, TrueMarket, candle_of
+from tests.support.candles import BTC_1M, MINUTE_MS, START_MS, TrueMarket, candle_of, make_candle
 from tests.support.simulated_time import run_in_simulated_time
 from tests.support.ticks import BTC, make_tick
 
@@ -204,6 +204,29 @@ def test_a_stream_that_lacks_what_trades_show_is_mute_within_seconds() -> None:
     (at, key), *_ = world.suspected
     assert key == BTC_1M
     assert at < 616
+
+
+def test_a_numbering_that_begins_anew_is_no_lack() -> None:
+    async def scene(world: World) -> None:
+        world.is_open = False
+        for number, last_id in ((10, 5000), (11, 7), (12, 9)):
+            candle = make_candle(number, 2, ids=(last_id - 1, last_id), closed=number < 12)
+            world.feed.on_candle(BTC_1M, replace(candle, ts=world.now_ms(), recv_ts=world.now_ms()))
+        await asyncio.sleep(30)
+        assert world.feed.mute == []
+
+    assert play(scene).suspected == []
+
+
+def test_calls_for_a_stream_that_is_away_for_long_go_last() -> None:
+    async def scene(world: World) -> None:
+        await asyncio.sleep(10)
+        world.is_open = False
+        await asyncio.sleep(200)
+
+    purposes = [purpose for *_, purpose in play(scene).calls]
+    assert purposes[0] is Purpose.CHECK
+    assert set(purposes[4:]) == {Purpose.LIST}
 
 
 def test_silence_alone_is_not_stale() -> None:

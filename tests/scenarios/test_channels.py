@@ -14,7 +14,7 @@ import pytest
 
 from livemarkets.app import Tuning
 from livemarkets.exchanges.binance.stream_names import stream_name
-from livemarkets.market.channels import CHANNELS
+from livemarkets.market.channels import CANDLES, CHANNELS
 from livemarkets.market.models import StreamKey
 from livemarkets.server.websocket_protocol import RawFrameProtocol
 from tests.exchanges.binance.test_updates import BOOK_DATA, ROW_DATA
@@ -126,13 +126,19 @@ async def test_a_client_that_reads_nothing_costs_little_and_ends_on_the_newest()
 async def test_the_exchange_sends_what_anybody_reads_and_nothing_else(seed: int) -> None:
     """Clients subscribe and unsubscribe at random, over all channels; one leaves without a word."""
     random = Random(seed)
-    names = [(channel, symbol) for channel in CHANNELS for symbol in SYMBOLS] + [("tickers", "*")]
+    names: list[tuple[str, str, str | None]] = [
+        (channel, symbol, interval)
+        for channel in CHANNELS
+        for symbol in SYMBOLS
+        for interval in (("1m", "1M") if channel == CANDLES else (None,))
+    ]
+    names.append(("tickers", "*", None))
     async with scripted_exchange(*SYMBOLS) as exchange:
         urls = {"binance_ws_url": exchange.ws_url, "binance_rest_url": exchange.rest_url}
         tuning = Tuning(client=quick())
         async with running_app(settings_for(None, **urls), tuning=tuning, ws=RawFrameProtocol) as app:
             clients = [await app.connect() for _ in range(3)]
-            held: list[set[tuple[str, str]]] = [set(), set(), set()]
+            held: list[set[tuple[str, str, str | None]]] = [set(), set(), set()]
 
             def is_reconciled() -> bool:
                 wanted = {stream_name(StreamKey("binance", *name)) for name in set[Any]().union(*held)}
@@ -142,10 +148,11 @@ async def test_the_exchange_sends_what_anybody_reads_and_nothing_else(seed: int)
                 number, name = random.randrange(3), random.choice(names)
                 kind = "subscribe" if random.random() < 0.6 else "unsubscribe"
                 fields = {"exchange": "binance", "channel": name[0], "symbol": name[1]}
+                fields |= {"interval": name[2]} if name[2] is not None else {}
                 await clients[number].send(type=kind, **fields)
                 answer = await clients[number].next(f"{kind}d")
                 (held[number].add if kind == "subscribe" else held[number].discard)(name)
-                mine = [symbol for channel, symbol in held[number] if channel == name[0]]
+                mine = [symbol for channel, symbol, each in held[number] if (channel, each) == name[::2]]
                 assert sorted(answer["subscriptions"]) == sorted(mine)
                 if turn % 15 == 14:
                     await eventually(is_reconciled, 10)

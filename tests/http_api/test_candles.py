@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import httpx
@@ -13,7 +13,7 @@ import pytest
 from livemarkets.simulator import Simulator
 from tests.support.api import with_digits
 from tests.support.app import running_app, settings_for
-from tests.ws_markets.test_candles import FIRST, MINUTE_MS, NOW_MINUTE, World, minutes, row, running
+from tests.ws_markets.test_candles import MINUTE_MS, NOW_MINUTE, World, minutes, row, running
 
 COLUMNS = (
     "exchange,symbol,interval,open_ts,close_ts,open,high,low,close,volume,quote_volume,"
@@ -21,30 +21,59 @@ COLUMNS = (
 )
 
 
+class Present(World):
+    """The same, where the running candle opened 20 s ago and ends in 40 s, whenever a test runs."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.exchange, world.app)
+        self.shift_ms = int(time.time() * 1000) - 20_000 - NOW_MINUTE * MINUTE_MS
+
+    def ms(self, number: int) -> int:
+        """When a candle opens; 0 is the running one."""
+        return (NOW_MINUTE + number) * MINUTE_MS + self.shift_ms
+
+    def minutes(self, candles: Sequence[dict[str, Any]]) -> list[tuple[int, bool]]:
+        return minutes([each | {"open_ts": each["open_ts"] - self.shift_ms} for each in candles])
+
+    def row(self, number: int) -> list[Any]:
+        open_ms, *figures = row(NOW_MINUTE + number)
+        figures[5] += self.shift_ms
+        return [open_ms + self.shift_ms, *figures]
+
+    def _klines(self, parameters: dict[str, str]) -> Any:
+        times = {name: parameters[name] for name in ("startTime", "endTime") if name in parameters}
+        shifted = {name: str(int(time_ms) - self.shift_ms) for name, time_ms in times.items()}
+        return [self.row(each[0] // MINUTE_MS - NOW_MINUTE) for each in super()._klines(parameters | shifted)]
+
+    async def running_candle(self, trades: int) -> None:
+        """Let the exchange tell the running candle."""
+        await self.candle(NOW_MINUTE, trades, t=self.ms(0), T=self.ms(1) - 1)
+
+
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
+async def world() -> AsyncIterator[Present]:
     async with running() as world:
-        yield world
+        yield Present(world)
 
 
 class Answer:
     """An answer in JSON: where its candles come from, which they are, and which are closed."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, world: Present, response: httpx.Response) -> None:
         assert response.status_code == 200, response.text
         body = response.json()
         assert response.headers["livemarkets-source"] == body["source"]
         self.source: str = body["source"]
         self.candles: list[dict[str, Any]] = body["candles"]
-        self.minutes = minutes(self.candles)
+        self.minutes = world.minutes(self.candles)
 
 
-async def candles(world: World, **parameters: Any) -> Answer:
+async def candles(world: Present, **parameters: Any) -> Answer:
     parameters = {"symbol": "BTCUSDT", "interval": "1m"} | parameters
-    return Answer(await world.app.get("/api/candles", **parameters))
+    return Answer(world, await world.app.get("/api/candles", **parameters))
 
 
-def asked(world: World) -> int:
+def asked(world: Present) -> int:
     """How often the exchange was asked for candles."""
     return sum(call == "klines" for call, _ in world.exchange.calls)
 
@@ -53,7 +82,7 @@ def closed(first: int, last: int) -> list[tuple[int, bool]]:
     return [(number, True) for number in range(first, last + 1)]
 
 
-async def test_candles_that_nobody_reads_come_from_the_exchange(world: World) -> None:
+async def test_candles_that_nobody_reads_come_from_the_exchange(world: Present) -> None:
     answer = await candles(world, symbol=" btc/usdt ", limit=4)
     assert (answer.source, answer.minutes) == ("exchange", [*closed(-3, -1), (0, False)])
     assert len((await candles(world)).candles) == 100
@@ -62,9 +91,9 @@ async def test_candles_that_nobody_reads_come_from_the_exchange(world: World) ->
     assert not world.exchange.connections
 
 
-async def test_candles_from_a_time_on_can_be_read_page_by_page(world: World) -> None:
+async def test_candles_from_a_time_on_can_be_read_page_by_page(world: Present) -> None:
     found: list[int] = []
-    start_ts = (NOW_MINUTE - 1450) * MINUTE_MS
+    start_ts = world.ms(-1450)
     while True:
         page = await candles(world, start_ts=start_ts, limit=1000)
         if not page.candles:
@@ -72,50 +101,49 @@ async def test_candles_from_a_time_on_can_be_read_page_by_page(world: World) -> 
         found += [number for number, _ in page.minutes]
         start_ts = page.candles[-1]["open_ts"] + 1
     assert found == list(range(-1450, 1))
-    until = await candles(world, end_ts=(NOW_MINUTE - 5) * MINUTE_MS, limit=3)
+    until = await candles(world, end_ts=world.ms(-5), limit=3)
     assert [number for number, _ in until.minutes] == [-7, -6, -5]
-    both = await candles(world, start_ts=FIRST * MINUTE_MS, end_ts=(FIRST + 2) * MINUTE_MS)
+    both = await candles(world, start_ts=world.ms(-1500), end_ts=world.ms(-1498))
     assert [number for number, _ in both.minutes] == [-1500, -1499, -1498]
 
 
-async def test_memory_is_not_asked_twice(world: World) -> None:
+async def test_memory_is_not_asked_twice(world: Present) -> None:
     client = await world.app.connect()
     await world.subscribed(client, snapshot=50)
-    await world.candle(NOW_MINUTE, 12)
+    await world.running_candle(12)
     await client.next("candle", trades=12)
     world.exchange.calls.clear()
     full = await candles(world, limit=20)
     assert (full.source, full.minutes) == ("memory", [*closed(-19, -1), (0, False)])
     assert (full.candles[-1]["trades"], full.candles[-1]["last_id"]) == (12, 10 * NOW_MINUTE + 11)
-    some = await candles(world, start_ts=(NOW_MINUTE - 10) * MINUTE_MS, limit=3)
+    some = await candles(world, start_ts=world.ms(-10), limit=3)
     assert (some.source, some.minutes) == ("memory", closed(-10, -8))
-    later = await candles(world, start_ts=(NOW_MINUTE + 1) * MINUTE_MS)
+    later = await candles(world, start_ts=world.ms(1))
     assert (later.source, later.minutes) == ("memory", [])
     assert asked(world) == 0
 
 
-async def test_what_memory_lacks_comes_from_the_exchange(world: World) -> None:
+async def test_what_memory_lacks_comes_from_the_exchange(world: Present) -> None:
     client = await world.app.connect()
     await world.subscribed(client, snapshot=10)
-    await world.candle(NOW_MINUTE, 12)
+    await world.running_candle(12)
     await client.next("candle", trades=12)
     both = await candles(world, limit=40)
     assert (both.source, both.minutes) == ("both", [*closed(-39, -1), (0, False)])
     assert both.candles[-1]["trades"] == 12, "memory is ahead of the exchange's answer"
-    older = await candles(world, end_ts=(NOW_MINUTE - 30) * MINUTE_MS, limit=5)
+    older = await candles(world, end_ts=world.ms(-30), limit=5)
     assert (older.source, older.minutes) == ("exchange", closed(-34, -30))
 
 
-async def test_a_candle_that_has_just_ended_is_not_called_closed(world: World) -> None:
-    # Whatever the second in which this runs, the history has candles that end in the future.
+async def test_a_candle_that_has_not_ended_is_not_called_closed(world: Present) -> None:
     world.newest = NOW_MINUTE + 3
     answer = await candles(world, limit=6)
-    told = dict(answer.minutes)
-    assert told[-2] is True
-    assert [told[number] for number in (1, 2, 3)] == [False] * 3
+    assert answer.minutes == [*closed(-2, -1), *((number, False) for number in range(4))]
 
 
-async def test_a_fetched_candle_is_called_closed_once_its_figures_can_no_longer_change(world: World) -> None:
+async def test_a_fetched_candle_is_called_closed_once_its_figures_can_no_longer_change(
+    world: Present,
+) -> None:
     def klines(parameters: dict[str, str]) -> list[list[Any]]:
         now_ms = int(time.time() * 1000)
         opens = range(now_ms - 90_000, now_ms - 1000, 1000)
@@ -126,23 +154,25 @@ async def test_a_fetched_candle_is_called_closed_once_its_figures_can_no_longer_
     ages = [(each["recv_ts"] - each["close_ts"], each["closed"]) for each in answer.candles]
     assert all(is_closed for age_ms, is_closed in ages if age_ms >= 10_000)
     assert not any(is_closed for age_ms, is_closed in ages if age_ms < 5000)
-    world.exchange.answers["klines"] = lambda _: [row(NOW_MINUTE - 30)]
+    world.exchange.answers["klines"] = lambda _: [world.row(-30)]
     (last,) = (await candles(world)).candles
     assert last["closed"], "none follows it, but it ended long ago"
 
 
-async def test_an_impossible_answer_is_as_good_as_none(world: World) -> None:
-    answers = iter(([row(NOW_MINUTE), row(NOW_MINUTE - 1)], [["x"]], {"code": 0}))
+async def test_an_impossible_answer_is_as_good_as_none(world: Present) -> None:
+    answers = iter(([world.row(0), world.row(-1)], [["x"]], {"code": 0}))
     world.exchange.answers["klines"] = lambda _: next(answers, 500)
     for limit in range(1, 5):  # each is a question of its own
         response = await world.app.get("/api/candles", symbol="BTCUSDT", interval="1m", limit=limit)
         assert (response.status_code, list(response.json())) == (503, ["error"])
 
 
-async def test_memory_of_a_lost_connection_is_told_only_if_the_exchange_gives_no_answer(world: World) -> None:
+async def test_memory_of_a_lost_connection_is_told_only_if_the_exchange_gives_no_answer(
+    world: Present,
+) -> None:
     client = await world.app.connect()
     await world.subscribed(client, snapshot=5)
-    await world.candle(NOW_MINUTE, 12)
+    await world.running_candle(12)
     await client.next("candle", trades=12)
     await world.exchange.aclose()
     await client.next("status", state="down")
@@ -153,10 +183,10 @@ async def test_memory_of_a_lost_connection_is_told_only_if_the_exchange_gives_no
     assert int(older.headers["retry-after"]) >= 1
 
 
-async def test_every_format_has_the_same_fields_in_the_same_order(world: World) -> None:
+async def test_every_format_has_the_same_fields_in_the_same_order(world: Present) -> None:
     client = await world.app.connect()
     await world.subscribed(client, snapshot=5)
-    await world.candle(NOW_MINUTE, 12)
+    await world.running_candle(12)
     await client.next("candle", trades=12)
     name = {"symbol": "BTCUSDT", "interval": "1m", "limit": 5}
     expected = with_digits((await world.app.get("/api/candles", **name)).text)["candles"]
@@ -172,7 +202,7 @@ async def test_every_format_has_the_same_fields_in_the_same_order(world: World) 
     ]
 
 
-async def test_what_is_not_listed_or_malformed_is_told(world: World) -> None:
+async def test_what_is_not_listed_or_malformed_is_told(world: Present) -> None:
     response = await world.app.get("/api/candles", symbol="BTCUSD", interval="1m")
     assert (response.status_code, response.json()["did_you_mean"]) == (404, ["BTCUSDT"])
     foreign = await world.app.ask(

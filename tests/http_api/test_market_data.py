@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.support.app import RunningApp, running_app, settings_for
 from tests.support.helpers import eventually
 from tests.support.markets_client import MarketsClient
 from tests.support.scripted_exchange import ScriptedExchange, scripted_exchange
-from tests.ws_markets.test_candles import NOW_MINUTE, kline, row
+from tests.ws_markets.test_candles import NOW_MINUTE, kline
 from tests.ws_markets.test_channels import rest_book, rest_ticker
 
 TICKER = (
@@ -160,7 +161,10 @@ async def test_without_their_streams_present_values_come_from_the_exchange() -> 
         settings = settings_for(None, binance_ws_url=streams.ws_url, binance_rest_url=exchange.rest_url)
         async with running_app(settings) as app:
             world = World(exchange, app)
-            exchange.answers["klines"] = lambda _: [row(NOW_MINUTE)]
+            now_ms = int(time.time() * 1000)
+            running = kline(NOW_MINUTE, 12)
+            running["k"] |= {"t": now_ms - 20_000, "T": now_ms + 40_000}  # whenever this runs
+            exchange.answers["klines"] = lambda _: []
             client = await app.connect()
             await client.send(type="subscribe", exchange="binance", channel="book", symbol="BTCUSDT")
             await client.next("snapshot")
@@ -170,7 +174,7 @@ async def test_without_their_streams_present_values_come_from_the_exchange() -> 
             await eventually(lambda: streams.counts() == [2])
             await streams.send("btcusdt@bookTicker", BOOK_DATA | {"s": "BTCUSDT", "u": 77})
             await client.next("book")
-            await streams.send("btcusdt@kline_1m", kline(NOW_MINUTE, 12))
+            await streams.send("btcusdt@kline_1m", running)
             await client.next("candle")
             name = {"symbol": "BTCUSDT", "interval": "1m", "limit": 1}
             assert (await world.told("/api/book", symbols="BTCUSDT"))["source"] == "memory"

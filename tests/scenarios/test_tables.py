@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.http_api.test_candles import Present
 from tests.support.app import RunningApp, running_process
 from tests.support.copied_clients import blocks
 from tests.support.helpers import PROJECT_ROOT, eventually
@@ -27,11 +28,12 @@ ENVIRONMENT = PROJECT_ROOT / ".venv-tables" / "bin" / "python"
 @pytest.fixture
 async def app() -> AsyncIterator[RunningApp]:
     """An app with candles and trades of which a part is in memory, so that entries differ in their fields."""
-    async with running() as world:
+    async with running() as plain:
+        world = Present(plain)
         world.exchange.answers["trades"] = lambda _: [rest_trade(at) for at in range(300)]
         client = await world.app.connect()
         await world.subscribed(client, snapshot=0)
-        await world.candle(NOW_MINUTE, 12)
+        await world.running_candle(12)
         await client.next("candle", trades=12)
         await client.subscribe("BTCUSDT")
         await eventually(lambda: "btcusdt@trade" in world.exchange.subscriptions())

@@ -10,11 +10,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from fastapi.routing import APIRoute
 from prometheus_client import Metric
 
 from livemarkets import __version__, app
 from livemarkets.config.settings import Settings, readable, variable
 from livemarkets.http_api.metrics import MarketsCollector
+from livemarkets.http_api.routes import http_router
 from livemarkets.protocol import messages as protocol
 from livemarkets.simulator import SimulatedMarket
 from livemarkets.simulator.market.streams import is_well_formed
@@ -79,6 +81,16 @@ async def test_every_metric_is_in_the_list_of_metrics() -> None:
     lines = text_of("docs/metrics.md").splitlines()
     assert [row for row in rows if row not in lines] == []
     assert [line for line in lines if line.startswith("| `livemarkets_") and line not in rows] == []
+
+
+async def test_every_route_is_in_the_manual_of_http() -> None:
+    services = app.build(Settings(stream_enabled=True))
+    paths = [route.path for route in http_router(services).routes if isinstance(route, APIRoute)]
+    await services.stop()
+    assert len(paths) > 7
+    manual = text_of("docs/http.md")
+    assert missing(paths, manual) == []
+    assert [path for path in paths if f"\n## `{path}" not in manual and path != "/metrics"] == []
 
 
 def test_every_command_is_explained() -> None:

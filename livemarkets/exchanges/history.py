@@ -209,16 +209,22 @@ class CandleHistory(Protocol):
 
 
 class FirstValues(Protocol):
-    """A source of first values for streams in which the newest wins. They are for eyes only."""
+    """A source of present values where the newest wins: for new streams, and for who asks over HTTP.
 
-    async def first_values(self, channel: str, symbols: Sequence[str]) -> Sequence[Update]:
+    They are for eyes only.
+    """
+
+    async def first_values(
+        self, channel: str, symbols: Sequence[str], *, asker: str | None = None
+    ) -> Sequence[Update]:
         """Return the present values of some symbols, by one cheap call.
 
         Args:
-            channel: `tickers` or `book`.
-            symbols: at most :data:`FIRST_VALUES_AT_ONCE`. Symbols of which there is none are left out of the
-                answer. For :data:`~livemarkets.market.channels.ALL_SYMBOLS` alone, the answer is one update
-                about all.
+            channel: `tickers`, `book` or `depth`.
+            symbols: at most :data:`FIRST_VALUES_AT_ONCE`, in `depth` one. Symbols of which there is none are
+                left out of the answer. For :data:`~livemarkets.market.channels.ALL_SYMBOLS` alone, the answer
+                in `tickers` is one update about all.
+            asker: the reader for whom the call is made; `None` if it is for everybody.
 
         Raises:
             ExchangeError: there is no usable answer.

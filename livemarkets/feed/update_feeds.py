@@ -54,6 +54,10 @@ class UpdateFeeds:
         limits: FeedLimits,
         clock: Clock,
     ) -> None:
+        self.first_values = ports.first_values
+        """The present values that the exchange can be asked for; `None` if it has none."""
+        self.candle_history = ports.candles
+        """The past candles that the exchange can be asked for."""
         self.latest = LatestFeed(
             upstream,
             store,

@@ -16,7 +16,13 @@ from livemarkets.market.models import StreamKey
 from livemarkets.protocol.candle_messages import CandlesLagged
 from livemarkets.protocol.updates import encode_object
 
-__all__ = ["encode_candle", "encode_candle_gap", "encode_candle_lagged", "encode_candle_snapshot"]
+__all__ = [
+    "encode_candle",
+    "encode_candle_gap",
+    "encode_candle_lagged",
+    "encode_candle_object",
+    "encode_candle_snapshot",
+]
 
 _encode = msgspec.json.Encoder().encode
 _NAMES = len('{"exchange":"","symbol":"","interval":"1M"')
@@ -24,13 +30,13 @@ _NAMES = len('{"exchange":"","symbol":"","interval":"1M"')
 
 def encode_candle(candle: Candle) -> bytes:
     """Encode a live candle."""
-    return b'{"type":"candle",' + _object(candle)[1:]
+    return b'{"type":"candle",' + encode_candle_object(candle)[1:]
 
 
 def encode_candle_snapshot(key: StreamKey, candles: Iterable[Candle]) -> bytes:
     """Encode past candles, oldest first."""
     head = b'{"type":"snapshot",%b,"data":[' % _name(key)
-    return head + b",".join(map(_object, candles)) + b"]}"
+    return head + b",".join(map(encode_candle_object, candles)) + b"]}"
 
 
 def encode_candle_gap(gap: CandleGap) -> bytes:
@@ -51,7 +57,8 @@ def encode_candle_lagged(key: StreamKey, from_open_ts: int, to_open_ts: int, ski
     )
 
 
-def _object(candle: Candle) -> bytes:
+def encode_candle_object(candle: Candle) -> bytes:
+    """Encode one candle of several."""
     return encode_object(candle, _NAMES + len(candle.exchange + candle.symbol))
 
 

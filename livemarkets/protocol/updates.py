@@ -17,11 +17,14 @@ from livemarkets.market.models import StreamKey
 from livemarkets.market.updates import BookUpdate, DepthUpdate, Level, TickerRow, TickerUpdate
 
 __all__ = [
+    "DEPTH_FIELDS",
+    "depth_cells",
     "encode_depth",
     "encode_object",
     "encode_row",
     "encode_rows",
     "encode_update",
+    "encode_update_object",
     "encode_update_snapshot",
 ]
 
@@ -42,6 +45,10 @@ class _Depth(msgspec.Struct, gc=False):
     recv_ts: int
 
 
+DEPTH_FIELDS = _Depth.__struct_fields__
+"""The fields of a message about an order book, without its type."""
+
+
 def encode_update(update: TickerUpdate | BookUpdate) -> bytes:
     """Encode a live ticker, or best bid and ask."""
     kind = b"book" if type(update) is BookUpdate else b"ticker"
@@ -60,8 +67,18 @@ def encode_update_snapshot(
     """Encode the newest known update of a stream as a `snapshot`, which is empty if none is known."""
     if update is None:
         return _snapshot(key, ())
+    return _snapshot(key, (encode_update_object(update, levels),))
+
+
+def encode_update_object(update: TickerUpdate | BookUpdate | DepthUpdate, levels: int) -> bytes:
+    """Encode the newest known update of a stream, with at most so many levels of each side."""
     value = _cut(update, levels) if isinstance(update, DepthUpdate) else update
-    return _snapshot(key, (encode_object(value, _NAMES + len(key.exchange + key.symbol)),))
+    return encode_object(value, _NAMES + len(update.exchange + update.symbol))
+
+
+def depth_cells(update: DepthUpdate, levels: int) -> Sequence[object]:
+    """Return the values of :data:`DEPTH_FIELDS`."""
+    return msgspec.structs.astuple(_cut(update, levels))
 
 
 def encode_row(row: TickerRow) -> bytes:

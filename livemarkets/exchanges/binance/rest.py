@@ -190,13 +190,9 @@ class BinanceRest:
     ) -> dict[str, int]:
         async def newest(symbol: str) -> int | None:
             try:
+                parameters = {"symbol": symbol, "limit": 1}
                 found = await self._calls.get(
-                    "aggTrades",
-                    {"symbol": symbol, "limit": 1},
-                    4,
-                    list[Aggregate],
-                    purpose=purpose,
-                    asker=asker,
+                    "aggTrades", parameters, 4, list[Aggregate], purpose=purpose, asker=asker
                 )
             except RestError as error:
                 if error.code == _UNKNOWN_SYMBOL and len(symbols) > 1:
@@ -214,14 +210,16 @@ class BinanceRest:
             raise first_of(group) from None
         return {symbol: found for symbol, task in asked.items() if (found := task.result()) is not None}
 
-    async def first_values(self, channel: str, symbols: Sequence[str]) -> Sequence[Update]:
-        """Return present tickers or best bids and asks (weight 2 to 4, for all symbols 80).
+    async def first_values(
+        self, channel: str, symbols: Sequence[str], *, asker: str | None = None
+    ) -> Sequence[Update]:
+        """Return present tickers, best bids and asks, or an order book (weight 2 to 5, of all tickers 80).
 
         Raises:
             ExchangeError: no base address gave a usable answer.
 
         """
-        return await ask_first_values(self._calls, self._exchange, channel, symbols, self._now_ms)
+        return await ask_first_values(self._calls, self._exchange, channel, symbols, self._now_ms, asker)
 
     async def trades_from(
         self,

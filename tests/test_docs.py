@@ -17,6 +17,8 @@ from livemarkets.config.settings import Settings, readable, variable
 from livemarkets.http_api.metrics import MarketsCollector
 from livemarkets.protocol import messages as protocol
 from livemarkets.simulator import SimulatedMarket
+from livemarkets.simulator.faults.catalogue import Faults
+from livemarkets.simulator.faults.commands import describe_commands
 from livemarkets.simulator.market.streams import is_well_formed
 from livemarkets.simulator.protocol.rest import NOT_SERVED, RestApi
 from tests.support.helpers import PROJECT_ROOT
@@ -135,7 +137,7 @@ def test_the_manual_of_the_simulator_names_the_streams_that_come_and_those_that_
     come = {event.stream for now_ms in (1000.0, 2000.0, 3000.0) for event in market.advance(now_ms)}
     served = {kind for kind, name in names.items() if name in come}
     assert kinds_in(part_of_the_manual("What it serves")) == served
-    assert kinds_in(part_of_the_manual("What it refuses").partition("\nThe stream of")[0]) == {
+    assert kinds_in(part_of_the_manual("What it refuses").partition("\nTwo things")[0]) == {
         kind for kind, name in names.items() if not market.serves(name)
     }
     assert served == {kind for kind, name in names.items() if market.serves(name)}
@@ -152,6 +154,16 @@ def test_the_manual_of_the_simulator_names_the_calls_that_are_answered_and_those
     refused = set(re.findall(r"`([a-z][\w/]+)`", part_of_the_manual("What it refuses")))
     documented = {name for name in refused if api.answer(f"/api/v3/{name}", 0.0).status == 400}
     assert documented == {*NOT_SERVED, "referencePrice", "referencePrice/calculation"}
+
+
+def test_the_manual_of_the_simulator_has_every_fault_with_its_arguments() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|([^|]*)\|", part_of_the_manual("Faults"), re.MULTILINE)
+    told = {fault: set(re.findall(r"`(\w+)`", arguments)) for fault, arguments in rows}
+    faults = {
+        name: set(re.findall(r"\[(\w+)", description))
+        for name, description in describe_commands(Faults).items()
+    }
+    assert told == faults
 
 
 @cache

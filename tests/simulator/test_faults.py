@@ -281,7 +281,7 @@ async def test_a_stubborn_mute_lasts_until_it_is_cleared(simulator: Simulator, d
 
 
 async def test_a_timed_mute_ends(simulator: Simulator, client: Client) -> None:
-    simulator.faults.mute(stream=BTC, seconds=0.05)
+    simulator.faults.mute(stream=BTC, seconds=0.3)
     assert steps(await ids_around(client))[0] > 1
 
 

@@ -31,8 +31,8 @@ from livemarkets.simulator.market.traded_symbol import TradedSymbol
 
 __all__ = ["SimulatedMarket"]
 
-_LOOKS = 4
-"""Symbols that are made in one turn of the event loop, about a millisecond each."""
+_LOOKS = 3
+"""Symbols that are made in one turn of the event loop, 1 to 4 ms each."""
 
 
 class SimulatedMarket:

@@ -19,6 +19,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 
 import pages
 from livemarkets.config.settings import Settings
+from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import (
     TRADES,
     ExchangeState,
@@ -95,6 +96,7 @@ class LocalServices:
         self.manager = SubscriptionManager(linger_seconds=linger_seconds, clock=lambda: self.now_ms() / 1000)
         self.latest = LatestPriceStore()
         self.trades = RecentTrades(self.settings.feed_length)
+        self.updates = LatestUpdates()
         self.directories = {name: SymbolDirectory() for name in self.exchanges()}
         self.can_load = True
         self.loads: list[str] = []

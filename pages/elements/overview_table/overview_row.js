@@ -28,6 +28,9 @@ export class PaintedRow {
     const price = make("span", "price");
     price.append(this.changed, this.unchanged);
     this.cells.last.append(this.veil, price, this.arrow, this.arrowWord);
+    this.volume = make("span");
+    this.unit = make("span", "unit");
+    this.cells.volume.append(this.volume, this.unit);
     this.shown = null;
   }
 
@@ -60,7 +63,8 @@ export class PaintedRow {
     this.cells.change.dataset.sign = row.change.startsWith("+") ? "up" : row.change.startsWith("−") ? "down" : "";
     setText(this.cells.high, grouped(row.high) || "–");
     setText(this.cells.low, grouped(row.low) || "–");
-    setText(this.cells.volume, compact(row.volume));
+    setText(this.volume, compact(row.volume));
+    setText(this.unit, row.quote);
     this.cells.volume.title = `${grouped(row.volume)} ${row.quote}`;
     setText(this.cells.trades, grouped(String(row.trades)));
   }

@@ -11,7 +11,7 @@ export default {
   template: `<div class="overview-table" :data-tone="tone" :data-simulated="simulated"></div>`,
   props: {
     fields: { type: Array, required: true }, // the names of the values of a packed row
-    columns: { type: Array, required: true }, // {name, title}
+    columns: { type: Array, required: true }, // {name, title, hint}
     sort: { type: String, default: "" },
     descending: { type: Boolean, default: true },
     tone: { type: String, default: "quiet" },
@@ -109,8 +109,7 @@ export default {
     },
     makeSpace() {
       const row = make("tr", "space", "", { "aria-hidden": "true" });
-      const cell = make("td");
-      cell.colSpan = this.columns.length;
+      const cell = make("td"); // it spans no columns, for some may be hidden
       row.append(cell);
       row.fill = (height) => {
         row.hidden = height === 0;

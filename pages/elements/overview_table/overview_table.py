@@ -76,7 +76,7 @@ class OverviewTable(
     """A table of which only the rows in sight are sent and painted.
 
     Args:
-        columns: name and title of each column, from the left.
+        columns: title and tooltip of each column by its name, from the left.
         on_sort: called with the name of the column to sort by.
         on_hold: called with whether the person points at the rows, which then should not move.
         on_window: called when other rows came into sight.
@@ -86,7 +86,7 @@ class OverviewTable(
     def __init__(
         self,
         *,
-        columns: Mapping[str, str],
+        columns: Mapping[str, tuple[str, str]],
         on_sort: Callable[[str], None],
         on_hold: Callable[[bool], None],
         on_window: Callable[[], None],
@@ -94,7 +94,9 @@ class OverviewTable(
     ) -> None:
         super().__init__()
         self._props["fields"] = list(ROW_FIELDS)
-        self._props["columns"] = [{"name": name, "title": title} for name, title in columns.items()]
+        self._props["columns"] = [
+            {"name": name, "title": title, "hint": hint} for name, (title, hint) in columns.items()
+        ]
         self.rows: dict[str, OverviewRow] = {}
         self._window = (0, FIRST_WINDOW)
         self._shown: tuple[int, int, list[str]] = (0, 0, [])

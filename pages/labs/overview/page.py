@@ -11,7 +11,7 @@ from pages.elements.movers import Mover, Movers
 from pages.elements.overview_table.overview_table import OverviewTable, percent
 from pages.elements.search_box import SearchBox
 from pages.labs.overview.overview import Overview
-from pages.labs.overview.ranking import COLUMNS, MOVERS_AMONG
+from pages.labs.overview.ranking import COLUMNS, COMMON_ASSET, MOVERS_AMONG
 from pages.labs.overview.url import OverviewUrl, read_overview
 from pages.labs.url import Notice
 from pages.labs.watchlist import PageSubscriber
@@ -24,16 +24,16 @@ __all__ = ["SAMPLE_SECONDS", "OverviewPage", "register"]
 
 SAMPLE_SECONDS = 0.5
 """How often a page reads the store and sends what changed in sight. The exchange tells once a second."""
-MOVERS_SHOWN = 4
+MOVERS_SHOWN = 3
 
 TITLES = {
-    "symbol": "Symbol",
-    "last": "Last",
-    "change": "24 h",
-    "high": "High",
-    "low": "Low",
-    "volume": "Volume",
-    "trades": "Trades",
+    "symbol": ("Symbol", "Sort by name"),
+    "last": ("Last", "The price of the newest trade"),
+    "change": ("24 h", "The change of the price in 24 hours"),
+    "high": ("High", "The highest price of the last 24 hours"),
+    "low": ("Low", "The lowest price of the last 24 hours"),
+    "volume": ("Volume", f"In 24 hours, in the quote asset; sorted by its worth in {COMMON_ASSET}"),
+    "trades": ("Trades", "How many trades in 24 hours"),
 }
 
 

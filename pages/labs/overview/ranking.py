@@ -12,7 +12,17 @@ from livemarkets.market.models import SymbolInfo
 from livemarkets.market.symbols import normalise
 from livemarkets.market.updates import TickerRow
 
-__all__ = ["COLUMNS", "DEFAULT_COLUMN", "Column", "Worth", "matching", "movers", "ordered"]
+__all__ = [
+    "COLUMNS",
+    "COMMON_ASSET",
+    "DEFAULT_COLUMN",
+    "MOVERS_AMONG",
+    "Column",
+    "Worth",
+    "matching",
+    "movers",
+    "ordered",
+]
 
 Column = Literal["symbol", "last", "change", "high", "low", "volume", "trades"]
 COLUMNS: tuple[Column, ...] = ("symbol", "last", "change", "high", "low", "volume", "trades")

@@ -33,12 +33,16 @@ class Movers(ui.element, component="movers.js"):
         self._props["hint"] = hint
         self.groups: Mapping[str, Sequence[Mover]] = {}
 
-    def show(self, groups: Mapping[str, Sequence[Mover]], *, is_new: bool = False) -> None:
-        """Show groups by their titles. Nothing is sent without a change, unless the browser `is_new`."""
-        if groups == self.groups and not is_new:
-            return
-        self.groups = groups
+    def show(self, groups: Mapping[str, Sequence[Mover]]) -> None:
+        """Show groups by their titles. Without a change, nothing is sent."""
+        if groups != self.groups:
+            self.groups = groups
+            self.send()
+
+    def send(self) -> None:
+        """Send the groups to a browser that is new."""
         described = [
-            {"title": title, "items": [asdict(mover) for mover in group]} for title, group in groups.items()
+            {"title": title, "items": [asdict(mover) for mover in group]}
+            for title, group in self.groups.items()
         ]
         self.run_method("show", described)

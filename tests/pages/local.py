@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 import uvicorn
@@ -19,6 +19,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 
 import pages
 from livemarkets.config.settings import Settings
+from livemarkets.market.channels import ALL_SYMBOLS, TICKERS
 from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import (
     TRADES,
@@ -34,6 +35,7 @@ from livemarkets.market.models import (
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
+from livemarkets.market.updates import TickerRow, TickersDelta
 from pages.labs.watchlist import PageSubscriber
 from tests.support.helpers import eventually
 
@@ -77,6 +79,28 @@ def listed() -> list[SymbolInfo]:
         is_trading=False,
     )
     return [*infos, halted]
+
+
+def ticker_row(
+    symbol: str, last: str, *, quote_volume: str = "1000", trades: int = 7, ts: int = 1
+) -> TickerRow:
+    """The figures of a symbol whose open was 100."""
+    price = Decimal(last)
+    return TickerRow(
+        symbol=symbol,
+        last=price,
+        open=Decimal(100),
+        high=max(price, Decimal(100)),
+        low=min(price, Decimal(100)),
+        change=price - 100,
+        change_percent=price - 100,
+        volume=Decimal(10),
+        quote_volume=Decimal(quote_volume),
+        trades=trades,
+        last_id=trades,
+        open_ts=0,
+        ts=ts,
+    )
 
 
 class LocalServices:
@@ -186,6 +210,15 @@ class LocalServices:
         self.trades.append(key, tick)
         return tick
 
+    def put_tickers(self, prices: Mapping[str, str], *, exchange: str = "binance") -> None:
+        """Have the exchange tell the figures of symbols. The open was 100 for all of them."""
+        delta = TickersDelta(
+            exchange,
+            tuple(ticker_row(symbol, price, ts=self.now_ms()) for symbol, price in prices.items()),
+            self.now_ms(),
+        )
+        self.updates.put(StreamKey(exchange, TICKERS, ALL_SYMBOLS), delta)
+
     def put_many(self, symbol: str, sizes: Iterable[str]) -> None:
         """Have one trade happen for each size."""
         for size in sizes:
@@ -239,6 +272,21 @@ class RunningServices(LocalServices):
             wanted = sorted(key.symbol for key in self.manager.wanted(exchange) if key.symbol in PRICES)
             if wanted:
                 self._trade_one(exchange, self._random.choice(wanted))
+            if StreamKey(exchange, TICKERS, ALL_SYMBOLS) in self.manager.wanted(exchange):
+                self._tell_tickers(exchange)
+
+    def _tell_tickers(self, exchange: str) -> None:
+        """Tell all figures first, then those of a few symbols."""
+        key = StreamKey(exchange, TICKERS, ALL_SYMBOLS)
+        told = self._random.sample(sorted(PRICES), 5) if self.updates.has(key) else PRICES
+        prices = {symbol: Decimal(PRICES[symbol][2]) for symbol in told}
+        self.put_tickers(
+            {
+                symbol: f"{price * self._random.randint(990, 1010) / 1000:.8f}"
+                for symbol, price in prices.items()
+            },
+            exchange=exchange,
+        )
 
     def _trade_one(self, exchange: str, symbol: str) -> None:
         _, _, _, tick, step = PRICES[symbol]

@@ -24,11 +24,11 @@ export function splitUnchanged(text, previous) {
 
 const UNITS = ["", "K", "M", "B", "T"];
 
-/** A number in three significant digits with its unit: 1130123456 is `1.13 B`. Numbers below 1,000 keep two decimals at
- * most, from 0.01 on. */
+/** A number in three significant digits with its unit: 1130123456 is `1.13 B`. Numbers from 0.01 to
+ * 1,000 have two decimals. */
 export function compact(text) {
   const value = Number(text);
-  if (value < 1000) return value >= 0.01 || value === 0 ? String(Math.floor(value * 100) / 100) : String(value);
+  if (value < 1000) return value >= 0.01 || value === 0 ? (Math.floor(value * 100) / 100).toFixed(2) : text;
   const power = Math.min(UNITS.length - 1, Math.floor((text.split(".")[0].length - 1) / 3));
   const scaled = value / 1000 ** power;
   const decimals = scaled < 10 ? 2 : scaled < 100 ? 1 : 0;

@@ -47,6 +47,7 @@ class Overview:
         self._subscriber = subscriber
         self._is_open = False
         self._newest_ts = 0
+        self._mark: tuple[object, ...] = ()
         self._loads: dict[str, int] = {}
 
     # Opening and closing
@@ -96,20 +97,30 @@ class Overview:
 
     # What the exchange does
 
-    def sample(self) -> None:
-        """Take the newest figures. Rows that are held stay in place, and new symbols come last."""
+    def sample(self) -> bool:
+        """Take the newest figures, and return whether anything is new since the last time.
+
+        Rows that are held stay in place, and new symbols come last.
+        """
         rows = self.rows
         newest_ts = max((row.ts for row in rows.values()), default=0)
         if newest_ts != self._newest_ts:
             now_ms = self._services.now_ms()
             self.news_ms = now_ms if self._newest_ts else min(now_ms, newest_ts)
             self._newest_ts = newest_ts
-        if not self.is_held:
+        # Each new row has another time, so that all that is shown follows from these.
+        times = sum(row.ts for row in rows.values())
+        mark = (self.view, self.is_held, len(rows), times, len(self._services.symbols(self.view.exchange)))
+        if mark == self._mark:
+            return False
+        self._mark = mark
+        if self.is_held:
+            shown = set(self.order)
+            self.order = [symbol for symbol in self.order if symbol in rows]
+            self.order += [symbol for symbol in self._matching() if symbol not in shown]
+        else:
             self._arrange()
-            return
-        shown = set(self.order)
-        self.order = [symbol for symbol in self.order if symbol in rows]
-        self.order += [symbol for symbol in self._matching() if symbol not in shown]
+        return True
 
     def take_due_directory(self) -> str | None:
         """Return the exchange if its symbols should be loaded now, and note that they are being loaded."""

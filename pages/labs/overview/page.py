@@ -165,15 +165,16 @@ class OverviewPage:
             self._load_directory(due)
         if not self._is_visible:
             return
-        self.state.sample()
+        is_new = self.state.sample()
         self._show_states()
-        self._show_movers()
+        if is_new:
+            self._show_offers()
         self._show_table()
 
     def _send_all(self) -> None:
         self.table.forget()
-        self.movers.groups = {}
         self._flush()
+        self.movers.send()
 
     def _show_anew(self) -> None:
         """Show other rows from the top, under another address."""
@@ -188,8 +189,6 @@ class OverviewPage:
         if self._frame.badge is not None:
             statuses = [self._services.status(exchange) for exchange in exchanges]
             self._frame.badge.show(statuses, asked=view.exchange, shown=view.exchange, now_ms=now_ms)
-        quotes = dict.fromkeys([*state.quotes(), *filter(None, [view.quote])])
-        self.quotes.set_options({"": "All quotes"} | {asset: asset for asset in quotes}, view.quote)
         self.exchanges.set_options({exchange: label(exchange) for exchange in exchanges}, view.exchange)
         self._tag.set_visibility(state.is_simulated)
         self._count.set_text(state.counted())
@@ -207,7 +206,11 @@ class OverviewPage:
             with self._root:
                 ui.navigate.history.replace(self._prefix + self._url)
 
-    def _show_movers(self) -> None:
+    def _show_offers(self) -> None:
+        """Show what follows from all figures: the quote assets and the movers."""
+        view = self.state.view
+        quotes = dict.fromkeys([*self.state.quotes(), *filter(None, [view.quote])])
+        self.quotes.set_options({"": "All quotes"} | {asset: asset for asset in quotes}, view.quote)
         gainers, losers = self.state.movers(MOVERS_SHOWN)
         groups = {"Gainers": gainers, "Losers": losers}
         self.movers.show(

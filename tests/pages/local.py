@@ -82,18 +82,18 @@ def listed() -> list[SymbolInfo]:
 
 
 def ticker_row(
-    symbol: str, last: str, *, quote_volume: str = "1000", trades: int = 7, ts: int = 1
+    symbol: str, last: str, *, opened: str = "100", quote_volume: str = "1000", trades: int = 7, ts: int = 1
 ) -> TickerRow:
-    """The figures of a symbol whose open was 100."""
-    price = Decimal(last)
+    """The figures of a symbol."""
+    price, before = Decimal(last), Decimal(opened)
     return TickerRow(
         symbol=symbol,
         last=price,
-        open=Decimal(100),
-        high=max(price, Decimal(100)),
-        low=min(price, Decimal(100)),
-        change=price - 100,
-        change_percent=price - 100,
+        open=before,
+        high=max(price, before),
+        low=min(price, before),
+        change=price - before,
+        change_percent=(price - before) / before * 100,
         volume=Decimal(10),
         quote_volume=Decimal(quote_volume),
         trades=trades,
@@ -212,11 +212,11 @@ class LocalServices:
 
     def put_tickers(self, prices: Mapping[str, str], *, exchange: str = "binance") -> None:
         """Have the exchange tell the figures of symbols. The open was 100 for all of them."""
-        delta = TickersDelta(
-            exchange,
-            tuple(ticker_row(symbol, price, ts=self.now_ms()) for symbol, price in prices.items()),
-            self.now_ms(),
-        )
+        self.put_rows([ticker_row(*item, ts=self.now_ms()) for item in prices.items()], exchange)
+
+    def put_rows(self, rows: Iterable[TickerRow], exchange: str) -> None:
+        """Have the exchange tell these figures."""
+        delta = TickersDelta(exchange, tuple(rows), self.now_ms())
         self.updates.put(StreamKey(exchange, TICKERS, ALL_SYMBOLS), delta)
 
     def put_many(self, symbol: str, sizes: Iterable[str]) -> None:
@@ -275,25 +275,24 @@ class RunningServices(LocalServices):
             if StreamKey(exchange, TICKERS, ALL_SYMBOLS) in self.manager.wanted(exchange):
                 self._tell_tickers(exchange)
 
-    def _tell_tickers(self, exchange: str) -> None:
-        """Tell all figures first, then those of a few symbols."""
-        key = StreamKey(exchange, TICKERS, ALL_SYMBOLS)
-        told = self._random.sample(sorted(PRICES), 5) if self.updates.has(key) else PRICES
-        prices = {symbol: Decimal(PRICES[symbol][2]) for symbol in told}
-        self.put_tickers(
-            {
-                symbol: f"{price * self._random.randint(990, 1010) / 1000:.8f}"
-                for symbol, price in prices.items()
-            },
-            exchange=exchange,
-        )
-
     def _trade_one(self, exchange: str, symbol: str) -> None:
         _, _, _, tick, step = PRICES[symbol]
         self._prices[symbol] += Decimal(tick) * self._random.choice((-3, -1, 0, 0, 0, 1, 3))
         size = Decimal(step) * self._random.randint(1, 4000)
         side = self._random.choice(("buy", "sell"))
         self.put(symbol, f"{self._prices[symbol]:.8f}", f"{size:.8f}", side=side, exchange=exchange)
+
+    def _tell_tickers(self, exchange: str) -> None:
+        """Tell all figures first, then those of a few symbols."""
+        key = StreamKey(exchange, TICKERS, ALL_SYMBOLS)
+        told = self._random.sample(sorted(PRICES), 5) if self.updates.has(key) else PRICES
+        self.put_rows([self._told(symbol) for symbol in told], exchange)
+
+    def _told(self, symbol: str) -> TickerRow:
+        _, _, opened, tick, _ = PRICES[symbol]
+        price = (Decimal(opened) * self._random.randint(990, 1010) / 1000).quantize(Decimal(tick))
+        volume = f"{int(1000 / Decimal(tick))}.00000000"
+        return ticker_row(symbol, f"{price:.8f}", opened=opened, quote_volume=volume, ts=self.now_ms())
 
 
 def _status(

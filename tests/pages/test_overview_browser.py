@@ -1,4 +1,4 @@
-"""Labs › Overview in a real Chromium, on a small application whose states are set over HTTP."""
+"""Labs › Overview in a real Chromium: on a small application, and on the shipped one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from playwright.async_api import Browser
 
 from tests.pages.browser import PHONE, Tab, soon, tab
 from tests.pages.local import MANY, NOT_TRADING, PRICES
+from tests.support.app import running_exchange, running_main
+from tests.support.helpers import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -141,3 +143,23 @@ async def test_a_thousand_rows_scroll_without_a_gap(module_chrome: Browser, loca
             await soon(has_no_gap)
             assert len(await shown.symbols()) < 30
         assert NOT_TRADING not in await shown.symbols(), "it has no figures"
+
+
+@pytest.mark.verify
+async def test_one_stream_feeds_the_page_and_is_released_after_it(module_chrome: Browser) -> None:
+    async with (
+        running_exchange() as exchange,
+        running_main(exchange.ws_url.removeprefix("ws://"), LIVE_LINGER_SECONDS="0.5") as (_, port),
+    ):
+        async with tab(module_chrome, f"http://127.0.0.1:{port}") as shown:
+            await opened(shown)
+            first = await shown.price("BTCUSDT")
+
+            async def has_moved() -> bool:
+                return await shown.price("BTCUSDT") != first
+
+            await soon(has_moved, 10, because="the price moves")
+            await shown.page.get_by_text("Live.", exact=True).wait_for()
+            assert len(exchange.subscriptions()) == 1
+        # The tab is closed: after its time to come back and the linger, nothing is left upstream.
+        await eventually(lambda: exchange.subscriptions() == set(), 20)

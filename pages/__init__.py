@@ -7,6 +7,7 @@
       picker_answers   what the symbol picker offers
       fallback         when the simulator replaces an exchange that cannot be reached
       url              a page's address, read and written
+      overview/        all symbols of an exchange in one table
     login            the form that asks for the access token
     static_page      pages without NiceGUI: not found, and the frame of the login page
     paths            addresses of the app's own paths, behind a proxy too
@@ -35,6 +36,7 @@ from livemarkets.security.token_auth import TokenAuth
 from pages import home
 from pages.cached_files import CachedFiles
 from pages.labs import live_markets
+from pages.labs.overview import page as overview
 from pages.login import login_router
 from pages.ports import PageServices
 from pages.static_page import not_found
@@ -71,6 +73,7 @@ def register(services: PageServices) -> None:
     home.register(services)
     if services.settings.stream_enabled:
         live_markets.register(services)
+        overview.register(services)
 
 
 def _break_cycles(client: Client) -> None:

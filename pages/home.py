@@ -62,6 +62,7 @@ def _build_lead(is_on: bool) -> None:
         if is_on:
             with ui.element("div").classes("home-actions"):
                 text("a", "Open Labs › Live markets", "primary").props(f'href="{prefixed("/labs")}"')
+                text("a", "See all symbols").props(f'href="{prefixed("/labs/overview")}"')
 
 
 def _build_switch() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence, Sized
 from typing import Protocol
 
+from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import ExchangeStatus, StreamKey, StreamQuality
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.symbols import SymbolDirectory
@@ -67,6 +68,10 @@ class PageServices(Protocol):
     @property
     def trades(self) -> RecentTrades:
         """The recent ticks of every stream."""
+
+    @property
+    def updates(self) -> LatestUpdates:
+        """The newest update of every stream in which the newest wins."""
 
     def exchanges(self) -> tuple[str, ...]:
         """Return the names of the exchanges on offer."""

@@ -48,6 +48,7 @@ def shell(services: PageServices, *, path: str, has_strip: bool = False) -> Iter
             _navigation_link("Home", "/", path)
             if is_on:
                 _navigation_link("Labs", "/labs", path)
+                _navigation_link("Overview", "/labs/overview", path)
         with ui.element("div").classes("shell-tools"):
             badge = ConnectionBadge(has_age=has_strip) if is_on else None
             ThemeToggle()

@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 import uvicorn
@@ -19,6 +19,8 @@ from starlette.middleware.base import RequestResponseEndpoint
 
 import pages
 from livemarkets.config.settings import Settings
+from livemarkets.market.channels import ALL_SYMBOLS, TICKERS
+from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import (
     TRADES,
     ExchangeState,
@@ -33,6 +35,7 @@ from livemarkets.market.models import (
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
+from livemarkets.market.updates import TickerRow, TickersDelta
 from pages.labs.watchlist import PageSubscriber
 from tests.support.helpers import eventually
 
@@ -78,6 +81,28 @@ def listed() -> list[SymbolInfo]:
     return [*infos, halted]
 
 
+def ticker_row(
+    symbol: str, last: str, *, opened: str = "100", quote_volume: str = "1000", trades: int = 7, ts: int = 1
+) -> TickerRow:
+    """The figures of a symbol."""
+    price, before = Decimal(last), Decimal(opened)
+    return TickerRow(
+        symbol=symbol,
+        last=price,
+        open=before,
+        high=max(price, before),
+        low=min(price, before),
+        change=price - before,
+        change_percent=(price - before) / before * 100,
+        volume=Decimal(10),
+        quote_volume=Decimal(quote_volume),
+        trades=trades,
+        last_id=trades,
+        open_ts=0,
+        ts=ts,
+    )
+
+
 class LocalServices:
     """The application as the pages see it. States, trades and the clock do what they are told."""
 
@@ -95,6 +120,7 @@ class LocalServices:
         self.manager = SubscriptionManager(linger_seconds=linger_seconds, clock=lambda: self.now_ms() / 1000)
         self.latest = LatestPriceStore()
         self.trades = RecentTrades(self.settings.feed_length)
+        self.updates = LatestUpdates()
         self.directories = {name: SymbolDirectory() for name in self.exchanges()}
         self.can_load = True
         self.loads: list[str] = []
@@ -184,6 +210,15 @@ class LocalServices:
         self.trades.append(key, tick)
         return tick
 
+    def put_tickers(self, prices: Mapping[str, str], *, exchange: str = "binance") -> None:
+        """Have the exchange tell the figures of symbols. The open was 100 for all of them."""
+        self.put_rows([ticker_row(*item, ts=self.now_ms()) for item in prices.items()], exchange)
+
+    def put_rows(self, rows: Iterable[TickerRow], exchange: str) -> None:
+        """Have the exchange tell these figures."""
+        delta = TickersDelta(exchange, tuple(rows), self.now_ms())
+        self.updates.put(StreamKey(exchange, TICKERS, ALL_SYMBOLS), delta)
+
     def put_many(self, symbol: str, sizes: Iterable[str]) -> None:
         """Have one trade happen for each size."""
         for size in sizes:
@@ -237,6 +272,8 @@ class RunningServices(LocalServices):
             wanted = sorted(key.symbol for key in self.manager.wanted(exchange) if key.symbol in PRICES)
             if wanted:
                 self._trade_one(exchange, self._random.choice(wanted))
+            if StreamKey(exchange, TICKERS, ALL_SYMBOLS) in self.manager.wanted(exchange):
+                self._tell_tickers(exchange)
 
     def _trade_one(self, exchange: str, symbol: str) -> None:
         _, _, _, tick, step = PRICES[symbol]
@@ -244,6 +281,18 @@ class RunningServices(LocalServices):
         size = Decimal(step) * self._random.randint(1, 4000)
         side = self._random.choice(("buy", "sell"))
         self.put(symbol, f"{self._prices[symbol]:.8f}", f"{size:.8f}", side=side, exchange=exchange)
+
+    def _tell_tickers(self, exchange: str) -> None:
+        """Tell all figures first, then those of a few symbols."""
+        key = StreamKey(exchange, TICKERS, ALL_SYMBOLS)
+        told = self._random.sample(sorted(PRICES), 5) if self.updates.has(key) else PRICES
+        self.put_rows([self._told(symbol) for symbol in told], exchange)
+
+    def _told(self, symbol: str) -> TickerRow:
+        _, _, opened, tick, _ = PRICES[symbol]
+        price = (Decimal(opened) * self._random.randint(990, 1010) / 1000).quantize(Decimal(tick))
+        volume = f"{int(1000 / Decimal(tick))}.00000000"
+        return ticker_row(symbol, f"{price:.8f}", opened=opened, quote_volume=volume, ts=self.now_ms())
 
 
 def _status(

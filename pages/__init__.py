@@ -28,7 +28,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from fastapi import FastAPI
-from nicegui import Client, ui
+from nicegui import Client, core, ui
 from nicegui import app as framework
 
 from livemarkets.security.token_auth import TokenAuth
@@ -68,6 +68,8 @@ def register(services: PageServices) -> None:
     """Register the pages: home always, Labs only while streaming is enabled."""
     framework.add_exception_handler(404, not_found)
     framework.on_delete(_break_cycles)
+    # The socket's limits (security/page_socket.py) see what an event takes only if it is handled at once.
+    core.sio.async_handlers = False
     home.register(services)
     if services.settings.stream_enabled:
         live_markets.register(services)

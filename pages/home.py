@@ -106,7 +106,7 @@ class _ExchangeCard:
         )
 
     def show(self, status: ExchangeStatus) -> None:
-        self._dot.props(f'data-state="{status.state.value}"')
+        self._dot.props(f"data-state={status.state.value}")
         self._title.set_text(f"{label(status.exchange)} {STATE_WORDS[status.state]}")
         reason = f" {status.reason[0].upper()}{status.reason[1:]}." if status.reason else ""
         self._meaning.set_text(f"{self._what}{reason}")

@@ -11,6 +11,7 @@ from typing import Protocol
 from livemarkets.market.models import ExchangeStatus, StreamKey, StreamQuality
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.symbols import SymbolDirectory
+from livemarkets.turns import Turns
 
 __all__ = ["PageServices", "PageSettings", "Subscriptions"]
 
@@ -67,6 +68,10 @@ class PageServices(Protocol):
     @property
     def trades(self) -> RecentTrades:
         """The recent ticks of every stream."""
+
+    @property
+    def page_turns(self) -> Turns:
+        """What spreads the work of all pages over the turns of the event loop."""
 
     def exchanges(self) -> tuple[str, ...]:
         """Return the names of the exchanges on offer."""

@@ -33,6 +33,7 @@ from livemarkets.market.models import (
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
+from livemarkets.turns import Turns
 from pages.labs.watchlist import PageSubscriber
 from tests.support.helpers import eventually
 
@@ -94,6 +95,7 @@ class LocalServices:
         self.clock_set_by_ms = 0
         self.manager = SubscriptionManager(linger_seconds=linger_seconds, clock=lambda: self.now_ms() / 1000)
         self.latest = LatestPriceStore()
+        self.page_turns = Turns(1)
         self.trades = RecentTrades(self.settings.feed_length)
         self.directories = {name: SymbolDirectory() for name in self.exchanges()}
         self.can_load = True

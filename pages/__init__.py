@@ -10,6 +10,7 @@
     login            the form that asks for the access token
     static_page      pages without NiceGUI: not found, and the frame of the login page
     paths            addresses of the app's own paths, behind a proxy too
+    event_costs      tells a page's socket what its events take
     cached_files     lets browsers cache the framework's files under a path prefix
     shell            frame of every page: header, navigation, badge, theme, banner
     examples         the example programs on the home page
@@ -28,12 +29,13 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from fastapi import FastAPI
-from nicegui import Client, core, ui
+from nicegui import Client, ui
 from nicegui import app as framework
 
 from livemarkets.security.token_auth import TokenAuth
 from pages import home
 from pages.cached_files import CachedFiles
+from pages.event_costs import charge_events
 from pages.labs import live_markets
 from pages.login import login_router
 from pages.ports import PageServices
@@ -68,8 +70,7 @@ def register(services: PageServices) -> None:
     """Register the pages: home always, Labs only while streaming is enabled."""
     framework.add_exception_handler(404, not_found)
     framework.on_delete(_break_cycles)
-    # The socket's limits (security/page_socket.py) see what an event takes only if it is handled at once.
-    core.sio.async_handlers = False
+    charge_events()
     home.register(services)
     if services.settings.stream_enabled:
         live_markets.register(services)

@@ -22,7 +22,7 @@ from livemarkets.security.addresses import client_address
 from livemarkets.security.forwarded import FROM_PROXY
 from livemarkets.security.origins import is_allowed_origin
 from livemarkets.security.page_limits import PageLimits
-from livemarkets.security.page_socket import PacedSocket
+from livemarkets.security.page_socket import PAGE_SOCKET, PacedSocket
 from livemarkets.security.token_auth import (
     BEARER_PREFIX,
     SESSION_COOKIE,
@@ -164,6 +164,7 @@ class SecurityMiddleware:
             paced = PacedSocket(
                 receive, send, writer.close, self._refusals, turns=self._page_turns, clock=self._clock
             )
+            scope[PAGE_SOCKET] = paced
             await self._app(scope, paced.receive, paced.send)
 
     def _page_refusal(self, request: HTTPConnection) -> Response | None:

@@ -7,7 +7,6 @@ here, below the framework.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 
 from starlette.types import Message, Receive, Send
@@ -17,8 +16,10 @@ from livemarkets.security.page_limits import PageSocketLimits
 from livemarkets.server.waiting import Flag
 from livemarkets.turns import Turns
 
-__all__ = ["PacedSocket"]
+__all__ = ["PAGE_SOCKET", "PacedSocket"]
 
+PAGE_SOCKET = "livemarkets.page_socket"
+"""The key of the ASGI scope of a page's socket that holds its :class:`PacedSocket`."""
 _TOO_SLOW = 1013
 
 
@@ -26,10 +27,10 @@ class PacedSocket:
     """The `receive` and `send` of an ASGI WebSocket, with limits.
 
     An event above the rate waits, and so do those behind it: TCP slows the page down, and no event is lost.
-    While the page does not read, no further event of it is handled. The events of all pages take turns: no turn
-    of the event loop handles those of many pages.
+    While the page does not read, no further event of it is handled. A turn of the event loop handles one event
+    of all pages.
 
-    The app handles an event before it asks for the next one, so what it took is known then.
+    What handling an event takes is told afterwards (:meth:`charge`), and the next events pay for it.
 
     Args:
         receive: of the server.
@@ -39,7 +40,6 @@ class PacedSocket:
         turns: spreads what pages do over the turns of the event loop.
         limits: limits of the socket; `None` for the defaults.
         clock: monotonic seconds.
-        busy: CPU time of this thread in seconds.
 
     """
 
@@ -53,15 +53,12 @@ class PacedSocket:
         turns: Turns,
         limits: PageSocketLimits | None = None,
         clock: Callable[[], float],
-        busy: Callable[[], float] = time.thread_time,
     ) -> None:
         self._receive = receive
         self._send = send
         self._close = close
         self._refusals = refusals
         self._turns = turns
-        self._busy = busy
-        self._handed_over_at = busy()
         self._limits = limits or PageSocketLimits()
         self._bucket = TokenBucket(
             rate_per_second=self._limits.events_per_second, burst=self._limits.burst, clock=clock
@@ -71,8 +68,6 @@ class PacedSocket:
 
     async def receive(self) -> Message:
         """Return the next message, when it may be handled."""
-        busy_seconds = self._busy() - self._handed_over_at
-        self._bucket.charge(max(0.0, busy_seconds / self._limits.busy_seconds_per_event - 1))
         message = await self._receive()
         if message["type"] == "websocket.receive":
             size = len(message.get("text") or message.get("bytes") or "")
@@ -82,8 +77,11 @@ class PacedSocket:
                 await asyncio.sleep(wait)
             await self._has_read.wait()
             await self._turns.wait()
-        self._handed_over_at = self._busy()
         return message
+
+    def charge(self, busy_seconds: float) -> None:
+        """Count what handling an event took, in seconds of CPU time."""
+        self._bucket.charge(max(0.0, busy_seconds / self._limits.busy_seconds_per_event - 1))
 
     async def send(self, message: Message) -> None:
         """Send a message. A page that does not read for too long is disconnected."""

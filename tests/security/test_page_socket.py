@@ -28,7 +28,6 @@ class Server:
         self.closed: list[tuple[int, str]] = []
         self.refusals = Refusals()
         self.turns = Turns(1)
-        self.busy_seconds = 0.0
 
     async def receive(self) -> Message:
         return self.event
@@ -51,7 +50,6 @@ def paced(server: Server) -> PacedSocket:
         turns=server.turns,
         limits=LIMITS,
         clock=clock,
-        busy=lambda: server.busy_seconds,
     )
 
 
@@ -89,7 +87,7 @@ def test_an_event_that_takes_long_costs_as_much_as_several() -> None:
         began = asyncio.get_running_loop().time()
         for _ in range(6):
             await socket.receive()
-            server.busy_seconds += 10 * LIMITS.busy_seconds_per_event
+            socket.charge(10 * LIMITS.busy_seconds_per_event)
         return asyncio.get_running_loop().time() - began
 
     assert run_in_simulated_time(main()) == pytest.approx((5 * 10 + 1 - LIMITS.burst) / 10.0, abs=0.2)

@@ -27,8 +27,8 @@ class PacedSocket:
     """The `receive` and `send` of an ASGI WebSocket, with limits.
 
     An event above the rate waits, and so do those behind it: TCP slows the page down, and no event is lost.
-    While the page does not read, no further event of it is handled. A turn of the event loop handles one event
-    of all pages.
+    While the page does not read, no further event of it is handled. A turn of the event loop handles one
+    event of all pages.
 
     What handling an event takes is told afterwards (:meth:`charge`), and the next events pay for it.
 

@@ -24,8 +24,8 @@ _MASKED = 0x80
 _LONGEST_HEAD_BYTES = 65_536
 _LONGEST_FRAME_BYTES = 2**63 - 1
 _FRAMES_AT_ONCE = 250
-"""How many text frames a turn of the event loop handles, in 3 ms. After a moment without processor time, a read
-has a thousand."""
+"""How many text frames a turn of the event loop handles, in 3 ms. After a moment without processor time, one
+read has a thousand."""
 
 
 class StreamSocket(ClientConnection):

@@ -65,6 +65,7 @@ class LabsPage:
         self._answers = PickerAnswers(services, self.watch)
         self._version = 0
         self._is_visible = True
+        self._was_opened = False
         self._url = ""
         self._prefix = prefixed("")
         with ui.element("div").classes("labs") as self._root:
@@ -142,6 +143,7 @@ class LabsPage:
     def on_connect(self) -> None:
         """Subscribe and send everything: the page is new, or has reconnected."""
         self.watch.open()
+        self._was_opened = True
         self._lay_out()
 
     def close(self) -> None:
@@ -231,14 +233,18 @@ class LabsPage:
         return "Every trade, newest on top." if self.tape.shown else "No trade yet."
 
     def _send_all(self) -> None:
+        if self._was_opened:  # before, it would be queued until :meth:`on_connect` sends the same
+            self._send_rows()
+        self._fill_tape()
+        self._fill_panel()
+
+    def _send_rows(self) -> None:
         keys = self.watch.shown_keys()
         self._version = self._services.latest.version
         ticks = [tick for key in keys if (tick := self._services.latest.get(key)) is not None]
         length = min(TRACE_LENGTH, TRACES_LENGTH // max(1, len(keys)))
         traces = {key.symbol: self._services.trades.recent(key, length) for key in keys}
         self.grid.put_all(ticks, traces=traces, now_ms=self._services.now_ms())
-        self._fill_tape()
-        self._fill_panel()
 
     def _fill_panel(self) -> None:
         key, symbol, trades = self.watch.selected_key(), self.watch.selected, self._services.trades

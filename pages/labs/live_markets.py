@@ -33,7 +33,7 @@ def register(services: PageServices) -> None:
     """Register the page under `/labs`."""
 
     @ui.page("/labs", title="Labs · Live Markets")
-    def labs_page(client: Client, exchange: str = "", symbols: str | None = None) -> None:
+    async def labs_page(client: Client, exchange: str = "", symbols: str | None = None) -> None:
         view, notices = read_view(
             exchange,
             symbols,
@@ -42,10 +42,12 @@ def register(services: PageServices) -> None:
             limit=services.settings.max_symbols_per_client,
         )
         with shell(services, path="/labs", has_strip=True) as frame:
+            await services.page_turns.wait()  # in one piece, frame, page and answer take 20 ms
             page = LabsPage(services, view, frame, client.id)
             page.note(notices)
         client.on_connect(page.on_connect)
         client.on_delete(page.close)
+        await services.page_turns.wait()
 
 
 class LabsPage:

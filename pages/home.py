@@ -32,17 +32,19 @@ def register(services: PageServices) -> None:
     """Register the page under `/`."""
 
     @ui.page("/", title="Live Markets")
-    def home_page(client: Client) -> None:
+    async def home_page(client: Client) -> None:
         with shell(services, path="/") as frame, ui.element("div").classes("home"):
             with ui.element("div").classes("home-top"):
                 _build_lead(services.settings.stream_enabled)
                 if frame.badge is not None:
                     _build_exchanges(services, frame.badge)
+            await services.page_turns.wait()  # in one piece, the page takes 12 ms
             if frame.badge is not None:
                 _build_examples(_markets_url(client), has_token=bool(services.settings.access_token))
                 _build_interfaces()
             else:
                 _build_switch()
+        await services.page_turns.wait()
 
 
 def _build_lead(is_on: bool) -> None:

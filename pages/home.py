@@ -36,17 +36,19 @@ def register(services: PageServices) -> None:
     """Register the page under `/`."""
 
     @ui.page("/", title="Live Markets")
-    def home_page(client: Client) -> None:
+    async def home_page(client: Client) -> None:
         with shell(services, path="/") as frame, ui.element("div").classes("home"):
             with ui.element("div").classes("home-top"):
                 _build_lead(services.settings.stream_enabled)
                 if frame.badge is not None:
                     _build_exchanges(services, frame.badge)
+            await services.page_turns.wait()  # in one piece, the page takes 12 ms
             if frame.badge is not None:
                 _build_examples(_markets_url(client), has_token=bool(services.settings.access_token))
                 _build_interfaces()
             else:
                 _build_switch()
+        await services.page_turns.wait()
 
 
 def _build_lead(is_on: bool) -> None:
@@ -111,7 +113,7 @@ class _ExchangeCard:
         )
 
     def show(self, status: ExchangeStatus) -> None:
-        self._dot.props(f'data-state="{status.state.value}"')
+        self._dot.props(f"data-state={status.state.value}")
         self._title.set_text(f"{label(status.exchange)} {STATE_WORDS[status.state]}")
         reason = f" {status.reason[0].upper()}{status.reason[1:]}." if status.reason else ""
         self._meaning.set_text(f"{self._what}{reason}")

@@ -73,7 +73,9 @@ def refused(
 def why_unknown(feed: ExchangeFeed, symbol: str) -> str:
     """Return why a symbol is refused, for people."""
     # Control and bidirectional characters could disturb the terminal or the line of the reader.
-    shown = "".join(letter if letter.isprintable() else "�" for letter in symbol)
+    shown = symbol
+    if not symbol.isprintable():
+        shown = "".join(letter if letter.isprintable() else "�" for letter in symbol)
     age = feed.symbols.age_seconds()
     if age is not None:
         return f"{feed.exchange} does not list {shown}; its list was loaded {age:.0f} s ago"

@@ -16,7 +16,6 @@ from livemarkets.delivery.fanout import Fanout
 from livemarkets.delivery.mailbox import CLOSE_TOO_SLOW, Mailbox
 from livemarkets.errors import ClientMessageError
 from livemarkets.feed.exchange_feed import ExchangeFeed
-from livemarkets.feed.turns import Turns
 from livemarkets.market.channels import ALL_SYMBOLS, CHANNELS
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import StreamKey
@@ -41,6 +40,7 @@ from livemarkets.protocol.requests import (
     parse_request,
 )
 from livemarkets.rate_limit import Refusals, TokenBucket
+from livemarkets.turns import Turns
 from livemarkets.ws_markets.admission import accepted, admit, refused
 from livemarkets.ws_markets.client_streams import ClientStreams
 from livemarkets.ws_markets.quality import QualityReaders

@@ -5,7 +5,6 @@ Source: Binance spot API documents, `rest-api.md` ("General endpoints", "Market 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -32,9 +31,9 @@ from livemarkets.exchanges.binance.rest_answers import (
     reaches_back,
 )
 from livemarkets.exchanges.binance.rest_calls import RestCalls
-from livemarkets.exchanges.failures import first_of
 from livemarkets.exchanges.governor import Governor
 from livemarkets.exchanges.outbound import Outbound
+from livemarkets.exchanges.together import all_of
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName, SymbolInfo
 from livemarkets.market.updates import Update
@@ -200,15 +199,8 @@ class BinanceRest:
                 raise
             return found[-1].l if found else None
 
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                asked = {
-                    symbol: tasks.create_task(newest(symbol), name=f"newest id of {symbol}")
-                    for symbol in symbols
-                }
-        except BaseExceptionGroup as group:
-            raise first_of(group) from None
-        return {symbol: found for symbol, task in asked.items() if (found := task.result()) is not None}
+        found = await all_of({symbol: newest(symbol) for symbol in symbols})
+        return {symbol: newest_id for symbol, newest_id in found.items() if newest_id is not None}
 
     async def first_values(
         self, channel: str, symbols: Sequence[str], *, asker: str | None = None

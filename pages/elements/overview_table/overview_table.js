@@ -7,6 +7,8 @@ import { clock, onTick } from "server_clock";
 
 const SPARE_ROWS = 4; // painted above and below what is in sight
 
+const ANSWER_MS = 500; // an answer that has not come by then was lost
+
 export default {
   template: `<div class="overview-table" :data-tone="tone" :data-simulated="simulated"></div>`,
   props: {
@@ -40,6 +42,7 @@ export default {
     this.frame = null;
     this.hold = { pointer: false, focus: false, told: false };
     this.asked = "";
+    this.askedMs = Number.NEGATIVE_INFINITY;
   },
   mounted() {
     this.build();
@@ -63,6 +66,7 @@ export default {
       if (payload.full) {
         this.values.clear();
         this.symbols = [];
+        this.asked = "";
         lastTrade.forget();
       }
       for (const packed of payload.rows ?? []) {
@@ -77,6 +81,7 @@ export default {
       this.total = total;
       this.first = first;
       this.symbols = symbols;
+      this.askedMs = Number.NEGATIVE_INFINITY;
       const kept = new Set(symbols);
       for (const symbol of this.values.keys()) if (!kept.has(symbol)) this.values.delete(symbol);
       if (this.activeAt !== null) this.activeAt = Math.min(this.activeAt, Math.max(0, total - 1));
@@ -169,15 +174,19 @@ export default {
       if (!this.painted.has(name)) this.painted.set(name, new PaintedRow(this.columns));
       return this.painted.get(name);
     },
-    /** Ask for a window of three screens around what is painted, unless the present one has it all. */
+    /** Ask for a window of three screens around what is painted, before a person can scroll out of the present one. One
+     * question at a time: while a person scrolls, each frame would have its own. */
     askWindow(from, until) {
-      const has = this.first <= from && this.first + this.symbols.length >= until;
-      if (has || until <= from) return;
       const screen = until - from;
+      const margin = screen / 2;
+      const end = this.first + this.symbols.length;
+      const has = this.first <= Math.max(0, from - margin) && end >= Math.min(this.total, until + margin);
       const range = { first: Math.max(0, from - screen), last: until + screen };
       const name = `${range.first}-${range.last}-${this.total}`;
-      if (name === this.asked) return;
+      const isWaiting = performance.now() - this.askedMs < ANSWER_MS;
+      if (has || screen <= 0 || name === this.asked || isWaiting) return;
       this.asked = name;
+      this.askedMs = performance.now();
       this.$emit("window", range);
     },
     setHold(change) {

@@ -19,12 +19,11 @@ The packages, in layers. A package imports only from layers below it (`make chec
     security/    the access token, origins, client addresses, the middleware that checks them
     config/      settings and the log
 
-    server/      below ASGI: uvicorn's HTTP and WebSocket protocols, running the server
+    server/      below ASGI: HTTP and WebSocket protocols, turns of the event loop, running the server
     market/      values (`TradeTick`, `StreamKey` …), the stores, the subscriptions
     network/     how hosts outside are reached: outbound proxies, TCP connections
 
     rate_limit   token buckets, counters per address, one log line per kind and interval
-    turns        spreads work over the turns of the event loop
     errors       the exceptions
 
 Above the package are `pages/` (the web pages) and `main.py` (the entry point). `docs/vocabulary.md` defines

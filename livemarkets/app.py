@@ -41,7 +41,7 @@ from livemarkets.protocol.updates import encode_rows
 from livemarkets.rate_limit import Refusals
 from livemarkets.security.token_auth import TokenAuth
 from livemarkets.server.loop_delay import LoopDelay
-from livemarkets.turns import Turns
+from livemarkets.server.turns import Turns
 from livemarkets.ws_markets.hub import MarketsHub, RouteLimits
 from livemarkets.ws_markets.publisher import MarketsPublisher
 

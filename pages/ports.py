@@ -12,7 +12,7 @@ from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import ExchangeStatus, StreamKey, StreamQuality
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.symbols import SymbolDirectory
-from livemarkets.turns import Turns
+from livemarkets.server.turns import Turns
 
 __all__ = ["PageServices", "PageSettings", "Subscriptions"]
 

@@ -17,7 +17,7 @@ from livemarkets.feed.patience import Patience, ResumeLimits
 from livemarkets.feed.shared_history import History, SharedHistory
 from livemarkets.market.models import Gap, GapCause, StreamKey
 from livemarkets.market.stores import RecentTrades
-from livemarkets.turns import Turns
+from livemarkets.server.turns import Turns
 
 __all__ = ["ResumeLimits", "ResumePart", "Resumer"]
 

@@ -19,7 +19,7 @@ from livemarkets.security.token_auth import TokenAuth
 from livemarkets.server.full_path import FullPath
 from livemarkets.server.http_methods import HttpMethods
 from livemarkets.server.layered_app import LayeredApp
-from livemarkets.turns import Turns
+from livemarkets.server.turns import Turns
 from livemarkets.ws_markets.route import MarketsRoute
 
 __all__ = ["WebServices", "create_app"]

@@ -32,7 +32,7 @@ from livemarkets.security.token_auth import (
 )
 from livemarkets.server.frame_writer import EXTENSION, FrameWriter
 from livemarkets.server.open_files import SHORT_OF_FILES
-from livemarkets.turns import Turns
+from livemarkets.server.turns import Turns
 
 __all__ = ["CONTENT_SECURITY_POLICY", "MARKETS_PATH", "SHOWS_REASONS", "SecurityMiddleware"]
 

@@ -13,8 +13,8 @@ from starlette.types import Message, Receive, Send
 
 from livemarkets.rate_limit import Refusals, TokenBucket
 from livemarkets.security.page_limits import PageSocketLimits
+from livemarkets.server.turns import Turns
 from livemarkets.server.waiting import Flag
-from livemarkets.turns import Turns
 
 __all__ = ["PAGE_SOCKET", "PacedSocket"]
 

@@ -14,7 +14,7 @@ from livemarkets.delivery.mailbox import Mailbox
 from livemarkets.errors import ClientMessageError
 from livemarkets.market.models import StreamKey
 from livemarkets.protocol.encoding import encode_error
-from livemarkets.turns import Turns
+from livemarkets.server.turns import Turns
 
 __all__ = ["Beginning", "Beginnings"]
 

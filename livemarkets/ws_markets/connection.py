@@ -40,7 +40,7 @@ from livemarkets.protocol.requests import (
     parse_request,
 )
 from livemarkets.rate_limit import Refusals, TokenBucket
-from livemarkets.turns import Turns
+from livemarkets.server.turns import Turns
 from livemarkets.ws_markets.admission import accepted, admit, refused
 from livemarkets.ws_markets.client_streams import ClientStreams
 from livemarkets.ws_markets.quality import QualityReaders

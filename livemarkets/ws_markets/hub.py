@@ -26,7 +26,7 @@ from livemarkets.protocol.encoding import encode_error, encode_status
 from livemarkets.protocol.messages import SUBPROTOCOL
 from livemarkets.rate_limit import Refusals, UsageCounter
 from livemarkets.security.addresses import client_address
-from livemarkets.turns import Turns
+from livemarkets.server.turns import Turns
 from livemarkets.ws_markets.connection import SWEEP_SECONDS, MarketsConnection, RouteLimits
 from livemarkets.ws_markets.quality import QualityReaders
 from livemarkets.ws_markets.sinks import open_sink

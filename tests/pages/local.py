@@ -36,7 +36,7 @@ from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
 from livemarkets.market.updates import TickerRow, TickersDelta
-from livemarkets.turns import Turns
+from livemarkets.server.turns import Turns
 from pages.labs.watchlist import PageSubscriber
 from tests.support.helpers import eventually
 

@@ -10,7 +10,7 @@ from livemarkets.rate_limit import Refusals
 from livemarkets.security.middleware import SecurityMiddleware
 from livemarkets.security.page_limits import PageLimits
 from livemarkets.security.token_auth import TokenAuth
-from livemarkets.turns import Turns
+from livemarkets.server.turns import Turns
 from tests.support.ticks import ManualClock
 
 

@@ -11,7 +11,7 @@ from starlette.types import Message
 from livemarkets.rate_limit import Refusals
 from livemarkets.security.page_limits import PageSocketLimits
 from livemarkets.security.page_socket import PacedSocket
-from livemarkets.turns import Turns
+from livemarkets.server.turns import Turns
 from tests.support.simulated_time import run_in_simulated_time
 
 LIMITS = PageSocketLimits(events_per_second=10.0, burst=5.0, stuck_seconds=20.0)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from livemarkets import turns
 from livemarkets.feed.ledger import Ledger, LedgerLimits
 from livemarkets.feed.resume import ResumeLimits, Resumer
 from livemarkets.market.models import StreamKey, TradeTick
@@ -17,6 +16,7 @@ from livemarkets.market.stores import RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.protocol.encoding import encode_trade
 from livemarkets.protocol.requests import SubscribeRequest
+from livemarkets.server import turns
 from livemarkets.ws_markets.client_streams import ClientStreams
 from tests.support.delivery import Peer, Turns, read_frames
 from tests.support.ticks import make_tick

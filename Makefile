@@ -7,6 +7,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip -qq --disable-pip-version-check
 COMPAT := .venv-compat
+TABLES := .venv-tables
 WS_VERSION := 8.23.0
 BIOME_VERSION := 2.6.8
 KOSOKU_VERSION := 0.1.0
@@ -45,7 +46,7 @@ test: $(DEVELOPMENT) $(NODE) $(KOSOKU)  ## run the tests, in a real browser too;
 	@sh tests/install_nginx.sh $(VENV)/nginx
 	$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
-verify: $(DEVELOPMENT) $(NODE) $(KOSOKU)  ## the long tests, with a report; ARGS="-k name" chooses
+verify: $(DEVELOPMENT) $(NODE) $(KOSOKU) $(TABLES)/requirements.lock  ## the long tests, with a report; ARGS="-k name" chooses
 	$(PYTHON) -m pytest -m verify -rP -o faulthandler_timeout=600 $(ARGS)
 
 test-fast: $(DEVELOPMENT)  ## the tests without browser, attack, process or long wait; ARGS as for `make test`
@@ -90,9 +91,12 @@ lock: $(VENV)/pyvenv.cfg  ## renew the lock files from pyproject.toml; ARGS=--up
 	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --no-annotate $(ARGS) tests/compat/requirements.txt \
 	  --output-file tests/compat/requirements.lock
+	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --no-annotate $(ARGS) tests/tables/requirements.txt \
+	  --output-file tests/tables/requirements.lock
 
 clean:  ## remove .venv and everything that tools left behind
-	rm -rf $(VENV) $(COMPAT) .coverage .hypothesis .import_linter_cache .mypy_cache .nicegui .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(COMPAT) $(TABLES) .coverage .hypothesis .import_linter_cache .mypy_cache .nicegui .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/pyvenv.cfg:
@@ -142,6 +146,15 @@ $(COMPAT)/node/package-lock.json: tests/compat/package-lock.json
 	  echo "Installing the clients for Node.js"; \
 	  npm ci --silent --ignore-scripts --no-audit --no-fund --prefix $(@D); \
 	else echo "No Node.js here: its clients will be left out"; fi
+
+# The readers of tables in docs/http.md: they are large and nobody's dependency. Where no wheel fits, their test is
+# skipped.
+$(TABLES)/requirements.lock: tests/tables/requirements.lock | $(VENV)/pyvenv.cfg
+	@echo "Installing pandas and Polars"
+	@rm -rf $(TABLES) && $(PYTHON) -m venv $(TABLES)
+	@if $(TABLES)/bin/python -m pip -qq --disable-pip-version-check install --only-binary :all: --require-hashes \
+	  --requirement $<; then cp $< $@; \
+	  else rm -rf $(TABLES); mkdir $(TABLES); touch $@; echo "No pandas and Polars here: their test will be skipped"; fi
 
 # A runner of the Autobahn cases, for the test of conformance; where no wheel fits, that is skipped.
 $(KOSOKU): | $(VENV)/pyvenv.cfg

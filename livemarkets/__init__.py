@@ -24,6 +24,7 @@ The packages, in layers. A package imports only from layers below it (`make chec
     network/     how hosts outside are reached: outbound proxies, TCP connections
 
     rate_limit   token buckets, counters per address, one log line per kind and interval
+    turns        spreads work over the turns of the event loop
     errors       the exceptions
 
 Above the package are `pages/` (the web pages) and `main.py` (the entry point). `docs/vocabulary.md` defines

@@ -41,6 +41,7 @@ from livemarkets.protocol.updates import encode_rows
 from livemarkets.rate_limit import Refusals
 from livemarkets.security.token_auth import TokenAuth
 from livemarkets.server.loop_delay import LoopDelay
+from livemarkets.turns import Turns
 from livemarkets.ws_markets.hub import MarketsHub, RouteLimits
 from livemarkets.ws_markets.publisher import MarketsPublisher
 
@@ -81,6 +82,7 @@ class Services:
         self.refusals = Refusals()
         self.fetching = FetchGuard(clock.monotonic, self.refusals)
         self.loop_delay = LoopDelay(clock.monotonic)
+        self.page_turns = Turns(1)
         self.latest = LatestPriceStore()
         self.trades = RecentTrades(settings.feed_length)
         self.updates = LatestUpdates()

@@ -11,6 +11,7 @@
     login            the form that asks for the access token
     static_page      pages without NiceGUI: not found, and the frame of the login page
     paths            addresses of the app's own paths, behind a proxy too
+    event_costs      tells a page's socket what its events take
     cached_files     lets browsers cache the framework's files under a path prefix
     shell            frame of every page: header, navigation, badge, theme, banner
     examples         the example programs on the home page
@@ -35,6 +36,7 @@ from nicegui import app as framework
 from livemarkets.security.token_auth import TokenAuth
 from pages import home
 from pages.cached_files import CachedFiles
+from pages.event_costs import charge_events
 from pages.labs import live_markets
 from pages.labs.overview import page as overview
 from pages.login import login_router
@@ -70,6 +72,7 @@ def register(services: PageServices) -> None:
     """Register the pages: home always, Labs only while streaming is enabled."""
     framework.add_exception_handler(404, not_found)
     framework.on_delete(_break_cycles)
+    charge_events()
     home.register(services)
     if services.settings.stream_enabled:
         live_markets.register(services)

@@ -22,6 +22,10 @@ INTERFACES = (
     ("/api/symbols", "/api/symbols?q=btc", "the symbols that an exchange lists"),
     ("/api/latest", "/api/latest?exchange=binance&symbols=BTCUSDT", "the last trade of a symbol"),
     ("/api/trades", "/api/trades?exchange=binance&symbol=BTCUSDT", "the recent trades of a symbol"),
+    ("/api/tickers", "/api/tickers?exchange=binance&symbols=BTCUSDT", "the figures of 24 hours"),
+    ("/api/book", "/api/book?exchange=binance&symbols=BTCUSDT", "the best bid and ask"),
+    ("/api/depth", "/api/depth?exchange=binance&symbol=BTCUSDT", "the best levels of an order book"),
+    ("/api/candles", "/api/candles?exchange=binance&symbol=BTCUSDT&interval=1m", "the candles of a symbol"),
     ("/metrics", "/metrics", "counters for Prometheus"),
     ("/healthz", "/healthz", "whether the process is alive"),
     ("/readyz", "/readyz?upstream=1", "whether all streams are live"),
@@ -32,17 +36,19 @@ def register(services: PageServices) -> None:
     """Register the page under `/`."""
 
     @ui.page("/", title="Live Markets")
-    def home_page(client: Client) -> None:
+    async def home_page(client: Client) -> None:
         with shell(services, path="/") as frame, ui.element("div").classes("home"):
             with ui.element("div").classes("home-top"):
                 _build_lead(services.settings.stream_enabled)
                 if frame.badge is not None:
                     _build_exchanges(services, frame.badge)
+            await services.page_turns.wait()  # in one piece, the page takes 12 ms
             if frame.badge is not None:
                 _build_examples(_markets_url(client), has_token=bool(services.settings.access_token))
                 _build_interfaces()
             else:
                 _build_switch()
+        await services.page_turns.wait()
 
 
 def _build_lead(is_on: bool) -> None:
@@ -107,7 +113,7 @@ class _ExchangeCard:
         )
 
     def show(self, status: ExchangeStatus) -> None:
-        self._dot.props(f'data-state="{status.state.value}"')
+        self._dot.props(f"data-state={status.state.value}")
         self._title.set_text(f"{label(status.exchange)} {STATE_WORDS[status.state]}")
         reason = f" {status.reason[0].upper()}{status.reason[1:]}." if status.reason else ""
         self._meaning.set_text(f"{self._what}{reason}")

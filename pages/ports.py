@@ -12,6 +12,7 @@ from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import ExchangeStatus, StreamKey, StreamQuality
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.symbols import SymbolDirectory
+from livemarkets.turns import Turns
 
 __all__ = ["PageServices", "PageSettings", "Subscriptions"]
 
@@ -72,6 +73,10 @@ class PageServices(Protocol):
     @property
     def updates(self) -> LatestUpdates:
         """The newest update of every stream in which the newest wins."""
+
+    @property
+    def page_turns(self) -> Turns:
+        """What spreads the work of all pages over the turns of the event loop."""
 
     def exchanges(self) -> tuple[str, ...]:
         """Return the names of the exchanges on offer."""

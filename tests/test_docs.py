@@ -10,13 +10,17 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from fastapi.routing import APIRoute
 from prometheus_client import Metric
 
 from livemarkets import __version__, app
 from livemarkets.config.settings import Settings, readable, variable
 from livemarkets.http_api.metrics import MarketsCollector
+from livemarkets.http_api.routes import http_router
 from livemarkets.protocol import messages as protocol
 from livemarkets.simulator import SimulatedMarket
+from livemarkets.simulator.faults.catalogue import Faults
+from livemarkets.simulator.faults.commands import describe_commands
 from livemarkets.simulator.market.streams import is_well_formed
 from livemarkets.simulator.protocol.rest import NOT_SERVED, RestApi
 from tests.support.helpers import PROJECT_ROOT
@@ -81,6 +85,16 @@ async def test_every_metric_is_in_the_list_of_metrics() -> None:
     assert [line for line in lines if line.startswith("| `livemarkets_") and line not in rows] == []
 
 
+async def test_every_route_is_in_the_manual_of_http() -> None:
+    services = app.build(Settings(stream_enabled=True))
+    paths = [route.path for route in http_router(services).routes if isinstance(route, APIRoute)]
+    await services.stop()
+    assert len(paths) > 7
+    manual = text_of("docs/http.md")
+    assert missing(paths, manual) == []
+    assert [path for path in paths if f"\n## `{path}" not in manual and path != "/metrics"] == []
+
+
 def test_every_command_is_explained() -> None:
     makefile = text_of("Makefile")
     targets = re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE)
@@ -126,23 +140,33 @@ def kinds_in(text: str) -> set[str]:
     return set(re.findall(r"`(?:<symbol>@|@)?(!?[\w]+(?:@arr)?)`", text)) & set(KINDS)
 
 
+def streams_until(market: SimulatedMarket, *times_ms: float) -> set[str]:
+    """The streams that have events at these times, in as many turns as the market wants."""
+    come = set()
+    for now_ms in times_ms:
+        come |= {event.stream for event in market.advance(now_ms)}
+        while (next_ms := market.next_ms()) is not None and next_ms <= now_ms:
+            come |= {event.stream for event in market.advance(now_ms)}
+    return come
+
+
 def test_the_manual_of_the_simulator_names_the_streams_that_come_and_those_that_are_refused() -> None:
     names = {kind: kind if kind.startswith("!") else f"btcusdt@{kind}" for kind in KINDS}
     assert all(is_well_formed(name) for name in names.values())
     market = SimulatedMarket(symbols=("BTCUSDT",), trades_per_second=100.0)
     market.want(set(names.values()), 0.0)
     # Twice, since some come every other second only.
-    come = {event.stream for now_ms in (1000.0, 2000.0, 3000.0) for event in market.advance(now_ms)}
+    come = streams_until(market, 1000.0, 2000.0, 3000.0)
     served = {kind for kind, name in names.items() if name in come}
     assert kinds_in(part_of_the_manual("What it serves")) == served
-    assert kinds_in(part_of_the_manual("What it refuses").partition("\nThe stream of")[0]) == {
+    assert kinds_in(part_of_the_manual("What it refuses").partition("\nTwo things")[0]) == {
         kind for kind, name in names.items() if not market.serves(name)
     }
     assert served == {kind for kind, name in names.items() if market.serves(name)}
     suffixed = {f"btcusdt@{kind}@+08:00" for kind in KINDS if kind.startswith("kline")}
     suffixed |= {f"btcusdt@{kind}@100ms" for kind in KINDS if kind.startswith("depth")}
     market.want(suffixed, 3000.0)
-    assert {event.stream for now_ms in (4000.0, 5000.0) for event in market.advance(now_ms)} == suffixed
+    assert streams_until(market, 4000.0, 5000.0) == suffixed
 
 
 def test_the_manual_of_the_simulator_names_the_calls_that_are_answered_and_those_that_are_refused() -> None:
@@ -152,6 +176,16 @@ def test_the_manual_of_the_simulator_names_the_calls_that_are_answered_and_those
     refused = set(re.findall(r"`([a-z][\w/]+)`", part_of_the_manual("What it refuses")))
     documented = {name for name in refused if api.answer(f"/api/v3/{name}", 0.0).status == 400}
     assert documented == {*NOT_SERVED, "referencePrice", "referencePrice/calculation"}
+
+
+def test_the_manual_of_the_simulator_has_every_fault_with_its_arguments() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|([^|]*)\|", part_of_the_manual("Faults"), re.MULTILINE)
+    told = {fault: set(re.findall(r"`(\w+)`", arguments)) for fault, arguments in rows}
+    faults = {
+        name: set(re.findall(r"\[(\w+)", description))
+        for name, description in describe_commands(Faults).items()
+    }
+    assert told == faults
 
 
 @cache

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from livemarkets.delivery.arrival import ArrivalOrder
+from livemarkets.delivery.candle_readers import CandleReaders
 from livemarkets.delivery.cohorts import WRITES_AT_ONCE, Cohorts, Write
 from livemarkets.delivery.conflation import Conflator, EncodeGap, EncodeSkipped, Published
 from livemarkets.delivery.framing import text_frame
@@ -32,7 +33,7 @@ class Fanout:
     A stream has two orders, of ids and of arrival (:class:`~livemarkets.delivery.orders.Orders`). A reader
     gets every trade of one through its cohort. A reader that asked for the latest trades only, or that lags,
     has a conflator per stream instead. The latest trades are those in order of arrival. A lagging reader
-    keeps its conflators until it has caught up. Streams in which the newest wins: see :attr:`newest`.
+    keeps its conflators until it has caught up. The other channels: see :attr:`newest`, :attr:`candles`.
 
     Args:
         call_soon: schedules a callable for the next turn of the event loop (`loop.call_soon`).
@@ -64,11 +65,9 @@ class Fanout:
         self._cohorts = Cohorts(write, clock, writes_at_once=writes_at_once)
         self._orders = Orders(encode_skipped, encode_gap)
         self._published, self._arrivals = self._orders.by_key, self._orders.arrivals
-        self._latest = LatestReaders(call_later, clock, self.post)
-        self.newest = NewestReaders(
-            self._cohorts, self._latest, self._send, self.post, call_soon, encode_rows
-        )
-        self.handle_backlog = self.newest.handle_backlog
+        self._latest = latest = LatestReaders(call_later, clock, self.post)
+        self.newest = NewestReaders(self._cohorts, latest, self._send, self.post, call_soon, encode_rows)
+        self.candles = CandleReaders(self._cohorts, latest, self._send, self.post, call_soon)
         self._lagging: dict[Mailbox, dict[StreamKey, Conflator]] = {}
         self._is_scheduled = False
         self._delivered = 0
@@ -76,14 +75,12 @@ class Fanout:
 
     def statistics(self) -> FanoutStatistics:
         """Return the counters since the start, and how many readers lag at present."""
-        delivered = Counter({TRADES: self._delivered}) + self._latest.delivered + self.newest.delivered
+        others = self._latest.delivered + self.newest.delivered + self.candles.delivered
+        delivered = Counter({TRADES: self._delivered}) + others
         return FanoutStatistics(delivered=delivered, lags=self._lags, lagging=len(self._lagging))
 
     def open(self, sink: Sink, *, limit_bytes: int) -> Mailbox:
-        """Return the mailbox of a new reader, which lags when it has more unsent bytes than `limit_bytes`.
-
-        The mailbox becomes the listener of the connection.
-        """
+        """Return the mailbox of a new reader, which lags when more than `limit_bytes` wait for it."""
         mailbox = Mailbox(sink, self, limit_bytes=limit_bytes, clock=self._clock)
         sink.listener = mailbox
         return mailbox
@@ -95,15 +92,10 @@ class Fanout:
         interval_seconds: float | None = None,
         arrival: ArrivalOrder | None = None,
     ) -> None:
-        """Deliver the stream to the mailbox from the next trade on.
+        """Deliver the stream to the mailbox from the next trade on, or the newest trade of each interval.
 
-        Args:
-            stream: the stream.
-            mailbox: the reader's.
-            interval_seconds: `None` for every trade; otherwise at most one trade, the newest, in this time.
-            arrival: for a reader in order of arrival: the ids that are known and pending. It counts only
-                where the stream has no :meth:`arrival_order` yet. `None` for order of ids.
-
+        A reader in order of arrival gives the ids that are known and pending. They count only where the
+        stream has no :meth:`arrival_order` yet. Without them, it reads in order of ids.
         """
         self.leave(stream, mailbox)
         key = stream
@@ -128,6 +120,7 @@ class Fanout:
         """Forget a reader that has left all of its streams. Idempotent."""
         self._lagging.pop(mailbox, None)
         self.newest.forget(mailbox)
+        self.candles.forget(mailbox)
 
     def has_readers(self, stream: StreamKey) -> bool:
         """Return whether the stream has readers. Without readers, nothing needs to be encoded."""
@@ -280,8 +273,14 @@ class Fanout:
 
     # readers that lag (MailboxOwner)
 
+    def handle_backlog(self, mailbox: Mailbox) -> None:
+        """Queue only trades for a reader whose connection takes no more."""
+        self.newest.handle_backlog(mailbox)
+        self.candles.handle_backlog(mailbox)
+
     def handle_overflow(self, mailbox: Mailbox) -> None:
         """Conflate the streams of a reader that exceeds its limit."""
+        self.candles.handle_overflow(mailbox)
         if mailbox in self._lagging:
             return
         self._lags += 1
@@ -298,3 +297,4 @@ class Fanout:
             self._cohorts.add(key, mailbox)
             self._orders.release(key, mailbox, is_read=True)
         self.newest.handle_caught_up(mailbox)
+        self.candles.handle_caught_up(mailbox)

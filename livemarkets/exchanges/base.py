@@ -28,11 +28,14 @@ import msgspec
 
 from livemarkets.exchanges.history import (
     FIRST_VALUES_AT_ONCE,
+    PAGE_CANDLES,
     PAGE_TRADES,
+    CandleHistory,
     FetchedTrades,
     FirstValues,
     HistoryStatistics,
     ListedSymbols,
+    NoCandles,
     Purpose,
     RateLimitStatistics,
     SymbolSource,
@@ -40,11 +43,13 @@ from livemarkets.exchanges.history import (
 )
 from livemarkets.market.channels import TRADES
 from livemarkets.market.models import ExchangeState, StreamKey, TradeTick
-from livemarkets.market.updates import Update
+from livemarkets.market.updates import StreamUpdate
 
 __all__ = [
     "FIRST_VALUES_AT_ONCE",
+    "PAGE_CANDLES",
     "PAGE_TRADES",
+    "CandleHistory",
     "ClientStatistics",
     "ClientStatus",
     "Evidence",
@@ -170,8 +175,8 @@ class ExchangeEvents(Protocol):
         cannot be read is left out, and the history is asked for what is missing.
         """
 
-    def on_update(self, key: StreamKey, update: Update) -> None:
-        """An update of a stream in which the newest wins arrived. It may be a repeat or out of order.
+    def on_update(self, key: StreamKey, update: StreamUpdate) -> None:
+        """An update of a stream other than one of trades arrived. It may be a repeat or out of order.
 
         Args:
             key: the object that was given to :meth:`ExchangeClient.want`, or an equal one. Updates of a
@@ -265,3 +270,5 @@ class ExchangePorts(msgspec.Struct, frozen=True):
     """What can be subscribed; trades are always among it."""
     first_values: FirstValues | None = None
     """May be the same object as `history`. `None` if there are none: then only the streams show something."""
+    candles: CandleHistory = NoCandles()
+    """Needed for the channel of candles. It may be the same object as `history`."""

@@ -11,16 +11,21 @@ from typing import Protocol
 
 import msgspec
 
+from livemarkets.errors import ExchangeUnreachable
+from livemarkets.market.candles import Candle
 from livemarkets.market.models import SymbolInfo, TradeTick
 from livemarkets.market.updates import Update
 
 __all__ = [
     "FIRST_VALUES_AT_ONCE",
+    "PAGE_CANDLES",
     "PAGE_TRADES",
+    "CandleHistory",
     "FetchedTrades",
     "FirstValues",
     "HistoryStatistics",
     "ListedSymbols",
+    "NoCandles",
     "Purpose",
     "RateLimitStatistics",
     "SymbolSource",
@@ -30,6 +35,9 @@ __all__ = [
 PAGE_TRADES = 1000
 """Trades in one page of history. A shorter page means that it ends with the newest trade. If an exchange
 returns fewer trades per request, its package makes several requests for one page."""
+
+PAGE_CANDLES = 1000
+"""The most candles in one answer."""
 
 
 FIRST_VALUES_AT_ONCE = 20
@@ -164,22 +172,82 @@ class TradeHistory(Protocol):
         """Close the idle connections. Idempotent. The object may be used again afterwards."""
 
 
-class FirstValues(Protocol):
-    """A source of first values for streams in which the newest wins. They are for eyes only."""
+class CandleHistory(Protocol):
+    """A source of past candles. Every failure is an :exc:`~livemarkets.errors.ExchangeError`."""
 
-    async def first_values(self, channel: str, symbols: Sequence[str]) -> Sequence[Update]:
-        """Return the present values of some symbols, by one cheap call.
+    async def candles(
+        self,
+        symbol: str,
+        interval: str,
+        *,
+        limit: int,
+        start_ts: int | None = None,
+        end_ts: int | None = None,
+        purpose: Purpose = Purpose.HOLE,
+        asker: str | None = None,
+    ) -> list[Candle]:
+        """Return candles in the order of their open times.
 
         Args:
-            channel: `tickers` or `book`.
-            symbols: at most :data:`FIRST_VALUES_AT_ONCE`. Symbols of which there is none are left out of the
-                answer. For :data:`~livemarkets.market.channels.ALL_SYMBOLS` alone, the answer is one update
-                about all.
+            symbol: the symbol.
+            interval: one of :data:`~livemarkets.market.channels.CANDLE_INTERVALS`.
+            limit: how many, at most :data:`PAGE_CANDLES`.
+            start_ts: the first open time that is wanted. The answer has the oldest candles from there on.
+                `None`: it has the newest ones.
+            end_ts: the last open time that is wanted, included.
+            purpose: why the call is made; it decides which calls go first.
+            asker: the reader for whom the call is made; `None` if it is for everybody.
+
+        Returns:
+            Candles with `closed` unset, because the exchange does not say it. The last one may be running,
+            and an answer may lag the stream.
 
         Raises:
             ExchangeError: there is no usable answer.
 
         """
+
+
+class FirstValues(Protocol):
+    """A source of present values where the newest wins: for new streams, and for who asks over HTTP.
+
+    They are for eyes only.
+    """
+
+    async def first_values(
+        self, channel: str, symbols: Sequence[str], *, asker: str | None = None
+    ) -> Sequence[Update]:
+        """Return the present values of some symbols, by one cheap call.
+
+        Args:
+            channel: `tickers`, `book` or `depth`.
+            symbols: at most :data:`FIRST_VALUES_AT_ONCE`, in `depth` one. Symbols of which there is none are
+                left out of the answer. For :data:`~livemarkets.market.channels.ALL_SYMBOLS` alone, the answer
+                in `tickers` is one update about all.
+            asker: the reader for whom the call is made; `None` if it is for everybody.
+
+        Raises:
+            ExchangeError: there is no usable answer.
+
+        """
+
+
+class NoCandles:
+    """The :class:`CandleHistory` of an exchange without candles."""
+
+    async def candles(
+        self,
+        symbol: str,
+        interval: str,
+        *,
+        limit: int,
+        start_ts: int | None = None,
+        end_ts: int | None = None,
+        purpose: Purpose = Purpose.HOLE,
+        asker: str | None = None,
+    ) -> list[Candle]:
+        """Raise :exc:`~livemarkets.errors.ExchangeUnreachable`."""
+        raise ExchangeUnreachable("the exchange has no candles")
 
 
 class ListedSymbols(msgspec.Struct, frozen=True):

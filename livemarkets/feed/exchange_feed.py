@@ -1,9 +1,8 @@
 """One exchange's feed handler: connects its client, ledgers and stores, and owns their tasks.
 
 Trades enter through :meth:`ExchangeFeed.on_trades` and leave to the stores and to one publisher. Other data
-takes the way through :mod:`livemarkets.feed.latest_feed`. The feed uses the ports of
-:mod:`livemarkets.exchanges.base`. It imports neither an exchange nor an encoder, so that another exchange or
-a message bus can take the place of either.
+takes the way through :mod:`livemarkets.feed.update_feeds`. The feed uses the ports of an exchange. It imports
+neither an exchange nor an encoder, so that another exchange or a message bus can take the place of either.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from livemarkets.exchanges.base import ClientStatus, ExchangePorts, Silence
 from livemarkets.feed.backfill import Backfiller
 from livemarkets.feed.downstream import Downstream
 from livemarkets.feed.gaps import GapRecord
-from livemarkets.feed.latest_feed import LatestFeed
 from livemarkets.feed.ledger import Ledger, Outcome
 from livemarkets.feed.limits import FeedLimits
 from livemarkets.feed.publisher import Publisher
@@ -27,16 +25,17 @@ from livemarkets.feed.status import FeedStatus
 from livemarkets.feed.supervision import supervise
 from livemarkets.feed.symbol_list import SymbolList
 from livemarkets.feed.trade_streams import TradeStreams
+from livemarkets.feed.update_feeds import UpdateFeeds
 from livemarkets.market.channels import ALL_SYMBOLS, TRADES
 from livemarkets.market.clock import Clock
 from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import ExchangeName, ExchangeState, ExchangeStatus, StreamKey, TradeTick
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
-from livemarkets.market.updates import Update
+from livemarkets.market.updates import StreamUpdate
 
 __all__ = ["ExchangeFeed", "FeedLimits"]
 
-_TASKS = ("client", "backfill", "watch", "updates", "first values", "quality", "symbols")
+_TASKS = ("client", "backfill", "watch", "updates", "quality", "symbols")
 
 
 class ExchangeFeed:
@@ -91,16 +90,30 @@ class ExchangeFeed:
         self.history = ports.history
         self.channels = ports.channels
         """What can be subscribed on this exchange."""
-        self._monotonic = clock.monotonic
+        self._monotonic = now = clock.monotonic
         self._needed = asyncio.Event()
         self.client = ports.connect(self)
         self.client.guarantee.require(exchange)
         self._status = FeedStatus(exchange, self.client.status, clock)
-        self.quality = QualityMonitor(self.symbols, self.client, latest, updates, self._is_mute, clock=clock)
+        self.updates = UpdateFeeds(
+            self.client,
+            ports,
+            updates,
+            publisher,
+            self._trade_streams,
+            self.on_newest,
+            self._update_status,
+            lambda symbol: self.directory.get(symbol) is not None,
+            limits=limits,
+            clock=clock,
+        )
+        self.quality = QualityMonitor(
+            self.symbols, self.client, latest, self.updates, self._is_mute, clock=clock
+        )
         self._gaps = GapRecord(limits.ledger.far_ids, self.quality.note_gap, clock.monotonic)
         self._downstream = Downstream(latest, trades, publisher, self._gaps)
         self._backfiller = Backfiller(
-            exchange, ports.history, self._take, self._downstream.drop_false_id, clock.monotonic
+            exchange, ports.history, self._take, self._downstream.drop_false_id, now
         )
         self._watcher = StalenessMonitor(
             self.client,
@@ -111,21 +124,7 @@ class ExchangeFeed:
             limits=limits.staleness,
             clock=clock.monotonic,
         )
-        self.updates = LatestFeed(
-            self.client,
-            updates,
-            publisher,
-            self._trade_streams,
-            self.on_newest,
-            self._update_status,
-            ports.first_values,
-            lambda symbol: self.directory.get(symbol) is not None,
-            limits=limits.updates,
-            clock=clock,
-        )
-        self.resumer = Resumer(
-            ports.history, trades, self._ledgers, limits=limits.resume, clock=clock.monotonic
-        )
+        self.resumer = Resumer(ports.history, trades, self._ledgers, limits=limits.resume, clock=now)
 
     def interned(self, key: StreamKey) -> StreamKey:
         """Return the wanted stream's own key object. Every reader keeps its keys; shared ones save memory."""
@@ -197,6 +196,7 @@ class ExchangeFeed:
             holes_open=self._backfiller.open_holes,
             streams_wanted=len(self._streams) + self.updates.count,
             updates=self.updates.statistics(),
+            candles=self.updates.candles.statistics(),
             symbols_known=len(self.symbols.directory),
             symbols_skipped=self.symbols.skipped,
             qualities=self.quality.counts(),
@@ -235,8 +235,8 @@ class ExchangeFeed:
             stream.silence.arrivals += 1
             self._take(stream.ledger, stream.ledger.reject(trade_id, now))
 
-    def on_update(self, key: StreamKey, update: Update) -> None:
-        """Process an update of which the newest wins."""
+    def on_update(self, key: StreamKey, update: StreamUpdate) -> None:
+        """Process an update of a stream other than one of trades."""
         self.updates.on_update(key, update)
 
     def on_newest(self, key: StreamKey, trade_id: int) -> None:
@@ -268,7 +268,7 @@ class ExchangeFeed:
     def _update_status(self) -> None:
         """Combine the client's status with staleness, and call the listeners when it changed."""
         mute = self._watcher.mute + self.updates.mute
-        for key in mute:
+        for key in (*mute, *self.updates.recovering):
             self.quality.doubt(key)
         self._status.update(mute)
 
@@ -291,8 +291,7 @@ class ExchangeFeed:
             await self._prepare()
         try:
             async with asyncio.TaskGroup() as tasks:
-                streams = self.client, self._backfiller, self._watcher, self.updates, self.updates.questions
-                parts = *streams, self.quality, self.symbols
+                parts = self.client, self._backfiller, self._watcher, self.updates, self.quality, self.symbols
                 for name, run in zip(_TASKS, [part.run for part in parts], strict=True):
                     tasks.create_task(run(), name=f"{self.exchange} {name}")
         finally:

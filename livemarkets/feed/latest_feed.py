@@ -28,7 +28,7 @@ from livemarkets.market.channels import ALL_SYMBOLS, BOOK, CHANNELS, DEPTH, NEWE
 from livemarkets.market.clock import Clock
 from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import StreamKey
-from livemarkets.market.updates import TickersDelta, TickerUpdate, Update
+from livemarkets.market.updates import SymbolUpdate, TickersDelta, TickerUpdate, Update
 
 __all__ = ["LatestFeed", "UpdateLimits"]
 
@@ -203,6 +203,10 @@ class LatestFeed:
         if stream.is_mute:
             return Silence.UNUSUAL
         return Silence.NONE if self._clock() - stream.last_at < _LIVELY_SECONDS else Silence.NATURAL
+
+    def newest(self, key: StreamKey) -> SymbolUpdate | None:
+        """Return the newest update about one symbol; `None` if there is none."""
+        return self.store.get(key)
 
     def statistics(self) -> Mapping[str, UpdateStatistics]:
         """Return how many streams are wanted, and how many updates were read, by channel."""

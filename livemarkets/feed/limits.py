@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from livemarkets.feed.candle_limits import CandleLimits
 from livemarkets.feed.latest_feed import UpdateLimits
 from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.feed.resume import ResumeLimits
@@ -21,5 +22,6 @@ class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
     resume: ResumeLimits = ResumeLimits()
     symbols: ListLimits = ListLimits()
     updates: UpdateLimits = UpdateLimits()
+    candles: CandleLimits = CandleLimits()
     has_ledger: bool = True
     """False only in the test that shows that the tests of continuity can fail."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from livemarkets.market.candles import Candle, CandleGap
 from livemarkets.market.models import Gap, StreamKey, TradeTick
 from livemarkets.market.updates import Update
 
-__all__ = ["Publisher", "TradePublisher", "UpdatePublisher"]
+__all__ = ["CandlePublisher", "Publisher", "TradePublisher", "UpdatePublisher"]
 
 
 class TradePublisher(Protocol):
@@ -53,5 +54,19 @@ class UpdatePublisher(Protocol):
         """Publish an update, which replaces the one before."""
 
 
-class Publisher(TradePublisher, UpdatePublisher, Protocol):
+class CandlePublisher(Protocol):
+    """Publishes candles to the readers of a stream. Called synchronously; must not raise.
+
+    They come in the order of their open times. After a closed candle, only later ones come, or a closed one
+    again with `revised`. After a gap, only candles that opened after it come.
+    """
+
+    def publish_candle(self, key: StreamKey, candle: Candle) -> None:
+        """Publish a running candle, which replaces the one before, or a closed one."""
+
+    def publish_candle_gap(self, gap: CandleGap) -> None:
+        """Publish which candles will not be delivered."""
+
+
+class Publisher(TradePublisher, UpdatePublisher, CandlePublisher, Protocol):
     """Publishes everything that a feed has."""

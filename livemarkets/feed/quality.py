@@ -18,9 +18,9 @@ import msgspec
 from livemarkets.exchanges.base import StreamState
 from livemarkets.feed.ledger import Ledger
 from livemarkets.feed.symbol_list import SymbolList
+from livemarkets.market.candles import Candle
 from livemarkets.market.channels import ALL_SYMBOLS, TRADES
 from livemarkets.market.clock import Clock
-from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import Gap, QualityState, StreamKey, StreamQuality, TradeTick
 from livemarkets.market.stores import LatestPriceStore
 from livemarkets.market.updates import SymbolUpdate
@@ -46,6 +46,16 @@ class Upstream(Protocol):
         """Return the exchange's error text if it refused the stream, else `None`."""
 
 
+class Updates(Protocol):
+    """The streams other than those of trades; part of :class:`livemarkets.feed.update_feeds.UpdateFeeds`."""
+
+    def get(self, key: StreamKey) -> SymbolUpdate | Candle | None:
+        """Return the newest update of a stream about one symbol; `None` if there is none."""
+
+    def is_recovering(self, key: StreamKey) -> bool:
+        """Return whether something of a stream is being fetched."""
+
+
 class _Finding(msgspec.Struct, frozen=True):
     state: QualityState
     reason: str | None = None
@@ -55,6 +65,7 @@ class _Finding(msgspec.Struct, frozen=True):
 
 _LIVE = _Finding(QualityState.LIVE)
 _RECOVERING = _Finding(QualityState.RECOVERING, "trades are missing and being fetched")
+_FETCHING = _Finding(QualityState.RECOVERING, "candles are missing and being fetched")
 
 
 class _Stream:
@@ -88,7 +99,7 @@ class QualityMonitor:
         symbols: SymbolList,
         upstream: Upstream,
         latest: LatestPriceStore,
-        updates: LatestUpdates,
+        updates: Updates,
         is_mute: Callable[[StreamKey], bool],
         *,
         clock: Clock,
@@ -156,7 +167,7 @@ class QualityMonitor:
         stream = self._streams.get(key)
         return stream is not None and stream.finding.is_listed and self._newest(key) is not None
 
-    def _newest(self, key: StreamKey) -> TradeTick | SymbolUpdate | None:
+    def _newest(self, key: StreamKey) -> TradeTick | SymbolUpdate | Candle | None:
         return self._latest.get(key) if key.channel == TRADES else self._updates.get(key)
 
     def is_expected(self, key: StreamKey) -> bool:
@@ -229,6 +240,8 @@ class QualityMonitor:
             return _Finding(QualityState.STALE, f"{key.exchange} has {what} not arrive")
         if stream.ledger is not None and stream.ledger.holes:
             return _RECOVERING
+        if self._updates.is_recovering(key):
+            return _FETCHING
         return _LIVE
 
     def _judge_symbol(self, key: StreamKey, stream: _Stream) -> _Finding | None:

@@ -15,9 +15,9 @@ from livemarkets.feed.history_page import HistoryPage, ResumePart
 from livemarkets.feed.ledger import Ledger, Released
 from livemarkets.feed.patience import Patience, ResumeLimits
 from livemarkets.feed.shared_history import History, SharedHistory
-from livemarkets.feed.turns import Turns
 from livemarkets.market.models import Gap, GapCause, StreamKey
 from livemarkets.market.stores import RecentTrades
+from livemarkets.turns import Turns
 
 __all__ = ["ResumeLimits", "ResumePart", "Resumer"]
 

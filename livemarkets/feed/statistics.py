@@ -8,7 +8,7 @@ import msgspec
 
 from livemarkets.exchanges.base import ClientStatistics, HistoryStatistics
 
-__all__ = ["FeedStatistics", "UpdateStatistics"]
+__all__ = ["CandleStatistics", "FeedStatistics", "UpdateStatistics"]
 
 
 class UpdateStatistics(msgspec.Struct, frozen=True):
@@ -18,6 +18,25 @@ class UpdateStatistics(msgspec.Struct, frozen=True):
     """Streams that are wanted at present."""
     received: int
     """Updates read from the streams since the start, repeats included."""
+
+
+class CandleStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """The streams of candles. Counters since the start and present sizes."""
+
+    wanted: int
+    """Streams that are wanted at present."""
+    received: int
+    """Candles read from the streams, repeats included."""
+    agreed: int
+    """Closed candles that agree with our own trades."""
+    disagreed: int
+    """Closed candles that differ from our own trades."""
+    revised: int
+    """Closed candles that were told again with other figures."""
+    gaps: int
+    """Gaps declared."""
+    waiting: int
+    """Streams with candles that wait for others at present."""
 
 
 class FeedStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +58,7 @@ class FeedStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """Of all channels."""
     updates: Mapping[str, UpdateStatistics]
     """Channel in which the newest wins → its streams and updates."""
+    candles: CandleStatistics
     symbols_known: int
     symbols_skipped: int
     """Entries of the newest list of symbols that made no sense."""

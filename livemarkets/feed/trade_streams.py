@@ -41,7 +41,7 @@ class TradeStreams:
         """Symbol → the key of its trades."""
         self._limits = limits
         self.latest = latest
-        self._trades = trades
+        self.recent = trades
         self._duplicates = 0  # of streams that are no longer wanted
 
     def add(self, key: StreamKey, watch: Callable[[Ledger], SilenceDetector]) -> None:
@@ -52,7 +52,7 @@ class TradeStreams:
             watch: begins to monitor the stream of a ledger.
 
         """
-        ledger = self.ledgers[key] = Ledger(key, self._limits, partial(self._trades.contains, key))
+        ledger = self.ledgers[key] = Ledger(key, self._limits, partial(self.recent.contains, key))
         self.by_key[key] = TradeStream(ledger, watch(ledger))
         self.keys[key.symbol] = key
 
@@ -62,7 +62,7 @@ class TradeStreams:
         ledger = self.ledgers.pop(key)
         self._duplicates += ledger.duplicates
         self.latest.discard(key)
-        self._trades.discard(key)
+        self.recent.discard(key)
         return ledger
 
     @property

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,12 +16,14 @@ from fastapi import Response
 from livemarkets.market.models import TradeTick
 from livemarkets.protocol.encoding import encode_tick
 
-__all__ = ["FORMATS", "Refused", "json_answer", "list_answer", "tick_answer"]
+__all__ = ["FORMATS", "Refused", "cells", "json_answer", "list_answer", "tick_answer"]
 
 FORMATS = ("json", "csv", "ndjson")
 _JSON = "application/json"
 _TICK_COLUMNS = ("exchange", "symbol", "price", "size", "side", "ts", "id", "recv_ts")
 """The fields of a trade, in the order of the JSON."""
+_AT_ONCE = 250
+"""Entries that are encoded before the event loop runs."""
 
 T = TypeVar("T")
 
@@ -57,21 +61,21 @@ def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None
     return Response(msgspec.json.encode(value), status, headers, media_type=_JSON)
 
 
-def tick_answer(form: str, head: Mapping[str, Any], name: str, ticks: Sequence[TradeTick]) -> Response:
+async def tick_answer(form: str, head: Mapping[str, Any], name: str, ticks: Sequence[TradeTick]) -> Response:
     """Return trades encoded as on `/ws/markets`, so that prices keep the exchange's digits."""
-    return list_answer(form, head, name, ticks, _TICK_COLUMNS, encode_tick, _tick_row)
+    return await list_answer(form, head, name, ticks, _TICK_COLUMNS, encode_tick, _tick_row)
 
 
-def list_answer(
+async def list_answer(
     form: str,
     head: Mapping[str, Any],
     name: str,
-    items: Iterable[T],
+    items: Sequence[T],
     columns: Sequence[str],
     encode: Callable[[T], bytes],
     row: Callable[[T], Iterable[object]],
 ) -> Response:
-    """Return a list in one of :data:`FORMATS`.
+    """Return a list in one of :data:`FORMATS`. Between parts of a long one, the event loop runs.
 
     Args:
         form: the format.
@@ -87,13 +91,36 @@ def list_answer(
         text = io.StringIO()
         lines = csv.writer(text, lineterminator="\n")
         lines.writerow(columns)
-        lines.writerows(map(row, items))
+        async for part in _parts(items):
+            lines.writerows(map(row, part))
         return Response(text.getvalue(), media_type="text/csv; charset=utf-8; header=present")
+    encoded: list[bytes] = []
+    async for part in _parts(items):
+        encoded += map(encode, part)
     if form == "ndjson":
-        body = b"".join(encode(item) + b"\n" for item in items)
-        return Response(body, media_type="application/x-ndjson")
-    body = msgspec.json.encode(head)[:-1] + f',"{name}":['.encode() + b",".join(map(encode, items)) + b"]}"
+        return Response(b"".join(item + b"\n" for item in encoded), media_type="application/x-ndjson")
+    body = msgspec.json.encode(head)[:-1] + f',"{name}":['.encode() + b",".join(encoded) + b"]}"
     return Response(body, media_type=_JSON)
+
+
+async def _parts(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
+    for at in range(0, len(items), _AT_ONCE):
+        if at:
+            await asyncio.sleep(0)
+        yield items[at : at + _AT_ONCE]
+
+
+def cells(values: Iterable[object]) -> Iterable[object]:
+    """Return values as CSV has them: an unknown one empty, and numbers with the exchange's digits."""
+    for value in values:
+        if isinstance(value, Decimal):
+            yield f"{value:f}"
+        elif isinstance(value, bool):
+            yield str(value).lower()
+        elif isinstance(value, tuple):  # the levels of an order book, as in JSON
+            yield "[" + ",".join(f"[{price:f},{size:f}]" for price, size in value) + "]"
+        else:
+            yield value  # None becomes an empty cell
 
 
 def _tick_row(tick: TradeTick) -> Iterable[object]:

@@ -14,7 +14,7 @@ from livemarkets.delivery.fanout import Fanout
 from livemarkets.embedded.exchange import EmbeddedExchange
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.feed.statistics import FeedStatistics
-from livemarkets.market.channels import NEWEST_WINS, TRADES
+from livemarkets.market.channels import CANDLES, NEWEST_WINS, TRADES
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeState
 from livemarkets.market.subscriptions import SubscriptionManager
@@ -58,6 +58,9 @@ _PER_EXCHANGE: tuple[tuple[str, str, bool, Callable[[FeedStatistics], float]], .
     ),
     ("gaps", "Gaps declared, all causes", True, lambda f: f.gaps),
     ("holes_open", "Streams with missing trades that are not fetched yet", False, lambda f: f.holes_open),
+    ("candles_revised", "Closed candles told again, corrected", True, lambda f: f.candles.revised),
+    ("candle_gaps", "Gaps of candles declared", True, lambda f: f.candles.gaps),
+    ("candle_streams_waiting", "Streams whose candles wait", False, lambda f: f.candles.waiting),
     (
         "streams_wanted",
         "Streams of all channels that have a subscriber or linger",
@@ -162,20 +165,28 @@ class MarketsCollector(Collector):
                 qualities.add_metric([exchange, quality], count)
         updates = CounterMetricFamily(
             "livemarkets_updates_received",
-            "Updates read from the streams of a channel in which the newest wins, repeats included",
+            "Updates read from the streams of a channel other than trades, repeats included",
             labels=["exchange", "channel"],
         )
         wanted = GaugeMetricFamily(
             "livemarkets_update_streams_wanted",
-            "Streams of a channel in which the newest wins that have a subscriber or linger",
+            "Streams of a channel other than trades that have a subscriber or linger",
             labels=["exchange", "channel"],
         )
+        compared = CounterMetricFamily(
+            "livemarkets_candles_compared",
+            "Closed candles compared with our own trades",
+            labels=["exchange", "result"],
+        )
         for exchange, statistics in feeds.items():
+            compared.add_metric([exchange, "agreed"], statistics.candles.agreed)
+            compared.add_metric([exchange, "disagreed"], statistics.candles.disagreed)
             for channel, each in statistics.updates.items():
                 updates.add_metric([exchange, channel], each.received)
                 wanted.add_metric([exchange, channel], each.wanted)
         yield updates
         yield wanted
+        yield compared
         yield state
         yield complaints
         yield waiting
@@ -196,10 +207,10 @@ class MarketsCollector(Collector):
         )
         updates = CounterMetricFamily(
             "livemarkets_updates_delivered",
-            "Updates of a channel in which the newest wins handed to clients",
+            "Updates of a channel other than trades handed to clients",
             labels=["channel"],
         )
-        for channel in sorted(NEWEST_WINS):
+        for channel in sorted({*NEWEST_WINS, CANDLES}):
             updates.add_metric([channel], fanout.delivered.get(channel, 0))
         yield updates
         yield GaugeMetricFamily("livemarkets_clients_lagging", "Clients that lag now", value=fanout.lagging)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from starlette.requests import Request
 
@@ -13,6 +13,7 @@ from livemarkets.market.symbols import SYMBOL_SHAPE, query_fault, read_symbols
 from livemarkets.ws_markets.admission import why_unknown
 
 __all__ = [
+    "read_choice",
     "read_exchange",
     "read_format",
     "read_id",
@@ -20,6 +21,7 @@ __all__ = [
     "read_number",
     "read_one_name",
     "read_search",
+    "read_time",
     "refuse_unlisted",
     "unlisted",
 ]
@@ -27,6 +29,8 @@ __all__ = [
 _NAMES_MOST = 1000
 """Limit of names in one query, above the default limit of subscriptions per client."""
 _ID_MOST = 2**63 - 1
+_TIME_MOST = 253_402_300_799_999
+"""The last ms of the year 9999."""
 
 
 def read_exchange(request: Request, feeds: Mapping[str, ExchangeFeed]) -> ExchangeFeed:
@@ -39,10 +43,7 @@ def read_exchange(request: Request, feeds: Mapping[str, ExchangeFeed]) -> Exchan
 
 def read_format(request: Request) -> str:
     """Return `format=`."""
-    form = request.query_params.get("format", FORMATS[0])
-    if form not in FORMATS:
-        raise Refused(400, f"format must be one of {', '.join(FORMATS)}")
-    return form
+    return read_choice(request, "format", FORMATS, FORMATS[0])
 
 
 def read_search(request: Request) -> str:
@@ -72,13 +73,32 @@ def read_id(request: Request, name: str) -> int | None:
     return number
 
 
-def read_names(request: Request, name: str) -> list[str]:
+def read_time(request: Request, name: str) -> int | None:
+    """Return a time, ms since the epoch; `None` if there is none."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    number = _whole(text)
+    if number is None or number > _TIME_MOST:
+        raise Refused(400, f"{name} must be a time in ms since 1970: a whole number from 0 to {_TIME_MOST}")
+    return number
+
+
+def read_choice(request: Request, name: str, choices: Sequence[str], default: str | None = None) -> str:
+    """Return one of some words."""
+    chosen = request.query_params.get(name, default)
+    if chosen is None or chosen not in choices:
+        raise Refused(400, f"{name} must be one of {', '.join(choices)}")
+    return chosen
+
+
+def read_names(request: Request, name: str, most: int = _NAMES_MOST) -> list[str]:
     """Return a list of symbols, without repeats."""
     names, malformed = read_symbols(request.query_params.get(name, ""))
     if malformed:
         raise Refused(400, f"{name} has {malformed[0][:40]!a}, but a symbol has {SYMBOL_SHAPE}")
-    if len(names) > _NAMES_MOST:
-        raise Refused(400, f"{name} must have at most {_NAMES_MOST} names; omit it for every known symbol")
+    if len(names) > most:
+        raise Refused(400, f"{name} must have at most {most} names")
     return names
 
 

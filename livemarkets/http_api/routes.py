@@ -1,4 +1,4 @@
-"""Routes for metrics, symbols and trades. They are read-only: a request subscribes to nothing."""
+"""Routes for metrics, symbols and market data. They are read-only: a request subscribes to nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from livemarkets.delivery.fanout import Fanout
 from livemarkets.embedded.exchange import EmbeddedExchange
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.http_api.answers import Refused, list_answer, tick_answer
+from livemarkets.http_api.candles import CandleFinder
 from livemarkets.http_api.fetching import FetchGuard
+from livemarkets.http_api.market_data import MarketDataApi
 from livemarkets.http_api.metrics import MarketsCollector
 from livemarkets.http_api.queries import (
     read_exchange,
@@ -27,7 +29,9 @@ from livemarkets.http_api.queries import (
     refuse_unlisted,
 )
 from livemarkets.http_api.trades import TradeFinder
+from livemarkets.http_api.updates import UpdateFinder
 from livemarkets.market.clock import Clock
+from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import StreamKey, SymbolInfo
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
@@ -59,6 +63,7 @@ class HttpServices(Protocol):
     manager: SubscriptionManager
     latest: LatestPriceStore
     trades: RecentTrades
+    updates: LatestUpdates
     hub: MarketsHub
     fanout: Fanout
     simulator: EmbeddedExchange | None
@@ -85,10 +90,21 @@ def http_router(services: HttpServices) -> APIRouter:
     router.add_api_route("/metrics", metrics)
     if services.feeds:
         api = _Api(services)
+        data = MarketDataApi(
+            services.feeds,
+            services.ensure_symbols,
+            UpdateFinder(services.updates, services.fetching),
+            CandleFinder(services.fetching, services.clock.now_ms),
+            services.clock.monotonic,
+        )
         for path, answer in (
             ("/api/symbols", api.symbols),
             ("/api/latest", api.latest),
             ("/api/trades", api.trades),
+            ("/api/tickers", data.tickers),
+            ("/api/book", data.book),
+            ("/api/depth", data.depth),
+            ("/api/candles", data.candles),
         ):
             router.add_api_route(path, _with_refusals(answer))
     return router
@@ -124,7 +140,7 @@ class _Api:
             await feed.find_symbols([name], _FIND_SECONDS, ask=False)
             found = feed.directory.search(query, limit)
         head = {"exchange": feed.exchange, "known": len(feed.directory)}
-        return list_answer(form, head, "symbols", found, _SYMBOL_COLUMNS, _encode_symbol, _symbol_cells)
+        return await list_answer(form, head, "symbols", found, _SYMBOL_COLUMNS, _encode_symbol, _symbol_cells)
 
     async def latest(self, request: Request) -> Response:
         """`?exchange=&symbols=A,B&format=`: the latest tick of each symbol that has a subscriber."""
@@ -135,7 +151,7 @@ class _Api:
         keys = [StreamKey.trades(feed.exchange, name) for name in wanted] or sorted(feed.keys())
         ticks = [self._services.latest.get(key) for key in keys]
         head = {"exchange": feed.exchange, "quality": self._qualities(feed, keys)}
-        return tick_answer(form, head, "ticks", [tick for tick in ticks if tick is not None])
+        return await tick_answer(form, head, "ticks", [tick for tick in ticks if tick is not None])
 
     def _qualities(self, feed: ExchangeFeed, keys: Sequence[StreamKey]) -> list[dict[str, Any]]:
         """Return the state of each stream that is kept, since when, why, and how old its latest tick is."""
@@ -167,7 +183,7 @@ class _Api:
             await refuse_unlisted(feed, symbol, _FIND_SECONDS)
             found = await self._finder.find(request, feed, key, limit, from_id)
         head = {"exchange": feed.exchange, "symbol": symbol, "source": found.source}
-        answer = tick_answer(form, head, "trades", found.ticks)
+        answer = await tick_answer(form, head, "trades", found.ticks)
         answer.headers["Livemarkets-Source"] = found.source
         return answer
 

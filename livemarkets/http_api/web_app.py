@@ -19,6 +19,7 @@ from livemarkets.security.token_auth import TokenAuth
 from livemarkets.server.full_path import FullPath
 from livemarkets.server.http_methods import HttpMethods
 from livemarkets.server.layered_app import LayeredApp
+from livemarkets.turns import Turns
 from livemarkets.ws_markets.route import MarketsRoute
 
 __all__ = ["WebServices", "create_app"]
@@ -29,6 +30,7 @@ class WebServices(HttpServices, HealthServices, Protocol):
 
     settings: Settings
     access: TokenAuth
+    page_turns: Turns
 
     async def start(self) -> None:
         """Start the background tasks."""
@@ -70,6 +72,7 @@ def create_app(services: WebServices) -> FastAPI:
         allowed_origins=settings.allowed_origins,
         note_refusal=services.hub.note_refusal,
         refusals=services.refusals,
+        page_turns=services.page_turns,
     )
     app.put_in_front(ForwardedHeaders, trusted=settings.trusted_proxies, root_path=settings.root_path)
     app.put_in_front(HttpMethods)

@@ -10,12 +10,14 @@ from decimal import Decimal
 
 import msgspec
 
+from livemarkets.market.candles import Candle
 from livemarkets.market.models import ExchangeName
 
 __all__ = [
     "BookUpdate",
     "DepthUpdate",
     "Level",
+    "StreamUpdate",
     "SymbolUpdate",
     "TickerRow",
     "TickerUpdate",
@@ -134,6 +136,8 @@ class DepthUpdate(msgspec.Struct, frozen=True, gc=False):
 
 SymbolUpdate = TickerUpdate | BookUpdate | DepthUpdate
 Update = SymbolUpdate | TickersDelta
+StreamUpdate = Update | Candle
+"""What a stream other than one of trades brings."""
 
 Best = tuple[Decimal | None, Decimal | None, Decimal | None, Decimal | None]
 """The best bid and its size, the best ask and its size."""

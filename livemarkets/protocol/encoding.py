@@ -81,11 +81,13 @@ def encode_results(
             id=_optional(request.id),
             exchange=request.exchange,
             channel=request.channel,
+            interval=request.interval or UNSET,
             results=list(results),
             subscriptions=[
                 key.symbol
                 for key in subscriptions
-                if (key.exchange, key.channel) == (request.exchange, request.channel)
+                if (key.exchange, key.channel, key.parameter)
+                == (request.exchange, request.channel, request.interval)
             ],
         )
     )

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from livemarkets.market.models import GapCause, Side
+from livemarkets.protocol.candle_messages import CandleMessage
 from livemarkets.protocol.update_messages import (
     BookMessage,
     DepthMessage,
@@ -91,9 +92,11 @@ class Subscribed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     id: int | str | UnsetType = UNSET
     exchange: str
     channel: str
+    interval: str | UnsetType = UNSET
+    """Set for candles."""
     results: list[SymbolResult]
     subscriptions: list[str]
-    """The symbols that are subscribed now on this exchange and channel."""
+    """The symbols that are subscribed now on this exchange and channel, and with this interval."""
 
 
 class Unsubscribed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="unsubscribed"):
@@ -102,6 +105,8 @@ class Unsubscribed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
     id: int | str | UnsetType = UNSET
     exchange: str
     channel: str
+    interval: str | UnsetType = UNSET
+    """Set for candles."""
     results: list[SymbolResult]
     subscriptions: list[str]
 
@@ -168,6 +173,8 @@ class QualityMessage(msgspec.Struct, frozen=True, tag_field="type", tag="quality
     last_id: int | None
     lost: int
     lost_ts: int | None
+    interval: str | UnsetType = UNSET
+    """Set for candles."""
 
 
 class Lagged(msgspec.Struct, frozen=True, tag_field="type", tag="lagged"):
@@ -198,6 +205,8 @@ class Subscription(msgspec.Struct, frozen=True):
     is in progress, and in other channels."""
     levels: int | UnsetType = UNSET
     """Set for depth."""
+    interval: str | UnsetType = UNSET
+    """Set for candles."""
 
 
 class Subscriptions(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="subscriptions"):
@@ -241,6 +250,7 @@ ServerMessage = (
     | TickersMessage
     | BookMessage
     | DepthMessage
+    | CandleMessage
     | Unsubscribed
     | Subscriptions
     | Pong

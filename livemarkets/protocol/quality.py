@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET
 
+from livemarkets.market.channels import CANDLES
 from livemarkets.market.models import StreamQuality
 from livemarkets.protocol.messages import QualityMessage
 
@@ -26,5 +28,6 @@ def encode_quality(quality: StreamQuality) -> bytes:
             quality.last_id,
             quality.lost,
             quality.lost_ts,
+            UNSET if key.channel != CANDLES else key.parameter or "",
         )
     )

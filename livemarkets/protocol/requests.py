@@ -9,7 +9,17 @@ from typing import Any
 import msgspec
 
 from livemarkets.errors import ClientMessageError
-from livemarkets.market.channels import ALL_SYMBOLS, CHANNELS, DEPTH, DEPTH_LEVELS, TICKERS, TRADES
+from livemarkets.market.channels import (
+    ALL_SYMBOLS,
+    CANDLE_INTERVALS,
+    CANDLES,
+    CHANNELS,
+    DEPTH,
+    DEPTH_LEVELS,
+    MOST_PAST_CANDLES,
+    TICKERS,
+    TRADES,
+)
 from livemarkets.market.symbols import MAX_SYMBOL_LENGTH, normalise
 from livemarkets.protocol.dialects import right_message
 from livemarkets.protocol.fields import (
@@ -40,7 +50,7 @@ DEFAULT_INTERVAL_MS = 250
 DEFAULT_LEVELS = 20
 _DELIVERY_FIELDS = frozenset({"snapshot", "mode", "interval_ms", "order", "levels", "after"})
 """Fields of `subscribe` that say how a stream is delivered. With one of them, the stream is started again."""
-_FIELDS_OF = {"order": (TRADES,), "after": (TRADES,), "levels": (DEPTH,)}
+_FIELDS_OF = {"order": (TRADES,), "after": (TRADES, CANDLES), "levels": (DEPTH,), "interval": (CANDLES,)}
 """Fields of `subscribe` that only some channels have."""
 LEAST_INTERVAL_MS, MOST_INTERVAL_MS = 20, 60_000
 
@@ -63,9 +73,10 @@ class SubscribeRequest(msgspec.Struct, frozen=True):
     symbols: tuple[str | RefusedName, ...]
     """In the order of the message, without repeats. In the channel `tickers`, `*` is a name too."""
     snapshot: int
-    """How many past trades come first. In the other channels: whether the newest update comes first."""
+    """How many past trades or candles come first. Elsewhere: whether the newest update comes first."""
     after: dict[str, int]
-    """Symbol → the last trade id that the client has. Those symbols are resumed."""
+    """Symbol → the last trade id that the client has, or the open time of the last closed candle. Those
+    symbols are resumed."""
     interval_ms: int | None
     """At most one message per symbol in this time, in `mode: latest`; `None` in `mode: all`."""
     order: str = "id"
@@ -77,6 +88,8 @@ class SubscribeRequest(msgspec.Struct, frozen=True):
     any name, it is about all streams of the channel that are subscribed."""
     levels: int = DEFAULT_LEVELS
     """In the channel `depth`: how many price levels of each side."""
+    interval: str | None = None
+    """In the channel `candles`: a part of the name of each stream."""
 
 
 class UnsubscribeRequest(msgspec.Struct, frozen=True):
@@ -86,6 +99,7 @@ class UnsubscribeRequest(msgspec.Struct, frozen=True):
     exchange: str
     channel: str
     symbols: tuple[str | RefusedName, ...]
+    interval: str | None = None
 
 
 class ListRequest(msgspec.Struct, frozen=True):
@@ -188,8 +202,9 @@ def _parse_message(
             f"send instead {right_message(message, exchanges)}"
         )
     symbols = tuple(dict.fromkeys(_parse_symbol(entry, channel) for entry in named))
+    interval = _parse_interval(message) if channel == CANDLES else None
     if kind == "unsubscribe":
-        return UnsubscribeRequest(request_id, exchange, channel, symbols)
+        return UnsubscribeRequest(request_id, exchange, channel, symbols, interval)
     for name, channels in _FIELDS_OF.items():
         if message.get(name) is not None and channel not in channels:
             raise invalid(f"{name} is a field of the channel {', '.join(channels)}, not of {channel}")
@@ -198,13 +213,14 @@ def _parse_message(
         exchange,
         channel,
         symbols,
-        read_integer(message, "snapshot", 0, snapshot_limit, 1),
+        read_integer(message, "snapshot", 0, MOST_PAST_CANDLES if interval else snapshot_limit, 1),
         _parse_after(message, named),
         _parse_mode(message),
         order=read_choice(message, "order", ORDERS, "id"),
         quality=quality,
         is_quality_alone=is_quality_alone,
         levels=_parse_levels(message),
+        interval=interval,
     )
 
 
@@ -245,6 +261,16 @@ def _parse_levels(message: dict[str, Any]) -> int:
     if isinstance(levels, bool) or levels not in DEPTH_LEVELS:
         raise invalid(f"levels must be one of {', '.join(map(str, DEPTH_LEVELS))}, not {show(levels)}")
     return int(levels)
+
+
+def _parse_interval(message: dict[str, Any]) -> str:
+    """Return the interval of candles. Its case counts: `1m` is a minute, `1M` a month."""
+    interval = message.get("interval")
+    if interval is None:
+        raise invalid(f"interval is missing: one of {', '.join(CANDLE_INTERVALS)}")
+    if not isinstance(interval, str) or interval not in CANDLE_INTERVALS:
+        raise invalid(f"interval must be one of {', '.join(CANDLE_INTERVALS)}, not {show(interval)}")
+    return interval
 
 
 def _parse_after(message: dict[str, Any], named: Sequence[Any]) -> dict[str, int]:

@@ -16,7 +16,17 @@ import msgspec
 from livemarkets.market.models import StreamKey
 from livemarkets.market.updates import BookUpdate, DepthUpdate, Level, TickerRow, TickerUpdate
 
-__all__ = ["encode_depth", "encode_row", "encode_rows", "encode_update", "encode_update_snapshot"]
+__all__ = [
+    "DEPTH_FIELDS",
+    "depth_cells",
+    "encode_depth",
+    "encode_object",
+    "encode_row",
+    "encode_rows",
+    "encode_update",
+    "encode_update_object",
+    "encode_update_snapshot",
+]
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _NAMES = len('{"exchange":"","symbol":"')
@@ -35,16 +45,20 @@ class _Depth(msgspec.Struct, gc=False):
     recv_ts: int
 
 
+DEPTH_FIELDS = _Depth.__struct_fields__
+"""The fields of a message about an order book, without its type."""
+
+
 def encode_update(update: TickerUpdate | BookUpdate) -> bytes:
     """Encode a live ticker, or best bid and ask."""
     kind = b"book" if type(update) is BookUpdate else b"ticker"
-    return b'{"type":"%b",' % kind + _object(update, _NAMES + len(update.exchange + update.symbol))[1:]
+    return b'{"type":"%b",' % kind + encode_object(update, _NAMES + len(update.exchange + update.symbol))[1:]
 
 
 def encode_depth(update: DepthUpdate, levels: int) -> bytes:
     """Encode a live order book with at most so many levels of each side."""
     names = _NAMES + len(update.exchange + update.symbol)
-    return b'{"type":"depth",' + _object(_cut(update, levels), names)[1:]
+    return b'{"type":"depth",' + encode_object(_cut(update, levels), names)[1:]
 
 
 def encode_update_snapshot(
@@ -53,13 +67,23 @@ def encode_update_snapshot(
     """Encode the newest known update of a stream as a `snapshot`, which is empty if none is known."""
     if update is None:
         return _snapshot(key, ())
+    return _snapshot(key, (encode_update_object(update, levels),))
+
+
+def encode_update_object(update: TickerUpdate | BookUpdate | DepthUpdate, levels: int) -> bytes:
+    """Encode the newest known update of a stream, with at most so many levels of each side."""
     value = _cut(update, levels) if isinstance(update, DepthUpdate) else update
-    return _snapshot(key, (_object(value, _NAMES + len(key.exchange + key.symbol)),))
+    return encode_object(value, _NAMES + len(update.exchange + update.symbol))
+
+
+def depth_cells(update: DepthUpdate, levels: int) -> Sequence[object]:
+    """Return the values of :data:`DEPTH_FIELDS`."""
+    return msgspec.structs.astuple(_cut(update, levels))
 
 
 def encode_row(row: TickerRow) -> bytes:
     """Encode one symbol of a message about many."""
-    return _object(row, _NAME + len(row.symbol))
+    return encode_object(row, _NAME + len(row.symbol))
 
 
 def encode_rows(key: StreamKey, rows: Sequence[bytes], *, is_snapshot: bool = False) -> bytes:
@@ -95,7 +119,7 @@ def _cut(update: DepthUpdate, levels: int) -> _Depth:
     )
 
 
-def _object(value: msgspec.Struct, names_end: int) -> bytes:
+def encode_object(value: msgspec.Struct, names_end: int) -> bytes:
     """Encode a value as a JSON object. Its numbers have the exchange's digits, without an exponent.
 
     Args:

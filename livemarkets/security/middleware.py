@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from urllib.parse import parse_qs, quote
 
-import msgspec
 from loguru import logger
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
@@ -22,7 +21,8 @@ from livemarkets.rate_limit import LogLimiter, Refusals, TokenBuckets, UsageCoun
 from livemarkets.security.addresses import client_address
 from livemarkets.security.forwarded import FROM_PROXY
 from livemarkets.security.origins import is_allowed_origin
-from livemarkets.security.page_socket import PacedSocket
+from livemarkets.security.page_limits import PageLimits
+from livemarkets.security.page_socket import PAGE_SOCKET, PacedSocket
 from livemarkets.security.token_auth import (
     BEARER_PREFIX,
     SESSION_COOKIE,
@@ -32,8 +32,9 @@ from livemarkets.security.token_auth import (
 )
 from livemarkets.server.frame_writer import EXTENSION, FrameWriter
 from livemarkets.server.open_files import SHORT_OF_FILES
+from livemarkets.turns import Turns
 
-__all__ = ["CONTENT_SECURITY_POLICY", "MARKETS_PATH", "SHOWS_REASONS", "PageLimits", "SecurityMiddleware"]
+__all__ = ["CONTENT_SECURITY_POLICY", "MARKETS_PATH", "SHOWS_REASONS", "SecurityMiddleware"]
 
 MARKETS_PATH = "/ws/markets"
 SHOWS_REASONS = "livemarkets.shows_reasons"
@@ -78,20 +79,6 @@ _RETRY = {"Retry-After": "5", "Refresh": "5"}
 """When to retry, in seconds: `Retry-After` for programs, `Refresh` for browsers."""
 
 
-class PageLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of pages per address.
-
-    A page is built, and kept in memory for up to 70 seconds, before it is known whether a browser opens it.
-    """
-
-    burst: float = 100
-    """Page requests at once."""
-    per_second: float = 1.0
-    """Page requests per second on average."""
-    sockets: int = 500
-    """Open pages, counted by their sockets."""
-
-
 class SecurityMiddleware:
     """ASGI middleware that passes a request to the app, or answers 401, 403, 429 or a redirect to `/login`.
 
@@ -103,6 +90,7 @@ class SecurityMiddleware:
         note_refusal: called with the reason for each refused handshake of `/ws/markets`: `origin`, `token` or
             `files`.
         refusals: counts what is refused to pages.
+        page_turns: spreads what pages do over the turns of the event loop.
         limits: limits of pages per address; `None` for the defaults.
         clock: monotonic seconds.
 
@@ -116,6 +104,7 @@ class SecurityMiddleware:
         note_refusal: Callable[[str], None],
         *,
         refusals: Refusals,
+        page_turns: Turns,
         limits: PageLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -124,6 +113,7 @@ class SecurityMiddleware:
         self._allowed_origins = tuple(allowed_origins)
         self._note_refusal = note_refusal
         self._refusals = refusals
+        self._page_turns = page_turns
         self._limits = limits or PageLimits()
         self._pages = TokenBuckets(
             rate_per_second=self._limits.per_second, burst=self._limits.burst, clock=clock
@@ -155,6 +145,8 @@ class SecurityMiddleware:
             if refusal is not None:
                 await refusal(scope, receive, send)
                 return
+            if _begins_a_page(scope):
+                await self._page_turns.wait()
         await self._app(scope, receive, send)
 
     async def _serve_page_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -169,7 +161,10 @@ class SecurityMiddleware:
             if not isinstance(writer, FrameWriter):  # another server, or polling: nothing can be paced here
                 await self._app(scope, receive, send)
                 return
-            paced = PacedSocket(receive, send, writer.close, self._refusals, clock=self._clock)
+            paced = PacedSocket(
+                receive, send, writer.close, self._refusals, turns=self._page_turns, clock=self._clock
+            )
+            scope[PAGE_SOCKET] = paced
             await self._app(scope, paced.receive, paced.send)
 
     def _page_refusal(self, request: HTTPConnection) -> Response | None:

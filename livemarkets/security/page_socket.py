@@ -9,40 +9,35 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import msgspec
 from starlette.types import Message, Receive, Send
 
 from livemarkets.rate_limit import Refusals, TokenBucket
+from livemarkets.security.page_limits import PageSocketLimits
 from livemarkets.server.waiting import Flag
+from livemarkets.turns import Turns
 
-__all__ = ["PacedSocket", "PageSocketLimits"]
+__all__ = ["PAGE_SOCKET", "PacedSocket"]
 
+PAGE_SOCKET = "livemarkets.page_socket"
+"""The key of the ASGI scope of a page's socket that holds its :class:`PacedSocket`."""
 _TOO_SLOW = 1013
-
-
-class PageSocketLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of one page's socket."""
-
-    events_per_second: float = 20.0
-    burst: float = 100.0
-    """Events at once: somebody types fast, or a page with many elements opens."""
-    bytes_per_event: int = 1024
-    """A longer message costs as much as several events."""
-    stuck_seconds: float = 20.0
-    """A page that reads nothing for this time is disconnected. A browser connects again by itself."""
 
 
 class PacedSocket:
     """The `receive` and `send` of an ASGI WebSocket, with limits.
 
     An event above the rate waits, and so do those behind it: TCP slows the page down, and no event is lost.
-    While the page does not read, no further event of it is handled.
+    While the page does not read, no further event of it is handled. A turn of the event loop handles one
+    event of all pages.
+
+    What handling an event takes is told afterwards (:meth:`charge`), and the next events pay for it.
 
     Args:
         receive: of the server.
         send: of the server.
         close: ends the connection at once; takes a close code and a reason.
         refusals: counts events that had to wait, and pages that were disconnected.
+        turns: spreads what pages do over the turns of the event loop.
         limits: limits of the socket; `None` for the defaults.
         clock: monotonic seconds.
 
@@ -55,6 +50,7 @@ class PacedSocket:
         close: Callable[[int, str], None],
         refusals: Refusals,
         *,
+        turns: Turns,
         limits: PageSocketLimits | None = None,
         clock: Callable[[], float],
     ) -> None:
@@ -62,6 +58,7 @@ class PacedSocket:
         self._send = send
         self._close = close
         self._refusals = refusals
+        self._turns = turns
         self._limits = limits or PageSocketLimits()
         self._bucket = TokenBucket(
             rate_per_second=self._limits.events_per_second, burst=self._limits.burst, clock=clock
@@ -79,7 +76,12 @@ class PacedSocket:
                 self._refusals.note("page_event", "delayed")
                 await asyncio.sleep(wait)
             await self._has_read.wait()
+            await self._turns.wait()
         return message
+
+    def charge(self, busy_seconds: float) -> None:
+        """Count what handling an event took, in seconds of CPU time."""
+        self._bucket.charge(max(0.0, busy_seconds / self._limits.busy_seconds_per_event - 1))
 
     async def send(self, message: Message) -> None:
         """Send a message. A page that does not read for too long is disconnected."""

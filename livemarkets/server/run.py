@@ -12,6 +12,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+import anyio.lowlevel
 import uvicorn
 from loguru import logger
 from starlette.types import ASGIApp
@@ -128,6 +129,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Log the address, and exempt the objects made at start-up from garbage collection."""
+        await anyio.lowlevel.checkpoint()  # imports its backend, which takes 16 ms: not in the first request
         await super().startup(sockets)
         gc.collect()
         gc.freeze()

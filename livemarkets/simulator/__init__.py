@@ -8,6 +8,7 @@
 * `faults/` injects faults on request, such as lost trades and refused connections.
 * `server/` accepts connections, and serves the control API through which other programs inject faults.
   `server/parent` is what it does for the app as a child process.
+* `testing` runs an exchange inside a test of another program.
 * `__main__` is the command line.
 
 It is an independent implementation of the documents at https://github.com/binance/binance-spot-api-docs and
@@ -20,5 +21,15 @@ from livemarkets.simulator.market.simulated_market import SimulatedMarket
 from livemarkets.simulator.market.source import SimulatorError
 from livemarkets.simulator.protocol.limits import ExchangeLimits
 from livemarkets.simulator.server.simulator import Simulator
+from livemarkets.simulator.testing import SimulatedExchange, simulated_exchange
 
-__all__ = ["ExchangeLimits", "Faults", "Replay", "SimulatedMarket", "Simulator", "SimulatorError"]
+__all__ = [
+    "ExchangeLimits",
+    "Faults",
+    "Replay",
+    "SimulatedExchange",
+    "SimulatedMarket",
+    "Simulator",
+    "SimulatorError",
+    "simulated_exchange",
+]

@@ -18,13 +18,18 @@ _SUGGESTIONS_FOR = 3
 
 
 def admit(
-    feed: ExchangeFeed, channel: str, names: Sequence[str | RefusedName], held: Collection[StreamKey]
+    feed: ExchangeFeed,
+    channel: str,
+    interval: str | None,
+    names: Sequence[str | RefusedName],
+    held: Collection[StreamKey],
 ) -> tuple[list[StreamKey], list[SymbolResult]]:
     """Return the streams to subscribe, and a result for each name of a message.
 
     Args:
         feed: the exchange.
         channel: the channel.
+        interval: that of candles; `None` in other channels.
         names: the names of the message.
         held: the streams that the client has. They are accepted, also when the symbol has left the list.
 
@@ -36,7 +41,7 @@ def admit(
         if isinstance(name, RefusedName):
             results.append(refused(name.shown, name.reason))
             continue
-        key = feed.interned(StreamKey(feed.exchange, channel, name))
+        key = feed.interned(StreamKey(feed.exchange, channel, name, interval))
         is_wanted = feed.is_wanted(key)
         if name != ALL_SYMBOLS and not (
             feed.directory.accepts(name) or key in held or feed.quality.delivers(key)
@@ -68,7 +73,9 @@ def refused(
 def why_unknown(feed: ExchangeFeed, symbol: str) -> str:
     """Return why a symbol is refused, for people."""
     # Control and bidirectional characters could disturb the terminal or the line of the reader.
-    shown = "".join(letter if letter.isprintable() else "�" for letter in symbol)
+    shown = symbol
+    if not symbol.isprintable():
+        shown = "".join(letter if letter.isprintable() else "�" for letter in symbol)
     age = feed.symbols.age_seconds()
     if age is not None:
         return f"{feed.exchange} does not list {shown}; its list was loaded {age:.0f} s ago"

@@ -1,4 +1,4 @@
-"""What a client is sent before the live stream, put together from what is in memory. No I/O."""
+"""What a client is sent before the live stream of trades. No I/O."""
 
 from __future__ import annotations
 

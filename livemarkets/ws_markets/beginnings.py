@@ -12,9 +12,9 @@ from loguru import logger
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.delivery.mailbox import Mailbox
 from livemarkets.errors import ClientMessageError
-from livemarkets.feed.turns import Turns
 from livemarkets.market.models import StreamKey
 from livemarkets.protocol.encoding import encode_error
+from livemarkets.turns import Turns
 
 __all__ = ["Beginning", "Beginnings"]
 

@@ -14,7 +14,7 @@ from livemarkets.delivery.fanout import Fanout
 from livemarkets.delivery.mailbox import Mailbox
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.feed.ledger import Released
-from livemarkets.market.channels import DEPTH, NEWEST_WINS
+from livemarkets.market.channels import CANDLES, DEPTH, NEWEST_WINS, TRADES
 from livemarkets.market.models import Gap, StreamKey, TradeTick
 from livemarkets.market.stores import RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
@@ -23,6 +23,7 @@ from livemarkets.protocol.messages import Subscription
 from livemarkets.protocol.requests import SubscribeRequest
 from livemarkets.ws_markets.beginning import encode_part, with_gaps
 from livemarkets.ws_markets.beginnings import Beginning, Beginnings
+from livemarkets.ws_markets.candle_streams import CandleStreams
 from livemarkets.ws_markets.terms import Terms
 from livemarkets.ws_markets.update_streams import UpdateStreams
 
@@ -63,6 +64,7 @@ class ClientStreams:
         self._beginnings = Beginnings(mailbox, fanout)
         self._posting = asyncio.Lock()
         self._updates = UpdateStreams(mailbox, fanout, self._posting)
+        self._candles = CandleStreams(mailbox, fanout, self._posting, address, self._beginnings)
 
     def keys(self) -> list[StreamKey]:
         """Return the subscribed streams in the order of subscription."""
@@ -84,9 +86,10 @@ class ClientStreams:
             complete_to = None
         elif complete_to is not None and told_to is not None:
             complete_to = min(complete_to, told_to)
-        order = UNSET if key.channel in NEWEST_WINS else terms.order
+        order = terms.order if key.channel == TRADES else UNSET
         levels = terms.levels if key.channel == DEPTH else UNSET
-        return Subscription(*key[:3], terms.mode, order, last_id, complete_to, levels)
+        interval = key.parameter or UNSET
+        return Subscription(*key[:3], terms.mode, order, last_id, complete_to, levels, interval)
 
     def want(self, keys: Iterable[StreamKey]) -> None:
         """Keep the streams subscribed at the exchange from now on."""
@@ -107,6 +110,9 @@ class ClientStreams:
                 beginning = self._updates.begin(
                     key, terms, has_snapshot=request.snapshot > 0, names=len(keys)
                 )
+            elif key.channel == CANDLES:
+                after = request.after.get(key.symbol)
+                beginning = self._candles.begin(key, terms, request.snapshot, after)
             elif key.symbol in request.after:
                 beginning = Beginning(partial(self._resume, key, request.after[key.symbol], terms), False)
             elif expected > _TRADES_AT_ONCE or not self._mailbox.room.is_set():
@@ -128,7 +134,9 @@ class ClientStreams:
         """Deliver the stream no more. Idempotent."""
         self._beginnings.cancel(key)
         terms = self._terms.pop(key, None)
-        if key.channel not in NEWEST_WINS:
+        if key.channel == CANDLES:
+            self._candles.leave(key)
+        elif key.channel not in NEWEST_WINS:
             self._fanout.leave(key, self._mailbox)
         elif terms is not None:
             self._updates.leave(key, terms)

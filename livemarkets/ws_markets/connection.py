@@ -16,7 +16,6 @@ from livemarkets.delivery.fanout import Fanout
 from livemarkets.delivery.mailbox import CLOSE_TOO_SLOW, Mailbox
 from livemarkets.errors import ClientMessageError
 from livemarkets.feed.exchange_feed import ExchangeFeed
-from livemarkets.feed.turns import Turns
 from livemarkets.market.channels import ALL_SYMBOLS, CHANNELS
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import StreamKey
@@ -41,6 +40,7 @@ from livemarkets.protocol.requests import (
     parse_request,
 )
 from livemarkets.rate_limit import Refusals, TokenBucket
+from livemarkets.turns import Turns
 from livemarkets.ws_markets.admission import accepted, admit, refused
 from livemarkets.ws_markets.client_streams import ClientStreams
 from livemarkets.ws_markets.quality import QualityReaders
@@ -226,7 +226,7 @@ class MarketsConnection:
     def _subscribe(self, request: SubscribeRequest) -> None:
         hub = self._hub
         feed, held = hub.feeds[request.exchange], dict.fromkeys(self._streams.keys())
-        keys, results = admit(feed, request.channel, self._named(request, held), held)
+        keys, results = admit(feed, request.channel, request.interval, self._named(request, held), held)
         for result in results:
             if not result.ok:
                 hub.refusals.note("subscription", str(result.code))
@@ -247,9 +247,8 @@ class MarketsConnection:
         """Return the names of a request. One that names none is about every stream of the channel."""
         if request.symbols:
             return request.symbols
-        return [
-            key.symbol for key in held if (key.exchange, key.channel) == (request.exchange, request.channel)
-        ]
+        name = request.exchange, request.channel, request.interval
+        return [key.symbol for key in held if (key.exchange, key.channel, key.parameter) == name]
 
     def _check_channel(self, request: SubscribeRequest | UnsubscribeRequest) -> None:
         channels = self._hub.feeds[request.exchange].channels
@@ -277,7 +276,7 @@ class MarketsConnection:
         self._check_channel(request)
         feed = self._hub.feeds[request.exchange]
         named = {
-            feed.interned(StreamKey(request.exchange, request.channel, symbol))
+            feed.interned(StreamKey(request.exchange, request.channel, symbol, request.interval))
             for symbol in request.symbols
             if isinstance(symbol, str)
         }

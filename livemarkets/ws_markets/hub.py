@@ -18,7 +18,6 @@ from starlette.responses import PlainTextResponse, Response
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.errors import ClientMessageError
 from livemarkets.feed.exchange_feed import ExchangeFeed
-from livemarkets.feed.turns import Turns
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeStatus, StreamQuality
 from livemarkets.market.stores import RecentTrades
@@ -27,6 +26,7 @@ from livemarkets.protocol.encoding import encode_error, encode_status
 from livemarkets.protocol.messages import SUBPROTOCOL
 from livemarkets.rate_limit import Refusals, UsageCounter
 from livemarkets.security.addresses import client_address
+from livemarkets.turns import Turns
 from livemarkets.ws_markets.connection import SWEEP_SECONDS, MarketsConnection, RouteLimits
 from livemarkets.ws_markets.quality import QualityReaders
 from livemarkets.ws_markets.sinks import open_sink

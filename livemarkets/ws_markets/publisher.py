@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from livemarkets.delivery.fanout import Fanout
+from livemarkets.market.candles import Candle, CandleGap
 from livemarkets.market.channels import DEPTH_LEVELS
 from livemarkets.market.models import Gap, StreamKey, TradeTick
 from livemarkets.market.updates import DepthUpdate, TickersDelta, Update
+from livemarkets.protocol.candles import encode_candle, encode_candle_gap
 from livemarkets.protocol.encoding import encode_trade
 from livemarkets.protocol.updates import encode_depth, encode_row, encode_update
 from livemarkets.ws_markets.terms import depth_name
@@ -58,6 +60,23 @@ class MarketsPublisher:
                     newest.publish(name, encode_depth(update, levels))
         elif newest.has_readers(key):
             newest.publish(key, encode_update(update))
+
+    def publish_candle(self, key: StreamKey, candle: Candle) -> None:
+        """Publish a running candle, or one that was closed."""
+        candles = self._fanout.candles
+        if not candles.has_readers(key):
+            return
+        if candle.revised:
+            candles.publish_revised(key, encode_candle(candle), candle.open_ts)
+        elif candle.closed:
+            candles.publish_closed(key, encode_candle(candle), candle.open_ts)
+        else:
+            candles.publish_running(key, encode_candle(candle), candle.open_ts)
+
+    def publish_candle_gap(self, gap: CandleGap) -> None:
+        """Publish which candles are missing."""
+        if self._fanout.candles.has_readers(gap.key):
+            self._fanout.candles.publish_gap(gap.key, encode_candle_gap(gap), gap.to_open_ts)
 
     def publish_gap(self, gap: Gap) -> None:
         """Publish a gap in both orders."""

@@ -49,7 +49,7 @@ class UpdateStreams:
         """
         if key.symbol == ALL_SYMBOLS:
             return Beginning(partial(self._introduce_all, key, terms, has_snapshot), False)
-        if has_snapshot and terms.feed.updates.is_awaited(key):
+        if has_snapshot and terms.feed.updates.latest.is_awaited(key):
             return Beginning(partial(self._introduce_when_known, key, terms), False)
         if names > _NAMES_AT_ONCE or not self._mailbox.room.is_set():
             return Beginning(partial(self._introduce_when_there_is_room, key, terms, has_snapshot), True)
@@ -61,12 +61,12 @@ class UpdateStreams:
         self._fanout.newest.leave(terms.name(key), self._mailbox)
 
     def _introduce(self, key: StreamKey, terms: Terms, has_snapshot: bool) -> None:
-        update = terms.feed.updates.store.get(key) if has_snapshot else None
+        update = terms.feed.updates.latest.store.get(key) if has_snapshot else None
         self._fanout.post(self._mailbox, encode_update_snapshot(key, update, terms.levels))
         self._join(key, terms)
 
     async def _introduce_when_known(self, key: StreamKey, terms: Terms) -> None:
-        await terms.feed.updates.wait_known(key)
+        await terms.feed.updates.latest.wait_known(key)
         await self._introduce_when_there_is_room(key, terms, True)
 
     async def _introduce_when_there_is_room(self, key: StreamKey, terms: Terms, has_snapshot: bool) -> None:
@@ -78,14 +78,14 @@ class UpdateStreams:
     async def _introduce_all(self, key: StreamKey, terms: Terms, has_snapshot: bool) -> None:
         """Send the newest row of every symbol, then what changed meanwhile, then join the stream."""
         if has_snapshot:
-            await terms.feed.updates.wait_known(key)
-        known = terms.feed.updates.store.rows(key)
+            await terms.feed.updates.latest.wait_known(key)
+        known = terms.feed.updates.latest.store.rows(key)
         sent: dict[str, TickerRow] = {} if has_snapshot else dict(known)
         first = list(known.values()) if has_snapshot else []
         for start in range(0, max(len(first), 1), ROWS_AT_ONCE):
             await self._send_rows(key, first[start : start + ROWS_AT_ONCE], sent, is_snapshot=True)
         while True:
-            known = terms.feed.updates.store.rows(key)
+            known = terms.feed.updates.latest.store.rows(key)
             # What was sent longest ago comes first, so that no symbol waits for ever.
             changed = [row for symbol, row in known.items() if symbol not in sent]
             changed += [known[symbol] for symbol, row in sent.items() if known.get(symbol, row) is not row]

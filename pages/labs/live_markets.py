@@ -33,7 +33,7 @@ def register(services: PageServices) -> None:
     """Register the page under `/labs`."""
 
     @ui.page("/labs", title="Labs · Live Markets")
-    def labs_page(client: Client, exchange: str = "", symbols: str | None = None) -> None:
+    async def labs_page(client: Client, exchange: str = "", symbols: str | None = None) -> None:
         view, notices = read_view(
             exchange,
             symbols,
@@ -42,10 +42,12 @@ def register(services: PageServices) -> None:
             limit=services.settings.max_symbols_per_client,
         )
         with shell(services, path="/labs", has_strip=True) as frame:
+            await services.page_turns.wait()  # in one piece, frame, page and answer take 20 ms
             page = LabsPage(services, view, frame, client.id)
             page.note(notices)
         client.on_connect(page.on_connect)
         client.on_delete(page.close)
+        await services.page_turns.wait()
 
 
 class LabsPage:
@@ -65,6 +67,7 @@ class LabsPage:
         self._answers = PickerAnswers(services, self.watch)
         self._version = 0
         self._is_visible = True
+        self._was_opened = False
         self._url = ""
         self._prefix = prefixed("")
         with ui.element("div").classes("labs") as self._root:
@@ -79,7 +82,7 @@ class LabsPage:
             with ui.element("div").classes("labs-tape"):
                 self.tape = TradeTape(on_change=self._fill_tape)
         self._lay_out()
-        ui.timer(FLUSH_SECONDS, self._flush)
+        ui.timer(FLUSH_SECONDS, self._take_turn)
 
     def _build_head(self) -> None:
         with ui.element("div").classes("labs-head"):
@@ -116,22 +119,22 @@ class LabsPage:
     def add(self, symbols: str) -> None:
         """Add the symbols that were picked or typed."""
         self.note(self.watch.add(symbols))
-        self._lay_out()
+        self._lay_out_changes()
 
     def remove(self, symbol: str) -> None:
         """Remove a row."""
         self.watch.remove(symbol)
-        self._lay_out()
+        self._lay_out_changes()
 
     def select(self, symbol: str) -> None:
         """Show the tape of a row."""
         self.watch.select(symbol)
-        self._lay_out()
+        self._lay_out_changes()
 
     def choose(self, exchange: str) -> None:
         """Show another exchange."""
         self.watch.choose(exchange)
-        self._lay_out()
+        self._lay_out_changes()
 
     def set_visible(self, is_visible: bool) -> None:
         """Stop sending to a hidden page. Send everything when it is visible again."""
@@ -142,6 +145,7 @@ class LabsPage:
     def on_connect(self) -> None:
         """Subscribe and send everything: the page is new, or has reconnected."""
         self.watch.open()
+        self._was_opened = True
         self._lay_out()
 
     def close(self) -> None:
@@ -164,18 +168,24 @@ class LabsPage:
             text("span", notice.text, "notice-text")
             for symbol in notice.suggestions:
                 self._build_chip(symbol)
-            close = ui.element("button").classes("icon-button").props('type="button" aria-label="Dismiss"')
+            close = ui.element("button").classes("icon-button").props("type=button aria-label=Dismiss")
             with close:
                 text("span", "×")
             close.on("click", element.delete)
 
     def _build_chip(self, symbol: str) -> None:
-        chip = text("button", self.watch.title(symbol), "chip").props('type="button"').mark(f"add-{symbol}")
+        chip = text("button", self.watch.title(symbol), "chip").props("type=button").mark(f"add-{symbol}")
         chip.on("click", lambda: self.add(symbol))
+
+    def _lay_out_changes(self) -> None:
+        """Lay out again if the person has changed something: with 200 rows it takes milliseconds."""
+        if self._laid_out != (self.watch.view, self.watch.selected):
+            self._lay_out()
 
     def _lay_out(self) -> None:
         """Update everything but the values from the watchlist, then send all values."""
         watch = self.watch
+        self._laid_out = (watch.view, watch.selected)
         lines = watch.lines()
         infos = {line.symbol: info for line in lines if (info := watch.info(line.symbol)) is not None}
         self.grid.set_lines(lines, infos)
@@ -225,14 +235,18 @@ class LabsPage:
         return "Every trade, newest on top." if self.tape.shown else "No trade yet."
 
     def _send_all(self) -> None:
+        if self._was_opened:  # before, it would be queued until :meth:`on_connect` sends the same
+            self._send_rows()
+        self._fill_tape()
+        self._fill_panel()
+
+    def _send_rows(self) -> None:
         keys = self.watch.shown_keys()
         self._version = self._services.latest.version
         ticks = [tick for key in keys if (tick := self._services.latest.get(key)) is not None]
         length = min(TRACE_LENGTH, TRACES_LENGTH // max(1, len(keys)))
         traces = {key.symbol: self._services.trades.recent(key, length) for key in keys}
         self.grid.put_all(ticks, traces=traces, now_ms=self._services.now_ms())
-        self._fill_tape()
-        self._fill_panel()
 
     def _fill_panel(self) -> None:
         key, symbol, trades = self.watch.selected_key(), self.watch.selected, self._services.trades
@@ -244,6 +258,10 @@ class LabsPage:
         title = self.watch.title(symbol) if key is not None else ""
         self.tape.fill(key, title=title, info=self.watch.info(symbol), trades=self._services.trades)
         self._show_tape_state()
+
+    async def _take_turn(self) -> None:
+        await self._services.page_turns.wait()  # the timers of many pages are due together
+        self._flush()
 
     def _flush(self) -> None:
         notices = self.watch.follow()

@@ -103,6 +103,7 @@ class Watchlist:
         ]
         limit = self._services.settings.max_symbols_per_client
         unlisted: list[str] = []
+        count = len(self._symbols)
         for symbol in wanted:
             if symbol in self._symbols:
                 self._selected = symbol
@@ -116,7 +117,8 @@ class Watchlist:
             else:
                 self._symbols.append(symbol)
                 self._selected = self._selected or symbol
-        self._subscribe()
+        if len(self._symbols) > count:
+            self._subscribe()
         self._services.seek_symbols(self._asked, unlisted, ask=True)
         return notices + self._unlisted(unlisted)
 

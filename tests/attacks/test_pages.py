@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 
+import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
@@ -46,3 +48,23 @@ async def test_a_page_that_reads_nothing_is_disconnected_and_queues_little(targe
                 await page.trigger("visibility", bool(number % 2))
         assert target.rss_bytes() < memory + 20_000_000
         page.socket.transport.resume_reading()
+
+
+@module_loop
+async def test_events_that_take_long_are_paced_by_what_they_take(target: Target) -> None:
+    """Sixty are fewer than may come at once, but these take several times as long as others."""
+    before = await delayed_events(target)
+    words = ["".join(letters) + "QQ" for letters in itertools.product("QWERTZ", repeat=3)]
+    async with attacking_page(target.port, LABS) as page:
+        for number in range(60):
+            await page.trigger("pick", ",".join(words[number : number + 100]))
+        async with asyncio.timeout(20):
+            while await delayed_events(target) <= before:
+                pass
+
+
+async def delayed_events(target: Target) -> float:
+    async with httpx.AsyncClient() as client:
+        text = (await client.get(f"http://127.0.0.1:{target.port}/metrics")).text
+    line = next(line for line in text.splitlines() if 'reason="delayed"' in line)
+    return float(line.split()[-1])

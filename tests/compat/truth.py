@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
@@ -38,6 +39,7 @@ class Truth:
         self._book_id: int | None = None
         self._waiting: list[Values] = []
         self._has_begun = asyncio.Event()
+        self._newest_ms = 0
 
     @contextlib.asynccontextmanager
     async def listening(
@@ -51,6 +53,7 @@ class Truth:
             try:
                 await self._begin_book(rest)
                 yield
+                await self._catch_up(time.time() * 1000)
             finally:
                 task.cancel()
                 await asyncio.wait([task])
@@ -67,7 +70,14 @@ class Truth:
     async def _listen(self, socket: Any) -> None:
         async for text in socket:
             message = msgspec.json.decode(text)
+            self._newest_ms = max(self._newest_ms, message["data"].get("E", 0))
             self._keep(message["stream"].partition("@")[2], message["data"])
+
+    async def _catch_up(self, until_ms: float) -> None:
+        """Read what was sent until a time. A busy machine reads late, and clients may have been faster."""
+        async with asyncio.timeout(30):
+            while self._newest_ms < until_ms:  # noqa: ASYNC110 - it is over within a tenth of a second
+                await asyncio.sleep(0.05)
 
     def _keep(self, kind: str, data: Values) -> None:
         if kind == "trade":

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from random import Random
@@ -37,7 +38,7 @@ def accept(request: bytes) -> bytes:
 
 @contextlib.asynccontextmanager
 async def server(
-    cut: Callable[[bytes], list[bytes]], after_head: bytes
+    cut: Callable[[bytes], list[bytes]], after_head: bytes, *, ends: bool = False
 ) -> AsyncIterator[tuple[str, bytearray]]:
     """A server that says a fixed text after the handshake, in pieces, and keeps what it is told."""
     heard = bytearray()
@@ -49,7 +50,7 @@ async def server(
             await writer.drain()
             await asyncio.sleep(0)
         with contextlib.suppress(ConnectionError):
-            while data := await reader.read(1000):
+            while not ends and (data := await reader.read(1000)):
                 heard.extend(data)
         writer.close()
 
@@ -58,10 +59,12 @@ async def server(
         yield f"ws://127.0.0.1:{listener.sockets[0].getsockname()[1]}/", heard
 
 
-async def read_until_closed(url: str, heard: list[bytes]) -> ConnectionClosed:
+async def read_until_closed(
+    url: str, heard: list[bytes], on_texts: Callable[[list[bytes]], None] | None = None
+) -> ConnectionClosed:
     async with connect(
         url,
-        create_connection=partial(StreamSocket, on_texts=heard.extend),  # type: ignore[arg-type]
+        create_connection=partial(StreamSocket, on_texts=on_texts or heard.extend),  # type: ignore[arg-type]
         compression=None,
         ping_interval=None,
         close_timeout=0.1,
@@ -104,6 +107,33 @@ async def test_frames_come_whole_and_in_order_however_they_are_cut(longest: int)
     assert heard == texts
     assert ended.rcvd is not None
     assert ended.rcvd.code == 1001
+
+
+@pytest.mark.parametrize("is_cut_off", [False, True])
+async def test_a_read_of_many_frames_is_spread_over_the_turns_of_the_loop(is_cut_off: bool) -> None:
+    texts = [b"%d" % number for number in range(5_000)]
+    said = b"".join(frame(Opcode.TEXT, text) for text in texts)
+    if not is_cut_off:
+        said += frame(Opcode.CLOSE, Close(1000, "").serialize())
+    heard: list[bytes] = []
+    turn, most_in_turn = 0, Counter[int]()
+
+    def note(some: list[bytes]) -> None:
+        heard.extend(some)
+        most_in_turn[turn] += len(some)
+
+    async def count_turns() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count_turns())
+    async with server(lambda data: [data], said, ends=is_cut_off) as (url, _):
+        await read_until_closed(url, heard, note)
+    counting.cancel()
+    assert heard == texts
+    assert max(most_in_turn.values()) <= 500  # what was left, and a new read
 
 
 async def test_what_is_not_a_plain_text_frame_is_the_library_s_business() -> None:

@@ -11,8 +11,8 @@ import pytest
 from livemarkets.exchanges.base import StreamState
 from livemarkets.feed.ledger import Ledger, LedgerLimits
 from livemarkets.feed.quality import QualityMonitor
+from livemarkets.market.candles import Candle
 from livemarkets.market.clock import Clock
-from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import Gap, QualityState, StreamKey, StreamQuality
 from livemarkets.market.stores import LatestPriceStore
 from tests.feed import test_symbol_list
@@ -35,11 +35,11 @@ class World(test_symbol_list.World):
         self.latest = LatestPriceStore()
         self.mute: set[StreamKey] = set()
         self.refused: dict[StreamKey, str] = {}
+        self.candles: dict[StreamKey, Candle] = {}
+        self.waiting: set[StreamKey] = set()
         self.pending: set[StreamKey] = set()
         clock = Clock(self.now, lambda: int(self.now() * 1000))
-        self.monitor = QualityMonitor(
-            self.list, self, self.latest, LatestUpdates(), self.mute.__contains__, clock=clock
-        )
+        self.monitor = QualityMonitor(self.list, self, self.latest, self, self.mute.__contains__, clock=clock)
         self.told: list[StreamQuality] = []
         self.monitor.add_listener(self._note)
         self.ledgers = {}
@@ -55,6 +55,12 @@ class World(test_symbol_list.World):
 
     def rejection(self, key: StreamKey) -> str | None:
         return self.refused.get(key)
+
+    def get(self, key: StreamKey) -> Candle | None:
+        return self.candles.get(key)
+
+    def is_recovering(self, key: StreamKey) -> bool:
+        return key in self.waiting
 
     def _count(self) -> None:
         super()._count()

@@ -117,6 +117,23 @@ BAD_QUERIES: list[tuple[str, dict[str, str], str]] = [
     ("/api/latest", {"format": "CSV"}, "json, csv, ndjson"),
     ("/api/symbols", {"format": ""}, "json, csv, ndjson"),
     ("/api/trades", {"symbol": "BTCUSDT", "exchange": "<b>"}, "binance, simulator"),
+    ("/api/tickers", {"exchange": "nyse"}, "binance, simulator"),
+    ("/api/tickers", {"symbols": "*"}, "2 to 64 letters and digits"),
+    ("/api/tickers", {"symbols": ",".join(f"A{number}" for number in range(101))}, "at most 100 names"),
+    ("/api/tickers", {"format": "xml"}, "json, csv, ndjson"),
+    ("/api/book", {}, "symbols is missing"),
+    ("/api/book", {"symbols": ",".join(f"A{number}" for number in range(101))}, "at most 100 names"),
+    ("/api/depth", {}, "symbol"),
+    ("/api/depth", {"symbol": "BTCUSDT,ETHUSDT"}, "one symbol, not 2"),
+    ("/api/depth", {"symbol": "BTCUSDT", "levels": "7"}, "5, 10, 20"),
+    ("/api/depth", {"symbol": "BTCUSDT", "levels": ""}, "5, 10, 20"),
+    ("/api/candles", {"interval": "1m"}, "symbol"),
+    ("/api/candles", {"symbol": "BTCUSDT"}, "1s, 1m, 3m"),
+    ("/api/candles", {"symbol": "BTCUSDT", "interval": "1H"}, "1w, 1M"),
+    ("/api/candles", {"symbol": "BTCUSDT", "interval": "1m", "limit": "1001"}, "1 to 1000"),
+    ("/api/candles", {"symbol": "BTCUSDT", "interval": "1m", "start_ts": "now"}, "ms since 1970"),
+    ("/api/candles", {"symbol": "BTCUSDT", "interval": "1m", "end_ts": "9" * 15}, "253402300799999"),
+    ("/api/candles", {"symbol": "BTCUSDT", "interval": "1m", "start_ts": "2", "end_ts": "1"}, "not be after"),
 ]
 
 

@@ -107,4 +107,4 @@ async def tab(browser: Browser, base: str, **options: Any) -> AsyncIterator[Tab]
     opened = Tab(context, await context.new_page(), base)
     yield opened
     await context.close()
-    assert opened.problems == []
+    assert opened.problems == [], opened.problems

@@ -36,6 +36,7 @@ from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
 from livemarkets.market.updates import TickerRow, TickersDelta
+from livemarkets.turns import Turns
 from pages.labs.watchlist import PageSubscriber
 from tests.support.helpers import eventually
 
@@ -119,6 +120,7 @@ class LocalServices:
         self.clock_set_by_ms = 0
         self.manager = SubscriptionManager(linger_seconds=linger_seconds, clock=lambda: self.now_ms() / 1000)
         self.latest = LatestPriceStore()
+        self.page_turns = Turns(1)
         self.trades = RecentTrades(self.settings.feed_length)
         self.updates = LatestUpdates()
         self.directories = {name: SymbolDirectory() for name in self.exchanges()}

@@ -14,11 +14,11 @@ import pytest
 
 from livemarkets.app import Tuning
 from livemarkets.exchanges.binance.stream_names import stream_name
-from livemarkets.market.channels import CHANNELS
+from livemarkets.market.channels import CANDLES, CHANNELS
 from livemarkets.market.models import StreamKey
 from livemarkets.server.websocket_protocol import RawFrameProtocol
 from tests.exchanges.binance.test_updates import BOOK_DATA, ROW_DATA
-from tests.support.app import running_app, settings_for
+from tests.support.app import running_app, running_exchange, settings_for
 from tests.support.helpers import eventually
 from tests.support.scripted_exchange import scripted_exchange
 from tests.support.upstream import quick
@@ -28,6 +28,8 @@ pytestmark = pytest.mark.long
 RECORDING = "spot_btc_eth_20240808_trade_book.jsonl.gz"
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 FRAMES = 4000
+WANTED = {"book": 100, "depth": 20, "ticker": 2, "tickers": 2}
+"""How many messages of each type from the embedded exchange are looked at."""
 
 
 async def test_a_genuine_recording_arrives_digit_for_digit(shared_data: Path) -> None:
@@ -124,13 +126,19 @@ async def test_a_client_that_reads_nothing_costs_little_and_ends_on_the_newest()
 async def test_the_exchange_sends_what_anybody_reads_and_nothing_else(seed: int) -> None:
     """Clients subscribe and unsubscribe at random, over all channels; one leaves without a word."""
     random = Random(seed)
-    names = [(channel, symbol) for channel in CHANNELS for symbol in SYMBOLS] + [("tickers", "*")]
+    names: list[tuple[str, str, str | None]] = [
+        (channel, symbol, interval)
+        for channel in CHANNELS
+        for symbol in SYMBOLS
+        for interval in (("1m", "1M") if channel == CANDLES else (None,))
+    ]
+    names.append(("tickers", "*", None))
     async with scripted_exchange(*SYMBOLS) as exchange:
         urls = {"binance_ws_url": exchange.ws_url, "binance_rest_url": exchange.rest_url}
         tuning = Tuning(client=quick())
         async with running_app(settings_for(None, **urls), tuning=tuning, ws=RawFrameProtocol) as app:
             clients = [await app.connect() for _ in range(3)]
-            held: list[set[tuple[str, str]]] = [set(), set(), set()]
+            held: list[set[tuple[str, str, str | None]]] = [set(), set(), set()]
 
             def is_reconciled() -> bool:
                 wanted = {stream_name(StreamKey("binance", *name)) for name in set[Any]().union(*held)}
@@ -140,10 +148,11 @@ async def test_the_exchange_sends_what_anybody_reads_and_nothing_else(seed: int)
                 number, name = random.randrange(3), random.choice(names)
                 kind = "subscribe" if random.random() < 0.6 else "unsubscribe"
                 fields = {"exchange": "binance", "channel": name[0], "symbol": name[1]}
+                fields |= {"interval": name[2]} if name[2] is not None else {}
                 await clients[number].send(type=kind, **fields)
                 answer = await clients[number].next(f"{kind}d")
                 (held[number].add if kind == "subscribe" else held[number].discard)(name)
-                mine = [symbol for channel, symbol in held[number] if channel == name[0]]
+                mine = [symbol for channel, symbol, each in held[number] if (channel, each) == name[::2]]
                 assert sorted(answer["subscriptions"]) == sorted(mine)
                 if turn % 15 == 14:
                     await eventually(is_reconciled, 10)
@@ -154,3 +163,40 @@ async def test_the_exchange_sends_what_anybody_reads_and_nothing_else(seed: int)
             assert app.services.manager.counts() == (0, 0, 0)
             assert len(app.services.updates) == 0
             assert app.services.feeds["binance"].keys() == []
+
+
+async def test_the_embedded_exchange_serves_every_channel() -> None:
+    """All that it says is understood; one kind of message never contradicts another."""
+    async with running_exchange() as exchange:
+        tuning = Tuning(client=quick())
+        async with running_app(settings_for(exchange), tuning=tuning, ws=RawFrameProtocol) as app:
+            client = await app.connect()
+            for fields in (
+                {"channel": "book", "symbol": "BTCUSDT"},
+                {"channel": "depth", "symbol": "BTCUSDT", "levels": 10},
+                {"channel": "tickers", "symbol": "BTCUSDT"},
+                {"channel": "tickers", "symbols": "*"},
+            ):
+                await client.send(type="subscribe", exchange="binance", **fields)
+                snapshot = await client.next("snapshot", 10)
+                assert snapshot["data"] or fields["channel"] == "depth"
+            came: dict[str, list[dict[str, Any]]] = {}
+            while {kind: len(came.get(kind, ())) for kind in WANTED} != WANTED:
+                message = await client.receive(15)
+                if len(came.setdefault(message["type"], [])) < WANTED.get(message["type"], 0):
+                    came[message["type"]].append(message)
+            for kind in ("book", "depth"):
+                ids = [message["update_id"] for message in came[kind]]
+                assert ids == sorted(set(ids))
+            books = {book["update_id"]: book for book in came["book"]}
+            for depth in came["depth"]:
+                assert (len(depth["bids"]), len(depth["asks"])) == (10, 10)
+                assert depth["bids"][0][0] < depth["asks"][0][0]
+                book = books.get(depth["update_id"])
+                assert book is None or [book["bid"], book["bid_size"]] == depth["bids"][0]
+            for ticker in came["ticker"]:
+                assert ticker["low"] <= ticker["last"] <= ticker["high"]
+                assert ticker["change"] == ticker["last"] - ticker["open"]
+            feed = app.services.feeds["binance"]
+            assert feed.statistics().client.complaints == {}
+            assert feed.quality.troubled() == []

@@ -31,7 +31,7 @@ LIMIT_BYTES = 2_500_000
 @contextlib.asynccontextmanager
 async def app_with(symbols: list[str], trades: int, buffer_bytes: int) -> AsyncIterator[RunningApp]:
     """An app that has so many trades of each symbol in memory, and no network."""
-    settings = settings_for(None, client_buffer_bytes=buffer_bytes)
+    settings = settings_for(None, client_buffer_bytes=buffer_bytes, feed_length=trades + LATER)
     async with running_app(settings, ws=RawFrameProtocol) as app:
         app.services.feeds["binance"].directory.replace([info(symbol[:4], "USDT") for symbol in symbols])
         for symbol in symbols:

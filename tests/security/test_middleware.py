@@ -30,7 +30,14 @@ from tests.support.helpers import eventually
 
 TOKEN = "open-Sesame_42?>+/~"
 PAGES = ("/", "/labs", "/labs?symbols=BTCUSDT", "/nowhere")
-MACHINES = ("/api/symbols", "/api/latest", "/api/trades?symbol=X", "/metrics", "/_nicegui/x.js")
+MACHINES = (
+    "/api/symbols",
+    "/api/latest",
+    "/api/trades?symbol=X",
+    "/api/tickers",
+    "/metrics",
+    "/_nicegui/x.js",
+)
 SOCKETS = ("/ws/markets", "/_nicegui_ws/socket.io/?EIO=4&transport=websocket", "/ws/other")
 POLLING = "/_nicegui_ws/socket.io/?EIO=4&transport=polling"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

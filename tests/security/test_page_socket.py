@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 from starlette.types import Message
 
 from livemarkets.rate_limit import Refusals
-from livemarkets.security.page_socket import PacedSocket, PageSocketLimits
+from livemarkets.security.page_limits import PageSocketLimits
+from livemarkets.security.page_socket import PacedSocket
+from livemarkets.turns import Turns
 from tests.support.simulated_time import run_in_simulated_time
 
 LIMITS = PageSocketLimits(events_per_second=10.0, burst=5.0, stuck_seconds=20.0)
@@ -24,6 +27,7 @@ class Server:
         self.sent: list[Message] = []
         self.closed: list[tuple[int, str]] = []
         self.refusals = Refusals()
+        self.turns = Turns(1)
 
     async def receive(self) -> Message:
         return self.event
@@ -38,7 +42,15 @@ class Server:
 
 def paced(server: Server) -> PacedSocket:
     clock = asyncio.get_running_loop().time
-    return PacedSocket(server.receive, server.send, server.close, server.refusals, limits=LIMITS, clock=clock)
+    return PacedSocket(
+        server.receive,
+        server.send,
+        server.close,
+        server.refusals,
+        turns=server.turns,
+        limits=LIMITS,
+        clock=clock,
+    )
 
 
 def test_events_above_the_rate_wait_and_none_is_lost() -> None:
@@ -66,6 +78,33 @@ def test_a_long_event_costs_as_much_as_several() -> None:
         return asyncio.get_running_loop().time() - began
 
     assert run_in_simulated_time(main()) == pytest.approx(2.5, abs=0.2)
+
+
+def test_an_event_that_takes_long_costs_as_much_as_several() -> None:
+    async def main() -> float:
+        server = Server()
+        socket = paced(server)
+        began = asyncio.get_running_loop().time()
+        for _ in range(6):
+            await socket.receive()
+            socket.charge(10 * LIMITS.busy_seconds_per_event)
+        return asyncio.get_running_loop().time() - began
+
+    assert run_in_simulated_time(main()) == pytest.approx((5 * 10 + 1 - LIMITS.burst) / 10.0, abs=0.2)
+
+
+def test_a_turn_of_the_loop_handles_the_event_of_one_page() -> None:
+    async def main() -> list[int]:
+        server = Server()
+        sockets = [paced(server) for _ in range(4)]
+        waiting = [asyncio.create_task(socket.receive()) for socket in sockets]
+        handled: list[int] = []
+        while not all(task.done() for task in waiting):
+            await asyncio.sleep(0)
+            handled.append(sum(task.done() for task in waiting))
+        return [later - earlier for earlier, later in itertools.pairwise([0, *handled])]
+
+    assert max(run_in_simulated_time(main())) == 1
 
 
 def test_the_end_of_the_connection_never_waits() -> None:

@@ -5,12 +5,13 @@ from collections.abc import Awaitable, Callable
 from itertools import groupby
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livemarkets.simulator import SimulatedMarket, Simulator
+from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
 from livemarkets.simulator.market.order_book import Depth, OrderBook
 from livemarkets.simulator.market.streams import StreamEvent
 from livemarkets.simulator.market.symbols import DEFAULT_RULES, from_units
@@ -19,6 +20,7 @@ from tests.simulator.local_book import LocalBook, MissedEventsError
 
 NOW_MS = 1_723_161_255_000.0
 Dial = Callable[..., Awaitable[Client]]
+Rest = Callable[..., Awaitable[httpx.Response]]
 
 
 def data_of(event: StreamEvent) -> dict[str, Any]:
@@ -166,39 +168,63 @@ def test_changes_are_all_that_a_copy_needs(puts: list[tuple[int, int, int]], loo
         assert {key: size for key, size in copy.items() if size} == levels
 
 
-async def test_a_local_book_never_diverges_through_reconnects(start: Started, dial: Dial) -> None:
-    """By the documented procedure, over a connection that is dropped again and again."""
-    simulator = await start(quick_market(trades_per_second=300.0))
-    compared = 0
-    for turn in range(3):
+@pytest.mark.parametrize("reconnects", [3, pytest.param(60, marks=pytest.mark.verify)])
+async def test_a_local_book_never_diverges_through_reconnects(
+    start: Started, dial: Dial, rest: Rest, reconnects: int
+) -> None:
+    """By the documented procedure, over connections that end in every way, with snapshots over REST."""
+    limits = ExchangeLimits(messages_per_second=1000, rest_weight_per_minute=1_000_000)
+    simulator = await start(quick_market(trades_per_second=300.0), limits=limits)
+    ends = [simulator.faults.drop, simulator.faults.close, simulator.faults.half_open]
+    for turn in range(reconnects):
         client = await dial(simulator, "/ws/btcusdt@depth@100ms")
         book = LocalBook()
-        for _ in range(3 + turn):
+        for _ in range(1 + turn % 3):
             book.take(await client.receive())
-        assert await follows(simulator, client, book, 4)
-        compared += 1
+        while not book.has_begun:
+            snapshot = (await rest(simulator, "depth", symbol="BTCUSDT", limit=5000)).json()
+            if book.needs_newer(snapshot):
+                book.take(await client.receive())
+            else:
+                book.begin(snapshot)
+        await equals_the_exchanges(simulator, client, book, 4)
         simulator.faults.burst(symbol="BTCUSDT", trades=500)
-        assert await follows(simulator, client, book, 3)
-        simulator.faults.drop()
-        await client.closed()
-    assert compared == 3
+        await equals_the_exchanges(simulator, client, book, 3)
+        ends[turn % len(ends)]()
+        if turn % len(ends) == 2:
+            client.socket.transport.abort()
+        else:
+            await client.closed()
 
 
-async def follows(simulator: Simulator, client: Client, book: LocalBook, events: int) -> bool:
+async def equals_the_exchanges(simulator: Simulator, client: Client, book: LocalBook, events: int) -> None:
     """Follow the stream, and compare whenever the exchange's book stands at the same update."""
     equal = False
-    while events or not equal:
-        snapshot = snapshot_of(simulator.source, "BTCUSDT", simulator.now_ms())  # type: ignore[arg-type]
-        if not book.has_begun and not book.needs_newer(snapshot):
-            book.begin(snapshot)
-        event = await client.receive()
-        # The book of the exchange at the moment of the event has gone on since; an older one is as good.
-        book.take(event)
-        events = max(events - 1, 0)
+    while events > 0 or not equal:
+        book.take(await client.receive())
+        events -= 1
         now = simulator.source.depth("BTCUSDT", 5000, simulator.now_ms())
-        equal = equal or (now.update_id == book.update_id and book.top(5000) == shown(now))
-        assert now.update_id != book.update_id or book.top(5000) == shown(now)
-    return equal
+        if now.update_id == book.update_id:
+            assert book.top(5000) == shown(now)
+            equal = True
+
+
+async def test_a_book_that_missed_an_event_is_begun_anew_and_equals_the_exchanges(
+    start: Started, dial: Dial, rest: Rest
+) -> None:
+    simulator = await start(quick_market(trades_per_second=300.0))
+    client = await dial(simulator, "/ws/btcusdt@depth@100ms")
+    for _ in range(2):
+        book = LocalBook()
+        book.take(await client.receive())
+        snapshot = (await rest(simulator, "depth", symbol="BTCUSDT", limit=5000)).json()
+        while book.needs_newer(snapshot):
+            snapshot = (await rest(simulator, "depth", symbol="BTCUSDT", limit=5000)).json()
+        book.begin(snapshot)
+        await equals_the_exchanges(simulator, client, book, 3)
+        simulator.faults.lose(stream="btcusdt@depth@100ms", count=1)
+        with pytest.raises(MissedEventsError):
+            await equals_the_exchanges(simulator, client, book, 50)
 
 
 def test_a_client_that_missed_an_event_is_told_by_the_numbers() -> None:

@@ -281,7 +281,7 @@ async def test_a_stubborn_mute_lasts_until_it_is_cleared(simulator: Simulator, d
 
 
 async def test_a_timed_mute_ends(simulator: Simulator, client: Client) -> None:
-    simulator.faults.mute(stream=BTC, seconds=0.05)
+    simulator.faults.mute(stream=BTC, seconds=0.3)
     assert steps(await ids_around(client))[0] > 1
 
 
@@ -427,7 +427,7 @@ def test_faults_of_no_exchange_say_so() -> None:
 async def test_faults_at_random_never_stop_the_exchange(start: Started, dial: Dial) -> None:
     simulator = await start(quick_market(trades_per_second=2000.0))
     verbs: list[Callable[[], Any]] = [
-        lambda: simulator.faults.drop(connection=3),
+        lambda: simulator.faults.drop(connection=simulator.connections[-1].number),
         simulator.faults.silence,
         simulator.faults.half_open,
         lambda: simulator.faults.garbage(count=3),

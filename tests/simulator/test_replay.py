@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from loguru import logger
 
 from livemarkets.simulator import Replay, SimulatorError
 from livemarkets.simulator.market.streams import StreamEvent
@@ -244,6 +245,35 @@ def test_a_speed_that_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(SimulatorError):
         Replay(written(line(1, 1)), **options)
+
+
+def test_a_stream_that_the_recording_does_not_have_is_told_once(written: Callable[..., Path]) -> None:
+    replay = Replay(written(line(1, 0)))
+    said: list[str] = []
+    sink = logger.add(lambda message: said.append(message.record["message"]), level="WARNING")
+    try:
+        replay.want({"btcusdt@trade", "btcusdt@depth"}, 0.0)
+        replay.want({"btcusdt@trade"}, 0.0)
+        replay.want({"btcusdt@depth", "btcusdt@kline_1m"}, 0.0)
+    finally:
+        logger.remove(sink)
+    assert [text.partition(" does not have ")[2] for text in said] == [
+        "btcusdt@depth, which stays silent",
+        "btcusdt@kline_1m, which stays silent",
+    ]
+
+
+def test_streams_that_are_told_of_are_bounded(written: Callable[..., Path]) -> None:
+    replay = Replay(written(line(1, 0)))
+    said: list[str] = []
+    sink = logger.add(lambda message: said.append(message.record["message"]), level="WARNING")
+    try:
+        for first in range(0, 3000, 500):
+            replay.want({f"x{number}usdt@trade" for number in range(first, first + 500)}, 0.0)
+    finally:
+        logger.remove(sink)
+    assert len(said) == 1001
+    assert said[-1] == "simulator: further streams without a recording are not told"
 
 
 def test_a_recording_cannot_be_relisted(written: Callable[..., Path]) -> None:

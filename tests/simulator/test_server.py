@@ -363,6 +363,23 @@ async def test_a_genuine_recording_arrives_byte_for_byte_and_late_is_complete(
     assert (await client.ask("LIST_SUBSCRIPTIONS"))["result"] == ["btcusdt@trade", "ethusdt@trade"]
 
 
+@pytest.mark.parametrize("speed", [50.0, 3000.0])
+@pytest.mark.parametrize("exchange", ["spot", "binanceus"])
+async def test_recorded_order_books_and_klines_arrive_byte_for_byte(
+    start: Started, dial: Dial, exchange: str, speed: float
+) -> None:
+    path = recording(f"{exchange}_alts_20211012_agg_book_kline_depth.jsonl.gz")
+    simulator = await start(Replay(path, speed=speed))
+    events = [played.event for played in Replay(path)._recording.frames]
+    streams = sorted({event.stream for event in events})
+    assert any("@depth" in stream for stream in streams)
+    assert any("@kline" in stream for stream in streams)
+    client = await dial(simulator, f"/stream?streams={'/'.join(streams)}", max_queue=None)
+    async with asyncio.timeout(20):
+        received = [await client.socket.recv(decode=False) for _ in events]
+    assert received == [event.combined for event in events]
+
+
 @pytest.mark.serial
 async def test_20000_trades_a_second_are_kept_up(start: Started, dial: Dial) -> None:
     simulator = await start(quick_market(trades_per_second=10_000.0))

@@ -103,7 +103,8 @@ class InsideExchange:
                 await self.simulator.start()
             clients[0].urls, rest.urls = (self.simulator.ws_url,), (self.simulator.rest_url,)
 
-        return ExchangePorts(connect, rest, rest, prepare, BinanceClient.channels, rest)
+        channels, candles = BinanceClient.channels, rest.candle_history
+        return ExchangePorts(connect, rest, rest, prepare, channels, rest, candles)
 
     async def aclose(self) -> None:
         if self.simulator is not None:

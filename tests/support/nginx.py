@@ -37,6 +37,8 @@ error_log stderr notice;
 events {{ worker_connections 512; }}
 http {{
     access_log off;
+    client_header_timeout 10m;  # a browser on a busy machine may use a connection that it opened long ago
+    keepalive_timeout 10m;
     client_body_temp_path body;
     proxy_temp_path proxy;
     fastcgi_temp_path fastcgi;

@@ -15,7 +15,7 @@ from livemarkets.exchanges.budgets import ConnectBudget
 from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import Clock, system_clock
 from livemarkets.market.models import StreamKey, TradeTick
-from livemarkets.market.updates import Update
+from livemarkets.market.updates import StreamUpdate
 from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
 from livemarkets.simulator.market.source import Source
 from tests.support.helpers import eventually
@@ -89,7 +89,7 @@ class Recorder:
         self.ticks: list[TradeTick] = []
         self.invalid: list[tuple[str, int, int]] = []
         """Symbol, id, and how many trades came before."""
-        self.updates: dict[StreamKey, list[Update]] = {}
+        self.updates: dict[StreamKey, list[StreamUpdate]] = {}
         self.statuses: list[ClientStatus] = []
         self.silence = Silence.NONE
         """What the silence of every stream is said to mean."""
@@ -111,7 +111,7 @@ class Recorder:
     def on_invalid(self, key: StreamKey, trade_id: int) -> None:
         self.invalid.append((key.symbol, trade_id, len(self.ticks)))
 
-    def on_update(self, key: StreamKey, update: Update) -> None:
+    def on_update(self, key: StreamKey, update: StreamUpdate) -> None:
         self.updates.setdefault(key, []).append(update)
 
     def on_newest(self, key: StreamKey, trade_id: int) -> None:
@@ -198,7 +198,7 @@ class Listener:
         self.complaints: list[tuple[str, str]] = []
         self.invalid: list[tuple[str, int, int]] = []
         """Symbol, id, and how many trades came before."""
-        self.updates: list[tuple[StreamKey, Update]] = []
+        self.updates: list[tuple[StreamKey, StreamUpdate]] = []
         self.changes = 0
 
     def handle_trades(self, connection: Connection, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
@@ -207,7 +207,7 @@ class Listener:
     def handle_invalid(self, connection: Connection, key: StreamKey, trade_id: int) -> None:
         self.invalid.append((key.symbol, trade_id, len(self.ticks)))
 
-    def handle_update(self, connection: Connection, key: StreamKey, update: Update) -> None:
+    def handle_update(self, connection: Connection, key: StreamKey, update: StreamUpdate) -> None:
         self.updates.append((key, update))
 
     def handle_change(self, connection: Connection) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from livemarkets.feed import turns
+from livemarkets import turns
 from livemarkets.feed.ledger import Ledger, LedgerLimits
 from livemarkets.feed.resume import ResumeLimits, Resumer
 from livemarkets.market.models import StreamKey, TradeTick

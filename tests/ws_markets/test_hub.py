@@ -68,7 +68,7 @@ async def test_the_welcome_is_the_first_message_and_says_what_applies(app: Runni
         "server": f"livemarkets/{__version__}",
         "heartbeat_seconds": 1,
         "exchanges": {"binance": "idle", "simulator": "idle"},
-        "channels": ["trades", "tickers", "book", "depth"],
+        "channels": ["trades", "tickers", "book", "depth", "candles"],
         "limits": {
             "symbols": 4,
             "streams": 500,

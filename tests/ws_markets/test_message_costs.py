@@ -22,7 +22,7 @@ from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.http_api.web_app import create_app
 from livemarkets.market.channels import ALL_SYMBOLS, TICKERS
 from livemarkets.market.models import StreamKey
-from livemarkets.market.updates import Update
+from livemarkets.market.updates import StreamUpdate
 from livemarkets.ws_markets.connection import MarketsConnection
 from pages.labs.url import read_typed
 from tests.exchanges.binance.test_updates import ROW_DATA
@@ -65,7 +65,7 @@ class Passing(Listener):
         super().__init__()
         self._feed = feed
 
-    def handle_update(self, connection: Connection, key: StreamKey, update: Update) -> None:
+    def handle_update(self, connection: Connection, key: StreamKey, update: StreamUpdate) -> None:
         self._feed.on_update(key, update)
 
 
@@ -166,7 +166,7 @@ async def test_no_frame_with_all_tickers_holds_the_event_loop(services: Services
         before = time.thread_time()
         connection._take([raw])
         held.append((time.thread_time() - before) * 1000)
-    assert len(feed.updates.store.rows(key)) == 2000
+    assert len(feed.updates.latest.store.rows(key)) == 2000
     assert min(held) < HOLD_MS
 
 

@@ -158,7 +158,7 @@ def _quiet_runs(record: Record) -> Finding:
     return (failed if missing else passed)(seen, candles=len(opens), missing=missing)
 
 
-_USED_BY = "candles (planned)"
+_USED_BY = "feed/candle_line.py"
 
 CHECKS = (
     Check(

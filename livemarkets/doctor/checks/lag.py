@@ -92,5 +92,5 @@ CHECKS = (
     _memory("ticker/24hr"),
     _database("historicalTrades", "feed/backfill.py"),
     _database("aggTrades", "exchanges/binance/rest.py"),
-    _database("klines", "candles (planned)"),
+    _database("klines", "feed/candle_proof.py"),
 )

@@ -240,13 +240,13 @@ CHECKS = (
     Check(
         "rest.klines",
         "Every address serves `klines`: bars of twelve values, oldest first.",
-        "candles (planned)",
+        "feed/candle_proof.py",
         lambda record: _served(record, "klines", _bars_fault),
     ),
     Check(
         "rest.last_bar",
         "The last bar of `klines` is the unfinished one.",
-        "candles (planned)",
+        "feed/candle_proof.py",
         _last_bar,
     ),
     Check(

@@ -31,7 +31,7 @@ from livemarkets.exchanges.failures import first_of, unreachable
 from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName, StreamKey, TradeTick
-from livemarkets.market.updates import Update
+from livemarkets.market.updates import StreamUpdate
 
 __all__ = ["Connection", "ConnectionEvents", "ConnectionTimings"]
 
@@ -45,7 +45,7 @@ class ConnectionEvents(Protocol):
     def handle_invalid(self, connection: Connection, key: StreamKey, trade_id: int) -> None:
         """A trade with impossible values arrived, after the trades that were passed on before."""
 
-    def handle_update(self, connection: Connection, key: StreamKey, update: Update) -> None:
+    def handle_update(self, connection: Connection, key: StreamKey, update: StreamUpdate) -> None:
         """An update of a stream of another channel arrived."""
 
     def handle_change(self, connection: Connection) -> None:

@@ -1,7 +1,7 @@
-"""First tickers, and first best bids and asks, from Binance's REST API.
+"""Present tickers, best bids and asks, and order books from Binance's REST API.
 
-Source: Binance spot API documents, `rest-api.md`, "24hr ticker price change statistics" and "Symbol order
-book ticker". They are values to show, and no evidence. An odd entry is left out.
+Source: Binance spot API documents, `rest-api.md`, "24hr ticker price change statistics", "Symbol order book
+ticker" and "Order book". They are values to show, and no evidence. An odd entry is left out.
 """
 
 from __future__ import annotations
@@ -9,16 +9,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
+from functools import partial
 
 import msgspec
 from msgspec import field
 
 from livemarkets.exchanges.base import Purpose
 from livemarkets.exchanges.binance.rest_calls import RestCalls
-from livemarkets.exchanges.binance.updates import row_of, side_of
-from livemarkets.market.channels import ALL_SYMBOLS, BOOK
+from livemarkets.exchanges.binance.updates import OrderBook, depth_of, row_of, side_of
+from livemarkets.market.channels import ALL_SYMBOLS, BOOK, DEPTH, DEPTH_LEVELS
 from livemarkets.market.models import ExchangeName
-from livemarkets.market.updates import BookUpdate, TickerRow, TickersDelta, TickerUpdate, Update, ticker_of
+from livemarkets.market.updates import (
+    BookUpdate,
+    DepthUpdate,
+    TickerRow,
+    TickersDelta,
+    TickerUpdate,
+    Update,
+    ticker_of,
+)
 
 __all__ = ["ask_first_values"]
 
@@ -64,24 +73,30 @@ async def ask_first_values(
     channel: str,
     symbols: Sequence[str],
     now_ms: Callable[[], int],
+    asker: str | None,
 ) -> Sequence[Update]:
-    """Return present tickers or best bids and asks; see the port `FirstValues`.
+    """Return present tickers, best bids and asks, or an order book; see the port `FirstValues`.
 
-    `GET /api/v3/ticker/24hr` has the weight 2 for up to 20 symbols and 80 for all, and
-    `GET /api/v3/ticker/bookTicker` has the weight 4 for some symbols.
+    `GET /api/v3/ticker/24hr` has the weight 2 for up to 20 symbols and 80 for all. Some symbols of
+    `GET /api/v3/ticker/bookTicker` have the weight 4, and up to 100 levels of `GET /api/v3/depth` 5.
 
     Raises:
         ExchangeError: no base address gave a usable answer.
 
     """
+    get = partial(calls.get, purpose=Purpose.LIST, asker=asker)
     if ALL_SYMBOLS in symbols:
-        everything = await calls.get("ticker/24hr", {}, 80, list[_RestTicker], purpose=Purpose.LIST)
+        everything = await get("ticker/24hr", {}, 80, list[_RestTicker])
         return [await _delta_of(exchange, everything, now_ms())]
+    if channel == DEPTH:
+        (symbol,) = symbols
+        found = await get("depth", {"symbol": symbol, "limit": DEPTH_LEVELS[-1]}, 5, OrderBook)
+        return _depths_of(exchange, symbol, found, now_ms())
     listed = {"symbols": msgspec.json.encode(list(symbols)).decode()}
     if channel == BOOK:
-        books = await calls.get("ticker/bookTicker", listed, 4, list[_RestBook], purpose=Purpose.LIST)
+        books = await get("ticker/bookTicker", listed, 4, list[_RestBook])
         return _books_of(exchange, books, now_ms())
-    tickers = await calls.get("ticker/24hr", listed, 2, list[_RestTicker], purpose=Purpose.LIST)
+    tickers = await get("ticker/24hr", listed, 2, list[_RestTicker])
     return _tickers_of(exchange, tickers, now_ms())
 
 
@@ -120,3 +135,11 @@ def _books_of(exchange: ExchangeName, found: Sequence[_RestBook], recv_ts: int) 
             continue
         books.append(BookUpdate(exchange, data.symbol, *sides, None, recv_ts))
     return books
+
+
+def _depths_of(exchange: ExchangeName, symbol: str, found: OrderBook, recv_ts: int) -> list[DepthUpdate]:
+    """Return the order book of an answer of `depth`; nothing if it is impossible."""
+    try:
+        return [depth_of(exchange, symbol, found, recv_ts)]
+    except (ValueError, InvalidOperation):
+        return []

@@ -53,7 +53,8 @@ class BinancePorts:
     def ports(self, prepare: Callable[[], Awaitable[None]] | None = None) -> ExchangePorts:
         """Return the ports. `prepare` is awaited before anything is sent to the exchange."""
         rest = self._rest
-        return ExchangePorts(self._connect, rest, rest, prepare, BinanceClient.channels, rest)
+        channels, candles = BinanceClient.channels, rest.candle_history
+        return ExchangePorts(self._connect, rest, rest, prepare, channels, rest, candles)
 
     def use(self, ws_url: str, rest_url: str) -> None:
         """Use these addresses from now on."""

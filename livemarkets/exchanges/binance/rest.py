@@ -5,7 +5,6 @@ Source: Binance spot API documents, `rest-api.md` ("General endpoints", "Market 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ from livemarkets.exchanges.base import (
 )
 from livemarkets.exchanges.binance.exchange_info import ExchangeInfo
 from livemarkets.exchanges.binance.first_values import ask_first_values
+from livemarkets.exchanges.binance.kline_history import KlineHistory
 from livemarkets.exchanges.binance.rest_answers import (
     Aggregate,
     DayTicker,
@@ -31,9 +31,9 @@ from livemarkets.exchanges.binance.rest_answers import (
     reaches_back,
 )
 from livemarkets.exchanges.binance.rest_calls import RestCalls
-from livemarkets.exchanges.failures import first_of
 from livemarkets.exchanges.governor import Governor
 from livemarkets.exchanges.outbound import Outbound
+from livemarkets.exchanges.together import all_of
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName, SymbolInfo
 from livemarkets.market.updates import Update
@@ -73,6 +73,8 @@ class BinanceRest:
         self._outbound = outbound or Outbound()
         self._client: httpx.AsyncClient | None = None
         self._calls = RestCalls(exchange, self._ready_client, self.governor, clock)
+        self.candle_history = KlineHistory(exchange, self._calls, clock.now_ms)
+        """The past candles, by the same addresses and within the same request weight."""
         self.urls = urls
 
     @property
@@ -187,13 +189,9 @@ class BinanceRest:
     ) -> dict[str, int]:
         async def newest(symbol: str) -> int | None:
             try:
+                parameters = {"symbol": symbol, "limit": 1}
                 found = await self._calls.get(
-                    "aggTrades",
-                    {"symbol": symbol, "limit": 1},
-                    4,
-                    list[Aggregate],
-                    purpose=purpose,
-                    asker=asker,
+                    "aggTrades", parameters, 4, list[Aggregate], purpose=purpose, asker=asker
                 )
             except RestError as error:
                 if error.code == _UNKNOWN_SYMBOL and len(symbols) > 1:
@@ -201,24 +199,19 @@ class BinanceRest:
                 raise
             return found[-1].l if found else None
 
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                asked = {
-                    symbol: tasks.create_task(newest(symbol), name=f"newest id of {symbol}")
-                    for symbol in symbols
-                }
-        except BaseExceptionGroup as group:
-            raise first_of(group) from None
-        return {symbol: found for symbol, task in asked.items() if (found := task.result()) is not None}
+        found = await all_of({symbol: newest(symbol) for symbol in symbols})
+        return {symbol: newest_id for symbol, newest_id in found.items() if newest_id is not None}
 
-    async def first_values(self, channel: str, symbols: Sequence[str]) -> Sequence[Update]:
-        """Return present tickers or best bids and asks (weight 2 to 4, for all symbols 80).
+    async def first_values(
+        self, channel: str, symbols: Sequence[str], *, asker: str | None = None
+    ) -> Sequence[Update]:
+        """Return present tickers, best bids and asks, or an order book (weight 2 to 5, of all tickers 80).
 
         Raises:
             ExchangeError: no base address gave a usable answer.
 
         """
-        return await ask_first_values(self._calls, self._exchange, channel, symbols, self._now_ms)
+        return await ask_first_values(self._calls, self._exchange, channel, symbols, self._now_ms, asker)
 
     async def trades_from(
         self,

@@ -179,7 +179,10 @@ class RestCalls:
             else:
                 self._note_success(url, call, parameters.get("symbol"))
                 return answer
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # it refers to this frame, so only a garbage collection would free both
 
     def _may_help_elsewhere(self, url: str, call: str, symbol: str | None, error: RestError) -> bool:
         """Note a refusal. Return whether another address may answer."""

@@ -24,7 +24,7 @@ from livemarkets.exchanges.binance.shard_owner import ShardOwner
 from livemarkets.exchanges.binance.stream_names import stream_name
 from livemarkets.exchanges.binance.timings import ShardTimings
 from livemarkets.market.models import StreamKey, TradeTick
-from livemarkets.market.updates import Update
+from livemarkets.market.updates import StreamUpdate
 
 __all__ = ["Shard", "ShardTimings"]
 
@@ -129,7 +129,7 @@ class Shard:
             self._wake.set()
         self._owner.handle_trades(key, ticks)
 
-    def handle_update(self, connection: Connection, key: StreamKey, update: Update) -> None:
+    def handle_update(self, connection: Connection, key: StreamKey, update: StreamUpdate) -> None:
         """Pass an update on, and note which streams the standby connection delivers."""
         if connection is self.standby and self._rotation.note_data(key):
             self._wake.set()

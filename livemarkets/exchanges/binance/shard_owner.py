@@ -7,7 +7,7 @@ from typing import Protocol
 
 from livemarkets.exchanges.binance.connection import Connection, ConnectionEvents
 from livemarkets.market.models import StreamKey, TradeTick
-from livemarkets.market.updates import Update
+from livemarkets.market.updates import StreamUpdate
 
 __all__ = ["ShardOwner"]
 
@@ -21,7 +21,7 @@ class ShardOwner(Protocol):
     def handle_invalid(self, key: StreamKey, trade_id: int) -> None:
         """A trade with impossible values arrived."""
 
-    def handle_update(self, key: StreamKey, update: Update) -> None:
+    def handle_update(self, key: StreamKey, update: StreamUpdate) -> None:
         """An update arrived on either connection. During a rotation there may be duplicates."""
 
     def handle_change(self) -> None:

@@ -7,18 +7,27 @@ from __future__ import annotations
 
 from string import ascii_lowercase, ascii_uppercase
 
-from livemarkets.market.channels import ALL_SYMBOLS, BOOK, DEPTH, TICKERS, TRADES
+from livemarkets.market.channels import (
+    ALL_SYMBOLS,
+    BOOK,
+    CANDLE_INTERVALS,
+    CANDLES,
+    DEPTH,
+    TICKERS,
+    TRADES,
+)
 from livemarkets.market.models import StreamKey
 
 __all__ = ["STREAM_CHANNELS", "is_update_stream", "stream_name"]
 
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _KINDS = {TRADES: "trade", TICKERS: "ticker", BOOK: "bookTicker", DEPTH: "depth20@100ms"}
-STREAM_CHANNELS = frozenset(_KINDS)
+STREAM_CHANNELS = frozenset({*_KINDS, CANDLES})
 """The channels for which there are streams."""
 _ALL_TICKERS = "!ticker_1d@arr"
 """`!ticker@arr` was switched off in March 2026. This one's window is up to a minute wider than 24 hours."""
-_UPDATE_KINDS = frozenset(kind for channel, kind in _KINDS.items() if channel != TRADES)
+_CANDLE_KINDS = {interval: f"kline_{interval}" for interval in CANDLE_INTERVALS}
+_UPDATE_KINDS = frozenset({*_KINDS.values(), *_CANDLE_KINDS.values()} - {_KINDS[TRADES]})
 
 
 def stream_name(key: StreamKey) -> str:
@@ -27,12 +36,12 @@ def stream_name(key: StreamKey) -> str:
     Only A to Z are converted to lower case.
 
     Raises:
-        ValueError: the exchange has no such channel.
+        ValueError: the exchange has no such stream.
 
     """
-    kind = _KINDS.get(key.channel)
+    kind = _CANDLE_KINDS.get(key.parameter or "") if key.channel == CANDLES else _KINDS.get(key.channel)
     if kind is None:
-        raise ValueError(f"Binance has no stream for the channel {key.channel}")
+        raise ValueError(f"Binance has no stream for {key}")
     symbol = key.symbol
     if symbol == ALL_SYMBOLS and key.channel == TICKERS:
         return _ALL_TICKERS

@@ -17,25 +17,26 @@ from typing import Protocol
 import msgspec
 
 from livemarkets.errors import MalformedMessage
+from livemarkets.exchanges.binance.klines import parse_kline
 from livemarkets.exchanges.binance.messages import plausible, plausible_ms, shortened
-from livemarkets.market.channels import ALL_SYMBOLS, BOOK, DEPTH, TICKERS
-from livemarkets.market.models import StreamKey
+from livemarkets.market.channels import ALL_SYMBOLS, BOOK, CANDLES, DEPTH, TICKERS
+from livemarkets.market.models import ExchangeName, StreamKey
 from livemarkets.market.updates import (
     BookUpdate,
     DepthUpdate,
     Level,
+    StreamUpdate,
     TickerRow,
     TickersDelta,
     TickerUpdate,
-    Update,
     ticker_of,
 )
 
-__all__ = ["Complain", "Figures", "Parse", "parser_of", "row_of", "side_of"]
+__all__ = ["Complain", "Figures", "OrderBook", "Parse", "depth_of", "parser_of", "row_of", "side_of"]
 
 Complain = Callable[[str, str], None]
 """Takes the kind and the details of an error in a part of a frame, whose other parts are used."""
-Parse = Callable[[bytes, StreamKey, int, Complain], Update]
+Parse = Callable[[bytes, StreamKey, int, Complain], StreamUpdate]
 """Parses a frame of a stream, which was read at this time. Raises `MalformedMessage`."""
 
 _MOST_LEVELS = 20
@@ -114,16 +115,23 @@ class _BookFrame(msgspec.Struct, gc=False):
     data: _BookData
 
 
-class _DepthData(msgspec.Struct, gc=False):
+class _Level(msgspec.Struct, array_like=True, gc=False):
+    """`["0.0024","10"]`. Further entries, such as the `[]` of former years, are ignored."""
+
+    price: Decimal
+    size: Decimal
+
+
+class OrderBook(msgspec.Struct, gc=False):
     """`{"lastUpdateId":160,"bids":[["0.0024","10"],…],"asks":[["0.0026","100"],…]}`, without a symbol."""
 
     lastUpdateId: int
-    bids: list[Level]
-    asks: list[Level]
+    bids: list[_Level]
+    asks: list[_Level]
 
 
 class _DepthFrame(msgspec.Struct, gc=False):
-    data: _DepthData
+    data: OrderBook
 
 
 _decode_ticker = msgspec.json.Decoder(_TickerFrame).decode
@@ -158,18 +166,9 @@ def _parse_book(raw: bytes, key: StreamKey, recv_ts: int, complain: Complain) ->
 
 def _parse_depth(raw: bytes, key: StreamKey, recv_ts: int, complain: Complain) -> DepthUpdate:
     try:
-        data = _decode_depth(raw).data
-        bids, asks = data.bids[:_MOST_LEVELS], data.asks[:_MOST_LEVELS]
-        _check_levels(bids)
-        _check_levels(asks)
-        bid_prices, ask_prices = [price for price, _ in bids], [price for price, _ in asks]
-        if not (all(map(gt, bid_prices, bid_prices[1:])) and all(map(lt, ask_prices, ask_prices[1:]))):
-            raise ValueError("its levels are not in order")
-        if bids and asks and not bid_prices[0] < ask_prices[0]:
-            raise ValueError("bid and ask cross")
+        return depth_of(key.exchange, key.symbol, _decode_depth(raw).data, recv_ts)
     except (*_NOT_READABLE, InvalidOperation) as error:
         raise MalformedMessage("malformed depth", f"{error}: {shortened(raw)}") from None
-    return DepthUpdate(key.exchange, key.symbol, tuple(bids), tuple(asks), data.lastUpdateId, recv_ts)
 
 
 def _parse_ticker(raw: bytes, key: StreamKey, recv_ts: int, complain: Complain) -> TickerUpdate:
@@ -213,7 +212,12 @@ def _figures(raw: bytes, complain: Complain) -> Sequence[_Figures]:
     return found
 
 
-_PARSERS: dict[str, Parse] = {TICKERS: _parse_ticker, BOOK: _parse_book, DEPTH: _parse_depth}
+_PARSERS: dict[str, Parse] = {
+    TICKERS: _parse_ticker,
+    BOOK: _parse_book,
+    DEPTH: _parse_depth,
+    CANDLES: parse_kline,
+}
 
 
 def row_of(data: Figures) -> TickerRow:
@@ -238,6 +242,25 @@ def row_of(data: Figures) -> TickerRow:
         raise ValueError("a price is impossible")
     last_id = data.L if data.L is not None and data.L >= 0 else None
     return TickerRow(data.s, *prices, data.p, data.P, data.v, data.q, data.n, last_id, data.O, data.E)
+
+
+def depth_of(exchange: ExchangeName, symbol: str, data: OrderBook, recv_ts: int) -> DepthUpdate:
+    """Return the best levels of an order book, checked.
+
+    Raises:
+        ValueError, InvalidOperation: they are impossible.
+
+    """
+    bids = tuple((level.price, level.size) for level in data.bids[:_MOST_LEVELS])
+    asks = tuple((level.price, level.size) for level in data.asks[:_MOST_LEVELS])
+    _check_levels(bids)
+    _check_levels(asks)
+    bid_prices, ask_prices = [price for price, _ in bids], [price for price, _ in asks]
+    if not (all(map(gt, bid_prices, bid_prices[1:])) and all(map(lt, ask_prices, ask_prices[1:]))):
+        raise ValueError("its levels are not in order")
+    if bids and asks and not bid_prices[0] < ask_prices[0]:
+        raise ValueError("bid and ask cross")
+    return DepthUpdate(exchange, symbol, bids, asks, data.lastUpdateId, recv_ts)
 
 
 def _check_symbol(symbol: str, key: StreamKey) -> None:

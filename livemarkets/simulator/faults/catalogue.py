@@ -16,7 +16,7 @@ from livemarkets.simulator.faults.commands import command
 from livemarkets.simulator.faults.disturbances import Disturbance, Disturbances, Lose, Mute, Repeat, Swap
 from livemarkets.simulator.faults.garbage import GARBAGE
 from livemarkets.simulator.faults.listing import ListingFaults
-from livemarkets.simulator.faults.target import Exchange, subscribed_symbols
+from livemarkets.simulator.faults.target import Exchange, connections_of, subscribed_symbols
 from livemarkets.simulator.market.source import SimulatorError, Source
 from livemarkets.simulator.protocol.connection import ExchangeConnection
 from livemarkets.simulator.protocol.control_messages import ErrorShape
@@ -268,10 +268,9 @@ class Faults(ListingFaults):
 
     def _begin(self, kind: str, connection: int | None = None) -> list[ExchangeConnection]:
         """Count the fault and return the connections concerned."""
-        exchange = self._bound()
-        exchange.pulse()
+        concerned = connections_of(self._bound(), kind, connection)
         self.injected[kind] += 1
-        return [one for one in exchange.connections if connection is None or one.number == connection]
+        return concerned
 
     def _change_list(self, kind: str) -> Exchange:
         self._begin(kind)

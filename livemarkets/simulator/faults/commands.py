@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from difflib import get_close_matches
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
@@ -44,12 +45,16 @@ def call_command(target: object, name: str, arguments: Mapping[str, Any]) -> Non
     """
     commands = _commands(type(target))
     if name not in commands:
-        raise SimulatorError(f"unknown fault {name!r}; known faults: {', '.join(commands)}")
+        guess = _did_you_mean(name, commands)
+        raise SimulatorError(f"unknown fault {name!r}; {guess}known faults: {', '.join(commands)}")
     hints = get_type_hints(commands[name])
+    known = [key for key in inspect.signature(commands[name]).parameters if key != "self"]
     values = {}
     for key, value in arguments.items():
-        if key not in inspect.signature(commands[name]).parameters or key == "self":
-            raise SimulatorError(f"{name} has no argument {key!r}")
+        if key not in known:
+            guess = _did_you_mean(key, known)
+            its = f"its arguments: {', '.join(known)}" if known else "it has none"
+            raise SimulatorError(f"{name} has no argument {key!r}; {guess}{its}")
         try:
             values[key] = msgspec.convert(value, hints[key], strict=False)
         except msgspec.ValidationError as error:
@@ -59,6 +64,11 @@ def call_command(target: object, name: str, arguments: Mapping[str, Any]) -> Non
         if key != "self" and parameter.default is parameter.empty and key not in values:
             raise SimulatorError(f"{name} requires the argument {key!r}")
     commands[name](target, **values)
+
+
+def _did_you_mean(name: str, known: Collection[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}? " if close else ""
 
 
 def _commands(cls: type) -> dict[str, Callable[..., None]]:

@@ -26,6 +26,9 @@ class BookSource(Protocol):
 
     skew_ms: int
 
+    def is_ready(self, symbol: str) -> bool:
+        """Return whether a wanted symbol has been made."""
+
     def book_of(self, symbol: str, now_ms: float) -> Book:
         """Return the order book of a listed symbol, brought up to now."""
 
@@ -34,9 +37,9 @@ class _Wanted(msgspec.Struct):
     stream: str
     prefix: bytes
     symbol: str
-    book: Book
     levels: int  # 0: the changes
-    changes: Changes | None
+    book: Book | None = None  # until its symbol is ready
+    changes: Changes | None = None
 
 
 class DepthStreams:
@@ -60,10 +63,13 @@ class DepthStreams:
             parts = _KIND.fullmatch(kind)
             if parts is None:
                 continue
-            one = before.pop(stream, None) or self._follow(stream, symbol, int(parts[1] or 0), now_ms)
+            one = before.pop(stream, None)
+            if one is None:
+                one = _Wanted(stream, prefix_of(stream), symbol, int(parts[1] or 0))
+                self._follow(one, now_ms)
             self._wanted[int(parts[2] or 1000)][stream] = one
         for one in before.values():
-            if one.changes is not None:
+            if one.book is not None and one.changes is not None:
                 one.book.orders.unfollow(one.changes)
         for period_ms, schedule in self._schedules.items():
             schedule.set_wanted(bool(self._wanted[period_ms]), now_ms)
@@ -86,12 +92,15 @@ class DepthStreams:
                         events.append(StreamEvent(one.stream, text, len(one.prefix)))
         return events
 
-    def _follow(self, stream: str, symbol: str, levels: int, now_ms: float) -> _Wanted:
-        book = self._market.book_of(symbol, now_ms)
-        changes = None if levels else book.orders.follow()
-        return _Wanted(stream, prefix_of(stream), symbol, book, levels, changes)
+    def _follow(self, one: _Wanted, now_ms: float) -> None:
+        if one.book is None and self._market.is_ready(one.symbol):
+            one.book = self._market.book_of(one.symbol, now_ms)
+            one.changes = None if one.levels else one.book.orders.follow()
 
     def _payload(self, one: _Wanted, now_ms: float, event_ms: int) -> bytes | None:
+        self._follow(one, now_ms)
+        if one.book is None:
+            return None
         book = self._market.book_of(one.symbol, now_ms)
         if one.changes is None:
             return partial_depth_payload(book.depth(one.levels))

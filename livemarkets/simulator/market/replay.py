@@ -20,6 +20,9 @@ from livemarkets.simulator.market.symbols import SymbolRules
 
 __all__ = ["Replay"]
 
+_MOST_TOLD = 1000
+"""Missing streams that the log names. Clients choose the names, so there could be any number."""
+
 
 class Replay:
     """A market that replays a recording with its original frames, ids, fields and intervals.
@@ -48,6 +51,7 @@ class Replay:
         self._lead_in_ms = lead_in_seconds * 1000.0
         self._available = self._recording.streams
         self._wanted: frozenset[str] = frozenset()
+        self._told: set[str] = set()  # wanted streams that are not in the recording
         self._started_ms: float | None = None
         self._position = 0
         self._pending: list[StreamEvent] = []
@@ -80,6 +84,7 @@ class Replay:
     def want(self, streams: Collection[str], now_ms: float) -> None:
         """Set the streams to send, and start the clock if one of them is in the recording."""
         self._wanted = frozenset(streams)
+        self._tell_missing()
         if self._started_ms is None and not self._wanted.isdisjoint(self._available):
             self._started_ms = now_ms + self._lead_in_ms
             logger.info("simulator: replaying {} at {:g} times its speed", self._path.name, self._speed)
@@ -148,6 +153,15 @@ class Replay:
     def relist(self, symbol: str, first_id: int) -> None:
         """Refuse, because a recording keeps its ids."""
         raise SimulatorError("a recording cannot be relisted")
+
+    def _tell_missing(self) -> None:
+        for stream in sorted(self._wanted - self._available - self._told):
+            if len(self._told) == _MOST_TOLD:
+                return
+            self._told.add(stream)
+            logger.warning("simulator: {} does not have {}, which stays silent", self._path.name, stream)
+            if len(self._told) == _MOST_TOLD:
+                logger.warning("simulator: further streams without a recording are not told")
 
     def _play(self, until_ms: float, events: list[StreamEvent]) -> None:
         frames = self._recording.frames

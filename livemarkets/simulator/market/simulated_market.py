@@ -4,36 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from heapq import heapify, heappop, heappush
-from random import Random
+from itertools import islice
 
 from livemarkets.simulator.market.arrivals import fills_of_an_order
-from livemarkets.simulator.market.book import Book, draw_fills
+from livemarkets.simulator.market.book import Book
 from livemarkets.simulator.market.candle_streams import CandleStreams
 from livemarkets.simulator.market.candles import Candles
 from livemarkets.simulator.market.depth_streams import DepthStreams
-from livemarkets.simulator.market.history import Aggregate, History, Trade
+from livemarkets.simulator.market.history import History
 from livemarkets.simulator.market.listing import Listing
 from livemarkets.simulator.market.order_book import Depth
+from livemarkets.simulator.market.order_events import add_events
 from livemarkets.simulator.market.source import SimulatorError
 from livemarkets.simulator.market.statistics import Bar, Summary
 from livemarkets.simulator.market.streams import (
     Quote,
     StreamEvent,
-    aggregate_payload,
-    book_payload,
     is_served,
     prefix_of,
     split_stream,
-    trade_payload,
 )
+from livemarkets.simulator.market.symbol_maker import SymbolMaker
 from livemarkets.simulator.market.symbols import DEFAULT_RULES, SymbolRules, rules_for
 from livemarkets.simulator.market.tickers import TICKER_KINDS, Tickers
-from livemarkets.simulator.market.traded_symbol import CATCH_UP_TRADES, TradedSymbol
+from livemarkets.simulator.market.traded_symbol import TradedSymbol
 
 __all__ = ["SimulatedMarket"]
 
-_FIRST_TRADES = 100_000
-"""Approximate limit of the trades before the first use, of all symbols together, at a constant rate."""
+_LOOKS = 3
+"""Symbols that are made in one turn of the event loop, 1 to 4 ms each."""
 
 
 class SimulatedMarket:
@@ -71,27 +70,17 @@ class SimulatedMarket:
     ) -> None:
         if rate <= 0 or (trades_per_second is not None and trades_per_second <= 0):
             raise SimulatorError("a market's rate must be greater than 0")
-        listed = {rule.symbol: rule for rule in rules}
-        if symbols is not None:
-            made = {symbol: listed.get(symbol) or rules_for(symbol) for symbol in symbols}
-            if unknown := [symbol for symbol, rule in made.items() if rule is None]:
-                raise SimulatorError(
-                    f"the simulated market does not know {', '.join(unknown)}: the name of a new symbol "
-                    "ends with the asset that it is paid with, such as USDT"
-                )
-            listed = {symbol: rule for symbol, rule in made.items() if rule is not None}
-        self.listing = Listing(listed)
-        self._seed = seed
-        self._rate = rate
-        self._constant = trades_per_second
-        self._history_length = history_length
+        self.listing = Listing(_listed(rules, symbols))
         self._history_seconds = history_seconds
-        self._fills_usd = draw_fills(Random(f"{seed}:fills"))
+        self._maker = SymbolMaker(seed, rate, trades_per_second, history_length, history_seconds)
         self._symbols: dict[str, TradedSymbol] = {}
         # The symbols with subscribed single events: (time of the next order, name), and the halted ones.
         self._due: list[tuple[float, str]] = []
         self._halted: list[TradedSymbol] = []
         self._pending: list[StreamEvent] = []
+        # The wanted symbols that have to be made yet, and since when they are wanted.
+        self._waiting: dict[str, float] = {}
+        self._kinds: dict[str, dict[str, tuple[str, bytes]]] = {}
         self._tickers = Tickers(self)
         self._candle_streams = CandleStreams(self)
         self._depth_streams = DepthStreams(self)
@@ -107,11 +96,16 @@ class SimulatedMarket:
         return is_served(stream)
 
     def want(self, streams: Collection[str], now_ms: float) -> None:
-        """Set the subscribed streams. Streams of unknown symbols or kinds stay silent."""
+        """Set the subscribed streams. Streams of unknown symbols or kinds stay silent.
+
+        A symbol that has not been in use is made within the next turns. Its events begin with this moment.
+        """
         # Events until now go to the streams that were subscribed so far.
         self._pending = self.advance(now_ms)
         for symbol in self._symbols.values():
             symbol.kinds = {}
+        self._kinds = {}
+        names: dict[str, None] = {}
         tickers: list[tuple[str, str, str]] = []
         candles: list[tuple[str, str, str]] = []
         depths: list[tuple[str, str, str]] = []
@@ -119,28 +113,35 @@ class SimulatedMarket:
             if stream.startswith("!"):
                 if is_served(stream):
                     tickers.append((stream, "", stream))
+                    names.update(dict.fromkeys(self.rules))
                 continue
             name, kind = split_stream(stream)
             if name not in self.rules:
                 continue
-            symbol = self._up_to(name, now_ms)
+            names[name] = None
             if kind in ("trade", "aggTrade", "bookTicker"):
-                symbol.kinds[kind] = (stream, prefix_of(stream))
+                self._kinds.setdefault(name, {})[kind] = (stream, prefix_of(stream))
             elif kind.startswith("kline_"):
                 candles.append((stream, name, kind))
             elif kind.startswith("depth"):
                 depths.append((stream, name, kind))
             elif TICKER_KINDS.fullmatch(kind):
                 tickers.append((stream, name, kind))
+        self._waiting = {name: self._waiting.get(name, now_ms) for name in names if name not in self._symbols}
+        for name in names:
+            if name in self._symbols:
+                self._up_to(name, now_ms).kinds = self._kinds.get(name, {})
         self._due = [(symbol.next_order_ms, name) for name, symbol in self._symbols.items() if symbol.kinds]
         heapify(self._due)
         self._halted = []
+        self._make_some()
         self._tickers.want(tickers, now_ms)
         self._candle_streams.want(candles, now_ms)
         self._depth_streams.want(depths, now_ms)
 
     def advance(self, now_ms: float) -> list[StreamEvent]:
         """Simulate the subscribed symbols until now. Return their events."""
+        self._make_some()
         events, self._pending = self._pending, []
         for symbol in self._halted:
             self._rest_if_halted(symbol, now_ms)
@@ -161,7 +162,7 @@ class SimulatedMarket:
 
     def next_ms(self) -> float | None:
         """Return the time of the next order or periodic event of the subscribed streams."""
-        if self._pending:
+        if self._pending or self._waiting:
             return 0.0
         parts = (self._depth_streams, self._candle_streams, self._tickers)
         times = [at_ms for part in parts if (at_ms := part.next_ms()) is not None]
@@ -213,7 +214,9 @@ class SimulatedMarket:
         state = self._up_to(symbol, now_ms)
         while trades > 0:
             fills = min(max(fills_of_an_order(state.random), trades // 50), trades)
-            self._emit(state, *state.fill(fills, now_ms, self.skew_ms), now_ms, self._pending)
+            add_events(
+                state, *state.fill(fills, now_ms, self.skew_ms), int(now_ms) + self.skew_ms, self._pending
+            )
             trades -= fills
 
     def skip_ids(self, symbol: str, count: int) -> None:
@@ -231,9 +234,7 @@ class SimulatedMarket:
 
     def _up_to(self, name: str, now_ms: float) -> TradedSymbol:
         """Return a symbol, after simulating the time since its last use."""
-        symbol = self._symbols.get(name)
-        if symbol is None:
-            symbol = self._symbols[name] = self._first_look(name, now_ms)
+        symbol = self._symbols.get(name) or self._make(name, self._waiting.pop(name, now_ms))
         if symbol.next_order_ms <= now_ms:
             self._rest_if_halted(symbol, now_ms)
             if symbol.kinds:
@@ -242,56 +243,46 @@ class SimulatedMarket:
                 symbol.catch_up(now_ms, self._history_seconds, self.skew_ms)
         return symbol
 
+    def is_ready(self, symbol: str) -> bool:
+        """Return whether a wanted symbol has been made."""
+        return symbol in self._symbols
+
+    def _make_some(self) -> None:
+        for name in list(islice(self._waiting, _LOOKS)):
+            since_ms = self._waiting.pop(name)
+            if name in self.rules:
+                self._make(name, since_ms)
+
+    def _make(self, name: str, since_ms: float) -> TradedSymbol:
+        """Make a symbol that is in use since a time, from which on its subscribers get its events."""
+        symbol = self._symbols[name] = self._maker.make(self.rules[name], len(self.rules), since_ms)
+        self._up_to(name, since_ms)
+        symbol.kinds = self._kinds.get(name, {})
+        if symbol.kinds:
+            heappush(self._due, (symbol.next_order_ms, name))
+        return symbol
+
     def _rest_if_halted(self, symbol: TradedSymbol, now_ms: float) -> None:
         """Let the time pass without orders while the symbol is not traded."""
         if symbol.next_order_ms <= now_ms and not self.listing.is_traded(symbol.name):
             symbol.rest_until(now_ms)
 
-    def _first_look(self, name: str, now_ms: float) -> TradedSymbol:
-        rules = self.rules[name]
-        per_second = self._constant or rules.trades_per_second * self._rate
-        most = CATCH_UP_TRADES
-        if self._constant is not None:
-            # In a load test all symbols are used at once, and the exchange would not answer meanwhile.
-            most = min(most, max(_FIRST_TRADES // len(self.rules), 200))
-        past_seconds = min(self._history_seconds, most / per_second)
-        return TradedSymbol(
-            rules,
-            self._seed,
-            now_ms - 1000 * past_seconds,
-            per_second=per_second,
-            constant=self._constant is not None,
-            history_length=self._history_length,
-            fills_usd=self._fills_usd,
-        )
-
     def _trade(self, symbol: TradedSymbol, now_ms: float, events: list[StreamEvent]) -> None:
         """Carry out the orders until now, for the subscribed streams."""
+        skew_ms = self.skew_ms
+        event_ms = int(now_ms) + skew_ms
         while symbol.next_order_ms <= now_ms:
-            self._emit(symbol, *symbol.order(self.skew_ms), now_ms, events)
+            add_events(symbol, *symbol.order(skew_ms), event_ms, events)
 
-    def _emit(
-        self,
-        symbol: TradedSymbol,
-        trades: Sequence[Trade],
-        aggregates: Sequence[Aggregate],
-        now_ms: float,
-        events: list[StreamEvent],
-    ) -> None:
-        name, kinds = symbol.encoded, symbol.kinds
-        event_ms = max(int(now_ms) + self.skew_ms, trades[0].time_ms)
-        if wanted := kinds.get("trade"):
-            stream, prefix = wanted
-            at = len(prefix)
-            for trade in trades:
-                text = prefix + trade_payload(name, trade, event_ms) + b"}"
-                events.append(StreamEvent(stream, text, at))
-        if wanted := kinds.get("aggTrade"):
-            stream, prefix = wanted
-            for aggregate in aggregates:
-                text = prefix + aggregate_payload(name, aggregate, event_ms) + b"}"
-                events.append(StreamEvent(stream, text, len(prefix)))
-        if wanted := kinds.get("bookTicker"):
-            stream, prefix = wanted
-            text = prefix + book_payload(name, symbol.book.quote()) + b"}"
-            events.append(StreamEvent(stream, text, len(prefix)))
+
+def _listed(rules: Sequence[SymbolRules], symbols: Sequence[str] | None) -> dict[str, SymbolRules]:
+    listed = {rule.symbol: rule for rule in rules}
+    if symbols is None:
+        return listed
+    made = {symbol: listed.get(symbol) or rules_for(symbol) for symbol in symbols}
+    if unknown := [symbol for symbol, rule in made.items() if rule is None]:
+        raise SimulatorError(
+            f"the simulated market does not know {', '.join(unknown)}: the name of a new symbol "
+            "ends with the asset that it is paid with, such as USDT"
+        )
+    return {symbol: rule for symbol, rule in made.items() if rule is not None}

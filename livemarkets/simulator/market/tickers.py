@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
 
+from livemarkets.simulator.market.pieces import FIRST, Pieces
 from livemarkets.simulator.market.source import Source
 from livemarkets.simulator.market.streams import (
     StreamEvent,
@@ -28,6 +30,20 @@ _INTERVAL_MS = 1000
 """Update interval (web-socket-streams.md)."""
 
 
+class TickerSource(Source, Protocol):
+    """The market, as these streams need it."""
+
+    def is_ready(self, symbol: str) -> bool:
+        """Return whether a wanted symbol has been made."""
+
+
+class _Step(NamedTuple):
+    stream: str
+    kind: str
+    symbol: str = ""  # none at the end of a stream of all symbols
+    is_of_all: bool = False
+
+
 class Tickers:
     """Makes the periodic streams of a market.
 
@@ -36,10 +52,13 @@ class Tickers:
 
     """
 
-    def __init__(self, market: Source) -> None:
+    def __init__(self, market: TickerSource) -> None:
         self._market = market
         self._wanted: list[tuple[str, str, str]] = []
         self._last_ids: dict[str, dict[str, int]] = {}  # that each stream of all symbols showed
+        self._changed: dict[str, list[bytes]] = {}  # payloads of a stream of all symbols, not sent yet
+        self._computed: set[str] = set()  # symbols whose day has been summed up
+        self._due: Pieces[_Step] = Pieces()
         self._next_ms = 0.0
 
     def want(self, wanted: Sequence[tuple[str, str, str]], now_ms: float) -> None:
@@ -49,42 +68,59 @@ class Tickers:
         self._wanted = list(wanted)
         streams = {stream for stream, _, _ in wanted}
         self._last_ids = {stream: ids for stream, ids in self._last_ids.items() if stream in streams}
+        self._changed = {stream: rows for stream, rows in self._changed.items() if stream in streams}
+        self._due.keep(lambda step: step.stream in streams)
 
     def next_ms(self) -> float | None:
         """Return when the next update is due; `None` without streams."""
+        if self._due:
+            return 0.0
         return self._next_ms if self._wanted else None
 
     def advance(self, now_ms: float) -> list[StreamEvent]:
-        """Return one update of every stream, if it is due."""
-        if not self._wanted or now_ms < self._next_ms:
-            return []
-        self._next_ms = max(self._next_ms + _INTERVAL_MS, now_ms)
-        event_ms = int(now_ms) + self._market.skew_ms
-        events = []
-        for stream, symbol, kind in self._wanted:
-            prefix = prefix_of(stream)
-            for payload in self._payloads(stream, symbol, kind, now_ms, event_ms):
-                events.append(StreamEvent(stream, prefix + payload + b"}", len(prefix)))
+        """Return updates that are due, one of every stream in each interval."""
+        if self._wanted and now_ms >= self._next_ms and not self._due:
+            self._next_ms = max(self._next_ms + _INTERVAL_MS, now_ms)
+            self._due.begin(self._steps())
+        events: list[StreamEvent] = []
+        if self._due:
+            event_ms = int(now_ms) + self._market.skew_ms
+            self._due.do_some(lambda step: self._do(step, now_ms, event_ms, events))
         return events
 
-    def _payloads(self, stream: str, symbol: str, kind: str, now_ms: float, event_ms: int) -> list[bytes]:
-        if not symbol:
-            changed = self._changed(stream, kind, now_ms, event_ms)
-            return [b"[%b]" % b",".join(changed)] if changed else []
-        payload = self._ticker(symbol, kind, now_ms, event_ms)
-        return [payload] if payload else []
+    def _steps(self) -> Iterator[_Step]:
+        for stream, symbol, kind in self._wanted:
+            if symbol:
+                yield _Step(stream, kind, symbol)
+                continue
+            kind = kind.removeprefix("!").partition("@")[0]
+            for each in self._market.rules:
+                yield _Step(stream, kind, each, is_of_all=True)
+            yield _Step(stream, kind)
 
-    def _changed(self, stream: str, kind: str, now_ms: float, event_ms: int) -> list[bytes]:
-        """Return the tickers of all symbols that have traded since the stream's last update."""
-        shown = self._last_ids.setdefault(stream, {})
-        kind = kind.removeprefix("!").partition("@")[0]
-        payloads = []
-        for symbol in self._market.rules:
+    def _do(self, step: _Step, now_ms: float, event_ms: int, events: list[StreamEvent]) -> int:
+        """Do a step and return its cost."""
+        stream, kind, symbol, is_of_all = step
+        if not symbol:
+            if rows := self._changed.pop(stream, []):
+                events.append(_event(stream, b"[%b]" % b",".join(rows)))
+            return 1
+        if symbol not in self._market.rules or not self._market.is_ready(symbol):
+            return 1
+        if is_of_all:
+            shown = self._last_ids.setdefault(stream, {})
             last = self._market.history(symbol, now_ms).recent(1)
-            if last and shown.get(symbol) != last[-1].id:
-                shown[symbol] = last[-1].id
-                payloads.append(self._ticker(symbol, kind, now_ms, event_ms))
-        return [payload for payload in payloads if payload]
+            if not last or shown.get(symbol) == last[-1].id:
+                return 1
+            shown[symbol] = last[-1].id
+        payload = self._ticker(symbol, kind, now_ms, event_ms)
+        if payload and is_of_all:
+            self._changed.setdefault(stream, []).append(payload)
+        elif payload:
+            events.append(_event(stream, payload))
+        cost = 1 if symbol in self._computed else FIRST
+        self._computed.add(symbol)
+        return cost
 
     def _ticker(self, symbol: str, kind: str, now_ms: float, event_ms: int) -> bytes | None:
         if kind == "avgPrice":
@@ -111,3 +147,8 @@ class Tickers:
         recent = self._market.summary(symbol, event_ms - _AVERAGE_MS, now_ms)
         price = last[-1].price if recent is None else recent.average
         return average_payload(symbol, price, last[-1].time_ms, event_ms)
+
+
+def _event(stream: str, payload: bytes) -> StreamEvent:
+    prefix = prefix_of(stream)
+    return StreamEvent(stream, prefix + payload + b"}", len(prefix))

@@ -8,9 +8,11 @@ import pytest
 from livemarkets.exchanges.base import Evidence, StreamState
 from livemarkets.exchanges.binance.client import ClientTimings
 from livemarkets.exchanges.binance.stream_names import stream_name
-from livemarkets.market.channels import ALL_SYMBOLS, BOOK, DEPTH, TICKERS, TRADES
+from livemarkets.market.candles import Candle
+from livemarkets.market.channels import ALL_SYMBOLS, BOOK, CANDLES, DEPTH, TICKERS, TRADES
 from livemarkets.market.models import StreamKey
 from livemarkets.market.updates import BookUpdate, DepthUpdate, TickersDelta, TickerUpdate
+from tests.exchanges.binance.test_klines import KLINE
 from tests.exchanges.binance.test_updates import BOOK_DATA, DEPTH_DATA, ROW_DATA, TICKER_DATA
 from tests.support.helpers import eventually
 from tests.support.scripted_exchange import scripted_exchange
@@ -70,6 +72,21 @@ async def test_streams_of_every_channel_come_over_one_connection_and_end_by_name
             recorder.client.unwant(each)
         await eventually(lambda: venue.subscriptions() == {"btcusdt@trade"})
         assert recorder.client.statistics().complaints == {}
+
+
+async def test_candles_go_to_the_stream_of_their_interval() -> None:
+    minute, month = (StreamKey("simulator", CANDLES, "BNBBTC", each) for each in ("1m", "1M"))
+    async with scripted_exchange() as venue, client(venue.ws_url) as recorder:
+        await subscribed(recorder, minute, month)
+        assert venue.subscriptions() == {"bnbbtc@kline_1m", "bnbbtc@kline_1M"}
+        for interval in ("1M", "1m", "3m"):
+            event = {"e": "kline", "E": KLINE["t"], "s": "BNBBTC", "k": KLINE | {"i": interval}}
+            await venue.send("bnbbtc@kline_1m" if interval == "3m" else f"bnbbtc@kline_{interval}", event)
+        await eventually(lambda: recorder.client.statistics().complaints == {"malformed candle": 1})
+        for name in (minute, month):
+            (candle,) = recorder.updates[name]
+            assert isinstance(candle, Candle)
+            assert candle.interval == name.parameter
 
 
 @pytest.mark.parametrize("separators", [(", ", ": "), (",", ":")])
@@ -135,6 +152,7 @@ async def test_the_exchange_has_what_is_wanted_over_all_channels_in_the_end(seed
         for symbol in SYMBOLS
         for channel in (TRADES, BOOK, DEPTH, TICKERS)
     ] + [ALL_KEY]
+    names += [StreamKey("simulator", CANDLES, symbol, each) for symbol in SYMBOLS for each in ("1m", "1M")]
     wanted: set[StreamKey] = set()
     timings = ClientTimings(shard=quick().shard, streams_per_connection=4)
     async with scripted_exchange() as venue, client(venue.ws_url, timings=timings) as recorder:

@@ -59,7 +59,7 @@ def test_a_stream_has_the_symbols_name_with_a_to_z_in_lower_case(symbol: str, st
 
 
 def test_a_channel_that_the_exchange_does_not_have_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no stream for the channel gossip"):
+    with pytest.raises(ValueError, match="no stream for binance gossip"):
         stream_name(StreamKey("binance", "gossip", "BTCUSDT"))
 
 

@@ -15,7 +15,7 @@ from livemarkets.exchanges.binance.stream_names import stream_name
 from livemarkets.exchanges.binance.updates import parser_of
 from livemarkets.market.channels import ALL_SYMBOLS, BOOK, DEPTH, TICKERS
 from livemarkets.market.models import StreamKey
-from livemarkets.market.updates import BookUpdate, DepthUpdate, TickersDelta, TickerUpdate, Update
+from livemarkets.market.updates import BookUpdate, DepthUpdate, StreamUpdate, TickersDelta, TickerUpdate
 
 RECV_TS = 1_723_161_255_350
 BOOK_KEY = StreamKey("binance", BOOK, "BNBUSDT")
@@ -65,7 +65,7 @@ TICKER_DATA: dict[str, Any] = {
 ROW_DATA = {name: value for name, value in TICKER_DATA.items() if name not in "xQbBaA"} | {"e": "1dTicker"}
 
 
-def parse(key: StreamKey, data: object, complaints: list[tuple[str, str]] | None = None) -> Update:
+def parse(key: StreamKey, data: object, complaints: list[tuple[str, str]] | None = None) -> StreamUpdate:
     raw = json.dumps({"stream": stream_name(key), "data": data}, ensure_ascii=False).encode()
     told = [] if complaints is None else complaints
     return parser_of(key)(raw, key, RECV_TS, lambda kind, detail: told.append((kind, detail)))
@@ -86,7 +86,7 @@ def test_each_channel_has_its_stream(key: StreamKey, stream: str) -> None:
 
 def test_a_channel_without_a_stream_is_refused() -> None:
     with pytest.raises(ValueError, match="no stream"):
-        stream_name(StreamKey("binance", "candles", "BTCUSDT", "1m"))
+        stream_name(StreamKey("binance", "candles", "BTCUSDT"))
 
 
 def test_the_best_bid_and_ask() -> None:
@@ -141,6 +141,8 @@ def test_the_best_levels() -> None:
         160,
         RECV_TS,
     )
+    older = {"bids": [["0.0024", "10", []], ["0.0023", "1.50", []]], "asks": [["0.0026", "100", []]]}
+    assert parse(DEPTH_KEY, DEPTH_DATA | older) == update
     empty = parse(DEPTH_KEY, DEPTH_DATA | {"bids": [], "asks": []})
     assert isinstance(empty, DepthUpdate)
     assert (empty.bids, empty.asks) == ((), ())

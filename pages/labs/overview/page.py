@@ -41,16 +41,18 @@ def register(services: PageServices) -> None:
     """Register the page under `/labs/overview`."""
 
     @ui.page("/labs/overview", title="Overview · Live Markets")
-    def overview_page(
+    async def overview_page(
         client: Client, exchange: str = "", quote: str = "", q: str = "", sort: str = "", symbols: str = ""
     ) -> None:
         view, notices = read_overview(exchange, quote, q, sort, symbols, exchanges=services.exchanges())
         with shell(services, path="/labs/overview", has_strip=True) as frame:
+            await services.page_turns.wait()
             page = OverviewPage(services, view, frame, client.id)
             for notice in notices:
                 page.note(notice)
         client.on_connect(page.on_connect)
         client.on_delete(page.close)
+        await services.page_turns.wait()
 
 
 class OverviewPage:
@@ -83,7 +85,7 @@ class OverviewPage:
                 on_visibility=self.set_visible,
             )
         self._flush()
-        ui.timer(SAMPLE_SECONDS, self._flush)
+        ui.timer(SAMPLE_SECONDS, self._take_turn)
 
     def _build_head(self) -> None:
         with ui.element("div").classes("labs-head"):
@@ -158,6 +160,11 @@ class OverviewPage:
             with close:
                 text("span", "×")
             close.on("click", element.delete)
+
+    async def _take_turn(self) -> None:
+        await self._services.page_turns.wait()  # the timers of many pages are due together
+        if not self._root.is_deleted:
+            self._flush()
 
     def _flush(self) -> None:
         due = self.state.take_due_directory()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import NamedTuple, Protocol
 
 from livemarkets.simulator.market.pieces import FIRST, Pieces
@@ -38,9 +39,9 @@ class TickerSource(Source, Protocol):
 
 
 class _Step(NamedTuple):
-    stream: str
-    kind: str
-    symbol: str = ""  # none at the end of a stream of all symbols
+    symbol: str  # none at the end of a stream of all symbols
+    streams: tuple[tuple[str, str], ...]
+    """Each as (stream, kind). Those of one symbol are one step, so that they bear the same time."""
     is_of_all: bool = False
 
 
@@ -69,7 +70,7 @@ class Tickers:
         streams = {stream for stream, _, _ in wanted}
         self._last_ids = {stream: ids for stream, ids in self._last_ids.items() if stream in streams}
         self._changed = {stream: rows for stream, rows in self._changed.items() if stream in streams}
-        self._due.keep(lambda step: step.stream in streams)
+        self._due.keep(lambda step: any(stream in streams for stream, _ in step.streams))
 
     def next_ms(self) -> float | None:
         """Return when the next update is due; `None` without streams."""
@@ -89,35 +90,46 @@ class Tickers:
         return events
 
     def _steps(self) -> Iterator[_Step]:
-        for stream, symbol, kind in self._wanted:
+        for symbol, streams in groupby(self._wanted, key=lambda wanted: wanted[1]):
+            named = tuple((stream, kind) for stream, _, kind in streams)
             if symbol:
-                yield _Step(stream, kind, symbol)
+                yield _Step(symbol, named)
                 continue
-            kind = kind.removeprefix("!").partition("@")[0]
-            for each in self._market.rules:
-                yield _Step(stream, kind, each, is_of_all=True)
-            yield _Step(stream, kind)
+            for stream, kind in named:
+                of_one = ((stream, kind.removeprefix("!").partition("@")[0]),)
+                for each in self._market.rules:
+                    yield _Step(each, of_one, is_of_all=True)
+                yield _Step("", of_one)
 
     def _do(self, step: _Step, now_ms: float, event_ms: int, events: list[StreamEvent]) -> int:
         """Do a step and return its cost."""
-        stream, kind, symbol, is_of_all = step
+        symbol = step.symbol
         if not symbol:
-            if rows := self._changed.pop(stream, []):
-                events.append(_event(stream, b"[%b]" % b",".join(rows)))
+            for stream, _ in step.streams:
+                if rows := self._changed.pop(stream, []):
+                    events.append(_event(stream, b"[%b]" % b",".join(rows)))
             return 1
         if symbol not in self._market.rules or not self._market.is_ready(symbol):
             return 1
-        if is_of_all:
-            shown = self._last_ids.setdefault(stream, {})
-            last = self._market.history(symbol, now_ms).recent(1)
-            if not last or shown.get(symbol) == last[-1].id:
-                return 1
-            shown[symbol] = last[-1].id
-        payload = self._ticker(symbol, kind, now_ms, event_ms)
-        if payload and is_of_all:
+        if step.is_of_all:
+            return self._note_changed(symbol, *step.streams[0], now_ms, event_ms)
+        for stream, kind in step.streams:
+            if payload := self._ticker(symbol, kind, now_ms, event_ms):
+                events.append(_event(stream, payload))
+        return len(step.streams) - 1 + self._cost(symbol)
+
+    def _note_changed(self, symbol: str, stream: str, kind: str, now_ms: float, event_ms: int) -> int:
+        """Add a symbol to the next event of a stream of all symbols, if it traded since the last one."""
+        shown = self._last_ids.setdefault(stream, {})
+        last = self._market.history(symbol, now_ms).recent(1)
+        if not last or shown.get(symbol) == last[-1].id:
+            return 1
+        shown[symbol] = last[-1].id
+        if payload := self._ticker(symbol, kind, now_ms, event_ms):
             self._changed.setdefault(stream, []).append(payload)
-        elif payload:
-            events.append(_event(stream, payload))
+        return self._cost(symbol)
+
+    def _cost(self, symbol: str) -> int:
         cost = 1 if symbol in self._computed else FIRST
         self._computed.add(symbol)
         return cost

@@ -30,7 +30,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from fastapi import FastAPI
-from nicegui import Client, ui
+from nicegui import Client, core, ui
 from nicegui import app as framework
 
 from livemarkets.security.token_auth import TokenAuth
@@ -44,7 +44,15 @@ from pages.ports import PageServices
 from pages.static_page import not_found
 from pages.style import FAVICON
 
-__all__ = ["InstalledServices", "PageServices", "install", "login_router", "register", "run_with_options"]
+__all__ = [
+    "InstalledServices",
+    "PageServices",
+    "are_open",
+    "install",
+    "login_router",
+    "register",
+    "run_with_options",
+]
 
 
 class InstalledServices(PageServices, Protocol):
@@ -77,6 +85,11 @@ def register(services: PageServices) -> None:
     if services.settings.stream_enabled:
         live_markets.register(services)
         overview.register(services)
+
+
+def are_open() -> bool:
+    """Return whether any page, or the socket of one, is open."""
+    return bool(Client.instances or core.sio.eio.sockets)
 
 
 def _break_cycles(client: Client) -> None:

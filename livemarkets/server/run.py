@@ -20,10 +20,19 @@ from starlette.types import ASGIApp
 from livemarkets.server.http_protocol import BoundedHttpProtocol
 from livemarkets.server.websocket_protocol import RawFrameProtocol
 
-__all__ = ["allow_many_connections", "check_semaphores", "configuration", "listen", "serve"]
+__all__ = [
+    "FreezeWhatStayed",
+    "allow_many_connections",
+    "check_semaphores",
+    "configuration",
+    "listen",
+    "serve",
+]
 
 _MESSAGE_BYTES = 1_048_576
 _OPEN_FILES = 65_536
+_FULL = 2
+"""The generation of a full collection."""
 _GARBAGE_THRESHOLDS = (500, 4, 2)
 """A full collection is due after some 8,000 objects that stayed; Python's own thresholds allow any number."""
 
@@ -90,37 +99,52 @@ def check_semaphores() -> None:
         multiprocessing.get_context("fork").Lock()
 
 
-def serve(web: ASGIApp, listener: socket.socket, on_stop: Callable[[], None]) -> None:
+def serve(
+    web: ASGIApp, listener: socket.socket, on_stop: Callable[[], None], may_freeze: Callable[[], bool]
+) -> None:
     """Serve the app on a bound socket until SIGINT or SIGTERM.
 
     Args:
         web: the ASGI app.
         listener: the socket.
         on_stop: called at once when the signal comes. Connections are closed after it.
+        may_freeze: see :class:`FreezeWhatStayed`.
 
     """
-    server = _Server(configuration(web), on_stop)
+    server = _Server(configuration(web), on_stop, FreezeWhatStayed(may_freeze))
     # After its shutdown, uvicorn raises the signal again. SIGTERM must not kill the process then.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with listener, contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
 
 
-def _freeze_what_stayed(phase: str, info: dict[str, int]) -> None:
-    """After a full collection, look at what it left never again.
+class FreezeWhatStayed:
+    """After a full collection, looks at what it left never again: a callback for `gc.callbacks`.
 
     A full collection takes as long as there are objects, and a thousand clients have 80,000. So each one
     looks only at what came since the one before. What is frozen is freed like everything else, when nothing
-    refers to it any more. Only a cycle of frozen objects stays for ever, so clients and pages break theirs.
+    refers to it any more. Only a cycle of frozen objects stays for ever. Clients of `/ws/markets` break
+    theirs, but the page framework leaves some for each page, so nothing is frozen while one is open.
+
+    Args:
+        may_freeze: returns whether no page is open.
+
     """
-    if phase == "stop" and info["generation"] == 2:
-        gc.freeze()
+
+    def __init__(self, may_freeze: Callable[[], bool]) -> None:
+        self._may_freeze = may_freeze
+
+    def __call__(self, phase: str, info: dict[str, int]) -> None:
+        """Handle the beginning or the end of a collection."""
+        if phase == "stop" and info["generation"] == _FULL and self._may_freeze():
+            gc.freeze()
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None], freeze: FreezeWhatStayed) -> None:
         super().__init__(config)
         self._on_stop = on_stop
+        self._freeze = freeze
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop, because a signal came."""
@@ -134,7 +158,7 @@ class _Server(uvicorn.Server):
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GARBAGE_THRESHOLDS)
-        gc.callbacks.append(_freeze_what_stayed)
+        gc.callbacks.append(self._freeze)
         if self.started and sockets:
             host, port = sockets[0].getsockname()[:2]
             logger.info(

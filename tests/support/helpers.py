@@ -1,8 +1,10 @@
 """What several test files need: waiting for a condition, a free port, a browser."""
 
 import asyncio
+import contextlib
 import inspect
 import os
+import random
 import shutil
 import socket
 import sys
@@ -80,10 +82,15 @@ async def eventually(
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on at the moment."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A TCP port that nobody listens on, of those that the system gives to no outgoing connection.
+
+    Otherwise a connection of a test beside this one could take it before it is listened on.
+    """
+    while True:
+        port = random.randint(10_000, 32_000)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("", port))
+            return port
 
 
 def chromium_path() -> str | None:

@@ -46,6 +46,7 @@ class StreamSocket(ClientConnection):
 
     def data_received(self, data: bytes) -> None:
         """Process bytes from the socket."""
+        self._has_more = False
         if self._unread:
             data, self._unread = self._unread + data, b""
         if self.protocol.state is State.CONNECTING:
@@ -74,7 +75,8 @@ class StreamSocket(ClientConnection):
 
     def _go_on(self) -> None:
         if self._has_more:
-            self.transport.resume_reading()
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
             self.data_received(b"")
 
     def _read_all(self) -> None:

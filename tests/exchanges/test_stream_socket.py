@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from random import Random
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Close, Frame, Opcode
+from websockets.protocol import State
 
 from livemarkets.exchanges.stream_socket import StreamSocket
 
@@ -134,6 +136,27 @@ async def test_a_read_of_many_frames_is_spread_over_the_turns_of_the_loop(is_cut
     counting.cancel()
     assert heard == texts
     assert max(most_in_turn.values()) <= 500  # what was left, and a new read
+
+
+async def test_who_closes_with_many_frames_unread_is_closed() -> None:
+    """It looked for ever at frames that a closing connection no longer reads."""
+    said = b"".join(frame(Opcode.TEXT, b"%d" % number) for number in range(5_000))
+    closings: list[asyncio.Task[None]] = []
+    sockets: list[StreamSocket] = []
+
+    def close(_: list[bytes]) -> None:
+        if not closings:
+            closings.append(asyncio.create_task(sockets[0].close()))
+
+    def make(*args: Any, **kwargs: Any) -> StreamSocket:
+        sockets.append(StreamSocket(*args, on_texts=close, **kwargs))
+        return sockets[0]
+
+    async with server(lambda data: [data], said, ends=True) as (url, _):
+        async with asyncio.timeout(5), connect(url, create_connection=make, close_timeout=1) as socket:  # type: ignore[arg-type]
+            await socket.wait_closed()
+        assert socket.state is State.CLOSED
+    await asyncio.wait(closings)
 
 
 async def test_what_is_not_a_plain_text_frame_is_the_library_s_business() -> None:

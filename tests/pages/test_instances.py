@@ -61,8 +61,8 @@ async def test_a_page_on_another_instance_opens_itself_anew_once(
         assert len(loaded) == 2
         assert await shown.page.get_by_text("another instance").count() == 0
         # The connection ends, and the next one reaches the other instance: that is a new case.
-        await shown.run("socket.io.engine.close()")
-        await shown.page.wait_for_event("domcontentloaded")
+        async with shown.page.expect_event("domcontentloaded"):
+            await shown.run("socket.io.engine.close()")
         await has_price(shown, "BTCUSDT")
         assert len(loaded) == 3
 
@@ -85,7 +85,7 @@ async def test_if_it_happens_again_the_page_says_what_is_wrong_and_stays(
         with pytest.raises(Exception, match="Timeout"):
             await shown.page.wait_for_event("domcontentloaded", timeout=2000)
         assert len(loaded) == 2
-        await notice.get_by_role("button", name="Open again").click()
-        await shown.page.wait_for_event("domcontentloaded")
+        async with shown.page.expect_event("domcontentloaded"):
+            await notice.get_by_role("button", name="Open again").click()
         await notice.wait_for()
         assert len(loaded) == 3

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from tests.support.app import Process, running_process
+from tests.support.certificates import Certificate
 from tests.support.helpers import CHROMIUM_ARGUMENTS, eventually, free_port
 
 DESKTOP = {"width": 1400, "height": 800}
@@ -92,10 +93,16 @@ async def local_pages(
 
 
 @contextlib.asynccontextmanager
-async def browser(chromium: str) -> AsyncIterator[Browser]:
-    """A Chromium that ends with the test."""
+async def browser(chromium: str, *, trusting: Certificate | None = None) -> AsyncIterator[Browser]:
+    """A Chromium that ends with the test, and takes a certificate as one of a known authority.
+
+    To ignore errors of certificates is not the same: each request is refused first, and then tried again.
+    """
+    arguments = list(CHROMIUM_ARGUMENTS)
+    if trusting is not None:
+        arguments.append(f"--ignore-certificate-errors-spki-list={trusting.key_hash()}")
     async with async_playwright() as playwright:
-        yield await playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_ARGUMENTS))
+        yield await playwright.chromium.launch(executable_path=chromium, args=arguments)
 
 
 @contextlib.asynccontextmanager

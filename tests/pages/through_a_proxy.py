@@ -9,7 +9,7 @@ from tests.pages.browser import Tab, has_price, tab
 
 async def visit(chrome: Browser, address: str, prefix: str, *, token: str) -> None:
     """Log in if there is a token, watch prices over a WebSocket, use `/ws/markets` from the page, log out."""
-    async with tab(chrome, address, ignore_https_errors=True) as shown:
+    async with tab(chrome, address) as shown:
         await shown.goto(f"{prefix}/labs?symbols=BTCUSDT")
         if token:
             await shown.page.get_by_label("Access token").fill(token)

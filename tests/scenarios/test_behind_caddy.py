@@ -41,7 +41,7 @@ async def test_a_browser_is_served_whole(tmp_path: Path, chromium: str, prefix: 
             home = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
             async with (
                 running_process(*arguments, program=program, environment=home) as process,
-                browser(chromium) as chrome,
+                browser(chromium, trusting=certificate) as chrome,
             ):
                 await eventually(lambda: is_open(process, port), 10)
                 await visit(chrome, f"https://127.0.0.1:{port}", prefix, token=TOKEN)

@@ -93,8 +93,7 @@ class World(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def running_world(folder: Path, **variables: str) -> AsyncIterator[World]:
-    certificate = make_certificate(folder, "IP:127.0.0.1")
+async def running_world(folder: Path, certificate: Certificate, **variables: str) -> AsyncIterator[World]:
     async with running_exchange() as exchange:
         address = exchange.ws_url.removeprefix("ws://")
         async with (
@@ -113,22 +112,30 @@ async def running_world(folder: Path, **variables: str) -> AsyncIterator[World]:
                 yield World(certificate, dict(zip(SITES, ports, strict=True)))
 
 
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return make_certificate(tmp_path_factory.mktemp("certificate"), "IP:127.0.0.1")
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with running_world(tmp_path_factory.mktemp("nginx"), LIVE_ACCESS_TOKEN=TOKEN) as world:
+async def world(tmp_path_factory: pytest.TempPathFactory, certificate: Certificate) -> AsyncIterator[World]:
+    folder = tmp_path_factory.mktemp("nginx")
+    async with running_world(folder, certificate, LIVE_ACCESS_TOKEN=TOKEN) as world:
         yield world
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def open_world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+async def open_world(
+    tmp_path_factory: pytest.TempPathFactory, certificate: Certificate
+) -> AsyncIterator[World]:
     """The same without an access token."""
-    async with running_world(tmp_path_factory.mktemp("nginx")) as world:
+    async with running_world(tmp_path_factory.mktemp("nginx"), certificate) as world:
         yield world
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def chrome(chromium: str) -> AsyncIterator[Browser]:
-    async with browser(chromium) as opened:
+async def chrome(chromium: str, certificate: Certificate) -> AsyncIterator[Browser]:
+    async with browser(chromium, trusting=certificate) as opened:
         yield opened
 
 

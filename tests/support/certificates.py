@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import shutil
 import ssl
 import subprocess
@@ -21,6 +23,14 @@ class Certificate(NamedTuple):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.file, self.key)
         return context
+
+    def key_hash(self) -> str:
+        """The SHA-256 of the public key in Base64, by which Chromium can be told to trust it."""
+        own = ssl.PEM_cert_to_DER_cert(self.file.read_text()).hex()
+        command = ("openssl", "pkey", "-in", str(self.key), "-pubout", "-outform", "DER")
+        public = subprocess.run(command, check=True, capture_output=True).stdout
+        assert public.hex() in own
+        return base64.b64encode(hashlib.sha256(public).digest()).decode()
 
 
 def make_certificate(folder: Path, *names: str) -> Certificate:

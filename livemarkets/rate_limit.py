@@ -22,6 +22,14 @@ class TokenBucket:
 
     """
 
+    __slots__ = (
+        "_at",
+        "_burst",
+        "_clock",
+        "_rate",
+        "_tokens",
+    )
+
     def __init__(self, *, rate_per_second: float, burst: float, clock: Callable[[], float]) -> None:
         self._rate = rate_per_second
         self._burst = burst

@@ -41,6 +41,14 @@ class CandleStreams:
 
     """
 
+    __slots__ = (
+        "_address",
+        "_beginnings",
+        "_fanout",
+        "_mailbox",
+        "_posting",
+    )
+
     def __init__(
         self,
         mailbox: Mailbox,

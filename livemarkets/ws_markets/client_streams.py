@@ -47,6 +47,19 @@ class ClientStreams:
 
     """
 
+    __slots__ = (
+        "_address",
+        "_beginnings",
+        "_candles",
+        "_fanout",
+        "_mailbox",
+        "_manager",
+        "_posting",
+        "_terms",
+        "_trades",
+        "_updates",
+    )
+
     def __init__(
         self,
         address: str,

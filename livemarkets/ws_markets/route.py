@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from fastapi import WebSocket
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -28,14 +30,13 @@ class MarketsRoute:
         self._app = app
         self._hub = hub
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection, or answer one request."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve one connection, or answer one request. No coroutine, for each stays in memory."""
         if scope["type"] not in ("websocket", "http") or scope["path"] != MARKETS_PATH:
-            await self._app(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._hub.serve(WebSocket(scope, receive, send))
-        else:
-            await self._answer(scope["method"])(scope, receive, send)
+            return self._app(scope, receive, send)
+        if scope["type"] == "websocket":
+            return self._hub.serve(WebSocket(scope, receive, send))
+        return self._answer(scope["method"])(scope, receive, send)
 
     def _answer(self, method: str) -> Response:
         """Return the answer to a request that does not ask for a WebSocket."""

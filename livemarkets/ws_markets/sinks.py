@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 
 from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect
@@ -23,17 +24,30 @@ _CLOSE_SECONDS = 5.0
 """How long a close frame may wait behind data that the peer does not read."""
 
 
-@contextlib.asynccontextmanager
-async def open_sink(websocket: WebSocket) -> AsyncIterator[FrameWriter | SendTextSink]:
-    """Yield the sink of an accepted WebSocket, and end its task afterwards."""
+def open_sink(websocket: WebSocket) -> AbstractAsyncContextManager[FrameWriter | SendTextSink]:
+    """Return a context manager: the sink of an accepted WebSocket, whose task it ends afterwards."""
     writer = websocket.scope.get("extensions", {}).get(EXTENSION)
-    if isinstance(writer, FrameWriter):
-        writer.limit_messages(FATAL_MESSAGE_BYTES)
-        try:
-            yield writer
-        finally:
-            writer.listener = None
-        return
+    return _OpenWriter(writer) if isinstance(writer, FrameWriter) else _open_send_text(websocket)
+
+
+class _OpenWriter(AbstractAsyncContextManager[FrameWriter]):
+    """The raw writer of a connection. A generator would take 500 bytes of each."""
+
+    __slots__ = ("_writer",)
+
+    def __init__(self, writer: FrameWriter) -> None:
+        self._writer = writer
+
+    async def __aenter__(self) -> FrameWriter:
+        self._writer.limit_messages(FATAL_MESSAGE_BYTES)
+        return self._writer
+
+    async def __aexit__(self, *_: object) -> None:
+        self._writer.listener = None
+
+
+@contextlib.asynccontextmanager
+async def _open_send_text(websocket: WebSocket) -> AsyncIterator[SendTextSink]:
     patience = asyncio.timeout(None)
     sink = SendTextSink(websocket, patience)
     task = asyncio.create_task(sink.run(), name="send_text writer")

@@ -32,6 +32,12 @@ class UpdateStreams:
 
     """
 
+    __slots__ = (
+        "_fanout",
+        "_mailbox",
+        "_posting",
+    )
+
     def __init__(self, mailbox: Mailbox, fanout: Fanout, posting: asyncio.Lock) -> None:
         self._mailbox = mailbox
         self._fanout = fanout

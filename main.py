@@ -81,7 +81,7 @@ def _run(options: dict[str, str], tuning: Tuning | None) -> int:
     services = app.build(settings, tuning=tuning)
     web = create_app(services)
     pages.install(web, services)
-    run.serve(web, listener, services.drain, lambda: not pages.are_open())
+    run.serve(web, listener, services.drain)
     return 0
 
 

@@ -11,6 +11,7 @@
     login            the form that asks for the access token
     static_page      pages without NiceGUI: not found, and the frame of the login page
     paths            addresses of the app's own paths, behind a proxy too
+    cycles           lets what a page leaves be freed at once
     event_costs      tells a page's socket what its events take
     cached_files     lets browsers cache the framework's files under a path prefix
     shell            frame of every page: header, navigation, badge, theme, banner
@@ -30,12 +31,13 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from fastapi import FastAPI
-from nicegui import Client, core, ui
 from nicegui import app as framework
+from nicegui import ui
 
 from livemarkets.security.token_auth import TokenAuth
 from pages import home
 from pages.cached_files import CachedFiles
+from pages.cycles import break_cycles
 from pages.event_costs import charge_events
 from pages.labs import live_markets
 from pages.labs.overview import page as overview
@@ -79,27 +81,12 @@ def install(web: FastAPI, services: InstalledServices) -> None:
 def register(services: PageServices) -> None:
     """Register the pages: home always, Labs only while streaming is enabled."""
     framework.add_exception_handler(404, not_found)
-    framework.on_delete(_break_cycles)
+    break_cycles()
     charge_events()
     home.register(services)
     if services.settings.stream_enabled:
         live_markets.register(services)
         overview.register(services)
-
-
-def are_open() -> bool:
-    """Return whether any page, or the socket of one, is open."""
-    return bool(Client.instances or core.sio.eio.sockets)
-
-
-def _break_cycles(client: Client) -> None:
-    """Let a closed page be freed without a garbage collection, which may never look at it (server/run.py).
-
-    NiceGUI breaks all cycles of an element but these: its classes, style and properties call themselves.
-    """
-    for element in client.elements.values():
-        for part in (element.classes, element.style, element.props):
-            part._change_handlers.clear()
 
 
 def run_with_options() -> dict[str, Any]:

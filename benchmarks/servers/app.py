@@ -116,7 +116,7 @@ def serve() -> None:
     _with_driver(web, services)
     pages.install(web, services)
     say(f"LISTEN {settings.port}")
-    serving.serve(web, listener, services.drain, lambda: not pages.are_open())
+    serving.serve(web, listener, services.drain)
 
 
 if __name__ == "__main__":

@@ -165,7 +165,10 @@ class SecurityMiddleware:
                 receive, send, writer.close, self._refusals, turns=self._page_turns, clock=self._clock
             )
             scope[PAGE_SOCKET] = paced
-            await self._app(scope, paced.receive, paced.send)
+            try:
+                await self._app(scope, paced.receive, paced.send)
+            finally:
+                del scope[PAGE_SOCKET]  # the server's connection keeps the scope: a cycle
 
     def _page_refusal(self, request: HTTPConnection) -> Response | None:
         if not _begins_a_page(request.scope) or self._pages.take(client_address(request)):

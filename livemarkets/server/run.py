@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import multiprocessing
 import signal
 import socket
@@ -17,11 +16,11 @@ import uvicorn
 from loguru import logger
 from starlette.types import ASGIApp
 
+from livemarkets.server.garbage import FreezingApp
 from livemarkets.server.http_protocol import BoundedHttpProtocol
 from livemarkets.server.websocket_protocol import RawFrameProtocol
 
 __all__ = [
-    "FreezeWhatStayed",
     "allow_many_connections",
     "check_semaphores",
     "configuration",
@@ -31,10 +30,6 @@ __all__ = [
 
 _MESSAGE_BYTES = 1_048_576
 _OPEN_FILES = 65_536
-_FULL = 2
-"""The generation of a full collection."""
-_GARBAGE_THRESHOLDS = (500, 4, 2)
-"""A full collection is due after some 8,000 objects that stayed; Python's own thresholds allow any number."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -99,52 +94,30 @@ def check_semaphores() -> None:
         multiprocessing.get_context("fork").Lock()
 
 
-def serve(
-    web: ASGIApp, listener: socket.socket, on_stop: Callable[[], None], may_freeze: Callable[[], bool]
-) -> None:
+def serve(web: ASGIApp, listener: socket.socket, on_stop: Callable[[], None]) -> None:
     """Serve the app on a bound socket until SIGINT or SIGTERM.
 
     Args:
         web: the ASGI app.
         listener: the socket.
         on_stop: called at once when the signal comes. Connections are closed after it.
-        may_freeze: see :class:`FreezeWhatStayed`.
 
     """
-    server = _Server(configuration(web), on_stop, FreezeWhatStayed(may_freeze))
+    freezing = FreezingApp(web)
+    server = _Server(configuration(freezing, interface="asgi3"), on_stop, freezing.begin)
     # After its shutdown, uvicorn raises the signal again. SIGTERM must not kill the process then.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with listener, contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
 
 
-class FreezeWhatStayed:
-    """After a full collection, looks at what it left never again: a callback for `gc.callbacks`.
-
-    A full collection takes as long as there are objects, and a thousand clients have 80,000. So each one
-    looks only at what came since the one before. What is frozen is freed like everything else, when nothing
-    refers to it any more. Only a cycle of frozen objects stays for ever. Clients of `/ws/markets` break
-    theirs, but the page framework leaves some for each page, so nothing is frozen while one is open.
-
-    Args:
-        may_freeze: returns whether no page is open.
-
-    """
-
-    def __init__(self, may_freeze: Callable[[], bool]) -> None:
-        self._may_freeze = may_freeze
-
-    def __call__(self, phase: str, info: dict[str, int]) -> None:
-        """Handle the beginning or the end of a collection."""
-        if phase == "stop" and info["generation"] == _FULL and self._may_freeze():
-            gc.freeze()
-
-
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None], freeze: FreezeWhatStayed) -> None:
+    def __init__(
+        self, config: uvicorn.Config, on_stop: Callable[[], None], on_start: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._on_stop = on_stop
-        self._freeze = freeze
+        self._on_start = on_start
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop, because a signal came."""
@@ -155,10 +128,7 @@ class _Server(uvicorn.Server):
         """Log the address, and exempt the objects made at start-up from garbage collection."""
         await anyio.lowlevel.checkpoint()  # imports its backend, which takes 16 ms: not in the first request
         await super().startup(sockets)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GARBAGE_THRESHOLDS)
-        gc.callbacks.append(self._freeze)
+        self._on_start()
         if self.started and sockets:
             host, port = sockets[0].getsockname()[:2]
             logger.info(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 
 import pytest
 
-from livemarkets.server.run import FreezeWhatStayed
 from tests.support.app import running_process
 
 PROGRAM = """
@@ -21,7 +19,7 @@ async def web(scope, receive, send):
         if message["type"] == "lifespan.shutdown":
             return
 
-run.serve(web, run.listen("127.0.0.1", 0), lambda: print("told to stop", flush=True), lambda: True)
+run.serve(web, run.listen("127.0.0.1", 0), lambda: print("told to stop", flush=True))
 """
 
 
@@ -33,23 +31,3 @@ async def test_the_program_hears_of_the_stop_before_anything_is_closed(number: s
         assert await process.ended() == 0
         said = [line for line in process.lines if line.startswith(("told", "lifespan"))]
     assert said == ["lifespan.startup", "told to stop", "lifespan.shutdown"]
-
-
-def test_nothing_is_frozen_while_a_page_is_open() -> None:
-    """What the page framework leaves of a page would stay for ever."""
-    is_open = True
-    freeze = FreezeWhatStayed(lambda: not is_open)
-    before = gc.get_freeze_count()
-    try:
-        for generation in range(3):
-            freeze("start", {"generation": generation})
-            freeze("stop", {"generation": generation})
-        assert gc.get_freeze_count() == before
-        is_open = False
-        freeze("start", {"generation": 2})
-        freeze("stop", {"generation": 1})
-        assert gc.get_freeze_count() == before
-        freeze("stop", {"generation": 2})
-        assert gc.get_freeze_count() > before
-    finally:
-        gc.unfreeze()

@@ -45,8 +45,7 @@ async def target(running: Target) -> AsyncIterator[Target]:
     await eventually(running.only_the_witness_is_left, 20, because="somebody stays")
     await eventually(lambda: running.open_files() <= files, because="connections stay open")
     await running.witness.goes_on()  # to clean up after an attack is part of what the attack costs
-    allowed = running.memory_bytes + running.growth_bytes
-    await eventually(lambda: running.rss_bytes() < allowed, 10, because="memory is not given back")
+    assert running.rss_bytes() < running.memory_bytes + running.growth_bytes
     assert "Traceback" not in running.process.output
 
 

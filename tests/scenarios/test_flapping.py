@@ -100,6 +100,8 @@ async def test_nothing_is_lost_while_connections_come_and_go(
             done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+            # On a busy machine, fewer connections come and go in that time.
+            await eventually(lambda: flapping.ended >= 5 and exchange.stats()["refused"] >= 2, 60)
             tasks[1].cancel()
             exchange.faults.clear()
             target = reader.trades + 100
@@ -110,6 +112,6 @@ async def test_nothing_is_lost_while_connections_come_and_go(
             await asyncio.gather(*tasks, return_exceptions=True)
         assert reader.gaps == []
         assert flapping.ended >= 5
-        assert exchange.stats()["refused"] >= 1
+        assert exchange.stats()["refused"] >= 2
         assert flapping.most_attempts < 300
         assert exchange.stats()["violations"] == {}

@@ -76,7 +76,7 @@ class SymbolPicker(ui.element, component="symbol_picker.js"):
         text, position = argument.get("text"), argument.get("position")
         if not isinstance(text, str) or len(text) > MAX_TEXT_LENGTH:
             return
-        hits = [] if "," in text else self._search(text)[0]
+        hits = self._search(text)[0]  # none for a list
         if hits and isinstance(position, int):
             self._on_pick(hits[position % len(hits)].symbol)
         elif text:

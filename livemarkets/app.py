@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import msgspec
 from loguru import logger
@@ -142,6 +142,10 @@ class Services:
     def quality_version(self, exchange: str) -> int:
         """Return a number that rises when the state of any stream of an exchange changes."""
         return self.feeds[exchange].quality.version
+
+    def channels(self, exchange: str) -> Set[str]:
+        """Return which kinds of data an exchange has."""
+        return self.feeds[exchange].channels
 
     def seek_symbols(self, exchange: str, symbols: Sequence[str], *, ask: bool) -> None:
         """Load the list of symbols again soon, because somebody wants symbols that it lacks."""

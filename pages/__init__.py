@@ -3,10 +3,19 @@
     home             the home page: what this is, whether it runs, how to start
     labs/            the Labs pages
       live_markets     builds the elements, and sends what changed four times a second
-      watchlist        state of one page: exchange, symbols, subscriptions
+      watchlist        state of one page: what its address says, its rows, its subscriptions
+      url              all that a person set, read from a page's address and written to it
+      row_values       what the stores hold of the rows
+      row_lines        what the rows say beside their values
+      sorting          what rows can be sorted by
+      undo             the removal of a row, which can be undone
+      price_source     whose prices are shown: those of the exchange asked for, or simulated ones
+      fallback         when simulated prices are shown or offered
+      list_loads       when lists of symbols are asked for
       picker_answers   what the symbol picker offers
-      fallback         when the simulator replaces an exchange that cannot be reached
-      url              a page's address, read and written
+      messages         notices, the offer to undo, popular symbols
+      shortcuts        the keys of the pages
+      market_panels    the selected market
       overview/        all symbols of an exchange in one table
     login            the form that asks for the access token
     static_page      pages without NiceGUI: not found, and the frame of the login page

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-__all__ = ["decimals_of", "significant_decimals", "trimmed"]
+__all__ = ["decimals_of", "percent", "significant_decimals", "trimmed"]
 
 
 def decimals_of(step: Decimal) -> int:
@@ -27,3 +27,11 @@ def trimmed(value: Decimal, decimals: int) -> str:
     whole, _, fraction = text.partition(".")
     fraction = fraction.rstrip("0").ljust(decimals, "0")
     return f"{whole}.{fraction}" if fraction else whole
+
+
+def percent(value: Decimal) -> str:
+    """Return a change in percent with two decimals and its sign; zero has none."""
+    text = f"{abs(value):.2f}"
+    if not text.strip("0."):
+        return text
+    return f"{'−' if value < 0 else '+'}{text}"

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence, Sized
+from collections.abc import Hashable, Iterable, Sequence, Set, Sized
 from typing import Protocol
 
 from livemarkets.market.latest_updates import LatestUpdates
@@ -92,6 +92,9 @@ class PageServices(Protocol):
 
     def quality_version(self, exchange: str) -> int:
         """Return a number that rises when the state of any stream of `exchange` changes."""
+
+    def channels(self, exchange: str) -> Set[str]:
+        """Return which kinds of data `exchange` has."""
 
     def seek_symbols(self, exchange: str, symbols: Sequence[str], *, ask: bool) -> None:
         """Load the list of symbols again soon, because somebody wants symbols that it lacks.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from nicegui import ui
 
 from pages.elements.connection_badge import ConnectionBadge
+from pages.elements.key_help import KeyHelp, Shortcut
 from pages.elements.status_banner import StatusBanner
 from pages.elements.theme_toggle import ThemeToggle
 from pages.paths import prefixed
@@ -20,23 +21,40 @@ __all__ = ["Shell", "shell", "text"]
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """The parts of the frame that a page keeps up to date. Both are absent while the feature is off."""
+    """The parts of the frame that a page keeps up to date or fills."""
 
     badge: ConnectionBadge | None
+    """Absent while the feature is off."""
     strip: StatusBanner | None
+    """Only on a page that shows prices."""
+    bar: ui.element
+    """The room in the header for what a page needs always at hand."""
+    links: Mapping[str, ui.element]
+    """The links of the navigation, by the path of their page."""
+
+    def link_to(self, path: str, href: str) -> None:
+        """Have the link to a page bring along what this page shows. Without a change, nothing is sent."""
+        link = self.links.get(path)
+        if link is not None and link.props.get("href") != href:
+            link.props["href"] = href
 
 
 @contextmanager
-def shell(services: PageServices, *, path: str, has_strip: bool = False) -> Iterator[Shell]:
+def shell(
+    services: PageServices, *, path: str, has_strip: bool = False, shortcuts: Sequence[Shortcut] = ()
+) -> Iterator[Shell]:
     """Build the frame. Elements built inside the context become the main part of the page.
 
     Args:
         services: the application.
         path: of this page, to mark it in the navigation.
         has_strip: whether the page shows prices, and so needs the banner that says if they are live.
+        shortcuts: the keys of the page; without any there is no help.
     """
     ui.add_head_html(head_html())
+    _drop_outer_main()
     is_on = services.settings.stream_enabled
+    links: dict[str, ui.element] = {}
     with ui.element("header").classes("shell-header"):
         with (
             ui.element("a")
@@ -45,19 +63,30 @@ def shell(services: PageServices, *, path: str, has_strip: bool = False) -> Iter
         ):
             text("span", "Live Markets")
         with ui.element("nav").classes("shell-nav").props('aria-label="Pages"'):
-            _navigation_link("Home", "/", path)
             if is_on:
-                _navigation_link("Labs", "/labs", path)
-                _navigation_link("Overview", "/labs/overview", path)
+                links["/labs"] = _navigation_link("Live", "/labs", path)
+                links["/labs/overview"] = _navigation_link("Overview", "/labs/overview", path)
+            else:
+                _navigation_link("Home", "/", path)
+        bar = ui.element("div").classes("shell-bar")
         with ui.element("div").classes("shell-tools"):
             badge = ConnectionBadge(has_age=has_strip) if is_on else None
             ThemeToggle()
+            if shortcuts:
+                KeyHelp(shortcuts)
             if services.settings.access_token:
                 _logout_button()
     strip = StatusBanner() if has_strip else None
     with ui.element("main") as main:
-        yield Shell(badge, strip)
+        yield Shell(badge, strip, bar, links)
     ui.skip_link("Skip to content", target=main)
+
+
+def _drop_outer_main() -> None:
+    """Make the framework's element around the page a plain one: there is one `main`, without the header."""
+    slot = ui.context.client.content.parent_slot
+    assert slot is not None
+    slot.parent.tag = "div"
 
 
 def text(tag: str, content: str, classes: str = "") -> ui.label:
@@ -81,7 +110,8 @@ def _logout_button() -> None:
         )
 
 
-def _navigation_link(name: str, href: str, path: str) -> None:
+def _navigation_link(name: str, href: str, path: str) -> ui.element:
     link = text("a", name).props(f'href="{prefixed(href)}"')
     if href == path:
         link.props('aria-current="page"')
+    return link

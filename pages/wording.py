@@ -66,6 +66,13 @@ class Banner:
     text: str
     retry_ts: int | None = None
     """When the next attempt is due, ms since the epoch. The browser counts down to it."""
+    action: str = ""
+    """What a button in the banner does; empty without one."""
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether a person should see it. Otherwise the badge in the header says enough."""
+        return self.tone in ("stale", "down", "simulated") or self.retry_ts is not None
 
 
 def label(exchange: str) -> str:

@@ -24,7 +24,11 @@ export default {
       <span :class="{ 'is-away': said }">{{ label }}</span
       ><span class="copy-said" role="status">{{ said }}</span>
     </button>`,
-  props: { label: { type: String, default: "Copy" }, text: { type: String, default: "" } },
+  props: {
+    label: { type: String, default: "Copy" },
+    text: { type: String, default: "" },
+    address: { type: String, default: "" }, // of a page of this host, from the root on
+  },
   data() {
     return { said: "" };
   },
@@ -34,7 +38,7 @@ export default {
   methods: {
     async onClick() {
       try {
-        await copy(this.text || location.href);
+        await copy(this.text || new URL(this.address || location.href, location.href).href);
         this.said = "Copied";
       } catch {
         this.said = "Not allowed";

@@ -14,3 +14,8 @@ class CopyButton(ui.element, component="copy_button.js", dependencies=["shared/d
         super().__init__()
         self._props["label"] = label
         self._props["text"] = text
+
+    def set_address(self, path: str) -> None:
+        """Set the address that is copied in place of that of the page: a path of this host."""
+        if self._props.get("address") != path:
+            self._props["address"] = path

@@ -5,18 +5,22 @@ import { countdownText } from "time_format";
 
 export default {
   template: `
-    <div class="market-strip" :data-tone="shownTone">
+    <div class="market-strip" :data-tone="shownTone" :class="{ 'is-wrong': isWrong || isLost }">
       <p role="status" aria-live="polite"><span class="strip-mark" aria-hidden="true">{{ mark }}</span
         ><strong v-if="shownHead">{{ shownHead }}</strong> {{ shownText }}</p>
       <p class="strip-retry" v-if="retry">{{ retry }}</p>
+      <button type="button" class="strip-action" v-if="action && !isLost" @click="$emit('action')">{{ action }}</button>
     </div>`,
   props: {
     tone: { type: String, default: "quiet" },
     head: { type: String, default: "" },
     text: { type: String, default: "" },
+    isWrong: { type: Boolean, default: false }, // otherwise the badge says enough
+    action: { type: String, default: "" },
     retryTs: { type: Number, default: null },
     now: { type: Number, default: 0 },
   },
+  emits: ["action"],
   data() {
     return { retry: "", isLost: false };
   },

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fastapi import Request
 from nicegui import Client, ui
 
+from pages.elements.choice import Choice
 from pages.elements.copy_button import CopyButton
-from pages.elements.market_grid.market_grid import MarketGrid, symbol_argument
-from pages.elements.symbol_panel.symbol_panel import SymbolPanel
+from pages.elements.market_grid.market_grid import MarketGrid
+from pages.elements.page_address import PageAddress
 from pages.elements.symbol_picker import SymbolPicker
-from pages.elements.trade_tape import TradeTape
+from pages.labs.market_panels import MarketPanels
+from pages.labs.messages import Messages
+from pages.labs.overview.url import OverviewUrl
 from pages.labs.picker_answers import PickerAnswers
+from pages.labs.shortcuts import LIVE_SHORTCUTS
 from pages.labs.url import Notice, WatchlistUrl, read_view
 from pages.labs.watchlist import PageSubscriber, Watchlist
 from pages.paths import prefixed
@@ -23,25 +28,22 @@ __all__ = ["FLUSH_SECONDS", "LabsPage", "register"]
 
 FLUSH_SECONDS = 0.25
 """How often a page reads the stores and sends what changed. People cannot read faster than that."""
-TRACE_LENGTH = 120
-"""Trades in the sparkline of a row when it is first drawn."""
-TRACES_LENGTH = 6_000
-"""The same for all rows together: with more than 50 rows, each has fewer."""
+FLUSHES_PER_SORT = 4
+"""Rows that are sorted by their values move once a second at most."""
 
 
 def register(services: PageServices) -> None:
     """Register the page under `/labs`."""
 
     @ui.page("/labs", title="Labs · Live Markets")
-    async def labs_page(client: Client, exchange: str = "", symbols: str | None = None) -> None:
+    async def labs_page(client: Client, request: Request) -> None:
         view, notices = read_view(
-            exchange,
-            symbols,
+            request.query_params,
             exchanges=services.exchanges(),
             defaults=services.settings.default_symbols,
             limit=services.settings.max_symbols_per_client,
         )
-        with shell(services, path="/labs", has_strip=True) as frame:
+        with shell(services, path="/labs", has_strip=True, shortcuts=LIVE_SHORTCUTS) as frame:
             await services.page_turns.wait()  # in one piece, frame, page and answer take 20 ms
             page = LabsPage(services, view, frame, client.id)
             page.note(notices)
@@ -55,7 +57,7 @@ class LabsPage:
 
     Args:
         services: the application.
-        view: exchange and symbols from the address.
+        view: what the address says.
         frame: the shell around the page.
         client_id: NiceGUI's id of the page, which becomes the id of the subscriber.
     """
@@ -65,50 +67,52 @@ class LabsPage:
         self._frame = frame
         self.watch = Watchlist(services, view, PageSubscriber(client_id))
         self._answers = PickerAnswers(services, self.watch)
-        self._version = 0
         self._is_visible = True
         self._was_opened = False
-        self._url = ""
+        self._flushes = 0
         self._prefix = prefixed("")
+        with frame.bar:
+            self._build_bar()
         with ui.element("div").classes("labs") as self._root:
-            self._build_head()
-            with ui.element("div").classes("labs-picker"):
-                self.picker = SymbolPicker(search=self._answers.search, on_pick=self.add)
-                self._notices = ui.element("div").classes("labs-notices").props('role="alert"')
-            with ui.element("div").classes("labs-grid"):
+            text("h1", "Live markets", "visually-hidden")
+            self._address = PageAddress(on_step=self.step)
+            with ui.element("section").classes("labs-list").props('aria-label="Watch list"'):
+                self._messages = Messages(title=self.watch.title, on_add=self.add, on_undo=self.undo)
                 self._build_grid()
-            with ui.element("div").classes("labs-panel"):
-                self.panel = SymbolPanel()
-            with ui.element("div").classes("labs-tape"):
-                self.tape = TradeTape(on_change=self._fill_tape)
+            with ui.element("section").classes("labs-market").props('aria-label="Selected market"'):
+                back = text("button", "‹ Back to the list", "button labs-back").props("type=button")
+                back.on("click", lambda: self.select(""))
+                self.market = MarketPanels(
+                    services,
+                    client_id,
+                    on_view=self.set_market_view,
+                    interval=view.interval,
+                    minimum=view.minimum,
+                    alert=view.private.get("alert", ""),
+                    is_paused="paused" in view.private,
+                )
+        if frame.strip is not None:
+            frame.strip.on_action(self.choose_simulator)
         self._lay_out()
         ui.timer(FLUSH_SECONDS, self._take_turn)
 
-    def _build_head(self) -> None:
-        with ui.element("div").classes("labs-head"):
-            text("span", "LAB", "lab-label").props('title="Experimental: it may change or be removed"')
-            text("h1", "Live markets")
-            with ui.element("div").classes("labs-tools"):
-                with ui.element("label"):
-                    text("span", "Exchange ")
-                    self._build_exchange_choice()
-                CopyButton("Share")
-
-    def _build_exchange_choice(self) -> None:
-        choice = ui.element("select").classes("field").props('aria-label="Exchange"').mark("exchange")
-        with choice:
-            for exchange in self._services.exchanges():
-                option = text("option", label(exchange)).props(f'value="{exchange}"')
-                if exchange == self.watch.view.exchange:
-                    option.props("selected")
-        choice.on(
-            "change",
-            lambda event: self.choose(symbol_argument(event)),
-            js_handler="(event) => emit(event.target.value)",
-        )
+    def _build_bar(self) -> None:
+        text("span", "LAB", "lab-label").props('title="Experimental: it may change or be removed"')
+        self.picker = SymbolPicker(search=self._answers.search, on_pick=self.add)
+        exchanges = {exchange: label(exchange) for exchange in self._services.exchanges()}
+        choice = Choice("Exchange", on_choose=self.choose).mark("exchange")
+        choice.set_options(exchanges, self.watch.view.exchange)
+        self._share = CopyButton("Share")
 
     def _build_grid(self) -> None:
-        self.grid = MarketGrid(on_select=self.select, on_remove=self.remove, on_visibility=self.set_visible)
+        self.grid = MarketGrid(
+            on_select=self.select,
+            on_remove=self.remove,
+            on_move=self.move,
+            on_sort=self.sort,
+            on_hold=self.watch.hold,
+            on_visibility=self.set_visible,
+        )
         with ui.element("div").classes("grid-empty") as self._empty:
             text("h2", "No symbol chosen")
             text("p", "Search above, or start with one of these:")
@@ -118,7 +122,7 @@ class LabsPage:
 
     def add(self, symbols: str) -> None:
         """Add the symbols that were picked or typed."""
-        self.note(self.watch.add(symbols))
+        self.note(self.watch.add(self._answers.meant(symbols)))
         self._lay_out_changes()
 
     def remove(self, symbol: str) -> None:
@@ -126,15 +130,46 @@ class LabsPage:
         self.watch.remove(symbol)
         self._lay_out_changes()
 
-    def select(self, symbol: str) -> None:
-        """Show the tape of a row."""
-        self.watch.select(symbol)
+    def undo(self) -> None:
+        """Bring the row back that was removed last."""
+        self.watch.undo()
         self._lay_out_changes()
+
+    def move(self, symbol: str, place: int) -> None:
+        """Move a row to a place from the top."""
+        self.watch.move(symbol, place)
+        self._show_order()
+
+    def sort(self, column: str) -> None:
+        """Sort by a column, the other way round, or not at all."""
+        self.watch.sort(column)
+        self._show_order()
+
+    def select(self, symbol: str) -> None:
+        """Show the market of a row; on a phone it opens over the list. Without a symbol, close it."""
+        self.watch.select(symbol)
+        self._show_selected(is_step=True)
+
+    def step(self, selected: str) -> None:
+        """Follow the browser's Back and Forward: they open and close the market."""
+        self.watch.select(selected)
+        self._address.url = ""  # the address is another one by now
+        self._show_selected(is_step=False)
 
     def choose(self, exchange: str) -> None:
         """Show another exchange."""
         self.watch.choose(exchange)
         self._lay_out_changes()
+
+    def choose_simulator(self) -> None:
+        """Take what the banner offers during an outage."""
+        self.watch.choose_simulator()
+        self._lay_out()
+
+    def set_market_view(self, **view: str | None) -> None:
+        """Keep in the address what the person set in the market."""
+        self.watch.set_market_view(**view)
+        self._write_address()
 
     def set_visible(self, is_visible: bool) -> None:
         """Stop sending to a hidden page. Send everything when it is visible again."""
@@ -146,46 +181,31 @@ class LabsPage:
         """Subscribe and send everything: the page is new, or has reconnected."""
         self.watch.open()
         self._was_opened = True
+        self._address.url = ""
         self._lay_out()
 
     def close(self) -> None:
         """Unsubscribe, and drop the elements that call this page, so that it is freed: it is closed."""
         self.watch.close()
-        del self.picker, self.tape
+        self.market.close()
+        self._messages.close()
+        del self.picker, self.market, self._messages
 
     # What is shown
 
     def note(self, notices: Iterable[Notice], *, is_more: bool = False) -> None:
         """Show messages. They replace the earlier ones unless `is_more`."""
-        if not is_more:
-            self._notices.clear()
-        with self._notices:
-            for notice in notices:
-                self._build_notice(notice)
-
-    def _build_notice(self, notice: Notice) -> None:
-        with ui.element("div").classes("notice") as element:
-            text("span", notice.text, "notice-text")
-            for symbol in notice.suggestions:
-                self._build_chip(symbol)
-            close = ui.element("button").classes("icon-button").props("type=button aria-label=Dismiss")
-            with close:
-                text("span", "×")
-            close.on("click", element.delete)
-
-    def _build_chip(self, symbol: str) -> None:
-        chip = text("button", self.watch.title(symbol), "chip").props("type=button").mark(f"add-{symbol}")
-        chip.on("click", lambda: self.add(symbol))
+        self._messages.note(notices, is_more=is_more)
 
     def _lay_out_changes(self) -> None:
         """Lay out again if the person has changed something: with 200 rows it takes milliseconds."""
-        if self._laid_out != (self.watch.view, self.watch.selected):
+        if self._laid_out != self.watch.view:
             self._lay_out()
 
     def _lay_out(self) -> None:
         """Update everything but the values from the watchlist, then send all values."""
         watch = self.watch
-        self._laid_out = (watch.view, watch.selected)
+        self._laid_out = watch.view
         lines = watch.lines()
         infos = {line.symbol: info for line in lines if (info := watch.info(line.symbol)) is not None}
         self.grid.set_lines(lines, infos)
@@ -195,69 +215,59 @@ class LabsPage:
         with self._popular:
             if popular := self._answers.popular():
                 text("span", "Popular" if lines else "")
-                for symbol in popular:
-                    self._build_chip(symbol)
+                self._messages.build_chips(popular)
         self.picker.set_placeholder(self._answers.hint())
         self._show_states()
         self._send_all()
-        if watch.view.url != self._url:
-            self._url = watch.view.url
-            with self._root:  # the slot of a pressed suggestion is deleted by now
-                ui.navigate.history.replace(self._prefix + self._url)
+        self._write_address()
+
+    def _show_order(self) -> None:
+        self._laid_out = self.watch.view
+        self.grid.arrange(self.watch.order)
+        self._show_states()
+        self._write_address()
+
+    def _show_selected(self, *, is_step: bool) -> None:
+        """Only the market is another one: the rows stay as they are."""
+        was_open = bool(self._laid_out.selected)
+        self._laid_out = self.watch.view
+        self._show_states()
+        self._write_address(is_step=is_step and not was_open and bool(self.watch.view.selected))
+
+    def _write_address(self, *, is_step: bool = False) -> None:
+        view = self.watch.view
+        self._share.set_address(self._prefix + view.shared_url)
+        overview = OverviewUrl(exchange=view.exchange, symbols=view.symbols)
+        self._frame.link_to("/labs/overview", self._prefix + overview.url)
+        self._address.write(self._prefix + view.url, is_step=is_step)
 
     def _show_states(self) -> None:
         watch, now_ms = self.watch, self._services.now_ms()
-        strip = watch.strip
         if self._frame.strip is not None:
-            self._frame.strip.show(strip, now_ms=now_ms)
+            self._frame.strip.show(watch.strip, now_ms=now_ms)
         if self._frame.badge is not None:
             statuses = [self._services.status(exchange) for exchange in self._services.exchanges()]
             self._frame.badge.show(statuses, asked=watch.view.exchange, shown=watch.shown, now_ms=now_ms)
-        self.grid.set_state(selected=watch.selected, tone=self._tone(), is_simulated=watch.is_simulated)
-
-    def _tone(self) -> str:
-        """Return the tone of the values: how old they are. Simulated prices are marked elsewhere."""
-        tone = self.watch.strip.tone
-        return "live" if tone == "simulated" else tone
-
-    def _show_tape_state(self) -> None:
-        """Update the caption of the tape. Call it after the lines changed, so that both fit."""
-        tag, tone = "simulated" if self.watch.is_simulated else "", self._tone()
-        self.tape.set_state(tag=tag, tone=tone, hint=self._tape_hint(tone))
-
-    def _tape_hint(self, tone: str) -> str:
-        if not self.watch.selected:
-            return "Choose a symbol to see its trades."
-        if tone in ("stale", "down"):
-            return "These are the last trades received."
-        if self.tape.has_filter:
-            return ""  # the tape itself says what its filter shows
-        return "Every trade, newest on top." if self.tape.shown else "No trade yet."
+        self.grid.set_state(
+            selected=watch.selected,
+            tone=watch.tone,
+            is_simulated=watch.is_simulated,
+            column=watch.view.sort.column,
+            is_descending=watch.view.sort.is_descending,
+        )
+        is_open = "open" if watch.view.selected else "closed"
+        if self._root.props.get("data-market") != is_open:
+            self._root.props["data-market"] = is_open
+        self._messages.offer_undo(watch.removed)
+        tag, title = "simulated" if watch.is_simulated else "", watch.title(watch.selected)
+        info = watch.info(watch.selected)
+        self.market.show(watch.selected_key(), title=title, info=info, tone=watch.tone, tag=tag)
 
     def _send_all(self) -> None:
         if self._was_opened:  # before, it would be queued until :meth:`on_connect` sends the same
-            self._send_rows()
-        self._fill_tape()
-        self._fill_panel()
-
-    def _send_rows(self) -> None:
-        keys = self.watch.shown_keys()
-        self._version = self._services.latest.version
-        ticks = [tick for key in keys if (tick := self._services.latest.get(key)) is not None]
-        length = min(TRACE_LENGTH, TRACES_LENGTH // max(1, len(keys)))
-        traces = {key.symbol: self._services.trades.recent(key, length) for key in keys}
-        self.grid.put_all(ticks, traces=traces, now_ms=self._services.now_ms())
-
-    def _fill_panel(self) -> None:
-        key, symbol, trades = self.watch.selected_key(), self.watch.selected, self._services.trades
-        self.panel.set_visibility(key is not None)
-        self.panel.fill(key, title=self.watch.title(symbol), info=self.watch.info(symbol), trades=trades)
-
-    def _fill_tape(self) -> None:
-        key, symbol = self.watch.selected_key(), self.watch.selected
-        title = self.watch.title(symbol) if key is not None else ""
-        self.tape.fill(key, title=title, info=self.watch.info(symbol), trades=self._services.trades)
-        self._show_tape_state()
+            values = self.watch.values
+            self.grid.put_all(values.all(), traces=values.traces(), now_ms=self._services.now_ms())
+            self.market.send_all()
 
     async def _take_turn(self) -> None:
         await self._services.page_turns.wait()  # the timers of many pages are due together
@@ -271,14 +281,14 @@ class LabsPage:
             self.note(notices, is_more=True)
             self._lay_out()
         if not self._is_visible:
+            self.market.flush(is_visible=False)
             return
         self._show_states()
-        version, self._version = self._version, self._services.latest.version
-        ticks = self._services.latest.changed_since(version, self.watch.shown_keys())
-        self.grid.put(ticks, now_ms=self._services.now_ms())
-        self.tape.flush(self._services.trades)
-        self._show_tape_state()
-        self.panel.flush(self._services.trades)
+        self.grid.put(self.watch.values.read(), now_ms=self._services.now_ms())
+        self._flushes += 1
+        if self._flushes % FLUSHES_PER_SORT == 0 and self.watch.sort_anew():
+            self.grid.arrange(self.watch.order)
+        self.market.flush()
 
     def _load_directory(self, exchange: str) -> None:
         async def load() -> None:

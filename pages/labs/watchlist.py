@@ -1,24 +1,23 @@
-"""The state of one Labs page, without its elements: symbols, subscriptions, fallback, notices."""
+"""The state of one Labs page, without its elements: what its address says, its rows, its subscriptions."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from livemarkets.market.models import ExchangeName, ExchangeStatus, StreamKey, SymbolInfo
+from livemarkets.market.models import ExchangeName, StreamKey, SymbolInfo
 from livemarkets.market.symbols import SYMBOL_SHAPE
 from pages.elements.market_grid.market_grid import GridLine
-from pages.labs.fallback import Fallback
-from pages.labs.url import Notice, WatchlistUrl, clip, read_typed
+from pages.labs.list_loads import ListLoads
+from pages.labs.price_source import PriceSource
+from pages.labs.row_lines import RowLines, is_known, unlisted_notices
+from pages.labs.row_values import RowValues, row_keys
+from pages.labs.sorting import OWN_ORDER, ordered, sorted_next
+from pages.labs.undo import Removal
+from pages.labs.url import Notice, WatchlistUrl, clip, read_typed, with_market
 from pages.ports import PageServices
-from pages.wording import QUALITY_WORDS, Banner, banner_for, label
+from pages.wording import Banner
 
 __all__ = ["PageSubscriber", "Watchlist"]
-
-LOAD_AGAIN_AFTER_MS = 15_000
-"""How long a page waits, ms, before it asks again for a list of symbols that failed to load."""
-
-MAX_UNKNOWN_NAMED = 3
-"""Unlisted symbols that get a notice of their own; the rest are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,37 +32,35 @@ class Watchlist:
 
     Args:
         services: the application.
-        view: exchange and symbols from the address.
+        view: what the address says.
         subscriber: identifies the page.
     """
 
     def __init__(self, services: PageServices, view: WatchlistUrl, subscriber: PageSubscriber) -> None:
+        self.view = view
+        """What the address of the page says."""
+        self.order = list(view.symbols)
+        """The symbols of the rows, from the top."""
+        self.values = RowValues(services)
         self._services = services
         self._subscriber = subscriber
-        self._is_open = False
-        self._asked: ExchangeName = view.exchange
-        self._symbols = list(view.symbols)
-        self._selected = view.symbols[0] if view.symbols else ""
-        self._fallback = Fallback(is_available=self._can_fall_back(), now_ms=services.elapsed_ms())
-        self._loads: dict[str, int] = {}
+        self._lines = RowLines(services)
+        self._is_open = self._is_held = False
+        self._source = PriceSource(services, view.exchange)
+        self._removal: Removal | None = None
+        self._loads = ListLoads(services)
         self._checked: set[str] = set()
-        self._quality_version = -1
-        self._states: dict[str, tuple[str, str]] = {}  # of the rows that are not live
-
-    @property
-    def view(self) -> WatchlistUrl:
-        """What the address of the page says."""
-        return WatchlistUrl(exchange=self._asked, symbols=tuple(self._symbols))
+        self._follow_rows()
 
     @property
     def selected(self) -> str:
-        """The symbol whose tape is shown; empty when there is none."""
-        return self._selected
+        """The symbol of the market shown; empty when there is none."""
+        return self.view.selected or (self.view.symbols[0] if self.view.symbols else "")
 
     @property
     def shown(self) -> ExchangeName:
         """The exchange whose prices are shown: the one asked for, or the simulator in its place."""
-        return "simulator" if self._fallback.is_active else self._asked
+        return self._source.shown
 
     @property
     def is_simulated(self) -> bool:
@@ -71,14 +68,15 @@ class Watchlist:
         return self.shown == "simulator"
 
     @property
-    def status(self) -> ExchangeStatus:
-        """The state of the exchange that was asked for."""
-        return self._services.status(self._asked)
+    def strip(self) -> Banner:
+        """What the banner under the header says, and what it offers."""
+        return self._source.banner(len(self.view.symbols))
 
     @property
-    def strip(self) -> Banner:
-        """What the banner under the header says."""
-        return banner_for(self.status, shown=self.shown, symbol_count=len(self._symbols))
+    def tone(self) -> str:
+        """How old the prices are. Simulated ones are marked elsewhere."""
+        tone = self.strip.tone
+        return "live" if tone == "simulated" else tone
 
     # Opening and closing
 
@@ -102,106 +100,134 @@ class Watchlist:
             for word in malformed[:1]
         ]
         limit = self._services.settings.max_symbols_per_client
-        unlisted: list[str] = []
-        count = len(self._symbols)
+        symbols, unlisted = list(self.view.symbols), []
         for symbol in wanted:
-            if symbol in self._symbols:
-                self._selected = symbol
+            if symbol in symbols:
+                self.select(symbol)
             elif not self._is_listed(symbol):
                 unlisted.append(symbol)
-            elif len(self._symbols) >= limit:
-                notices.append(
-                    Notice(f"A page shows up to {limit} symbols. Remove one to add {clip(symbol)}.")
-                )
+            elif len(symbols) >= limit:
+                said = f"A page shows up to {limit} symbols. Remove one to add {clip(symbol)}."
+                notices.append(Notice(said))
                 break
             else:
-                self._symbols.append(symbol)
-                self._selected = self._selected or symbol
-        if len(self._symbols) > count:
-            self._subscribe()
-        self._services.seek_symbols(self._asked, unlisted, ask=True)
-        return notices + self._unlisted(unlisted)
+                symbols.append(symbol)
+        if tuple(symbols) != self.view.symbols:
+            self.view = replace(self.view, symbols=tuple(symbols))
+            self._follow_rows()
+        self._services.seek_symbols(self.view.exchange, unlisted, ask=True)
+        return notices + unlisted_notices(self._services, self.view.exchange, unlisted)
 
     def remove(self, symbol: str) -> None:
         """Remove a symbol from the page. If it was selected, its neighbour is selected."""
-        if symbol in self._symbols:
-            self._take_off(symbol)
-            self._subscribe()
+        if symbol in self.view.symbols:
+            self._removal = Removal(symbol, self.view, self._services.elapsed_ms())
+            self._take_off([symbol])
+            self._follow_rows()
 
-    def _take_off(self, symbol: str) -> None:
-        index = self._symbols.index(symbol)
-        self._symbols.remove(symbol)
-        if self._selected == symbol:
-            self._selected = self._symbols[min(index, len(self._symbols) - 1)] if self._symbols else ""
-        if not self._symbols:
-            self._start_over()
+    def undo(self) -> None:
+        """Bring the row back that was removed last, to its place, if that was a moment ago."""
+        if self._removal is not None and self.removed:
+            self.view = self._removal.undone(self.view)
+            self._follow_rows()
+
+    @property
+    def removed(self) -> str:
+        """The symbol whose removal can be undone; empty if there is none."""
+        removal, limit = self._removal, self._services.settings.max_symbols_per_client
+        now_ms = self._services.elapsed_ms()
+        return removal.symbol if removal and removal.is_open(self.view, now_ms, limit=limit) else ""
 
     def select(self, symbol: str) -> None:
-        """Show the tape of `symbol`."""
-        if symbol in self._symbols:
-            self._selected = symbol
+        """Show the market of `symbol`; that of the first row if it is empty."""
+        if symbol in (*self.view.symbols, ""):
+            before = self.selected
+            self.view = replace(self.view, selected=symbol)
+            self._note_selection(before)
+
+    def move(self, symbol: str, place: int) -> None:
+        """Move a row to a place from the top. What was sorted becomes the person's own order."""
+        if symbol in self.order:
+            symbols = [other for other in self.order if other != symbol]
+            symbols.insert(max(0, place), symbol)
+            self.view = replace(self.view, symbols=tuple(symbols), sort=OWN_ORDER)
+            self.order = symbols
+
+    def sort(self, column: str) -> None:
+        """Sort by a column, the other way round, or not at all: one press each."""
+        self.view = replace(self.view, sort=sorted_next(self.view.sort, column))
+        self._sort()
+
+    def hold(self, is_held: bool) -> None:
+        """Keep every row where it is, until called with `False`: the person points at the rows."""
+        self._is_held = is_held
+
+    def set_market_view(self, **told: str | None) -> None:
+        """Note what the person set in the market; see :func:`~pages.labs.url.with_market`."""
+        self.view = with_market(self.view, **told)
 
     def choose(self, exchange: str) -> None:
         """Show the same symbols of another exchange."""
-        if exchange in self._services.exchanges() and exchange != self._asked:
-            self._asked = exchange
+        if exchange in self._services.exchanges() and exchange != self.view.exchange:
+            self.view = replace(self.view, exchange=exchange)
             self._checked.discard(exchange)
-            self._start_over()
-            self._subscribe()
+            self._source.choose(exchange)
+            self._follow_rows()
+
+    def choose_simulator(self) -> None:
+        """Take what the banner offers: simulated prices during an outage, or the last real ones again."""
+        self._source.choose_simulator()
+        self._follow_rows()
 
     # What the exchanges do
 
     def follow(self) -> list[Notice] | None:
         """Check the exchanges. Return notices, perhaps none, if what the page shows changed, else `None`."""
-        has_changed = False
-        if self._symbols and self._fallback.update(self.status.state, self._services.elapsed_ms()):
-            has_changed = True
+        has_changed = bool(self.view.symbols) and self._source.follow(self.values.has_any)
         notices: list[Notice] = []
-        for exchange in dict.fromkeys((self._asked, self.shown)):
+        for exchange in dict.fromkeys((self.view.exchange, self.shown)):
             if exchange not in self._checked and self._services.symbols(exchange).is_loaded:
                 self._checked.add(exchange)
                 has_changed = True
-                notices += self._check_listed() if exchange == self._asked else []
-        has_changed |= self._have_states_changed()
+                notices += self._check_listed() if exchange == self.view.exchange else []
+        has_changed |= self._lines.have_states_changed(self.view.symbols, self.shown)
         if not has_changed:
             return None
-        self._subscribe()
+        self._follow_rows()
         return notices
 
-    def take_due_directories(self) -> list[str]:
+    def take_due_directories(self) -> list[ExchangeName]:
         """Return the exchanges whose symbols should be loaded now, and note that they are being loaded."""
-        now_ms = self._services.elapsed_ms()
-        due: list[str] = [
-            exchange
-            for exchange in dict.fromkeys((self._asked, self.shown))
-            if not self._services.symbols(exchange).is_loaded
-            and now_ms - self._loads.get(exchange, -LOAD_AGAIN_AFTER_MS) >= LOAD_AGAIN_AFTER_MS
-        ]
-        self._loads.update(dict.fromkeys(due, now_ms))
-        return due
+        return self._loads.take_due((self.view.exchange, self.shown))
+
+    def sort_anew(self) -> bool:
+        """Sort by the present values, unless the rows are held. Return whether a row moved."""
+        before = self.order
+        if not self._is_held:
+            self._sort()
+        return self.order != before
 
     # What is shown
 
     def shown_keys(self) -> list[StreamKey]:
-        """Return the streams of the rows, in their order. Rows without a stream are left out."""
+        """Return the streams of trades of the rows, in the person's order. Rows without one are left out."""
         return [
             StreamKey.trades(self.shown, symbol)
-            for symbol in self._symbols
-            if self._is_known(self.shown, symbol)
+            for symbol in self.view.symbols
+            if is_known(self._services, self.shown, symbol)
         ]
 
     def selected_key(self) -> StreamKey | None:
-        """Return the stream of the tape."""
-        return StreamKey.trades(self.shown, self._selected) if self._selected else None
+        """Return the stream of trades of the market shown."""
+        return StreamKey.trades(self.shown, self.selected) if self.selected else None
 
     def info(self, symbol: str) -> SymbolInfo | None:
-        """Return what is known of a symbol: from the exchange shown, else from the one asked for."""
-        shown, asked = (self._services.symbols(exchange) for exchange in (self.shown, self._asked))
-        return shown.get(symbol) or asked.get(symbol)
+        """Return what is known of a symbol."""
+        return self._lines.info(symbol, asked=self.view.exchange, shown=self.shown)
 
     def lines(self) -> list[GridLine]:
-        """Return the rows, in the order of the person."""
-        return [self._line(symbol) for symbol in self._symbols]
+        """Return the rows, from the top."""
+        return self._lines.lines(self.order, asked=self.view.exchange, shown=self.shown)
 
     def title(self, symbol: str) -> str:
         """Return a symbol as people write it: `BTC/USDT`."""
@@ -210,59 +236,51 @@ class Watchlist:
 
     # Inside
 
-    def _line(self, symbol: str) -> GridLine:
-        info = self.info(symbol)
-        if not self._is_known(self.shown, symbol):
-            return GridLine(symbol=symbol, note=f"not on the {self.shown}", **_names(info))
-        note = "not trading" if info is not None and not info.is_trading else "no trade yet"
-        tag = "simulated" if self.is_simulated else ""
-        state, reason = self._state(symbol)
-        return GridLine(symbol=symbol, note=note, tag=tag, state=state, reason=reason, **_names(info))
+    def _take_off(self, symbols: list[str]) -> None:
+        """Remove rows; the caller subscribes. The neighbour of a selected one is selected."""
+        before = self.selected
+        kept = [symbol for symbol in self.view.symbols if symbol not in symbols]
+        if self.view.selected in symbols:
+            place = self.order.index(self.view.selected)
+            nearest = [*self.order[place:], *reversed(self.order[:place])]
+            selected = next((symbol for symbol in nearest if symbol in kept), "")
+            self.view = replace(self.view, selected=selected)
+        self.view = replace(self.view, symbols=tuple(kept))
+        self._note_selection(before)
+        if not kept:
+            self._source.start_over()
 
-    def _state(self, symbol: str) -> tuple[str, str]:
-        """Return the word for the state of a row's stream, and why; empty while it is live."""
-        quality = self._services.quality(StreamKey.trades(self.shown, symbol))
-        return ("", "") if quality is None else (QUALITY_WORDS[quality.state], quality.reason or "")
+    def _note_selection(self, before: str) -> None:
+        """End the pause when another symbol than before is selected: its tape runs."""
+        if self.selected != before:
+            self.view = with_market(self.view, paused="")
 
-    def _have_states_changed(self) -> bool:
-        version = self._services.quality_version(self.shown)
-        if version == self._quality_version:
-            return False
-        before = self._states
-        states = {symbol: self._state(symbol) for symbol in self._symbols}
-        self._quality_version = version
-        self._states = {symbol: state for symbol, state in states.items() if state[0]}
-        return self._states != before
+    def _follow_rows(self) -> None:
+        """Subscribe to the rows that the page has now, and read their values."""
+        self._subscribe()
+        self.values.follow(self.shown_keys())
+        if self._is_held:
+            kept = [symbol for symbol in self.order if symbol in self.view.symbols]
+            self.order = list(dict.fromkeys([*kept, *self.view.symbols]))
+        else:
+            self._sort()
+
+    def _sort(self) -> None:
+        """Rows with the same value keep the order that they had."""
+        symbols = dict.fromkeys([*self.order, *self.view.symbols] if self.view.sort.column else ())
+        wanted = set(self.view.symbols)
+        before = [symbol for symbol in symbols or self.view.symbols if symbol in wanted]
+        self.order = ordered(before, self.view.sort, self.values.trades, self.values.tickers)
 
     def _is_listed(self, symbol: str) -> bool:
-        return self._is_known(self._asked, symbol)
-
-    def _is_known(self, exchange: ExchangeName, symbol: str) -> bool:
-        """Return whether an exchange has a symbol: it is listed, or it has traded since somebody subscribed.
-
-        So a row whose symbol is delisted stays, with its last price.
-        """
-        key = StreamKey.trades(exchange, symbol)
-        return self._services.symbols(exchange).accepts(symbol) or self._services.latest.get(key) is not None
-
-    def _unknown(self, symbol: str) -> Notice:
-        suggestions = tuple(self._services.symbols(self._asked).suggest(symbol))
-        question = " Did you mean" if suggestions else " Search above for listed symbols."
-        return Notice(f"{label(self._asked)} does not list {clip(symbol)}.{question}", suggestions)
+        return is_known(self._services, self.view.exchange, symbol)
 
     def _check_listed(self) -> list[Notice]:
         """Drop symbols that the exchange does not list, once its list is loaded. The caller subscribes."""
-        unlisted = [symbol for symbol in self._symbols if not self._is_listed(symbol)]
-        for symbol in unlisted:
-            self._take_off(symbol)
-        return self._unlisted(unlisted)
-
-    def _unlisted(self, unlisted: list[str]) -> list[Notice]:
-        """Name the first few with suggestions and count the rest: each search for suggestions costs time."""
-        notices = [self._unknown(symbol) for symbol in unlisted[:MAX_UNKNOWN_NAMED]]
-        if len(unlisted) > MAX_UNKNOWN_NAMED:
-            notices.append(Notice(f"{len(unlisted) - MAX_UNKNOWN_NAMED} more symbols are not listed either."))
-        return notices
+        unlisted = [symbol for symbol in self.view.symbols if not self._is_listed(symbol)]
+        if unlisted:
+            self._take_off(unlisted)
+        return unlisted_notices(self._services, self.view.exchange, unlisted)
 
     def _subscribe(self) -> None:
         """Make the subscriptions of the page those of what it shows.
@@ -271,21 +289,8 @@ class Watchlist:
         """
         if not self._is_open:
             return
-        keys = [key for key in self.view.stream_keys() if self._is_listed(key.symbol)]
-        if self._fallback.is_active and self._services.symbols(self.shown).is_loaded:
-            keys += self.shown_keys()
+        asked = self.view.exchange
+        keys = row_keys(self._services, asked, filter(self._is_listed, self.view.symbols))
+        if self.shown != asked and self._services.symbols(self.shown).is_loaded:
+            keys += row_keys(self._services, self.shown, [key.symbol for key in self.shown_keys()])
         self._services.manager.subscribe_all(self._subscriber, keys)
-
-    def _start_over(self) -> None:
-        self._fallback.reset(is_available=self._can_fall_back(), now_ms=self._services.elapsed_ms())
-
-    def _can_fall_back(self) -> bool:
-        return (
-            self._asked != "simulator"
-            and self._services.settings.simulator_enabled
-            and "simulator" in self._services.exchanges()
-        )
-
-
-def _names(info: SymbolInfo | None) -> dict[str, str]:
-    return {"base": info.base_asset, "quote": info.quote_asset} if info else {}

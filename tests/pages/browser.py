@@ -82,10 +82,10 @@ async def has_price(shown: Tab, symbol: str) -> str:
 
 @contextlib.asynccontextmanager
 async def local_pages(
-    *options: str, environment: dict[str, str] | None = None
+    *options: str, environment: dict[str, str] | None = None, port: int | None = None
 ) -> AsyncIterator[tuple[Process, str]]:
     """`tests.pages.local` in a process of its own, and its address."""
-    port = free_port()
+    port = port or free_port()
     arguments = ("-m", "tests.pages.local", "--port", str(port), *options)
     async with running_process(*arguments, environment=environment) as process:
         await process.says("serving")

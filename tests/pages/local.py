@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import random
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from decimal import Decimal
 
 import uvicorn
@@ -19,7 +19,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 
 import pages
 from livemarkets.config.settings import Settings
-from livemarkets.market.channels import ALL_SYMBOLS, TICKERS
+from livemarkets.market.channels import ALL_SYMBOLS, CHANNELS, TICKERS
 from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import (
     TRADES,
@@ -35,7 +35,7 @@ from livemarkets.market.models import (
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
-from livemarkets.market.updates import TickerRow, TickersDelta
+from livemarkets.market.updates import TickerRow, TickersDelta, ticker_of
 from livemarkets.server.turns import Turns
 from pages.labs.watchlist import PageSubscriber
 from tests.support.helpers import eventually
@@ -47,16 +47,28 @@ PRICES = {
     "SOLUSDT": ("SOL", "USDT", "159.73", "0.01", "0.001"),
     "XRPUSDT": ("XRP", "USDT", "0.6191", "0.0001", "1"),
     "DOGEUSDT": ("DOGE", "USDT", "0.10341", "0.00001", "1"),
-    "SHIBUSDT": ("SHIB", "USDT", "0.00001402", "0.00000001", "1"),
+    "SHIBUSDT": ("SHIB", "USDT", "0.00001402", "0.00000001", "10000"),
     "ETHBTC": ("ETH", "BTC", "0.04340", "0.00001", "0.0001"),
 }
 """Base, quote, a price, tick size and step size of the symbols listed here."""
 
 NOT_TRADING = "LUNAUSDT"
 
+QUIET = "QUIETEUR"
+"""A symbol that has 24 h figures, and never trades."""
+PRICES[QUIET] = ("QUIET", "EUR", "7.25", "0.01", "0.1")
+
 MANY = tuple(f"X{number:02}EUR" for number in range(1, 41))
 """Further symbols, for pages with many rows."""
 PRICES |= {symbol: (symbol[:3], "EUR", f"{symbol[1:3]}.50", "0.01", "0.1") for symbol in MANY}
+
+CROWD = tuple(f"Y{number:03}EUR" for number in range(1, 201))
+"""Symbols that are listed only with `--crowd`."""
+
+
+def list_crowd() -> None:
+    """List more symbols, in a process of its own."""
+    PRICES.update({symbol: (symbol[:4], "EUR", f"{symbol[1:4]}.50", "0.01", "0.1") for symbol in CROWD})
 
 
 def listed() -> list[SymbolInfo]:
@@ -124,6 +136,7 @@ class LocalServices:
         self.trades = RecentTrades(self.settings.feed_length)
         self.updates = LatestUpdates()
         self.directories = {name: SymbolDirectory() for name in self.exchanges()}
+        self.offered: Set[str] = frozenset(CHANNELS)
         self.can_load = True
         self.loads: list[str] = []
         self.sought: list[str] = []
@@ -168,6 +181,9 @@ class LocalServices:
         return len(self.qualities) + sum(
             state is not QualityState.LIVE for state, _ in self.qualities.values()
         )
+
+    def channels(self, exchange: str) -> Set[str]:
+        return self.offered
 
     def seek_symbols(self, exchange: str, symbols: Sequence[str], *, ask: bool) -> None:
         self.sought += symbols if ask else ()
@@ -221,6 +237,13 @@ class LocalServices:
         delta = TickersDelta(exchange, tuple(rows), self.now_ms())
         self.updates.put(StreamKey(exchange, TICKERS, ALL_SYMBOLS), delta)
 
+    def put_ticker(self, row: TickerRow, *, exchange: str = "binance") -> None:
+        """Have the exchange tell the figures of one symbol, with its best bid and ask."""
+        price = row.last or Decimal(1)
+        best = (price, Decimal(1), price + Decimal("0.01"), Decimal(2))
+        update = ticker_of(exchange, row, best, self.now_ms())
+        self.updates.put(StreamKey(exchange, TICKERS, row.symbol), update)
+
     def put_many(self, symbol: str, sizes: Iterable[str]) -> None:
         """Have one trade happen for each size."""
         for size in sizes:
@@ -271,9 +294,13 @@ class RunningServices(LocalServices):
         for exchange in self.exchanges():
             if self.status(exchange).state is not ExchangeState.LIVE:
                 continue
-            wanted = sorted(key.symbol for key in self.manager.wanted(exchange) if key.symbol in PRICES)
+            keys = self.manager.wanted(exchange)
+            wanted = sorted({key.symbol for key in keys if key.symbol in PRICES and key.symbol != QUIET})
             if wanted:
                 self._trade_one(exchange, self._random.choice(wanted))
+            quiet = StreamKey(exchange, TICKERS, QUIET)
+            if quiet in keys and not self.updates.has(quiet):
+                self.put_ticker(ticker_row(QUIET, "7.25", opened="7.10", ts=self.now_ms()), exchange=exchange)
             if StreamKey(exchange, TICKERS, ALL_SYMBOLS) in self.manager.wanted(exchange):
                 self._tell_tickers(exchange)
 
@@ -282,7 +309,17 @@ class RunningServices(LocalServices):
         self._prices[symbol] += Decimal(tick) * self._random.choice((-3, -1, 0, 0, 0, 1, 3))
         size = Decimal(step) * self._random.randint(1, 4000)
         side = self._random.choice(("buy", "sell"))
-        self.put(symbol, f"{self._prices[symbol]:.8f}", f"{size:.8f}", side=side, exchange=exchange)
+        made = self.put(symbol, f"{self._prices[symbol]:.8f}", f"{size:.8f}", side=side, exchange=exchange)
+        for key in self.manager.wanted(exchange):
+            if key.symbol == symbol:
+                self._tell(key, made)
+
+    def _tell(self, key: StreamKey, made: TradeTick) -> None:
+        """Have a trade show in the other streams of its symbol."""
+        _, _, opened, _, _ = PRICES[key.symbol]
+        if key.channel == TICKERS:
+            row = ticker_row(key.symbol, f"{made.price:.8f}", opened=opened, trades=made.id, ts=self.now_ms())
+            self.put_ticker(row, exchange=key.exchange)
 
     def _tell_tickers(self, exchange: str) -> None:
         """Tell all figures first, then those of a few symbols."""
@@ -326,9 +363,8 @@ def build(services: RunningServices) -> FastAPI:
     async def wanted(client_id: str) -> list[str]:
         keys = [key for exchange in services.exchanges() for key in services.manager.wanted(exchange)]
         page = PageSubscriber(client_id)
-        return sorted(
-            f"{key.exchange}:{key.symbol}" for key in keys if key in services.manager.subscriptions(page)
-        )
+        mine = [key for key in keys if key in services.manager.subscriptions(page)]
+        return sorted(f"{key.exchange}:{key.symbol}" for key in mine if key.channel == TRADES)
 
     @app.middleware("http")
     async def guard(request: Request, call_next: RequestResponseEndpoint) -> Response:
@@ -359,7 +395,10 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--trades-per-second", type=float, default=20)
     parser.add_argument("--disabled", action="store_true")
+    parser.add_argument("--crowd", action="store_true")
     options = parser.parse_args()
+    if options.crowd:
+        list_crowd()
     settings = Settings(stream_enabled="false" if options.disabled else "true")
     asyncio.run(serve(options.port, RunningServices(settings, trades_per_second=options.trades_per_second)))
 

@@ -72,29 +72,33 @@ async def test_prices_move_without_moving_anything_else(module_chrome: Browser, 
         )
 
 
-async def test_decimal_points_stand_under_each_other(module_chrome: Browser, local_address: str) -> None:
-    """Where the point of each price is, in px from the right of the grid."""
-    points = """() => [...document.querySelectorAll('.market-grid .price')].map(price => {
-        const walker = document.createTreeWalker(price, NodeFilter.SHOW_TEXT);
-        for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-            const at = node.data.indexOf('.');
-            if (at < 0) continue;
-            const range = document.createRange();
-            range.setStart(node, at);
-            range.setEnd(node, at + 1);
-            return Math.round(range.getBoundingClientRect().left);
-        }
+async def test_numbers_stand_at_the_right_with_their_arrow_beside(
+    module_chrome: Browser, local_address: str
+) -> None:
+    """Where prices end, and how far their arrows are, in px; and a long size is told whole on hover."""
+    ends = """() => [...document.querySelectorAll('.market-grid tbody tr')].map(row => {
+        const [price, arrow] = ['.price', '.arrow']
+            .map(part => row.querySelector(part).getBoundingClientRect());
+        return [Math.round(price.right), Math.round(arrow.left - price.right)];
     })"""
-    async with tab(module_chrome, local_address) as shown:
+    wide = {"width": 2400, "height": 800}
+    async with tab(module_chrome, local_address, viewport=wide) as shown:
         await shown.goto("/labs?symbols=BTCUSDT,XRPUSDT,SHIBUSDT")
         for symbol in ("BTCUSDT", "XRPUSDT", "SHIBUSDT"):
             await has_price(shown, symbol)
+        found = await shown.run(ends)
+        assert len({end for end, _ in found}) == 1
+        assert all(0 <= gap <= 6 for _, gap in found)
+        size = shown.page.locator("tr[data-symbol=SHIBUSDT] .col-size")
 
-        async def are_aligned() -> bool:
-            found = await shown.run(points)
-            return bool(max(found) - min(found) <= 1)
+        async def is_short() -> bool:
+            whole, text = await size.get_attribute("title"), await size.inner_text()
+            assert whole is not None
+            assert re.fullmatch(r"\d\d?,\d{3},\d{3}", whole), whole
+            assert re.fullmatch(r"\d+(\.\d+)?\u2009M", text), text
+            return text.replace(".", "")[:2] == whole.replace(",", "")[:2]
 
-        await soon(are_aligned)
+        await soon(is_short)
 
 
 async def test_home_fits_the_narrowest_phone(module_chrome: Browser, local_address: str) -> None:
@@ -117,7 +121,7 @@ async def test_every_row_can_be_read_at_every_width(
         .map(node => node.outerHTML)"""
     async with tab(module_chrome, local_address, viewport={"width": width, "height": 800}) as shown:
         await shown.goto("/labs?exchange=simulator&symbols=BTCUSDT,DOGEUSDT,SHIBUSDT")
-        await shown.page.get_by_role("rowheader", name="DOGE/USDT simulated").wait_for()
+        await shown.page.get_by_role("rowheader", name=re.compile(r"DOGE\s?.USDT simulated")).wait_for()
         for symbol in ("BTCUSDT", "DOGEUSDT", "SHIBUSDT"):
             await has_price(shown, symbol)
         assert await shown.run(clipped) == []
@@ -244,7 +248,14 @@ async def test_every_state_says_what_is_why_and_what_comes(
         assert "name lookup failed" in await panel.inner_text()
         await shown.page.keyboard.press("Escape")
         await panel.wait_for(state="detached")
+        last = await shown.price("BTCUSDT")
 
+        offer = strip.get_by_role("button", name="Show simulated prices")
+        await offer.wait_for()
+        assert await shown.price("BTCUSDT") == last, "real prices are not replaced by themselves"
+        assert await shown.text("tr[data-symbol=BTCUSDT] .col-age")
+        assert await wanted(shown) == ["binance:BTCUSDT"]
+        await offer.click()
         await strip.get_by_text("SIMULATED PRICES.").wait_for()
         await shown.page.locator("tr[data-symbol=BTCUSDT] .tag", has_text="simulated").wait_for()
         assert "simulated" in await shown.text(".connection-badge")
@@ -304,13 +315,13 @@ async def test_a_hidden_tab_is_sent_nothing_and_catches_up(
         await soon(has_moved)
 
 
-async def test_a_word_beside_the_price_says_that_trading_is_halted(
+async def test_a_word_below_the_symbol_says_that_trading_is_halted(
     module_chrome: Browser, local_address: str
 ) -> None:
     async with tab(module_chrome, local_address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT,X07EUR")
         await has_price(shown, "X07EUR")
-        word = shown.page.locator("tr[data-symbol=X07EUR] .col-last .state")
+        word = shown.page.locator("tr[data-symbol=X07EUR] .col-symbol .state")
         assert not await word.is_visible()
         url = f"{shown.base}/control/quality?symbol=X07EUR&state="
         assert (await shown.page.request.post(f"{url}halted&reason=status+BREAK")).ok

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 from playwright.async_api import Browser
 
-from tests.pages.browser import PHONE, has_price, soon, tab
+from tests.pages.browser import has_price, soon, tab
 
 # Notes with which inks canvases are drawn, and how often styles are computed for that.
 WATCH_DRAWING = """
@@ -51,7 +51,8 @@ async def test_the_theme_begins_with_the_system_and_is_kept_in_the_browser(
 async def test_drawings_follow_the_theme_and_compute_its_colours_once(
     module_chrome: Browser, local_address: str
 ) -> None:
-    async with tab(module_chrome, local_address) as shown:
+    wide = {"width": 2400, "height": 800}
+    async with tab(module_chrome, local_address, viewport=wide) as shown:
         await shown.page.add_init_script(WATCH_DRAWING)
         await shown.goto("/labs?symbols=BTCUSDT")
 
@@ -74,24 +75,6 @@ async def test_reduced_motion_gets_a_still_mark(module_chrome: Browser, local_ad
 
         await shown.page.locator(".veil[data-mark]").first.wait_for()
         assert await shown.run("document.getAnimations().length") == 0
-
-
-async def test_a_phone_shows_the_essence_and_the_rest_on_tap(
-    module_chrome: Browser, local_address: str
-) -> None:
-    async with tab(module_chrome, local_address, viewport=PHONE, has_touch=True) as shown:
-        await shown.goto("/labs?symbols=BTCUSDT,SHIBUSDT")
-        await has_price(shown, "SHIBUSDT")
-        row = shown.page.locator("tr[data-symbol=SHIBUSDT]")
-        assert await row.locator(".col-size").is_hidden()
-        box = await row.bounding_box()
-        assert box is not None
-        assert box["height"] >= 44
-
-        await row.tap()
-
-        await row.locator(".col-size").wait_for(state="visible")
-        assert await shown.run("document.documentElement.scrollWidth <= innerWidth")
 
 
 async def test_the_first_tab_stop_leads_to_the_content(module_chrome: Browser, local_address: str) -> None:

@@ -12,12 +12,15 @@ from nicegui.testing import User
 
 from livemarkets.market.models import ExchangeState
 from pages.elements.connection_badge import ConnectionBadge
+from pages.elements.copy_button import CopyButton
 from pages.elements.market_grid.market_grid import MarketGrid
+from pages.elements.page_address import PageAddress
 from pages.elements.status_banner import StatusBanner
 from pages.elements.symbol_picker import SymbolPicker
 from pages.elements.trade_tape import TradeTape
 from pages.labs.fallback import FALLBACK_AFTER_MS
-from tests.pages.local import LocalServices
+from pages.labs.undo import UNDO_MS
+from tests.pages.local import LocalServices, ticker_row
 from tests.pages.visiting import only, opened, wanted
 from tests.support.helpers import eventually
 
@@ -57,11 +60,12 @@ async def test_the_direction_is_that_of_the_last_price_that_differed(
     grid = await opened(visitor, services)
     directions: list[int] = []
 
-    def is_shown(trade_id: int) -> bool:
-        return "BTCUSDT" in grid.rows and grid.rows["BTCUSDT"].id == trade_id
+    def is_shown(trade_ts: int) -> bool:
+        return "BTCUSDT" in grid.rows and grid.rows["BTCUSDT"].ts == trade_ts
 
     for price in ("10.00", "11.00", "11.00", "9.00", "9.00"):
-        await eventually(partial(is_shown, services.put("BTCUSDT", price).id))
+        services.clock_ms += 1
+        await eventually(partial(is_shown, services.put("BTCUSDT", price).ts))
         directions.append(grid.rows["BTCUSDT"].direction)
 
     assert directions == [0, 1, 1, -1, -1]
@@ -126,7 +130,18 @@ async def test_the_page_works_whatever_its_address_says(visitor: User, services:
 
 @pytest.mark.parametrize(
     "argument",
-    [None, 7, {"a": 1}, {"text": "x" * 100_000}, {"text": "eth", "position": "1"}, "x" * 100_000, "<b>", ""],
+    [
+        None,
+        7,
+        {"a": 1},
+        {"symbol": "BTCUSDT", "place": 10**9},
+        {"symbol": 7, "place": 1},
+        {"text": "x" * 100_000},
+        {"text": "eth", "position": "1"},
+        "x" * 100_000,
+        "<b>",
+        "",
+    ],
 )
 async def test_events_that_no_page_of_ours_sends_do_no_harm(
     visitor: User, services: LocalServices, argument: object
@@ -135,6 +150,11 @@ async def test_events_that_no_page_of_ours_sends_do_no_harm(
     for kind, event in (
         (MarketGrid, "select"),
         (MarketGrid, "remove"),
+        (MarketGrid, "sort"),
+        (MarketGrid, "move"),
+        (MarketGrid, "hold"),
+        (PageAddress, "open"),
+        (StatusBanner, "action"),
         (SymbolPicker, "search"),
         (SymbolPicker, "pick"),
         (SymbolPicker, "enter"),
@@ -159,9 +179,8 @@ async def test_a_hidden_page_is_sent_nothing_and_catches_up(visitor: User, servi
 
 
 async def test_a_fallback_is_shown_loudly_and_ends_by_itself(visitor: User, services: LocalServices) -> None:
+    """The page never had a real price."""
     grid = await opened(visitor, services)
-    services.put("BTCUSDT", "61837.63")
-    await eventually(lambda: "BTCUSDT" in grid.rows)
     strip, badge, tape = only(visitor, StatusBanner), only(visitor, ConnectionBadge), only(visitor, TradeTape)
     services.set_status("binance", ExchangeState.DOWN, "name lookup failed", retry_ms=8_000)
     await eventually(lambda: strip.props["tone"] == "down")
@@ -174,14 +193,35 @@ async def test_a_fallback_is_shown_loudly_and_ends_by_itself(visitor: User, serv
 
     assert "name lookup failed" in strip.props["text"]
     assert {line.tag for line in grid.lines} == {"simulated"}
-    assert grid.rows["BTCUSDT"].direction == 0, "a simulated price has no direction against a real one"
     assert (badge.props["asked"], badge.props["tag"]) == ("binance", "simulated")
     assert {tick.exchange for tick in tape.shown} == {"simulator"}
 
     services.set_status("binance", ExchangeState.LIVE)
+    services.put("BTCUSDT", "61837.63")
     await eventually(lambda: strip.props["tone"] == "live")
-    assert grid.rows["BTCUSDT"].price == "61837.63"
+    await eventually(lambda: grid.rows["BTCUSDT"].price == "61837.63")
+    assert grid.rows["BTCUSDT"].direction == 0, "a real price has no direction against a simulated one"
     assert {tick.exchange for tick in tape.shown} == {"binance"}
+    assert services.manager.wanted("simulator") == set()
+
+
+async def test_real_prices_stay_and_the_simulator_is_offered(visitor: User, services: LocalServices) -> None:
+    grid = await opened(visitor, services)
+    services.put("BTCUSDT", "61837.63")
+    await eventually(lambda: "BTCUSDT" in grid.rows)
+    strip = only(visitor, StatusBanner)
+    services.set_status("binance", ExchangeState.DOWN, "name lookup failed", retry_ms=8_000)
+    await eventually(lambda: strip.props["tone"] == "down")
+    services.clock_ms += FALLBACK_AFTER_MS * 20
+    await eventually(lambda: strip.props["action"] == "Show simulated prices")
+    assert (grid.rows["BTCUSDT"].price, grid.props["tone"]) == ("61837.63", "down")
+    assert services.manager.wanted("simulator") == set()
+
+    services.put("BTCUSDT", "5.00", exchange="simulator")
+    visitor.find(kind=StatusBanner).trigger("action")
+    assert (strip.props["tone"], grid.rows["BTCUSDT"].price) == ("simulated", "5.00")
+    visitor.find(kind=StatusBanner).trigger("action")
+    assert (strip.props["tone"], grid.rows["BTCUSDT"].price) == ("down", "61837.63")
     assert services.manager.wanted("simulator") == set()
 
 
@@ -191,7 +231,7 @@ async def test_the_exchange_can_be_chosen(visitor: User, services: LocalServices
     visitor.find(marker="exchange").trigger("change", "simulator")
 
     assert wanted(services) == []
-    assert len(services.manager.wanted("simulator")) == 2
+    assert {key.symbol for key in services.manager.wanted("simulator")} == {"BTCUSDT", "ETHUSDT"}
     assert only(visitor, StatusBanner).props["tone"] == "simulated"
 
 
@@ -236,7 +276,7 @@ async def test_nothing_keeps_a_deleted_page_alive(visitor: User, services: Local
     await eventually(is_gone)
 
 
-async def test_a_row_is_sent_in_the_order_that_the_browser_was_told(
+async def test_of_a_row_only_what_changed_is_sent_by_name(
     visitor: User, services: LocalServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grid = await opened(visitor, services)
@@ -245,16 +285,96 @@ async def test_a_row_is_sent_in_the_order_that_the_browser_was_told(
 
     tick = services.put("BTCUSDT", "61837.63", "0.02", side="sell")
     await eventually(lambda: payloads)
+    services.put_ticker(ticker_row("BTCUSDT", "61837.63", opened="60000.00"))
+    await eventually(lambda: len(payloads) == 2)
 
-    [values] = payloads[0]["rows"]
-    row = dict(zip(grid.props["fields"], values, strict=True))
-    assert grid.props["sides"][row.pop("side")] == "sell"
-    assert row == {
-        "symbol": "BTCUSDT",
-        "price": "61837.63",
-        "direction": 0,
-        "size": "0.02000",
-        "ts": tick.ts,
-        "recv_ts": tick.recv_ts,
-        "id": tick.id,
-    }
+    assert payloads[0]["rows"] == [
+        {
+            "symbol": "BTCUSDT",
+            "price": "61837.63",
+            "is_ticker": False,
+            "direction": 0,
+            "size": "0.02000",
+            "side": "sell",
+            "ts": tick.ts,
+            "recv_ts": tick.recv_ts,
+            "change": "",
+            "bid": "",
+            "ask": "",
+        }
+    ]
+    assert payloads[1]["rows"] == [
+        {"symbol": "BTCUSDT", "change": "+3.06", "bid": "61837.63", "ask": "61837.64"}
+    ]
+
+
+async def test_a_symbol_that_does_not_trade_shows_its_24_h_price_until_a_trade_comes(
+    visitor: User, services: LocalServices
+) -> None:
+    grid = await opened(visitor, services)
+    services.put_ticker(ticker_row("BTCUSDT", "61837.63", opened="60000.00"))
+    await eventually(lambda: "BTCUSDT" in grid.rows)
+    row = grid.rows["BTCUSDT"]
+    assert (row.price, row.is_ticker, row.side, row.ts, row.bid) == ("61837.63", True, "", 0, "61837.63")
+
+    services.put("BTCUSDT", "61838.00", "0.02", side="sell")
+    await eventually(lambda: grid.rows["BTCUSDT"].price == "61838.00")
+    row = grid.rows["BTCUSDT"]
+    assert (row.is_ticker, row.side, row.direction, row.change) == (False, "sell", 0, "+3.06")
+
+
+async def test_all_that_a_person_set_is_in_the_address(visitor: User, services: LocalServices) -> None:
+    path = "/labs?symbols=BTCUSDT,ETHUSDT&selected=ETHUSDT&sort=-last&interval=5m&min=1000&paused=1"
+    grid = await opened(visitor, services, path)
+    address, share = only(visitor, PageAddress), only(visitor, CopyButton)
+    assert grid.selected == "ETHUSDT"
+    assert (grid.props["sort"], grid.props["descending"]) == ("last", True)
+    shared = path.removesuffix("&paused=1").replace("?", "?exchange=binance&")
+    assert share.props["address"] == shared
+    assert address.url == f"{shared}&paused=1"
+
+    visitor.find(kind=MarketGrid).trigger("sort", "last")
+    assert "paused=1" in address.url
+    visitor.find(kind=MarketGrid).trigger("select", "BTCUSDT")  # its tape is not paused
+    assert address.url == shared.replace("-last", "last").replace("=ETHUSDT", "=BTCUSDT")
+    visitor.find(kind=PageAddress).trigger("open", "")
+    assert "selected" not in address.url
+    assert grid.selected == "BTCUSDT", "the first one"
+
+
+async def test_rows_are_sorted_by_value_but_not_under_the_pointer(
+    visitor: User, services: LocalServices
+) -> None:
+    grid = await opened(visitor, services, "/labs?symbols=BTCUSDT,ETHUSDT,SOLUSDT&sort=-last")
+    for symbol, price in (("BTCUSDT", "10"), ("ETHUSDT", "30"), ("SOLUSDT", "20")):
+        services.put(symbol, price)
+    await eventually(lambda: grid.order == ["ETHUSDT", "SOLUSDT", "BTCUSDT"])
+
+    visitor.find(kind=MarketGrid).trigger("hold", True)
+    services.put("BTCUSDT", "40")
+    await eventually(lambda: grid.rows["BTCUSDT"].price == "40.00")
+    services.put("SOLUSDT", "41")
+    await eventually(lambda: grid.rows["SOLUSDT"].price == "41.00")
+    assert grid.order == ["ETHUSDT", "SOLUSDT", "BTCUSDT"]
+    visitor.find(kind=MarketGrid).trigger("hold", False)
+    await eventually(lambda: grid.order == ["SOLUSDT", "BTCUSDT", "ETHUSDT"])
+
+    visitor.find(kind=MarketGrid).trigger("move", {"symbol": "ETHUSDT", "place": 0})
+    assert grid.order == ["ETHUSDT", "SOLUSDT", "BTCUSDT"]
+    assert grid.props["sort"] == ""
+    assert "symbols=ETHUSDT,SOLUSDT,BTCUSDT" in only(visitor, PageAddress).url
+
+
+async def test_a_removed_row_can_be_brought_back_for_a_moment(visitor: User, services: LocalServices) -> None:
+    grid = await opened(visitor, services, "/labs?symbols=BTCUSDT,ETHUSDT,SOLUSDT&selected=ETHUSDT")
+    visitor.find(kind=MarketGrid).trigger("remove", "ETHUSDT")
+    assert (grid.selected, wanted(services)) == ("SOLUSDT", ["BTCUSDT", "SOLUSDT"])
+    visitor.find(marker="undo").click()
+    assert [line.symbol for line in grid.lines] == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+    assert (grid.selected, wanted(services)) == ("ETHUSDT", ["BTCUSDT", "ETHUSDT", "SOLUSDT"])
+    await visitor.should_not_see("Removed", retries=40)
+
+    visitor.find(kind=MarketGrid).trigger("remove", "BTCUSDT")
+    await visitor.should_see("Removed BTC/USDT.")
+    services.clock_ms += UNDO_MS
+    await visitor.should_not_see("Removed", retries=40)

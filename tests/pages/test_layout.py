@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser
 
-from tests.pages.browser import PHONE, Tab, soon, tab
+from tests.pages.browser import Tab, soon, tab
 from tests.pages.local import MANY
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -88,10 +88,10 @@ async def test_the_arrow_keys_keep_a_row_clear_of_the_head(
             assert list(shares.values()) == [pytest.approx(1.0, abs=0.01)]
 
 
-@pytest.mark.parametrize("size", [PHONE, {"width": 820, "height": 1180}])
-async def test_on_a_narrow_screen_what_a_tap_shows_begins_in_sight(
-    module_chrome: Browser, local_address: str, size: dict[str, int]
+async def test_on_a_small_tablet_what_a_tap_shows_begins_in_sight(
+    module_chrome: Browser, local_address: str
 ) -> None:
+    size = {"width": 820, "height": 1180}
     async with tab(module_chrome, local_address, viewport=size, has_touch=True) as shown:
         await shown.goto(ADDRESS)
         for symbol in (MANY[0], MANY[-1]):

@@ -1,4 +1,4 @@
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 from hypothesis import given
@@ -6,16 +6,17 @@ from hypothesis import strategies as st
 
 from livemarkets.market.models import TRADES, StreamKey
 from livemarkets.market.symbols import is_well_formed
-from pages.labs.url import Notice, WatchlistUrl, clip, read_typed, read_view
+from pages.labs.url import Notice, WatchlistUrl, clip, read_typed, read_view, with_market
 
 EXCHANGES = ("binance", "simulator")
 DEFAULTS = ("BTCUSDT", "ETHUSDT")
 
 
 def read(
-    exchange: str = "", symbols: str | None = None, *, limit: int = 200
+    exchange: str = "", symbols: str | None = None, *, limit: int = 200, **more: str
 ) -> tuple[WatchlistUrl, list[Notice]]:
-    return read_view(exchange, symbols, exchanges=EXCHANGES, defaults=DEFAULTS, limit=limit)
+    query = {"exchange": exchange, **more} | ({} if symbols is None else {"symbols": symbols})
+    return read_view(query, exchanges=EXCHANGES, defaults=DEFAULTS, limit=limit)
 
 
 def test_an_address_without_parameters_shows_the_default_symbols_of_binance() -> None:
@@ -84,17 +85,86 @@ def test_too_many_symbols_are_cut_to_the_limit() -> None:
     assert notices == [Notice("A page shows up to 2 symbols. Left out the last 1.")]
 
 
-@given(exchange=st.text(max_size=40), symbols=st.none() | st.text(max_size=400))
-def test_any_address_gives_a_view_that_can_be_written_and_read_again(
-    exchange: str, symbols: str | None
-) -> None:
-    view, notices = read(exchange, symbols, limit=5)
+NAMES = ("exchange", "symbols", "selected", "sort", "interval", "min", "paused", "alert")
+SENSIBLE = (
+    "BTCUSDT",
+    "BTCUSDT,ETHUSDT",
+    "ETHUSDT",
+    "-last",
+    "symbol",
+    "5m",
+    "1000",
+    "0.5",
+    "1",
+    "BTCUSDT>62000",
+)
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), st.text(max_size=60) | st.sampled_from(SENSIBLE)))
+def test_any_address_gives_a_view_that_can_be_written_and_read_again(query: dict[str, str]) -> None:
+    view, notices = read_view(query, exchanges=EXCHANGES, defaults=DEFAULTS, limit=5)
 
     assert len(view.symbols) <= 5
     assert all(is_well_formed(symbol) for symbol in view.symbols)
     assert all(len(notice.text) < 300 for notice in notices)
-    query = parse_qs(urlsplit(view.url).query, keep_blank_values=True)
-    assert read(query["exchange"][0], query["symbols"][0], limit=5) == (view, [])
+    written = dict(parse_qsl(urlsplit(view.url).query, keep_blank_values=True))
+    assert read_view(written, exchanges=EXCHANGES, defaults=DEFAULTS, limit=5) == (view, [])
+    shared = dict(parse_qsl(urlsplit(view.shared_url).query, keep_blank_values=True))
+    assert shared == {name: text for name, text in written.items() if name not in ("paused", "alert")}
+
+
+def test_what_a_person_set_stands_in_the_address_and_nothing_else() -> None:
+    view, notices = read(
+        symbols="BTCUSDT,ETHUSDT",
+        selected="eth/usdt",
+        sort="-change",
+        interval="5m",
+        min="1,000.50",
+        paused="1",
+        alert="BTCUSDT>62000",
+        other="left out",
+    )
+
+    assert notices == []
+    shared = (
+        "/labs?exchange=binance&symbols=BTCUSDT,ETHUSDT&selected=ETHUSDT&sort=-change&interval=5m&min=1000.5"
+    )
+    assert view.shared_url == shared
+    assert view.url == f"{shared}&paused=1&alert=BTCUSDT%3E62000"
+    assert read(symbols="BTCUSDT", interval="1m", sort="", min="0")[0].url == (
+        "/labs?exchange=binance&symbols=BTCUSDT"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("selected", "SOLUSDT", "“SOLUSDT” is not among the symbols"),
+        ("sort", "-luck", "no column “-luck” to sort by. Available: symbol, last, change"),
+        ("interval", "7m", "no interval “7m”. Available: 1s, 1m, 5m, 1h, 1d."),
+        ("min", "much", "“much” is no value. The tape shows all trades."),
+        ("min", "-1", "“-1” is no value"),
+        ("min", "NaN", "“NaN” is no value"),
+        ("min", "1e999999", "“1e999999” is no value"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_named_and_the_rest_is_shown(name: str, value: str, said: str) -> None:
+    query = {"symbols": "BTCUSDT", name: value}
+    view, [notice] = read_view(query, exchanges=EXCHANGES, defaults=DEFAULTS, limit=200)
+
+    assert said in notice.text
+    assert view == WatchlistUrl(exchange="binance", symbols=("BTCUSDT",))
+
+
+def test_only_what_makes_sense_of_a_market_is_taken_over() -> None:
+    view = WatchlistUrl(exchange="binance", symbols=("BTCUSDT",), interval="5m", minimum="10")
+
+    assert with_market(view) == view
+    assert with_market(view, interval="7m", minimum="much", alert="x" * 1000) == view
+    changed = with_market(view, interval="1h", minimum="", paused="1", alert="BTCUSDT<1")
+    assert (changed.interval, changed.minimum) == ("1h", "")
+    assert changed.private == {"paused": "1", "alert": "BTCUSDT<1"}
+    assert with_market(changed, paused="").private == {"alert": "BTCUSDT<1"}
 
 
 def test_a_huge_parameter_is_read_in_part() -> None:

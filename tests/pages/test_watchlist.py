@@ -1,16 +1,20 @@
 from collections.abc import Hashable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from livemarkets.config.settings import Settings
+from livemarkets.market.channels import TICKERS
 from livemarkets.market.models import TRADES, ExchangeState, QualityState, StreamKey
 from livemarkets.market.subscriptions import SubscriptionManager
 from pages.labs.fallback import FALLBACK_AFTER_MS
+from pages.labs.list_loads import LOAD_AGAIN_AFTER_MS
+from pages.labs.undo import UNDO_MS
 from pages.labs.url import WatchlistUrl
-from pages.labs.watchlist import LOAD_AGAIN_AFTER_MS, Watchlist
-from tests.pages.local import NOT_TRADING, PRICES, LocalServices, listed
+from pages.labs.watchlist import Watchlist
+from tests.pages.local import NOT_TRADING, PRICES, LocalServices, listed, ticker_row
 from tests.pages.visiting import SUBSCRIBER, fall_back, watch_of
 
 pytestmark = pytest.mark.usefixtures("listed_services")
@@ -18,8 +22,13 @@ pytestmark = pytest.mark.usefixtures("listed_services")
 
 def wanted(services: LocalServices) -> set[str]:
     keys = [key for exchange in services.exchanges() for key in services.manager.wanted(exchange)]
-    assert all(key.channel == TRADES for key in keys)
-    return {f"{key.exchange}:{key.symbol}" for key in keys}
+    found = {
+        channel: {f"{key.exchange}:{key.symbol}" for key in keys if key.channel == channel}
+        for channel in (TRADES, TICKERS)
+    }
+    assert found[TRADES] == found[TICKERS], "each row has both"
+    assert len(keys) == 2 * len(found[TRADES]), "and nothing else"
+    return found[TRADES]
 
 
 def test_nothing_is_wanted_before_a_browser_connects(services: LocalServices) -> None:
@@ -261,12 +270,17 @@ def test_an_address_full_of_unlisted_symbols_is_brought_into_line_once(services:
     assert notices is not None
     assert len(notices) == 4
     assert wanted(services) == {"binance:BTCUSDT"}
-    assert manager.asked == 1, "not once for every symbol that is left out"
+    assert manager.asked == 2, "not once for every symbol that is left out"
 
 
 actions = st.one_of(
     st.tuples(st.just("add"), st.sampled_from([*PRICES, "NOSUCH", "😀"])),
     st.tuples(st.just("remove"), st.sampled_from(list(PRICES))),
+    st.tuples(st.just("select"), st.sampled_from([*PRICES, "NOSUCH", ""])),
+    st.tuples(st.just("sort"), st.sampled_from(["last", "symbol", "time", "nothing"])),
+    st.tuples(st.just("undo"), st.none()),
+    st.tuples(st.just("price"), st.sampled_from(list(PRICES))),
+    st.tuples(st.just("choose_simulator"), st.none()),
     st.tuples(st.just("choose"), st.sampled_from(["binance", "simulator", "nyse"])),
     st.tuples(st.just("state"), st.sampled_from([state.value for state in ExchangeState])),
     st.tuples(st.just("wait"), st.sampled_from(["100", "5000"])),
@@ -275,7 +289,7 @@ actions = st.one_of(
 
 
 @given(st.lists(actions, max_size=30))
-def test_a_page_subscribes_to_what_it_shows_and_nothing_else(sequence: list[tuple[str, str]]) -> None:
+def test_a_page_subscribes_to_what_it_shows_and_nothing_else(sequence: list[tuple[str, Any]]) -> None:
     services = LocalServices()
     watch = watch_of(services, "BTCUSDT")
     for action, argument in sequence:
@@ -285,14 +299,20 @@ def test_a_page_subscribes_to_what_it_shows_and_nothing_else(sequence: list[tupl
             services.clock_ms += int(argument)
         elif action == "load":
             services.load(argument)
+        elif action == "price":
+            services.put(argument, "5")
         else:
-            getattr(watch, action)(argument)
+            getattr(watch, action)(*([] if argument is None else [argument]))
+        before = watch.shown
+        had_prices = before != "simulator" and watch.values.has_any()
         watch.follow()
+        assert not (had_prices and watch.shown == "simulator"), "real prices are not replaced"
         asked = {f"{watch.view.exchange}:{symbol}" for symbol in watch.view.symbols}
         assert asked <= wanted(services)
         assert {key.exchange for key in watch.shown_keys()} <= {watch.shown}
         assert (watch.strip.tone == "simulated") == watch.is_simulated
         assert bool(watch.selected) == bool(watch.view.symbols)
+        assert sorted(watch.order) == sorted(watch.view.symbols)
 
     watch.close()
     assert services.manager.counts() == (0, 0, 0)
@@ -378,3 +398,61 @@ def test_a_symbol_that_is_not_listed_makes_the_list_load_again(services: LocalSe
     watch = watch_of(services)
     watch.add("NEWUSDT BTCUSDT")
     assert services.sought == ["NEWUSDT"]
+
+
+def test_a_removed_row_comes_back_to_its_place_for_a_moment(services: LocalServices) -> None:
+    watch = watch_of(services, "BTCUSDT", "ETHUSDT", "SOLUSDT")
+    watch.select("ETHUSDT")
+    watch.remove("ETHUSDT")
+    assert (watch.selected, watch.removed) == ("SOLUSDT", "ETHUSDT")
+
+    watch.undo()
+    assert (watch.view.symbols, watch.selected) == (("BTCUSDT", "ETHUSDT", "SOLUSDT"), "ETHUSDT")
+    assert wanted(services) == {f"binance:{symbol}" for symbol in watch.view.symbols}
+    watch.undo()
+    assert watch.removed == "", "once"
+
+    watch.remove("SOLUSDT")
+    watch.add("SOLUSDT")
+    assert watch.removed == "", "the person has brought it back"
+    watch.remove("SOLUSDT")
+    services.clock_ms += UNDO_MS
+    watch.undo()
+    assert watch.view.symbols == ("BTCUSDT", "ETHUSDT")
+
+
+def test_the_pause_belongs_to_the_selected_symbol(services: LocalServices) -> None:
+    watch = watch_of(services, "BTCUSDT", "ETHUSDT")
+    watch.set_market_view(paused="1", alert="BTCUSDT>1")
+    watch.select("BTCUSDT")
+    assert watch.view.private == {"paused": "1", "alert": "BTCUSDT>1"}
+    watch.select("ETHUSDT")
+    assert watch.view.private == {"alert": "BTCUSDT>1"}
+
+
+def test_an_exchange_without_24_h_figures_is_asked_for_trades_alone(services: LocalServices) -> None:
+    services.offered = frozenset({TRADES})
+    watch_of(services, "BTCUSDT")
+    assert services.manager.wanted("binance") == {StreamKey.trades("binance", "BTCUSDT")}
+
+
+def test_real_prices_are_kept_while_their_exchange_is_away(services: LocalServices) -> None:
+    """Also those that the page has not sent yet, such as a page that is hidden."""
+    watch = watch_of(services, "BTCUSDT")
+    services.put_ticker(ticker_row("BTCUSDT", "61837.63"))
+    services.set_status("binance", ExchangeState.DOWN, "refused")
+    watch.follow()
+    services.clock_ms += FALLBACK_AFTER_MS
+    assert watch.follow() == []
+    assert (watch.shown, watch.strip.tone, watch.strip.action) == ("binance", "down", "Show simulated prices")
+    assert wanted(services) == {"binance:BTCUSDT"}
+
+    watch.choose_simulator()
+    assert (watch.shown, watch.strip.tone) == ("simulator", "simulated")
+    assert wanted(services) == {"binance:BTCUSDT", "simulator:BTCUSDT"}
+    watch.choose_simulator()
+    assert (watch.shown, wanted(services)) == ("binance", {"binance:BTCUSDT"})
+    watch.choose_simulator()
+    services.set_status("binance", ExchangeState.LIVE)
+    watch.follow()
+    assert (watch.shown, watch.strip.action) == ("binance", "")

@@ -29,15 +29,16 @@ async def visit(chrome: Browser, address: str, prefix: str, *, token: str) -> No
         await has_price(shown, "SOLUSDT")
 
         await shown.page.set_viewport_size({"width": 390, "height": 844})
-        assert await shown.texts(".shell-nav a:visible") == ["Labs", "Overview"]
+        assert await shown.texts(".shell-nav a:visible") == ["Live", "Overview"]
         await shown.page.set_viewport_size({"width": 1400, "height": 800})
         await shown.page.get_by_role("link", name="Overview", exact=True).click()
         await has_price(shown, "BTCUSDT")
-        await shown.page.wait_for_url(lambda url: url == f"{address}{prefix}/labs/overview?exchange=binance")
+        await shown.page.wait_for_url(f"{address}{prefix}/labs/overview?exchange=binance&symbols=*")
         await shown.page.locator("tr[data-symbol=BTCUSDT] a").click()
         await has_price(shown, "BTCUSDT")
         assert await shown.run("location.pathname") == f"{prefix}/labs"
-        await shown.page.get_by_role("link", name="Home", exact=True).click()
+        assert "SOLUSDT" in await shown.symbols(), "the watch list came along"
+        await shown.page.get_by_role("link", name="Live Markets, home").click()
         await shown.page.get_by_text("Open Labs").wait_for()
         assert await shown.run("location.pathname") == f"{prefix}/"
         if token:

@@ -4,20 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from decimal import Decimal
 from typing import Any, Literal
 
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from livemarkets.market.models import Side, SymbolInfo, TradeTick
-from pages.number_format import decimals_of, significant_decimals, trimmed
+from livemarkets.market.updates import TickerUpdate
+from pages.number_format import decimals_of, percent, significant_decimals, trimmed
 
-__all__ = ["SIDES", "GridLine", "GridRow", "MarketGrid", "side_index", "symbol_argument"]
+__all__ = ["COLUMNS", "SIDES", "GridLine", "GridRow", "MarketGrid", "side_index", "symbol_argument"]
 
 Direction = Literal[-1, 0, 1]
 SIDES: tuple[Side, ...] = ("buy", "sell")
-"""Packed rows and lines of the tape hold an index into this; the browser gets it once, as a property."""
+"""Lines of the tape hold an index into this; the browser gets it once, as a property."""
 _MAX_ARGUMENT_LENGTH = 200
+_FIRST_DECIMALS = (2, 0)
+"""Of prices and of sizes, until more is known of a symbol."""
+
+COLUMNS: tuple[tuple[str, str, str], ...] = (
+    ("symbol", "Symbol", "Sort by name"),
+    ("last", "Last", "The price of the last trade"),
+    ("change", "24 h", "The change of the price in 24 hours"),
+    ("bid", "Bid", "The best bid, once a second"),
+    ("ask", "Ask", "The best ask, once a second"),
+    ("trace", "Recent", "The prices of the last trades"),
+    ("size", "Size", "The size of the last trade, in the base asset"),
+    ("side", "Side", "The taker's side of the last trade"),
+    ("time", "Time", "When the last trade was made"),
+    ("age", "Age", "How old the last trade is"),
+    ("remove", "", ""),
+)
+"""Name, title and tooltip of each column, from the left."""
+_FIXED = ("trace", "remove")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +51,7 @@ class GridLine:
     tag: str = ""
     """A mark that holds for every value of the row: `simulated`."""
     note: str = ""
-    """Text in place of the price, while there is no trade."""
+    """Text in place of the price, while there is none."""
     state: str = ""
     """A word beside the price, such as `halted`; empty while the stream is live."""
     reason: str = ""
@@ -40,26 +60,37 @@ class GridLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GridRow:
-    """The values of one row, as last sent to the browser."""
+    """The values of one row, as last sent to the browser. A value that is not known is empty, or 0."""
 
     symbol: str
-    price: str
-    direction: Direction
-    """Compared with the last different price."""
-    size: str
-    side: Side
-    ts: int
-    recv_ts: int
-    id: int
+    price: str = ""
+    is_ticker: bool = False
+    """Whether the price comes from the 24 h figures, which tell neither side nor time of the last trade."""
+    direction: Direction = 0
+    """Compared with the last different price of a trade."""
+    size: str = ""
+    side: Side | Literal[""] = ""
+    ts: int = 0
+    recv_ts: int = 0
+    """When this process read the price."""
+    change: str = ""
+    """Percent, with its sign."""
+    bid: str = ""
+    ask: str = ""
 
-    def packed(self) -> list[str | int]:
-        """Return the values in the order of `ROW_FIELDS`. Names in every row would double the message."""
-        return [side_index(self.side) if name == "side" else getattr(self, name) for name in ROW_FIELDS]
+    def news(self, before: GridRow | None) -> dict[str, Any]:
+        """Return the symbol and what differs from the row that the browser has, by name."""
+        values = {name: getattr(self, name) for name in _ROW_FIELDS}
+        if before is None:
+            return values
+        is_new = {name for name, value in values.items() if value != getattr(before, name)}
+        return {name: value for name, value in values.items() if name in is_new or name == "symbol"}
 
 
 _LINE_FIELDS = tuple(field.name for field in fields(GridLine))
-ROW_FIELDS = tuple(field.name for field in fields(GridRow))
-"""Names of the values of a packed row. The browser gets them once, as a property."""
+_ROW_FIELDS = tuple(field.name for field in fields(GridRow))
+_News = tuple[str, TradeTick | None, TickerUpdate | None]
+"""A symbol, its latest trade, and its newest 24 h figures."""
 
 
 class MarketGrid(
@@ -68,20 +99,25 @@ class MarketGrid(
     dependencies=[
         "market_row.js",
         "price_spark.js",
+        "row_order.js",
         "../shared/canvas.js",
         "../shared/dom.js",
         "../shared/number_format.js",
         "../shared/page_link.js",
         "../shared/price_flash.js",
         "../shared/server_clock.js",
+        "../shared/sort_head.js",
         "../shared/time_format.js",
     ],
 ):
-    """A table with one row per symbol, in the order of the person. A row never moves by itself.
+    """A table with one row per symbol. Only the rows in sight are painted.
 
     Args:
         on_select: called with the symbol of the selected row.
         on_remove: called with the symbol of the row to remove.
+        on_move: called with the symbol of a row and its new place from the top.
+        on_sort: called with the name of the column to sort by.
+        on_hold: called with whether the person points at the rows, which then should not move.
         on_visibility: called with whether the page is visible.
     """
 
@@ -90,17 +126,27 @@ class MarketGrid(
         *,
         on_select: Callable[[str], None],
         on_remove: Callable[[str], None],
+        on_move: Callable[[str, int], None],
+        on_sort: Callable[[str], None],
+        on_hold: Callable[[bool], None],
         on_visibility: Callable[[bool], None],
     ) -> None:
         super().__init__()
-        self._props["fields"] = list(ROW_FIELDS)
-        self._props["sides"] = list(SIDES)
+        self._props["columns"] = [
+            {"name": name, "title": title, "hint": hint, "fixed": name in _FIXED}
+            for name, title, hint in COLUMNS
+        ]
         self.lines: tuple[GridLine, ...] = ()
+        self.order: list[str] = []
+        """The symbols of the rows, from the top, as last sent."""
         self.rows: dict[str, GridRow] = {}
         self._ticks: dict[str, TradeTick] = {}
         self._decimals: dict[str, list[int]] = {}
         self.on("select", lambda event: on_select(symbol_argument(event)))
         self.on("remove", lambda event: on_remove(symbol_argument(event)))
+        self.on("sort", lambda event: on_sort(symbol_argument(event)))
+        self.on("hold", lambda event: on_hold(event.args is True))
+        self.on("move", lambda event: _take_move(event, on_move))
         self.on("visibility", lambda event: on_visibility(event.args is True))
 
     @property
@@ -111,6 +157,7 @@ class MarketGrid(
     def set_lines(self, lines: Sequence[GridLine], infos: Mapping[str, SymbolInfo]) -> None:
         """Set the rows and their order. `infos` holds what is known of their symbols."""
         self.lines = tuple(lines)
+        self.order = [line.symbol for line in lines]
         for line in lines:
             info = infos.get(line.symbol)
             if info is not None:
@@ -122,49 +169,90 @@ class MarketGrid(
         # A tuple, since the page framework would watch each dictionary of a list, at ten times the cost.
         self._props["lines"] = tuple({name: getattr(line, name) for name in _LINE_FIELDS} for line in lines)
 
-    def set_state(self, *, selected: str, tone: str, is_simulated: bool) -> None:
-        """Set the selected row, and the tone of the values."""
-        for name, value in (("selected", selected), ("tone", tone), ("simulated", is_simulated)):
+    def arrange(self, order: Sequence[str]) -> None:
+        """Bring the rows into this order. Without a change, nothing is sent."""
+        if list(order) != self.order:
+            self.order = list(order)
+            self.run_method("arrange", self.order)
+
+    def set_state(
+        self, *, selected: str, tone: str, is_simulated: bool, column: str, is_descending: bool
+    ) -> None:
+        """Set the selected row, the tone of the values, and what the rows are sorted by."""
+        state = {
+            "selected": selected,
+            "tone": tone,
+            "simulated": is_simulated,
+            "sort": column,
+            "descending": is_descending,
+        }
+        for name, value in state.items():
             if self._props.get(name) != value:
                 self._props[name] = value
 
-    def put(self, ticks: Iterable[TradeTick], *, now_ms: int) -> None:
-        """Show the latest ticks of the rows that changed. Without any, nothing is sent."""
-        changed = [self._take(tick) for tick in ticks]
+    def put(self, news: Iterable[_News], *, now_ms: int) -> None:
+        """Show what is new of the rows. Only values that changed are sent; without any, nothing."""
+        changed: list[dict[str, Any]] = []
+        for symbol, trade, ticker in news:
+            before = self.rows.get(symbol)
+            row = self._take(symbol, trade, ticker)
+            if row != before:
+                changed.append(row.news(before))
         if changed:
-            self.run_method("apply", {"now": now_ms, "rows": [row.packed() for row in changed]})
+            self.run_method("apply", {"now": now_ms, "rows": changed})
 
     def put_all(
-        self, ticks: Iterable[TradeTick], *, traces: Mapping[str, Sequence[TradeTick]], now_ms: int
+        self, news: Iterable[_News], *, traces: Mapping[str, Sequence[TradeTick]], now_ms: int
     ) -> None:
-        """Show exactly these ticks; a row without a tick is empty. `traces` are the trades before them."""
-        rows = [self._take(tick) for tick in ticks]
-        self.rows = {row.symbol: row for row in rows}
+        """Show exactly these values; other rows are empty. `traces` are the trades before them."""
+        self.rows = {symbol: self._take(symbol, trade, ticker) for symbol, trade, ticker in news}
         self._ticks = {symbol: tick for symbol, tick in self._ticks.items() if symbol in self.rows}
         prices = {symbol: [format(tick.price, "f") for tick in trace] for symbol, trace in traces.items()}
-        packed = [row.packed() for row in rows]
-        self.run_method("apply", {"now": now_ms, "full": True, "rows": packed, "traces": prices})
+        rows = [row.news(None) for row in self.rows.values()]
+        self.run_method("apply", {"now": now_ms, "full": True, "rows": rows, "traces": prices})
 
-    def _take(self, tick: TradeTick) -> GridRow:
-        symbol = tick.symbol
-        direction = self._direction(tick)
-        self._ticks[symbol] = tick
-        decimals = self._decimals.setdefault(symbol, [2, 0])
-        # Without the exchange's steps, a row shows as many decimals as any of its values needed.
-        decimals[0] = max(decimals[0], significant_decimals(tick.price))
-        decimals[1] = max(decimals[1], significant_decimals(tick.size))
-        row = GridRow(
-            symbol=symbol,
-            price=trimmed(tick.price, decimals[0]),
-            direction=direction,
-            size=trimmed(tick.size, decimals[1]),
-            side=tick.side,
-            ts=tick.ts,
-            recv_ts=tick.recv_ts,
-            id=tick.id,
-        )
+    def _take(self, symbol: str, trade: TradeTick | None, ticker: TickerUpdate | None) -> GridRow:
+        change, bid, ask, last = "", "", "", None
+        if ticker is not None:
+            change = percent(ticker.change_percent) if ticker.last is not None else ""
+            bid, ask = self._digits(symbol, 0, ticker.bid), self._digits(symbol, 0, ticker.ask)
+            last = ticker.last
+        if trade is None:
+            self._ticks.pop(symbol, None)
+            row = GridRow(
+                symbol=symbol,
+                price=self._digits(symbol, 0, last),
+                is_ticker=True,
+                recv_ts=ticker.recv_ts if ticker else 0,
+                change=change,
+                bid=bid,
+                ask=ask,
+            )
+        else:
+            row = GridRow(
+                symbol=symbol,
+                price=self._digits(symbol, 0, trade.price),
+                direction=self._direction(trade),
+                size=self._digits(symbol, 1, trade.size),
+                side=trade.side,
+                ts=trade.ts,
+                recv_ts=trade.recv_ts,
+                change=change,
+                bid=bid,
+                ask=ask,
+            )
+            self._ticks[symbol] = trade
         self.rows[symbol] = row
         return row
+
+    def _digits(self, symbol: str, kind: int, value: Decimal | None) -> str:
+        """Return a price (kind 0) or a size (1) with the decimals of its symbol; empty text for `None`."""
+        if value is None:
+            return ""
+        decimals = self._decimals.setdefault(symbol, list(_FIRST_DECIMALS))
+        # Without the exchange's steps, a row shows as many decimals as any of its values needed.
+        decimals[kind] = max(decimals[kind], significant_decimals(value))
+        return trimmed(value, decimals[kind])
 
     def _direction(self, tick: TradeTick) -> Direction:
         before, row = self._ticks.get(tick.symbol), self.rows.get(tick.symbol)
@@ -173,6 +261,12 @@ class MarketGrid(
         if tick.price == before.price:
             return row.direction
         return 1 if tick.price > before.price else -1
+
+
+def _take_move(event: GenericEventArguments, on_move: Callable[[str, int], None]) -> None:
+    match event.args:
+        case {"symbol": str(symbol), "place": int(place)} if abs(place) < _MAX_ARGUMENT_LENGTH * 10:
+            on_move(symbol, place)
 
 
 def side_index(side: Side) -> int:

@@ -1,27 +1,42 @@
-// One row of the live grid: its cells, and how they are updated.
+// One row of the live grid: its cells, and how they are updated. Values may come while the row is out of sight; they are
+// written when it is seen.
 import { make, setText } from "dom";
-import { decimalsOf, grouped, splitUnchanged } from "number_format";
+import { compact, grouped, splitUnchanged } from "number_format";
 import { flash } from "price_flash";
 import { PriceSpark } from "price_spark";
 import { ageText, timeText } from "time_format";
 
-const QUIET_AFTER_MS = 60_000;
+const MILLION = 1e6;
+const LONG_SIZE = 9; // characters that the column of sizes has room for
+const NOTHING = {
+  price: "",
+  is_ticker: false,
+  direction: 0,
+  size: "",
+  side: "",
+  ts: 0,
+  recv_ts: 0,
+  change: "",
+  bid: "",
+  ask: "",
+};
 
 export class MarketRow {
   constructor(symbol) {
-    this.element = make("tr", "", "", { role: "row", "data-symbol": symbol, tabindex: "-1" });
+    this.element = make("tr", "", "", { role: "row", "data-symbol": symbol, tabindex: "-1", draggable: "true" });
     this.symbol = this.cell("th", "symbol", { scope: "row", role: "rowheader" });
     this.last = this.cell("td", "last");
+    this.change = this.cell("td", "change");
+    this.bid = this.cell("td", "bid");
+    this.ask = this.cell("td", "ask");
     this.trace = this.cell("td", "trace");
-    this.size = this.cell("td", "size", { "data-label": "Size" });
-    this.side = this.cell("td", "side", { "data-label": "Side" });
-    this.time = this.cell("td", "time", { "data-label": "Time" });
-    this.age = this.cell("td", "age", { "data-label": "Age" });
-    this.buildPrice();
-    this.spark = new PriceSpark();
-    this.trace.append(this.spark.element);
+    this.size = this.cell("td", "size");
+    this.side = this.cell("td", "side");
+    this.time = this.cell("td", "time");
+    this.age = this.cell("td", "age");
+    this.buildCells();
     this.button = make("button", "remove", "×", { type: "button", tabindex: "-1" });
-    this.cell("td", "remove-cell").append(this.button);
+    this.cell("td", "remove").append(this.button);
     this.clear();
   }
 
@@ -31,7 +46,12 @@ export class MarketRow {
     return cell;
   }
 
-  buildPrice() {
+  buildCells() {
+    this.mark = make("span", "quality", "", { "aria-hidden": "true" });
+    this.name = make("span", "pair");
+    this.tag = make("span", "tag");
+    this.state = make("span", "state");
+    this.symbol.append(this.mark, this.name, " ", this.state);
     this.price = make("span", "price");
     this.changed = make("span");
     this.unchanged = make("span", "unchanged");
@@ -40,26 +60,27 @@ export class MarketRow {
     this.arrowWord = make("span", "visually-hidden");
     this.note = make("span", "note");
     this.veil = make("span", "veil", "", { "aria-hidden": "true" });
-    this.state = make("span", "state");
-    this.last.append(this.veil, this.state, this.note, this.price, this.arrow, this.arrowWord);
-    this.sizeText = make("span", "number");
-    this.size.append(this.sizeText);
+    this.last.append(this.veil, this.note, this.price, this.arrow, this.arrowWord);
+    this.timeText = make("span", "time-text");
+    this.timeAge = make("span", "time-age"); // in place of the time where there is no column for the age
+    this.time.append(this.timeText, this.timeAge);
+    this.spark = new PriceSpark();
+    this.trace.append(this.spark.element);
   }
 
   /** Apply a line: names and mark of the row, and the note while there is no price. */
   describe(line) {
-    const name = make("span", "pair");
-    if (line.base) name.append(line.base, make("span", "quote", `/${line.quote}`));
-    else name.append(line.symbol);
-    this.tag = make("span", "tag");
-    this.symbol.replaceChildren(name);
+    this.name.replaceChildren(line.base || line.symbol);
+    if (line.base) this.name.append(make("span", "quote", `/${line.quote}`));
     this.tagText = line.tag;
     this.showTag();
     this.button.setAttribute("aria-label", `Remove ${line.symbol}`);
-    this.button.title = `Remove ${line.symbol}`;
+    this.button.title = `Remove ${line.symbol} (Delete)`;
     setText(this.state, line.state ?? "");
     this.state.title = line.reason ?? "";
     this.state.hidden = !line.state;
+    this.mark.dataset.quality = line.state || "live";
+    this.mark.title = [line.state || "live", line.reason].filter(Boolean).join(": ");
     this.noteText = line.note;
     this.showNote();
   }
@@ -79,49 +100,60 @@ export class MarketRow {
   }
 
   showNote() {
-    setText(this.note, this.id === null ? (this.noteText ?? "") : "");
+    setText(this.note, this.shown.price ? "" : (this.noteText ?? ""));
   }
 
   clear() {
-    this.id = null;
-    this.text = "";
-    this.recvMs = null;
-    for (const node of [this.changed, this.unchanged, this.arrow, this.arrowWord, this.sizeText, this.side]) {
-      node.textContent = "";
-    }
-    this.time.textContent = "";
-    this.age.textContent = "";
+    this.values = { ...NOTHING };
+    this.isDue = true;
+    this.mayFlash = false;
+    this.shown = {}; // whatever is written is out of date
     this.spark.clear();
-    this.showNote();
   }
 
   seed(prices) {
     this.spark.seed(prices);
   }
 
-  /** Show a trade: a `GridRow` of Python. Showing the same trade again changes nothing. */
-  show({ price, direction, size, side, ts, recv_ts, id }, mayFlash) {
-    if (id === this.id) return;
-    const isFirst = this.id === null;
-    this.id = id;
-    this.recvMs = recv_ts;
-    const text = grouped(price);
-    if (text !== this.text) {
-      const [changed, unchanged] = splitUnchanged(text, this.text);
-      setText(this.changed, changed);
-      setText(this.unchanged, unchanged);
-      this.text = text;
-      if (mayFlash && !isFirst && direction) flash(this.veil, direction);
+  /** Take changed values: those fields of a `GridRow` of Python that are new. */
+  take(values, mayFlash) {
+    Object.assign(this.values, values);
+    if (values.price && !this.values.is_ticker) this.spark.push(values.price);
+    this.isDue = true;
+    this.mayFlash = mayFlash;
+  }
+
+  /** Write what changed since the row was last painted. */
+  paint(hasTrace) {
+    if (hasTrace) this.spark.draw();
+    if (!this.isDue) return;
+    this.isDue = false;
+    const { values, shown } = this;
+    this.shown = { ...values };
+    if (values.price !== shown.price || values.is_ticker !== shown.is_ticker) this.showPrice(values, shown);
+    if (values.direction !== shown.direction) this.showDirection(values.direction);
+    if (values.change !== shown.change) this.showChange(values.change);
+    if (values.bid !== shown.bid) setText(this.bid, grouped(values.bid));
+    if (values.ask !== shown.ask) setText(this.ask, grouped(values.ask));
+    if (values.size !== shown.size) this.showSize(values.size);
+    if (values.side !== shown.side) {
+      setText(this.side, values.side);
+      this.side.dataset.side = values.side;
     }
-    this.showDirection(direction);
-    this.sizeValue = size;
-    setText(this.sizeText, grouped(size));
-    setText(this.side, side);
-    this.side.dataset.side = side;
-    setText(this.time, timeText(ts));
-    this.time.title = new Date(ts).toISOString();
-    this.spark.push(price);
-    if (isFirst) this.showNote();
+    if (values.ts !== shown.ts) {
+      setText(this.timeText, values.ts ? timeText(values.ts) : "");
+      this.timeText.title = values.ts ? new Date(values.ts).toISOString() : "";
+    }
+  }
+
+  showPrice({ price, is_ticker: isTicker, direction }, before) {
+    const [changed, unchanged] = splitUnchanged(grouped(price), grouped(before.price ?? ""));
+    setText(this.changed, changed);
+    setText(this.unchanged, unchanged);
+    this.price.classList.toggle("from-ticker", isTicker);
+    this.price.title = isTicker && price ? "24 h ticker: no trade has come yet" : "";
+    if (this.mayFlash && before.price && direction && !isTicker) flash(this.veil, direction);
+    this.showNote();
   }
 
   showDirection(direction) {
@@ -131,23 +163,27 @@ export class MarketRow {
     this.last.dataset.direction = name;
   }
 
-  decimals(column) {
-    return decimalsOf(column === "last" ? this.text : this.sizeText.textContent);
+  showChange(change) {
+    setText(this.change, change ? `${change} %` : "");
+    this.change.dataset.sign = { "+": "up", "−": "down" }[change[0]] ?? "";
   }
 
-  /** Align the decimal points of a column: padding replaces the digits that this row does not have. */
-  align(column, most) {
-    const node = column === "last" ? this.price : this.sizeText;
-    const own = this.decimals(column);
-    const missing = most - own + (own === 0 && most > 0 ? 0.5 : 0);
-    const padding = `${missing}ch`;
-    if (node.style.paddingRight !== padding) node.style.paddingRight = padding;
+  /** A size that is too long for its column is shortened; the whole number is told on hover. */
+  showSize(size) {
+    const whole = grouped(size);
+    const isLong = whole.length > LONG_SIZE || Number(size) >= MILLION;
+    setText(this.size, isLong ? compact(size) : whole);
+    this.size.title = whole;
   }
 
   showAge(now, tone) {
-    if (this.recvMs === null) return;
-    const age = now - this.recvMs;
-    const isQuiet = tone === "live" && age > QUIET_AFTER_MS;
-    setText(this.age, isQuiet ? `quiet · ${ageText(age)}` : ageText(age));
+    if (!this.shown.recv_ts) {
+      setText(this.age, "");
+      setText(this.timeAge, "");
+      return;
+    }
+    const age = now - this.shown.recv_ts;
+    setText(this.age, ageText(age));
+    setText(this.timeAge, tone === "live" ? "" : ageText(age));
   }
 }

@@ -17,12 +17,12 @@ export class PriceSpark {
 
   clear() {
     this.prices = [];
-    this.draw();
+    this.isDue = true;
   }
 
   seed(prices) {
     this.prices = prices.slice(-POINTS).map(Number);
-    this.draw();
+    this.isDue = true;
   }
 
   push(price) {
@@ -30,10 +30,13 @@ export class PriceSpark {
     if (this.prices.length && this.prices[this.prices.length - 1] === value) return;
     this.prices.push(value);
     if (this.prices.length > POINTS) this.prices.shift();
-    this.draw();
+    this.isDue = true;
   }
 
+  /** Draw what changed. */
   draw() {
+    if (!this.isDue) return;
+    this.isDue = false;
     const context = clearCanvas(this.element, WIDTH, HEIGHT);
     if (this.prices.length < 2) return;
     const low = Math.min(...this.prices);

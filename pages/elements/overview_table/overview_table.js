@@ -1,9 +1,9 @@
 // The table of all symbols. It has the values of a window around what is in sight, and nodes for what is in sight.
 import { make } from "dom";
-import { buildHead, markSorted } from "overview_head";
 import { PaintedRow } from "overview_row";
 import { lastTrade, link } from "page_link";
 import { clock, onTick } from "server_clock";
+import { buildHead, markSorted } from "sort_head";
 
 const SPARE_ROWS = 4; // painted above and below what is in sight
 

@@ -13,9 +13,9 @@ from nicegui.events import GenericEventArguments
 from livemarkets.market.models import SymbolInfo
 from livemarkets.market.updates import TickerRow
 from pages.elements.market_grid.market_grid import Direction, symbol_argument
-from pages.number_format import decimals_of, significant_decimals, trimmed
+from pages.number_format import decimals_of, percent, significant_decimals, trimmed
 
-__all__ = ["MAX_WINDOW", "OverviewRow", "OverviewTable", "percent"]
+__all__ = ["MAX_WINDOW", "OverviewRow", "OverviewTable"]
 
 MAX_WINDOW = 300
 """Rows that a browser may ask for at once: a screen, and as much again above and below it."""
@@ -63,7 +63,7 @@ class OverviewTable(
     ui.element,
     component="overview_table.js",
     dependencies=[
-        "overview_head.js",
+        "../shared/sort_head.js",
         "overview_row.js",
         "../shared/dom.js",
         "../shared/number_format.js",
@@ -220,14 +220,6 @@ def _direction(before: _Sent | None, ticker: TickerRow) -> Direction:
     if ticker.last == before.ticker.last:
         return before.row.direction
     return 1 if ticker.last > before.ticker.last else -1
-
-
-def percent(value: Decimal) -> str:
-    """Return a change in percent with two decimals and its sign; zero has none."""
-    text = f"{abs(value):.2f}"
-    if not text.strip("0."):
-        return text
-    return f"{'−' if value < 0 else '+'}{text}"
 
 
 def _whole(value: Decimal) -> str:

@@ -16,9 +16,10 @@ from livemarkets.market.models import (
     SymbolInfo,
 )
 from livemarkets.market.updates import TickerRow
+from pages.labs.list_loads import ListLoads
 from pages.labs.overview.ranking import COLUMNS, Worth, matching, movers, ordered
 from pages.labs.overview.url import MAX_QUERY_LENGTH, OverviewUrl
-from pages.labs.watchlist import LOAD_AGAIN_AFTER_MS, PageSubscriber
+from pages.labs.watchlist import PageSubscriber
 from pages.ports import PageServices
 from pages.wording import QUALITY_WORDS, Banner, banner_for, label
 
@@ -48,7 +49,7 @@ class Overview:
         self._is_open = False
         self._newest_ts = 0
         self._mark: tuple[object, ...] = ()
-        self._loads: dict[str, int] = {}
+        self._loads = ListLoads(services)
 
     # Opening and closing
 
@@ -124,12 +125,8 @@ class Overview:
 
     def take_due_directory(self) -> str | None:
         """Return the exchange if its symbols should be loaded now, and note that they are being loaded."""
-        exchange, now_ms = self.view.exchange, self._services.elapsed_ms()
-        is_due = now_ms - self._loads.get(exchange, -LOAD_AGAIN_AFTER_MS) >= LOAD_AGAIN_AFTER_MS
-        if self._services.symbols(exchange).is_loaded or not is_due:
-            return None
-        self._loads[exchange] = now_ms
-        return exchange
+        due = self._loads.take_due([self.view.exchange])
+        return due[0] if due else None
 
     # What is shown
 

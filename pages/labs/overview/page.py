@@ -8,13 +8,15 @@ from livemarkets.market.updates import TickerRow
 from pages.elements.choice import Choice
 from pages.elements.copy_button import CopyButton
 from pages.elements.movers import Mover, Movers
-from pages.elements.overview_table.overview_table import OverviewTable, percent
+from pages.elements.overview_table.overview_table import OverviewTable
 from pages.elements.search_box import SearchBox
 from pages.labs.overview.overview import Overview
 from pages.labs.overview.ranking import COLUMNS, COMMON_ASSET, MOVERS_AMONG
 from pages.labs.overview.url import OverviewUrl, read_overview
+from pages.labs.shortcuts import OVERVIEW_SHORTCUTS
 from pages.labs.url import Notice
 from pages.labs.watchlist import PageSubscriber
+from pages.number_format import percent
 from pages.paths import prefixed
 from pages.ports import PageServices
 from pages.shell import Shell, shell, text
@@ -45,7 +47,7 @@ def register(services: PageServices) -> None:
         client: Client, exchange: str = "", quote: str = "", q: str = "", sort: str = "", symbols: str = ""
     ) -> None:
         view, notices = read_overview(exchange, quote, q, sort, symbols, exchanges=services.exchanges())
-        with shell(services, path="/labs/overview", has_strip=True) as frame:
+        with shell(services, path="/labs/overview", has_strip=True, shortcuts=OVERVIEW_SHORTCUTS) as frame:
             await services.page_turns.wait()
             page = OverviewPage(services, view, frame, client.id)
             for notice in notices:

@@ -1,0 +1,99 @@
+"""The frame of the Labs page in a real Chromium: little above the first number, and the market in sight."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from playwright.async_api import Browser
+
+from tests.pages.browser import PHONE, Tab, has_price, soon, tab
+from tests.pages.local import MANY
+from tests.pages.test_layout import LAPTOP, are_in_sight
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+FORTY = f"/labs?symbols={','.join(MANY)}"
+ROWS_IN_SIGHT = """() => {
+    const box = document.querySelector('.market-grid').getBoundingClientRect();
+    const head = document.querySelector('.market-grid thead').getBoundingClientRect();
+    return [...document.querySelectorAll('tr[data-symbol]')].filter((row) => {
+        const { top, bottom } = row.getBoundingClientRect();
+        return top >= head.bottom - 1 && bottom <= Math.min(box.bottom, innerHeight) + 1;
+    }).length;
+}"""
+LANDMARKS = """() => ['main', 'header', 'nav'].map((tag) =>
+    [...document.querySelectorAll(tag)].filter((node) => !node.parentElement.closest('main')).length)"""
+ALWAYS = ("symbol", "last", "side", "time")
+SMALL_TARGETS = """() => [...document.querySelectorAll('button, a[href], input, select')]
+    .filter((node) => node.offsetParent && !node.classList.contains('nicegui-skip-link'))
+    .map((node) => [node.outerHTML.slice(0, 120), node.getBoundingClientRect()])
+    .filter(([, box]) => box.width > 0 && (box.height < 43.5 || box.width < 31.5) && box.right > 0)
+    .map(([html, box]) => `${Math.round(box.width)}×${Math.round(box.height)} ${html}`)"""
+
+
+async def columns_in_sight(shown: Tab) -> list[str]:
+    script = """() => [...document.querySelector('tr[data-symbol]').children]
+        .filter((cell) => cell.getBoundingClientRect().width > 0)
+        .map((cell) => cell.className.replace('col-', ''))"""
+    return [str(name) for name in await shown.run(script)]
+
+
+async def test_on_a_laptop_one_bar_stands_above_fifteen_rows_and_the_whole_market(
+    module_chrome: Browser, local_address: str
+) -> None:
+    async with tab(module_chrome, local_address, viewport=LAPTOP) as shown:
+        await shown.goto(FORTY)
+        await has_price(shown, MANY[0])
+        assert await shown.run("document.querySelector('.shell-header').offsetHeight") == 48
+        first = await shown.run(
+            "document.querySelector('tr[data-symbol] .price').getBoundingClientRect().top"
+        )
+        assert first < 130, "what stands above the first number"
+        assert await shown.page.evaluate(ROWS_IN_SIGHT) >= 15
+        bar = (f".shell-header {part}" for part in (".symbol-picker input", "select", ".lab-label"))
+        await soon(partial(are_in_sight, shown, *bar))
+        await soon(partial(are_in_sight, shown, ".labs-market", ".tape-bar", ".tape-line"))
+        assert await shown.page.evaluate(LANDMARKS) == [1, 1, 1]
+        assert await shown.texts(".shell-nav a") == ["Live", "Overview"]
+        assert await shown.run("document.querySelector('.market-strip').offsetHeight") <= 1
+        assert set(ALWAYS) <= set(await columns_in_sight(shown))
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1024, 1366, 1920, 2560])
+async def test_symbol_last_side_and_time_stand_at_every_width(
+    module_chrome: Browser, local_address: str, width: int
+) -> None:
+    async with tab(module_chrome, local_address, viewport={"width": width, "height": 800}) as shown:
+        await shown.goto("/labs?symbols=BTCUSDT,SHIBUSDT")
+        await has_price(shown, "BTCUSDT")
+        found = await columns_in_sight(shown)
+        assert set(ALWAYS) <= set(found), found
+        assert await shown.run("document.documentElement.scrollWidth") <= width
+        if width == 2560:
+            assert {"change", "bid", "ask", "size", "trace", "age"} <= set(found)
+
+
+async def test_on_a_phone_the_market_opens_over_the_list_and_back_returns(
+    module_chrome: Browser, local_address: str
+) -> None:
+    async with tab(module_chrome, local_address, viewport=PHONE, has_touch=True) as shown:
+        await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT")
+        await has_price(shown, "ETHUSDT")
+        grid, market = shown.page.locator(".market-grid"), shown.page.locator(".labs-market")
+        assert not await market.is_visible()
+        assert await shown.page.evaluate(SMALL_TARGETS) == []
+        assert await shown.run("document.querySelector('tr[data-symbol]').offsetHeight") >= 44
+        await shown.page.locator("tr[data-symbol=ETHUSDT]").tap()
+        await market.wait_for()
+        await shown.page.wait_for_url("**selected=ETHUSDT**")
+        assert not await grid.is_visible()
+        await shown.page.get_by_role("heading", name="ETH/USDT").first.wait_for()
+        await shown.page.go_back()
+        await grid.wait_for()
+        assert not await market.is_visible()
+        assert "selected" not in shown.page.url
+        await shown.page.go_forward()
+        await market.wait_for()
+        await shown.page.get_by_role("button", name="Back to the list").tap()
+        await grid.wait_for()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import msgspec
 from loguru import logger
@@ -20,6 +20,7 @@ from livemarkets.exchanges.base import ClientStatus, ExchangePorts
 from livemarkets.exchanges.binance.ports import BinancePorts
 from livemarkets.exchanges.binance.timings import ClientTimings
 from livemarkets.exchanges.outbound import Outbound
+from livemarkets.feed.candle_feed import CandleFeed
 from livemarkets.feed.exchange_feed import ExchangeFeed, FeedLimits
 from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.feed.supervision import supervise
@@ -142,6 +143,14 @@ class Services:
     def quality_version(self, exchange: str) -> int:
         """Return a number that rises when the state of any stream of an exchange changes."""
         return self.feeds[exchange].quality.version
+
+    def channels(self, exchange: str) -> Set[str]:
+        """Return which kinds of data an exchange has."""
+        return self.feeds[exchange].channels
+
+    def candles(self, exchange: str) -> CandleFeed:
+        """Return the candles of an exchange that are wanted."""
+        return self.feeds[exchange].updates.candles
 
     def seek_symbols(self, exchange: str, symbols: Sequence[str], *, ask: bool) -> None:
         """Load the list of symbols again soon, because somebody wants symbols that it lacks."""

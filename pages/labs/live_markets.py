@@ -8,9 +8,8 @@ from nicegui import Client, ui
 
 from pages.elements.copy_button import CopyButton
 from pages.elements.market_grid.market_grid import MarketGrid, symbol_argument
-from pages.elements.symbol_panel.symbol_panel import SymbolPanel
 from pages.elements.symbol_picker import SymbolPicker
-from pages.elements.trade_tape import TradeTape
+from pages.labs.market.selected import SelectedMarket
 from pages.labs.picker_answers import PickerAnswers
 from pages.labs.url import Notice, WatchlistUrl, read_view
 from pages.labs.watchlist import PageSubscriber, Watchlist
@@ -77,10 +76,8 @@ class LabsPage:
                 self._notices = ui.element("div").classes("labs-notices").props('role="alert"')
             with ui.element("div").classes("labs-grid"):
                 self._build_grid()
-            with ui.element("div").classes("labs-panel"):
-                self.panel = SymbolPanel()
-            with ui.element("div").classes("labs-tape"):
-                self.tape = TradeTape(on_change=self._fill_tape)
+            with ui.element("div").classes("labs-market"):
+                self.market = SelectedMarket(services, client_id, on_view=lambda **view: None)
         self._lay_out()
         ui.timer(FLUSH_SECONDS, self._take_turn)
 
@@ -151,7 +148,8 @@ class LabsPage:
     def close(self) -> None:
         """Unsubscribe, and drop the elements that call this page, so that it is freed: it is closed."""
         self.watch.close()
-        del self.picker, self.tape
+        self.market.close()
+        del self.picker
 
     # What is shown
 
@@ -214,31 +212,23 @@ class LabsPage:
             statuses = [self._services.status(exchange) for exchange in self._services.exchanges()]
             self._frame.badge.show(statuses, asked=watch.view.exchange, shown=watch.shown, now_ms=now_ms)
         self.grid.set_state(selected=watch.selected, tone=self._tone(), is_simulated=watch.is_simulated)
+        self._show_market()
 
     def _tone(self) -> str:
         """Return the tone of the values: how old they are. Simulated prices are marked elsewhere."""
         tone = self.watch.strip.tone
         return "live" if tone == "simulated" else tone
 
-    def _show_tape_state(self) -> None:
-        """Update the caption of the tape. Call it after the lines changed, so that both fit."""
-        tag, tone = "simulated" if self.watch.is_simulated else "", self._tone()
-        self.tape.set_state(tag=tag, tone=tone, hint=self._tape_hint(tone))
-
-    def _tape_hint(self, tone: str) -> str:
-        if not self.watch.selected:
-            return "Choose a symbol to see its trades."
-        if tone in ("stale", "down"):
-            return "These are the last trades received."
-        if self.tape.has_filter:
-            return ""  # the tape itself says what its filter shows
-        return "Every trade, newest on top." if self.tape.shown else "No trade yet."
+    def _show_market(self) -> None:
+        """Show the selected market. Without a change, nothing is sent."""
+        watch, tag = self.watch, "simulated" if self.watch.is_simulated else ""
+        title, info = watch.title(watch.selected), watch.info(watch.selected)
+        self.market.show(watch.selected_key(), title=title, info=info, tone=self._tone(), tag=tag)
 
     def _send_all(self) -> None:
         if self._was_opened:  # before, it would be queued until :meth:`on_connect` sends the same
             self._send_rows()
-        self._fill_tape()
-        self._fill_panel()
+            self.market.send_all()
 
     def _send_rows(self) -> None:
         keys = self.watch.shown_keys()
@@ -247,17 +237,6 @@ class LabsPage:
         length = min(TRACE_LENGTH, TRACES_LENGTH // max(1, len(keys)))
         traces = {key.symbol: self._services.trades.recent(key, length) for key in keys}
         self.grid.put_all(ticks, traces=traces, now_ms=self._services.now_ms())
-
-    def _fill_panel(self) -> None:
-        key, symbol, trades = self.watch.selected_key(), self.watch.selected, self._services.trades
-        self.panel.set_visibility(key is not None)
-        self.panel.fill(key, title=self.watch.title(symbol), info=self.watch.info(symbol), trades=trades)
-
-    def _fill_tape(self) -> None:
-        key, symbol = self.watch.selected_key(), self.watch.selected
-        title = self.watch.title(symbol) if key is not None else ""
-        self.tape.fill(key, title=title, info=self.watch.info(symbol), trades=self._services.trades)
-        self._show_tape_state()
 
     async def _take_turn(self) -> None:
         await self._services.page_turns.wait()  # the timers of many pages are due together
@@ -276,9 +255,7 @@ class LabsPage:
         version, self._version = self._version, self._services.latest.version
         ticks = self._services.latest.changed_since(version, self.watch.shown_keys())
         self.grid.put(ticks, now_ms=self._services.now_ms())
-        self.tape.flush(self._services.trades)
-        self._show_tape_state()
-        self.panel.flush(self._services.trades)
+        self.market.flush()
 
     def _load_directory(self, exchange: str) -> None:
         async def load() -> None:

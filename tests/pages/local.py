@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import random
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from decimal import Decimal
 
 import uvicorn
@@ -19,7 +19,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 
 import pages
 from livemarkets.config.settings import Settings
-from livemarkets.market.channels import ALL_SYMBOLS, TICKERS
+from livemarkets.market.channels import ALL_SYMBOLS, BOOK, CANDLES, CHANNELS, DEPTH, TICKERS
 from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import (
     TRADES,
@@ -35,9 +35,10 @@ from livemarkets.market.models import (
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
-from livemarkets.market.updates import TickerRow, TickersDelta
+from livemarkets.market.updates import BookUpdate, DepthUpdate, TickerRow, TickersDelta, ticker_of
 from livemarkets.server.turns import Turns
 from pages.labs.watchlist import PageSubscriber
+from tests.pages.local_candles import LocalCandles
 from tests.support.helpers import eventually
 
 PRICES = {
@@ -124,6 +125,8 @@ class LocalServices:
         self.trades = RecentTrades(self.settings.feed_length)
         self.updates = LatestUpdates()
         self.directories = {name: SymbolDirectory() for name in self.exchanges()}
+        self.past = {name: LocalCandles(self.now_ms) for name in self.exchanges()}
+        self.offered: Set[str] = frozenset(CHANNELS)
         self.can_load = True
         self.loads: list[str] = []
         self.sought: list[str] = []
@@ -168,6 +171,12 @@ class LocalServices:
         return len(self.qualities) + sum(
             state is not QualityState.LIVE for state, _ in self.qualities.values()
         )
+
+    def channels(self, exchange: str) -> Set[str]:
+        return self.offered
+
+    def candles(self, exchange: str) -> LocalCandles:
+        return self.past[exchange]
 
     def seek_symbols(self, exchange: str, symbols: Sequence[str], *, ask: bool) -> None:
         self.sought += symbols if ask else ()
@@ -221,6 +230,32 @@ class LocalServices:
         delta = TickersDelta(exchange, tuple(rows), self.now_ms())
         self.updates.put(StreamKey(exchange, TICKERS, ALL_SYMBOLS), delta)
 
+    def put_ticker(self, row: TickerRow, *, exchange: str = "binance") -> None:
+        """Have the exchange tell the figures of one symbol, with its best bid and ask."""
+        price = row.last or Decimal(1)
+        best = (price, Decimal(1), price + Decimal("0.01"), Decimal(2))
+        update = ticker_of(exchange, row, best, self.now_ms())
+        self.updates.put(StreamKey(exchange, TICKERS, row.symbol), update)
+
+    def put_book(self, symbol: str, bid: str, ask: str, *, exchange: str = "binance") -> None:
+        """Have the exchange tell the best bid and ask."""
+        best = (Decimal(bid), Decimal(1), Decimal(ask), Decimal(2))
+        update = BookUpdate(exchange, symbol, *best, self.now_ms(), self.now_ms())
+        self.updates.put(StreamKey(exchange, BOOK, symbol), update)
+
+    def put_depth(self, symbol: str, price: Decimal, tick: Decimal, *, exchange: str = "binance") -> None:
+        """Have the exchange tell twenty price levels below and above a price."""
+        sizes = [Decimal((self.now_ms() // 100 + level * 7) % 23 + 1) / 10 for level in range(20)]
+        update = DepthUpdate(
+            exchange,
+            symbol,
+            tuple((price - tick * level, size) for level, size in enumerate(sizes)),
+            tuple((price + tick * (level + 1), size) for level, size in enumerate(sizes)),
+            self.now_ms(),
+            self.now_ms(),
+        )
+        self.updates.put(StreamKey(exchange, DEPTH, symbol), update)
+
     def put_many(self, symbol: str, sizes: Iterable[str]) -> None:
         """Have one trade happen for each size."""
         for size in sizes:
@@ -247,6 +282,9 @@ class RunningServices(LocalServices):
         self._trades_per_second = trades_per_second
         self._random = random.Random(7)
         self._prices = {symbol: Decimal(row[2]) for symbol, row in PRICES.items()}
+        self.past = {
+            name: LocalCandles(self.now_ms, lambda symbol: self._prices[symbol]) for name in self.exchanges()
+        }
 
     def now_ms(self) -> int:
         return int(time.time() * 1000)
@@ -271,7 +309,7 @@ class RunningServices(LocalServices):
         for exchange in self.exchanges():
             if self.status(exchange).state is not ExchangeState.LIVE:
                 continue
-            wanted = sorted(key.symbol for key in self.manager.wanted(exchange) if key.symbol in PRICES)
+            wanted = sorted({key.symbol for key in self.manager.wanted(exchange) if key.symbol in PRICES})
             if wanted:
                 self._trade_one(exchange, self._random.choice(wanted))
             if StreamKey(exchange, TICKERS, ALL_SYMBOLS) in self.manager.wanted(exchange):
@@ -282,7 +320,21 @@ class RunningServices(LocalServices):
         self._prices[symbol] += Decimal(tick) * self._random.choice((-3, -1, 0, 0, 0, 1, 3))
         size = Decimal(step) * self._random.randint(1, 4000)
         side = self._random.choice(("buy", "sell"))
-        self.put(symbol, f"{self._prices[symbol]:.8f}", f"{size:.8f}", side=side, exchange=exchange)
+        made = self.put(symbol, f"{self._prices[symbol]:.8f}", f"{size:.8f}", side=side, exchange=exchange)
+        for key in self.manager.wanted(exchange):
+            if key.symbol == symbol:
+                self._tell(key, made)
+
+    def _tell(self, key: StreamKey, made: TradeTick) -> None:
+        """Have a trade show in the other streams of its symbol."""
+        _, _, opened, tick, _ = PRICES[key.symbol]
+        if key.channel == CANDLES:
+            self.past[key.exchange].trade(key, made)
+        elif key.channel == TICKERS:
+            row = ticker_row(key.symbol, f"{made.price:.8f}", opened=opened, trades=made.id, ts=self.now_ms())
+            self.put_ticker(row, exchange=key.exchange)
+        elif key.channel == DEPTH:
+            self.put_depth(key.symbol, made.price, Decimal(tick), exchange=key.exchange)
 
     def _tell_tickers(self, exchange: str) -> None:
         """Tell all figures first, then those of a few symbols."""

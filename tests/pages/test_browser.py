@@ -23,8 +23,8 @@ new PerformanceObserver(noteShifts).observe({type: 'layout-shift'});
 # What the figures of a busy coin grow to while one looks at them.
 LENGTHEN_FIGURES = """new Promise((painted) => {
     const longer =
-        ['10,000 trades in 59 min', '123,456.78', '123,456.78', '1,234.5', '100 %', '12,345,678 SHIB'];
-    document.querySelectorAll('.panel-figures dd').forEach((figure, at) => figure.textContent = longer[at]);
+        ['123,456.78', '123,456.78', '123.4 B USDT', '1,234.56'];
+    document.querySelectorAll('.head-figures dd').forEach((figure, at) => figure.textContent = longer[at]);
     requestAnimationFrame(() => requestAnimationFrame(painted));
 })"""
 
@@ -249,7 +249,7 @@ async def test_every_state_says_what_is_why_and_what_comes(
         await shown.page.locator("tr[data-symbol=BTCUSDT] .tag", has_text="simulated").wait_for()
         assert "simulated" in await shown.text(".connection-badge")
         assert "simulated" in await shown.text(".trade-tape")
-        assert "simulated" in await shown.text(".symbol-panel")
+        assert "simulated" in await shown.text(".market-head")
 
         async def wants_both() -> bool:
             return await wanted(shown) == ["binance:BTCUSDT", "simulator:BTCUSDT"]

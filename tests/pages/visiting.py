@@ -7,7 +7,7 @@ from typing import TypeVar
 from nicegui import ui
 from nicegui.testing import User
 
-from livemarkets.market.models import ExchangeState
+from livemarkets.market.models import TRADES, ExchangeState
 from pages.elements.market_grid.market_grid import MarketGrid
 from pages.labs.fallback import FALLBACK_AFTER_MS
 from pages.labs.url import WatchlistUrl
@@ -43,8 +43,8 @@ def only(user: User, kind: type[E]) -> E:
 
 
 def wanted(services: LocalServices) -> list[str]:
-    """The symbols that are wanted of Binance."""
-    return sorted(key.symbol for key in services.manager.wanted("binance"))
+    """The symbols whose trades are wanted of Binance."""
+    return sorted(key.symbol for key in services.manager.wanted("binance") if key.channel == TRADES)
 
 
 async def opened(visitor: User, services: LocalServices, path: str = "/labs") -> MarketGrid:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
-__all__ = ["decimals_of", "significant_decimals", "trimmed"]
+__all__ = ["decimals_of", "read_amount", "significant_decimals", "trimmed"]
+
+_MOST_DIGITS = 18
+"""Before and after the decimal point, of a number that a person types."""
 
 
 def decimals_of(step: Decimal) -> int:
@@ -27,3 +30,21 @@ def trimmed(value: Decimal, decimals: int) -> str:
     whole, _, fraction = text.partition(".")
     fraction = fraction.rstrip("0").ljust(decimals, "0")
     return f"{whole}.{fraction}" if fraction else whole
+
+
+def read_amount(text: str) -> Decimal | None:
+    """Read a price, a size or a value that a person typed; empty text is 0. `None` when it is none."""
+    plain = text.strip().replace(" ", "")
+    # A comma is a decimal point where it stands alone, and separates thousands where three digits follow.
+    head, comma, tail = plain.partition(",")
+    is_decimal = comma and "," not in tail and "." not in tail and (len(tail) != 3 or head == "0")
+    plain = plain.replace(",", "." if is_decimal else "")
+    try:
+        amount = Decimal(plain or "0")
+    except InvalidOperation:
+        return None
+    if not amount.is_finite() or amount < 0:
+        return None
+    exponent = amount.as_tuple().exponent
+    is_short = amount.adjusted() < _MOST_DIGITS and isinstance(exponent, int) and exponent >= -_MOST_DIGITS
+    return amount if is_short or not amount else None

@@ -250,6 +250,7 @@ class LabsPage:
             self.note(notices, is_more=True)
             self._lay_out()
         if not self._is_visible:
+            self.market.flush(is_visible=False)  # its alert judges every trade
             return
         self._show_states()
         version, self._version = self._version, self._services.latest.version

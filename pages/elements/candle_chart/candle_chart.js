@@ -20,6 +20,8 @@ export default {
             :aria-keyshortcuts="String(at + 1)" :title="'Candles of ' + name + ' (key ' + (at + 1) + ')'"
             @click="$emit('interval', name)">{{ name }}</button>
         </div>
+        <button type="button" class="chart-book" :aria-pressed="String(book)" aria-keyshortcuts="b" title="Key b"
+          @click="$emit('book')">Book</button>
         <p class="chart-values" aria-live="off"><template v-if="values">
           <span class="chart-time">{{ values.time }}</span>
           <span v-for="one in values.figures" :key="one.name"><abbr :title="one.title">{{ one.name }}</abbr> {{ one.text }}</span>
@@ -37,8 +39,9 @@ export default {
     title: { type: String, default: "" },
     base: { type: String, default: "" },
     hint: { type: String, default: "" },
+    book: { type: Boolean, default: false },
   },
-  emits: ["interval"],
+  emits: ["interval", "book"],
   data() {
     return { values: null, count: 0, isLost: false };
   },

@@ -43,9 +43,16 @@ class CandleChart(
     Args:
         intervals: the lengths of candles on offer.
         on_interval: called with the one that the person chose.
+        on_book: called when the person presses the button of the order book.
     """
 
-    def __init__(self, intervals: Sequence[str], *, on_interval: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        intervals: Sequence[str],
+        *,
+        on_interval: Callable[[str], None],
+        on_book: Callable[[], None],
+    ) -> None:
         super().__init__()
         self._props["intervals"] = list(intervals)
         self._props["mostCandles"] = MOST_CANDLES
@@ -53,6 +60,7 @@ class CandleChart(
         self.shaded: list[int] = []
         """Open times of the candles in which trades are missing, as last sent."""
         self.on("interval", lambda event: on_interval(symbol_argument(event)))
+        self.on("book", on_book)
 
     def describe(self, *, title: str, info: SymbolInfo | None, interval: str, hint: str) -> None:
         """Say what is shown. Without a change, nothing is sent.
@@ -68,6 +76,10 @@ class CandleChart(
         for name, value in texts.items():
             if self._props.get(name) != value:
                 self._props[name] = value
+
+    def press_book(self, *, is_pressed: bool) -> None:
+        """Show whether the order book is displayed."""
+        self._props["book"] = is_pressed
 
     def put(self, candles: Sequence[Candle], *, is_whole: bool) -> None:
         """Send candles, oldest first. A candle replaces the one with the same open time.

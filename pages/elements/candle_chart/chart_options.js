@@ -24,11 +24,16 @@ export function fullTime(ms, interval) {
   return `${dayFormat.format(ms)} ${interval === "1s" ? timeText(ms) : minuteFormat.format(ms)}`;
 }
 
+/** The width in px of the prices at the right. */
+function marginOf(lastText) {
+  return 16 + CHARACTER_PX * Math.max(6, grouped(lastText).length);
+}
+
 /** How the chart looks: everything but the data. */
 export function lookOf(interval, lastText) {
   const [text, muted, line] = ["text", "muted", "line"].map(themeColour);
   const decimals = decimalsOf(lastText);
-  const right = 16 + CHARACTER_PX * Math.max(6, grouped(lastText).length);
+  const right = marginOf(lastText);
   const label = { color: muted, fontSize: FONT_PX, fontFamily: getComputedStyle(document.body).fontFamily };
   const plain = { axisLine: { show: false }, axisTick: { show: false } };
   const pointer = { label: { backgroundColor: themeColour("raised"), color: text, fontSize: FONT_PX } };
@@ -126,8 +131,9 @@ export function dataOf(list) {
             formatter: grouped(newest.close),
             fontSize: FONT_PX,
             backgroundColor: surface,
-            padding: [2, 4],
-            distance: 4,
+            padding: [3, 4],
+            distance: 2,
+            width: marginOf(newest.close) - 12,
           },
           data: [{ yAxis: newest.drawn[1] }],
         },

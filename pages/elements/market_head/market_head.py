@@ -63,7 +63,7 @@ class MarketHead(
             if self._props.get(name) != value:
                 self._props[name] = value
 
-    def clear(self) -> None:
+    def forget(self) -> None:
         """Begin anew, for another symbol or after the browser lost the page."""
         self.values, self.words, self._details = HeadValues(), "", ""
         self.run_method("clear")

@@ -128,7 +128,8 @@ def _change(ticker: TickerUpdate | None, last: Decimal | None) -> str:
     """Return the change from the ticker's open to the last price, percent with its sign."""
     if ticker is None or not ticker.open or last is None:
         return ""
-    return f"{(last - ticker.open) / ticker.open * 100:+.2f}"
+    percent = round((last - ticker.open) / ticker.open * 100, 2)
+    return f"{percent:+.2f}" if percent else "0.00"
 
 
 def quality_text(tone: str, quality: StreamQuality | None, per_second: float | None) -> tuple[str, str, str]:

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Protocol
 
 from nicegui import ui
 
-from livemarkets.market.channels import BOOK, CANDLES, DEPTH, TICKERS
+from livemarkets.market.channels import BOOK, DEPTH, TICKERS
 from livemarkets.market.models import StreamKey, SymbolInfo
-from livemarkets.market.updates import BookUpdate, TickerUpdate
+from livemarkets.market.updates import BookUpdate, DepthUpdate, TickerUpdate
 from livemarkets.security.addresses import client_address
-from pages.elements.candle_chart.candle_chart import MOST_CANDLES, CandleChart
 from pages.elements.market_head.market_head import MarketHead
+from pages.elements.market_keys import MarketKeys
+from pages.elements.order_book.order_book import OrderBook
 from pages.elements.trade_tape import TradeTape
-from pages.labs.market.chart_candles import ChartCandles
+from pages.labs.market.chart import INTERVALS, MarketChart
 from pages.labs.market.figures import Figures, quality_text
-from pages.labs.market.missing_trades import MissingTrades
+from pages.labs.market.market_alert import MarketAlert
 from pages.labs.watchlist import PageSubscriber
 from pages.ports import PageServices
 
-__all__ = ["HISTORY_CANDLES", "INTERVALS", "SelectedMarket", "ViewChanged"]
+__all__ = ["SelectedMarket", "ViewChanged"]
 
-INTERVALS = ("1s", "1m", "5m", "1h", "1d")
-"""The lengths of candles on offer, by the keys 1 to 5."""
-DEFAULT_INTERVAL = "1m"
-HISTORY_CANDLES = 500
-"""Past candles that a chart begins with."""
-FLUSHES_PER_DRAWING = 2
-"""The chart is sent what changed with every second flush: it is drawn at most twice a second."""
-ASK_AGAIN_MS = 30_000
-"""While there are fewer past candles than wanted, they are asked for again after so many ms."""
 _RATE_TRADES = 500
 """How many recent trades the rate of a newly selected symbol begins with."""
 
@@ -38,18 +31,23 @@ class ViewChanged(Protocol):
     """Called when the person changed something that stands in the address of the page."""
 
     def __call__(self, *, interval: str, minimum: str) -> None:
-        """Note the length of the candles, and the smallest value of the tape."""
+        """Note the length of the candles, and the smallest value of the tape.
+
+        Whether the tape is paused and what the alert is have changed too, perhaps.
+        """
 
 
 class SelectedMarket:
-    """The right half of a page: head, chart and tape of one symbol.
+    """The right half of a page: head, chart, tape and order book of one symbol.
 
     Args:
         services: the application.
         client_id: NiceGUI's id of the page. The subscriber is another one than that of the rows.
-        interval: the length of candles; :data:`DEFAULT_INTERVAL` if it is none of those on offer.
+        on_view: called when the person changed interval, minimum, pause or alert.
+        interval: the length of candles; one that is not on offer is ignored.
         minimum: the smallest value that the tape shows, in the quote asset; empty for all.
-        on_view: called when the person changed either.
+        alert: the alert, as the address has it; empty for none.
+        is_paused: whether the tape is paused.
     """
 
     def __init__(
@@ -60,6 +58,8 @@ class SelectedMarket:
         on_view: ViewChanged,
         interval: str = "",
         minimum: str = "",
+        alert: str = "",
+        is_paused: bool = False,
     ) -> None:
         self._services = services
         self._subscriber = PageSubscriber(f"{client_id} market")
@@ -67,23 +67,55 @@ class SelectedMarket:
         self._key: StreamKey | None = None
         self._title, self._tone, self._tag = "", "quiet", ""
         self._info: SymbolInfo | None = None
-        self._is_open = False
-        self.interval = interval if interval in INTERVALS else DEFAULT_INTERVAL
-        self._figures, self._candles, self._missing = Figures(), ChartCandles(MOST_CANDLES), MissingTrades()
+        self._is_open = self._is_closed = False
+        self._figures = Figures()
         self._last_id = 0
-        self._flushes = 0
-        self._asked: tuple[StreamKey, int] | None = None  # for which candles, and when
-        self._loading: set[StreamKey] = set()  # the candles whose past is asked for
         with ui.element("div").classes("selected-market") as self._root:
-            self._address = client_address(self._root.client.request)
-            self.head = MarketHead()
-            self.chart = CandleChart(INTERVALS, on_interval=self.choose_interval)
-            self.tape = TradeTape(on_change=self._fill_tape)
+            address = client_address(self._root.client.request)
+            keys = {str(at + 1): partial(self.choose_interval, name) for at, name in enumerate(INTERVALS)}
+            MarketKeys({**keys, "p": self.toggle_pause, "b": self.toggle_book})
+            with ui.element("div").classes("market-parts").props("data-book=auto") as self._parts:
+                with ui.element("div").classes("market-top"):
+                    self.head = MarketHead()
+                    self.alert = MarketAlert(
+                        services,
+                        text=alert,
+                        candle_key=lambda: self.chart.candle_key,
+                        on_change=self._change_alert,
+                    )
+                self.chart = MarketChart(
+                    services,
+                    address,
+                    interval=interval,
+                    on_interval=self.choose_interval,
+                    on_book=self.toggle_book,
+                )
+                self.tape = TradeTape(
+                    on_change=self._fill_tape, on_view=self._tell_view, minimum=minimum, is_paused=is_paused
+                )
+                self.book = OrderBook(on_displayed=self._show_book)
+
+    # For the address of the page
+
+    @property
+    def interval(self) -> str:
+        """The length of the candles."""
+        return self.chart.interval
 
     @property
     def minimum(self) -> str:
-        """The smallest value that the tape shows."""
-        return ""
+        """The smallest value that the tape shows, as the person wrote it; empty for all."""
+        return self.tape.minimum
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the tape is paused."""
+        return self.tape.is_paused
+
+    @property
+    def alert_text(self) -> str:
+        """The alert as an address has it: `BTCUSDT>62000`; empty for none."""
+        return self.alert.text
 
     # What the person does
 
@@ -91,10 +123,21 @@ class SelectedMarket:
         """Show candles of another length."""
         if interval not in INTERVALS or interval == self.interval:
             return
-        self.interval = interval
+        self.chart.interval = interval
+        self.chart.describe(self._key, title=self._title, info=self._info)
         self._subscribe()
-        self._fill_chart()
-        self._on_view(interval=self.interval, minimum=self.minimum)
+        if self._is_open:
+            self.chart.fill()
+        self._tell_view()
+
+    def toggle_pause(self) -> None:
+        """Pause the tape, or resume it."""
+        if self._key is not None:
+            self.tape.set_paused(not self.tape.is_paused)
+
+    def toggle_book(self) -> None:
+        """Show the order book, or hide it. On a narrow page it takes the place of the tape."""
+        self._parts.props(f"data-book={'hidden' if self.book.is_displayed else 'shown'}")
 
     # What is shown
 
@@ -112,69 +155,88 @@ class SelectedMarket:
             tone: how old the values of the exchange are.
             tag: a word that the prices bear: `simulated`.
         """
-        is_other, self._key = key != self._key, key
-        is_known_now = info != self._info
-        self._title, self._info, self._tone, self._tag = title, info, tone, tag
+        if self._is_closed:
+            return
+        is_new = (key, info) != (self._key, self._info)
+        self._key, self._title, self._info, self._tone, self._tag = key, title, info, tone, tag
         self._root.set_visibility(key is not None)
-        names = (info.base_asset, info.quote_asset) if info else ("", "")
-        self.head.describe(title=title, base=names[0], quote=names[1], tag=tag)
-        self._describe_chart()
+        base, quote = (info.base_asset, info.quote_asset) if info else ("", "")
+        self.head.describe(title=title, base=base, quote=quote, tag=tag)
+        self.alert.describe(key, info)
+        self.chart.describe(key, title=title, info=info)
+        self.book.describe(title=title, base=base, hint=self._book_hint())
         self._show_tape_state()
-        if is_other or is_known_now:
+        if is_new and self._is_open:
             self._subscribe()
-            if self._is_open:
-                self._fill()
+            self._fill()
 
     def send_all(self) -> None:
         """Subscribe and send everything: the page is open, visible again, or has reconnected."""
+        if self._is_closed:
+            return
         self._is_open = True
         self._subscribe()
         self._fill()
 
-    def flush(self) -> None:
-        """Send what changed since the last flush."""
-        if self._key is None or not self._is_open:
+    def flush(self, *, is_visible: bool = True) -> None:
+        """Send what changed since the last flush; to a hidden page, only an alert that goes off."""
+        if not self._is_open:
+            return
+        self.alert.flush()
+        if self._key is None or not is_visible:
             return
         self._flush_head(self._key)
+        self.chart.flush()
         self.tape.flush(self._services.trades)
         self._show_tape_state()
-        self._flushes += 1
-        if self._flushes % FLUSHES_PER_DRAWING == 0:
-            self._flush_chart(self._key)
+        self._flush_book(self._key)
 
     def close(self) -> None:
-        """Unsubscribe, and drop the elements that call this object, so that it is freed. Idempotent."""
+        """Unsubscribe, and drop the elements that call this object, so that it is freed."""
         self._services.manager.release(self._subscriber)
-        self._is_open = False
-        del self.chart, self.tape
+        self._is_open, self._is_closed = False, True
+        del self.chart, self.tape, self.book, self.alert
 
     # Inside
 
+    def _tell_view(self) -> None:
+        self._on_view(interval=self.interval, minimum=self.minimum)
+
+    def _change_alert(self) -> None:
+        self._subscribe()
+        self._tell_view()
+
     def _subscribe(self) -> None:
-        """Make the subscriptions those of what is shown: what the exchange has of a symbol that it lists."""
+        """Make the subscriptions those of what is shown and of the alert, as far as the exchange has them."""
         if not self._is_open:
             return
-        keys: list[StreamKey] = []
-        if (key := self._key) is not None and self._services.symbols(key.exchange).accepts(key.symbol):
-            wanted = [StreamKey(key.exchange, channel, key.symbol) for channel in (TICKERS, BOOK, DEPTH)]
-            wanted.append(self._candle_key(key))
-            keys = [each for each in wanted if each.channel in self._services.channels(key.exchange)]
-        self._services.manager.subscribe_all(self._subscriber, keys)
-
-    def _candle_key(self, key: StreamKey) -> StreamKey:
-        return StreamKey(key.exchange, CANDLES, key.symbol, self.interval)
+        wanted = [self.alert.key]
+        if (key := self._key) is not None:
+            channels = (TICKERS, BOOK, DEPTH) if self.book.is_displayed else (TICKERS, BOOK)
+            wanted += [StreamKey(key.exchange, channel, key.symbol) for channel in channels]
+            wanted.append(self.chart.candle_key)
+        services = self._services
+        keys = [
+            each
+            for each in wanted
+            if each is not None
+            and each.channel in services.channels(each.exchange)
+            and services.symbols(each.exchange).accepts(each.symbol)
+        ]
+        services.manager.subscribe_all(self._subscriber, keys)
 
     def _fill(self) -> None:
         self._figures.forget()
-        self.head.clear()
-        self._last_id = 0
+        self.head.forget()
+        self.book.forget()
         self._fill_tape()
-        self._fill_chart()
+        self.chart.fill()
         if self._key is not None:
             recent = self._services.trades.recent(self._key, _RATE_TRADES)
             self._figures.take(recent)
             self._last_id = recent[-1].id if recent else 0
             self._flush_head(self._key)
+            self._flush_book(self._key)
 
     def _flush_head(self, key: StreamKey) -> None:
         services = self._services
@@ -194,61 +256,23 @@ class SelectedMarket:
         per_second = self._figures.per_second(services.now_ms())
         self.head.show_quality(*quality_text(self._tone, services.quality(key), per_second))
 
-    # the chart
+    # the order book
 
-    def _describe_chart(self) -> None:
-        hint = ""
-        if self._key is not None:
-            has_candles = CANDLES in self._services.channels(self._key.exchange)
-            hint = "Loading candles …" if has_candles else f"{self._key.exchange} has no candles."
-        self.chart.describe(title=self._title, info=self._info, interval=self.interval, hint=hint)
-
-    def _fill_chart(self) -> None:
-        self._describe_chart()
-        self._candles.forget()
-        self._missing.forget()
-        self.chart.put([], is_whole=True)
-        self.chart.shade([])
+    def _show_book(self) -> None:
+        self.chart.element.press_book(is_pressed=self.book.is_displayed)
+        self._subscribe()
         if self._key is not None and self._is_open:
-            self._flush_chart(self._key)
+            self._flush_book(self._key)
 
-    def _flush_chart(self, key: StreamKey) -> None:
-        services = self._services
-        candle_key = self._candle_key(key)
-        line = services.candles(key.exchange).line(candle_key)
-        if line is None:
-            return
-        if len(line.closed) < HISTORY_CANDLES and self._is_time_to_ask(candle_key):
-            self._load_history(candle_key)
-        if candle_key in self._loading and not line.closed:
-            return  # the past comes first
-        news = self._candles.news(line, lambda trade_id: services.trades.after(key, trade_id))
-        if news.candles:
-            self.chart.put(news.candles, is_whole=news.is_whole)
-        self._missing.note(key, services.trades)
-        self.chart.shade(self._missing.among(self._candles.sent))
+    def _flush_book(self, key: StreamKey) -> None:
+        depth = self._services.updates.get(StreamKey(key.exchange, DEPTH, key.symbol))
+        assert depth is None or isinstance(depth, DepthUpdate)
+        self.book.show(depth, self._info)
 
-    def _is_time_to_ask(self, candle_key: StreamKey) -> bool:
-        now_ms = self._services.elapsed_ms()
-        if (
-            self._asked is not None
-            and self._asked[0] == candle_key
-            and now_ms - self._asked[1] < ASK_AGAIN_MS
-        ):
-            return False
-        self._asked = (candle_key, now_ms)
-        return True
-
-    def _load_history(self, candle_key: StreamKey) -> None:
-        async def load() -> None:
-            candles = self._services.candles(candle_key.exchange)
-            await candles.ensure(candle_key, HISTORY_CANDLES, self._address)
-            self._loading.discard(candle_key)
-
-        # The timer is cancelled when the page is deleted, and with it the wait for the exchange.
-        self._loading.add(candle_key)
-        with self._root:
-            ui.timer(0, load, once=True)
+    def _book_hint(self) -> str:
+        if self._key is None or DEPTH in self._services.channels(self._key.exchange):
+            return "Loading the order book …"
+        return f"{self._key.exchange} has no order book."
 
     # the tape
 
@@ -258,10 +282,10 @@ class SelectedMarket:
 
     def _show_tape_state(self) -> None:
         """Update the caption of the tape. Call it after the lines changed, so that both fit."""
-        self.tape.set_state(tag=self._tag, tone=self._tone, hint=self._tape_hint(self._tone))
+        self.tape.set_state(tag=self._tag, tone=self._tone, hint=self._tape_hint())
 
-    def _tape_hint(self, tone: str) -> str:
-        if tone in ("stale", "down"):
+    def _tape_hint(self) -> str:
+        if self._tone in ("stale", "down"):
             return "These are the last trades received."
         if self.tape.has_filter:
             return ""  # the tape itself says what its filter shows

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
+from msgspec.structs import replace
 from nicegui.testing import User
 
 from livemarkets.market.models import ExchangeState, StreamKey
 from pages.elements.candle_chart.candle_chart import CandleChart
 from pages.elements.market_grid.market_grid import MarketGrid
 from pages.elements.market_head.market_head import MarketHead
-from pages.labs.market.selected import HISTORY_CANDLES
+from pages.elements.market_keys import MarketKeys
+from pages.elements.order_book.order_book import OrderBook
+from pages.elements.price_alert import PriceAlertBox
+from pages.elements.trade_tape import TradeTape
+from pages.labs.market.chart import HISTORY_CANDLES
 from tests.pages.local import LocalServices, ticker_row
 from tests.pages.visiting import only, opened
+from tests.support.candles import make_candle
 from tests.support.helpers import eventually
 
 pytestmark = pytest.mark.long
@@ -24,8 +32,8 @@ def subscribed(services: LocalServices) -> set[str]:
     return {str(key) for key in services.manager.wanted("binance") if key.channel != "trades"}
 
 
-def streams_of(symbol: str, interval: str) -> set[str]:
-    return {f"binance {name} {symbol}" for name in ("tickers", "book", "depth")} | {
+def streams_of(symbol: str, interval: str, *more: str) -> set[str]:
+    return {f"binance {name} {symbol}" for name in ("tickers", "book", *more)} | {
         f"binance candles {symbol} {interval}"
     }
 
@@ -43,6 +51,44 @@ async def test_what_only_the_selected_market_needs_is_wanted_for_it_alone(
     assert subscribed(services) == streams_of("ETHUSDT", "5m")
     visitor.find(kind=CandleChart).trigger("interval", "7m")
     assert only(visitor, CandleChart).props["interval"] == "5m", "no such length is on offer"
+
+
+async def test_price_levels_are_wanted_and_sent_only_while_they_are_displayed(
+    visitor: User, services: LocalServices
+) -> None:
+    await opened(visitor, services)
+    book = only(visitor, OrderBook)
+    services.put_depth("BTCUSDT", Decimal("61837.63"), Decimal("0.01"))
+
+    visitor.find(kind=OrderBook).trigger("displayed", True)
+    assert subscribed(services) == streams_of("BTCUSDT", "1m", "depth")
+    assert [level.price for level in book.bids[:2]] == ["61837.63", "61837.62"]
+    assert [level.price for level in book.asks[:2]] == ["61837.64", "61837.65"]
+    assert len(book.bids) == len(book.asks) == 20
+
+    visitor.find(kind=OrderBook).trigger("displayed", False)
+    assert subscribed(services) == streams_of("BTCUSDT", "1m")
+
+
+async def test_keys_choose_the_interval_pause_the_tape_and_show_the_book(
+    visitor: User, services: LocalServices
+) -> None:
+    await opened(visitor, services)
+    keys, tape, chart = visitor.find(kind=MarketKeys), only(visitor, TradeTape), only(visitor, CandleChart)
+    keys.trigger("press", "5")
+    assert chart.props["interval"] == "1d"
+    keys.trigger("press", "p")
+    assert tape.is_paused
+    keys.trigger("press", "p")
+    assert not tape.is_paused
+    parts = only(visitor, OrderBook).parent_slot
+    assert parts is not None
+    keys.trigger("press", "b")
+    assert parts.parent.props["data-book"] == "shown"
+    visitor.find(kind=OrderBook).trigger("displayed", True)
+    keys.trigger("press", "b")
+    assert parts.parent.props["data-book"] == "hidden"
+    keys.trigger("press", "x")
 
 
 async def test_an_exchange_is_asked_only_for_what_it_has(visitor: User, services: LocalServices) -> None:
@@ -108,3 +154,94 @@ async def test_another_symbol_begins_anew(visitor: User, services: LocalServices
 
     assert head.values.last == ""
     assert head.props["title"] == "ETH/USDT"
+
+
+# The price alert
+
+
+def set_alert(visitor: User, level: str, direction: str = "above") -> None:
+    visitor.find(kind=PriceAlertBox).trigger("set", {"direction": direction, "level": level})
+
+
+async def test_an_alert_goes_off_on_a_trade_that_no_flush_has_painted(
+    visitor: User, services: LocalServices
+) -> None:
+    await opened(visitor, services)
+    box = only(visitor, PriceAlertBox)
+    services.put("BTCUSDT", "61000")
+    set_alert(visitor, "62,000")
+    assert box.props["words"] == "≥ 62,000"
+
+    for price in ("61999.99", "62000.10", "61000"):
+        services.put("BTCUSDT", price)
+
+    await eventually(lambda: box.notice)
+    assert box.notice.startswith("BTCUSDT ≥ 62,000. Traded at 62,000.1 at ")
+    assert box.props["words"] == "", "it goes off once"
+
+
+async def test_a_hidden_page_is_told_of_its_alert_and_of_nothing_else(
+    visitor: User, services: LocalServices
+) -> None:
+    await opened(visitor, services)
+    head, box = only(visitor, MarketHead), only(visitor, PriceAlertBox)
+    services.put("BTCUSDT", "61000")
+    await eventually(lambda: head.values.last == "61000.00")
+    set_alert(visitor, "60000", "below")
+    visitor.find(kind=MarketGrid).trigger("visibility", False)
+
+    services.put("BTCUSDT", "59000")
+
+    await eventually(lambda: "BTCUSDT ≤ 60,000" in box.notice)
+    assert head.values.last == "61000.00"
+    visitor.find(kind=MarketGrid).trigger("visibility", True)
+    assert head.values.last == "59000.00"
+
+
+async def test_an_alert_stays_on_its_symbol(visitor: User, services: LocalServices) -> None:
+    await opened(visitor, services, "/labs?symbols=BTCUSDT,ETHUSDT")
+    box = only(visitor, PriceAlertBox)
+    set_alert(visitor, "62000")
+    visitor.find(kind=MarketGrid).trigger("select", "ETHUSDT")
+    assert box.props["words"] == "BTCUSDT ≥ 62,000"
+    visitor.find(kind=MarketGrid).trigger("remove", "BTCUSDT")
+    assert "BTCUSDT" in {key.symbol for key in services.manager.wanted("binance")}, "its trades still come"
+
+    services.put("BTCUSDT", "70000")
+    await eventually(lambda: box.notice)
+    assert "BTCUSDT" not in {key.symbol for key in services.manager.wanted("binance")}
+
+
+@pytest.mark.parametrize(
+    ("level", "fault"), [("much", "not a price"), ("", "not a price"), ("60000", "already: 61,000")]
+)
+async def test_a_level_that_makes_no_sense_is_refused_with_words(
+    visitor: User, services: LocalServices, level: str, fault: str
+) -> None:
+    await opened(visitor, services)
+    box = only(visitor, PriceAlertBox)
+    services.put("BTCUSDT", "61000")
+    set_alert(visitor, level)
+    assert fault in box.fault
+    assert not box.props.get("words")
+    visitor.find(kind=PriceAlertBox).trigger("set", ["nonsense"])
+
+
+async def test_trades_that_were_not_judged_are_told(visitor: User, services: LocalServices) -> None:
+    await opened(visitor, services)
+    box = only(visitor, PriceAlertBox)
+    services.put("BTCUSDT", "61000")
+    set_alert(visitor, "62000")
+    services.put_many("BTCUSDT", ["1"] * 1_500)  # more than memory keeps
+    await eventually(lambda: "500 trades left memory" in str(box.props["details"]))
+
+
+async def test_a_candle_sets_an_alert_off_when_the_trade_was_lost(
+    visitor: User, services: LocalServices
+) -> None:
+    await opened(visitor, services)
+    box = only(visitor, PriceAlertBox)
+    set_alert(visitor, "70000")
+    late = make_candle(5, 3)
+    services.past["binance"].put(replace(late, high=Decimal(71_000)))
+    await eventually(lambda: "A candle shows 71,000" in box.notice)

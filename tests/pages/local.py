@@ -374,6 +374,24 @@ def build(services: RunningServices) -> FastAPI:
     async def set_quality(symbol: str, state: str, reason: str = "") -> None:
         services.set_quality(symbol, QualityState(state), reason or None)
 
+    @app.post("/control/candles")
+    async def change_candles(symbol: str, interval: str, what: str) -> None:
+        past, key = services.past["binance"], StreamKey("binance", CANDLES, symbol, interval)
+        if what == "cut":
+            past.cut(key, 2)
+        elif what == "backfill":
+            past.backfill(key)
+        else:
+            past.revise(key, 3, Decimal(what))
+
+    @app.post("/control/lose")
+    async def lose(symbol: str, count: int) -> None:
+        services.lose(symbol, count)
+
+    @app.post("/control/trade")
+    async def trade(symbol: str, price: str, size: str) -> None:
+        services.put(symbol, price, size)
+
     @app.get("/control/wanted")
     async def wanted(client_id: str) -> list[str]:
         keys = [key for exchange in services.exchanges() for key in services.manager.wanted(exchange)]

@@ -27,6 +27,7 @@ class LocalCandles:
         self._now_ms = now_ms
         self._price_of = price_of
         self._lines: dict[StreamKey, CandleLine] = {}
+        self._cut_to: dict[StreamKey, int] = {}  # open time of the candle that waits for those before it
         self.asked: list[tuple[StreamKey, int, str | None]] = []
         """What was asked of the past, and by whom."""
 
@@ -56,6 +57,29 @@ class LocalCandles:
         key = StreamKey(candle.exchange, "candles", candle.symbol, candle.interval)
         self.line(key).accept(candle, self._now_ms() / 1000)
 
+    def cut(self, key: StreamKey, candles: int) -> None:
+        """Have the stream be away while so many candles end, and come back with the one after them."""
+        running = self.line(key).running
+        assert running is not None
+        span_ms = running.close_ts + 1 - running.open_ts
+        self._cut_to[key] = running.open_ts + (candles + 1) * span_ms
+        self.put(_moved(running, self._cut_to[key]))
+
+    def backfill(self, key: StreamKey) -> None:
+        """Have the exchange's history tell what is between the running candle and those that wait."""
+        line = self.line(key)
+        waiting, running = self._cut_to.pop(key), line.running
+        assert running is not None
+        span_ms = running.close_ts + 1 - running.open_ts
+        found = [_moved(running, open_ts) for open_ts in range(running.open_ts, waiting + span_ms, span_ms)]
+        line.answer(found, self._now_ms() / 1000, waiting + CandleLimits().final_ms)
+
+    def revise(self, key: StreamKey, back: int, close: Decimal) -> None:
+        """Have the exchange correct a closed candle of the past."""
+        told = self.line(key).closed[-back]
+        late = replace(told, close=close, high=max(close, told.high), low=min(close, told.low))
+        self.line(key).accept(late, self._now_ms() / 1000)
+
     def trade(self, key: StreamKey, tick: TradeTick) -> None:
         """Have a trade fall into the running candle of a stream, or into the next one."""
         span_ms = SPANS_MS[key.parameter or "1m"]
@@ -84,6 +108,11 @@ def _empty(key: StreamKey, tick: TradeTick, open_ts: int, span_ms: int) -> Candl
         tick.ts,
         tick.recv_ts,
     )
+
+
+def _moved(candle: Candle, open_ts: int) -> Candle:
+    """The same figures at another time."""
+    return replace(candle, open_ts=open_ts, close_ts=open_ts + candle.close_ts - candle.open_ts)
 
 
 def _with(candle: Candle, tick: TradeTick) -> Candle:

@@ -23,6 +23,7 @@ OPTION = f"""(() => {{
         volumes: series[1]?.data ?? [],
         window: [option?.dataZoom?.[0].startValue, option?.dataZoom?.[0].endValue],
         colour: series[0]?.itemStyle.color,
+        shaded: (series[2]?.data ?? []).filter((one) => one === 1).length,
     }};
 }})()"""
 
@@ -84,3 +85,45 @@ async def test_a_chart_shows_its_past_and_follows_the_market(
         await shown.page.locator("tr[data-symbol=ETHUSDT]").click()
         await soon(has(shown, lambda drawn: drawn["candles"] and drawn["candles"][0][0] < 10_000), 15)
         assert "ETH/USDT" in await shown.run("document.title")
+
+
+async def change(shown: Tab, what: str) -> None:
+    """Have something happen to the candles."""
+    query = f"symbol=XRPUSDT&interval=1m&what={what}"
+    assert (await shown.page.request.post(f"{shown.base}/control/candles?{query}")).ok
+
+
+async def test_a_cut_a_late_candle_and_lost_trades_leave_the_right_candles(
+    module_chrome: Browser, local_address: str
+) -> None:
+    """The tab must also stay free of errors, as every tab."""
+    async with tab(module_chrome, local_address) as shown:
+        await shown.goto("/labs?symbols=XRPUSDT")
+        await soon(has(shown, lambda drawn: len(drawn["times"]) > 500), 15)
+        before = (await option(shown))["times"]
+
+        # Two candles end while the stream is away, and the one after them comes. They are fetched later.
+        await change(shown, "cut")
+        await change(shown, "backfill")
+        after = [before[-1] + number * 60_000 for number in range(4)]
+        await soon(has(shown, lambda drawn: drawn["times"][-4:] == after), 15)
+        drawn = await option(shown)
+        assert {later - early for early, later in pairwise(drawn["times"])} == {60_000}
+        assert [isinstance(candle, dict) for candle in drawn["candles"][-4:]] == [False, False, False, True]
+
+        # A candle of the past is corrected: it alone changes.
+        await change(shown, "0.7")
+        await soon(has(shown, lambda drawn: drawn["candles"][-4][1] == 0.7), 15)
+        repaired = await option(shown)
+        assert repaired["times"] == drawn["times"]
+        assert [
+            one
+            for one, other in zip(drawn["candles"][:-1], repaired["candles"][:-1], strict=True)
+            if one != other
+        ] == [drawn["candles"][-4]]
+
+        # Trades are lost: the stretch is shaded, and said in words where the pointer is.
+        assert repaired["shaded"] == 0
+        assert (await shown.page.request.post(f"{shown.base}/control/lose?symbol=XRPUSDT&count=7")).ok
+        await soon(has(shown, lambda drawn: drawn["shaded"] > 0), 15)
+        await shown.page.get_by_text("… 7 lost on the way from the exchange").wait_for()

@@ -9,31 +9,31 @@ from nicegui import ui
 
 from livemarkets.market.channels import BOOK, DEPTH, TICKERS
 from livemarkets.market.models import StreamKey, SymbolInfo
-from livemarkets.market.updates import BookUpdate, DepthUpdate, TickerUpdate
+from livemarkets.market.updates import DepthUpdate
 from livemarkets.security.addresses import client_address
-from pages.elements.market_head.market_head import MarketHead
 from pages.elements.market_keys import MarketKeys
 from pages.elements.order_book.order_book import OrderBook
 from pages.elements.trade_tape import TradeTape
 from pages.labs.market.chart import INTERVALS, MarketChart
-from pages.labs.market.figures import Figures, quality_text
 from pages.labs.market.market_alert import MarketAlert
+from pages.labs.market.summary import MarketSummary
 from pages.labs.watchlist import PageSubscriber
 from pages.ports import PageServices
 
 __all__ = ["SelectedMarket", "ViewChanged"]
 
-_RATE_TRADES = 500
-"""How many recent trades the rate of a newly selected symbol begins with."""
-
 
 class ViewChanged(Protocol):
     """Called when the person changed something that stands in the address of the page."""
 
-    def __call__(self, *, interval: str, minimum: str) -> None:
-        """Note the length of the candles, and the smallest value of the tape.
+    def __call__(self, *, interval: str, minimum: str, paused: str, alert: str) -> None:
+        """Note what is set now.
 
-        Whether the tape is paused and what the alert is have changed too, perhaps.
+        Args:
+            interval: the length of the candles.
+            minimum: the smallest value of the tape; empty for all.
+            paused: `1` while the tape is paused, else empty.
+            alert: the price alert, such as `BTCUSDT>62000`; empty without one.
         """
 
 
@@ -68,15 +68,13 @@ class SelectedMarket:
         self._title, self._tone, self._tag = "", "quiet", ""
         self._info: SymbolInfo | None = None
         self._is_open = self._is_closed = False
-        self._figures = Figures()
-        self._last_id = 0
         with ui.element("div").classes("selected-market") as self._root:
             address = client_address(self._root.client.request)
             keys = {str(at + 1): partial(self.choose_interval, name) for at, name in enumerate(INTERVALS)}
             MarketKeys({**keys, "p": self.toggle_pause, "b": self.toggle_book})
             with ui.element("div").classes("market-parts").props("data-book=auto") as self._parts:
                 with ui.element("div").classes("market-top"):
-                    self.head = MarketHead()
+                    self.summary = MarketSummary(services)
                     self.alert = MarketAlert(
                         services,
                         text=alert,
@@ -161,7 +159,7 @@ class SelectedMarket:
         self._key, self._title, self._info, self._tone, self._tag = key, title, info, tone, tag
         self._root.set_visibility(key is not None)
         base, quote = (info.base_asset, info.quote_asset) if info else ("", "")
-        self.head.describe(title=title, base=base, quote=quote, tag=tag)
+        self.summary.element.describe(title=title, base=base, quote=quote, tag=tag)
         self.alert.describe(key, info)
         self.chart.describe(key, title=title, info=info)
         self.book.describe(title=title, base=base, hint=self._book_hint())
@@ -185,7 +183,7 @@ class SelectedMarket:
         self.alert.flush()
         if self._key is None or not is_visible:
             return
-        self._flush_head(self._key)
+        self.summary.flush(self._key, self._info, self._tone)
         self.chart.flush()
         self.tape.flush(self._services.trades)
         self._show_tape_state()
@@ -200,7 +198,12 @@ class SelectedMarket:
     # Inside
 
     def _tell_view(self) -> None:
-        self._on_view(interval=self.interval, minimum=self.minimum)
+        self._on_view(
+            interval=self.interval,
+            minimum=self.minimum,
+            paused="1" if self.is_paused else "",
+            alert=self.alert_text,
+        )
 
     def _change_alert(self) -> None:
         self._subscribe()
@@ -226,35 +229,12 @@ class SelectedMarket:
         services.manager.subscribe_all(self._subscriber, keys)
 
     def _fill(self) -> None:
-        self._figures.forget()
-        self.head.forget()
+        self.summary.fill(self._key, self._info, self._tone)
         self.book.forget()
         self._fill_tape()
         self.chart.fill()
         if self._key is not None:
-            recent = self._services.trades.recent(self._key, _RATE_TRADES)
-            self._figures.take(recent)
-            self._last_id = recent[-1].id if recent else 0
-            self._flush_head(self._key)
             self._flush_book(self._key)
-
-    def _flush_head(self, key: StreamKey) -> None:
-        services = self._services
-        tick = services.latest.get(key)
-        if tick is not None and tick.id < self._last_id:  # the exchange restarted its ids
-            self._figures.forget()
-            self._last_id = 0
-        fresh = services.trades.after(key, self._last_id)
-        if fresh:
-            self._last_id = fresh[-1].id
-            self._figures.take(fresh)
-        ticker = services.updates.get(StreamKey(key.exchange, TICKERS, key.symbol))
-        book = services.updates.get(StreamKey(key.exchange, BOOK, key.symbol))
-        assert ticker is None or isinstance(ticker, TickerUpdate)
-        assert book is None or isinstance(book, BookUpdate)
-        self.head.show(self._figures.values(tick, ticker, book, self._info))
-        per_second = self._figures.per_second(services.now_ms())
-        self.head.show_quality(*quality_text(self._tone, services.quality(key), per_second))
 
     # the order book
 

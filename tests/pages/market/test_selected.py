@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from decimal import Decimal
 
 import pytest
 from msgspec.structs import replace
+from nicegui import Client, ui
 from nicegui.testing import User
 
 from livemarkets.market.models import ExchangeState, StreamKey
@@ -17,6 +20,7 @@ from pages.elements.order_book.order_book import OrderBook
 from pages.elements.price_alert import PriceAlertBox
 from pages.elements.trade_tape import TradeTape
 from pages.labs.market.chart import HISTORY_CANDLES
+from pages.labs.market.selected import SelectedMarket
 from tests.pages.local import LocalServices, ticker_row
 from tests.pages.visiting import only, opened
 from tests.support.candles import make_candle
@@ -77,10 +81,11 @@ async def test_keys_choose_the_interval_pause_the_tape_and_show_the_book(
     keys, tape, chart = visitor.find(kind=MarketKeys), only(visitor, TradeTape), only(visitor, CandleChart)
     keys.trigger("press", "5")
     assert chart.props["interval"] == "1d"
-    keys.trigger("press", "p")
-    assert tape.is_paused
-    keys.trigger("press", "p")
-    assert not tape.is_paused
+    states = []
+    for _ in range(2):
+        keys.trigger("press", "p")
+        states.append(tape.is_paused)
+    assert states == [True, False]
     parts = only(visitor, OrderBook).parent_slot
     assert parts is not None
     keys.trigger("press", "b")
@@ -245,3 +250,63 @@ async def test_a_candle_sets_an_alert_off_when_the_trade_was_lost(
     late = make_candle(5, 3)
     services.past["binance"].put(replace(late, high=Decimal(71_000)))
     await eventually(lambda: "A candle shows 71,000" in box.notice)
+
+
+# What stands in the address
+
+
+async def test_what_a_person_sets_is_told_and_can_be_given_back(
+    user: User, listed_services: LocalServices
+) -> None:
+    """As after a reload: the same view, with the pause and the alert."""
+    told: list[dict[str, str]] = []
+    markets: list[SelectedMarket] = []
+    key = StreamKey.trades("binance", "BTCUSDT")
+    info = listed_services.symbols("binance").get("BTCUSDT")
+
+    @ui.page("/market")
+    def market_page(client: Client) -> None:
+        given = told[-1] if told else {}
+        market = SelectedMarket(
+            listed_services,
+            client.id,
+            on_view=lambda **view: told.append(view),
+            interval=given.get("interval", "7m"),
+            minimum=given.get("minimum", "much"),
+            alert=given.get("alert", "nonsense"),
+            is_paused=given.get("paused") == "1",
+        )
+        market.show(key, title="BTC/USDT", info=info, tone="live")
+        client.on_connect(market.send_all)
+        client.on_delete(market.close)
+        markets.append(market)
+
+    await user.open("/market")
+    assert (markets[0].interval, markets[0].minimum, markets[0].alert_text) == ("1m", "", "")
+    user.find(kind=MarketKeys).trigger("press", "4")
+    user.find(kind=TradeTape).trigger("minimum", "1000")
+    set_alert(user, "62000")
+    user.find(kind=TradeTape).trigger("pause", True)
+    expected = {"interval": "1h", "minimum": "1000", "paused": "1", "alert": "BTCUSDT>62000"}
+    assert told[-1] == expected
+
+    await user.open("/market")
+    again = markets[1]
+    assert (again.interval, again.minimum, again.alert_text) == ("1h", "1000", "BTCUSDT>62000")
+    assert again.is_paused
+    assert only(user, PriceAlertBox).props["words"] == "≥ 62,000"
+
+    # A closed page leaves nothing behind, without a collection of garbage.
+    tapes = [weakref.ref(market.tape) for market in markets]
+    gc.disable()
+    try:
+        markets.clear()
+        del again
+        for client in list(Client.instances.values()):
+            client.delete()
+        del client
+        user.client = None
+        assert listed_services.manager.counts() == (0, 0, 0)
+        await eventually(lambda: [tape() for tape in tapes] == [None, None])
+    finally:
+        gc.enable()

@@ -147,7 +147,11 @@ def quality_text(tone: str, quality: StreamQuality | None, per_second: float | N
     lost = 0 if quality is None else quality.lost
     rate = "" if per_second is None else _rate(per_second)
     words = " · ".join(filter(None, (word or "live", rate, f"{lost:,} lost")))
-    details = f"In the last hour: {lost:,} trades lost on the way from the exchange."
+    fetched, repeated = (0, 0) if quality is None else (quality.fetched, quality.repeated)
+    details = (
+        f"In the last hour, {lost:,} trades were lost on the way from the exchange, {fetched:,} were missing"
+        f" and fetched, and {repeated:,} came twice and were dropped."
+    )
     return words, f"{reason[0].upper()}{reason[1:]}. {details}" if reason else details, word or "live"
 
 

@@ -85,7 +85,11 @@ def test_the_quality_is_said_in_words(
         last_id=None,
         lost=3,
         lost_ts=1,
+        fetched=40,
+        repeated=500,
     )
     words, details, _ = quality_text(tone, quality, rate)
     assert words == expected
-    assert "3 trades lost" in details
+    assert "3 trades were lost" in details
+    assert "40 were missing and fetched" in details
+    assert "500 came twice" in details

@@ -7,6 +7,7 @@
       picker_answers   what the symbol picker offers
       fallback         when the simulator replaces an exchange that cannot be reached
       url              a page's address, read and written
+      market/          the selected market: head, chart, tape, order book, price alert
       overview/        all symbols of an exchange in one table
     login            the form that asks for the access token
     static_page      pages without NiceGUI: not found, and the frame of the login page

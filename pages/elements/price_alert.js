@@ -1,5 +1,6 @@
 // The price alert: a button that opens a form, what is set, and the notice when it went off.
 import { tabTitle } from "tab_title";
+import { timeText } from "time_format";
 
 const TONES = [
   [0, 880],
@@ -77,9 +78,9 @@ export default {
     allowSound() {
       this.context ??= new AudioContext();
     },
-    /** The alert went off: `{notice, alarm}`. */
-    ring({ notice, alarm }) {
-      this.notice = notice;
+    /** The alert went off: `{notice, ts, alarm}`. */
+    ring({ notice, ts, alarm }) {
+      this.notice = `${notice} at ${timeText(ts)}.`;
       tabTitle.alarm = alarm;
       tabTitle.write();
       if (navigator.userActivation?.hasBeenActive) this.allowSound();

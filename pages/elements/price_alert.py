@@ -47,15 +47,16 @@ class PriceAlertBox(
         self.fault = fault
         self._props["fault"] = fault
 
-    def ring(self, notice: str, alarm: str) -> None:
+    def ring(self, notice: str, ts: int, *, alarm: str) -> None:
         """Tell the person that the alert went off. It is sent to a hidden page too.
 
         Args:
-            notice: a sentence.
+            notice: what happened.
+            ts: when, ms since the epoch. The browser writes it in the reader's zone.
             alarm: the title of the browser's tab.
         """
         self.notice = notice
-        self.run_method("ring", {"notice": notice, "alarm": alarm})
+        self.run_method("ring", {"notice": notice, "ts": ts, "alarm": alarm})
 
 
 def _typed(event: GenericEventArguments) -> tuple[str, str]:

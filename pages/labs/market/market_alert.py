@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from decimal import Decimal
 
 from livemarkets.market.models import StreamKey, SymbolInfo
@@ -135,13 +134,11 @@ class MarketAlert:
         return next((touch for touch in touches if touch is not None), None)
 
     def _go_off(self, alert: PriceAlert, touch: Touch) -> None:
-        moment = datetime.fromtimestamp(touch.ts / 1000, UTC)
         how = "A candle shows" if touch.is_candle else "Traded at"
         words = f"{alert.symbol} {_SIGNS[alert.direction]} {_plain(alert.level)}"
         if self._alert_key is not None and self._alert_key.exchange == "simulator":
             words = f"SIMULATED {words}"
-        notice = f"{words}. {how} {_plain(touch.price)} at {moment:%H:%M:%S} UTC."
-        self.element.ring(notice, f"⏰ {words}")
+        self.element.ring(f"{words}. {how} {_plain(touch.price)}", touch.ts, alarm=f"⏰ {words}")
         self.remove()
 
     def _show(self) -> None:

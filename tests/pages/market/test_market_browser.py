@@ -90,7 +90,7 @@ async def test_an_alert_is_set_seen_and_rings(module_chrome: Browser, local_addr
 
         await page.evaluate(HIDE, True)
         await trade(shown, "X08EUR", "80.01000000")
-        await page.get_by_text(re.compile(r"X08EUR ≥ 80\. Traded at 80\.01 at \d\d:\d\d:\d\d UTC")).wait_for()
+        await page.get_by_text(re.compile(r"X08EUR ≥ 80\. Traded at 80\.01 at \d\d:\d\d:\d\d\.")).wait_for()
         await soon(lambda: title_has(shown, "^⏰ X08EUR ≥ 80"))
         await page.evaluate(HIDE, False)
         await page.get_by_role("button", name="Dismiss").click()

@@ -11,7 +11,7 @@ from nicegui import ui
 from livemarkets.market.models import Gap, StreamKey, SymbolInfo, TradeTick
 from livemarkets.market.stores import RecentTrades
 from pages.elements.market_grid.market_grid import symbol_argument
-from pages.number_format import decimals_of, read_amount, significant_decimals, trimmed
+from pages.number_format import decimals_of, read_amount, trimmed
 
 __all__ = ["MAX_LINES", "MAX_PER_FLUSH", "TradeTape"]
 
@@ -208,10 +208,14 @@ class TradeTape(
     def _described(self, line: TradeTick | Gap) -> dict[str, str | int]:
         if isinstance(line, Gap):
             return {"lost": _length(line)}
-        self._decimals[0] = max(self._decimals[0], significant_decimals(line.price))
-        self._decimals[1] = max(self._decimals[1], significant_decimals(line.size))
-        price, size = trimmed(line.price, self._decimals[0]), trimmed(line.size, self._decimals[1])
+        price, size = self._aligned(0, line.price), self._aligned(1, line.size)
         return {"ts": line.ts, "price": price, "size": size, "side": line.side}
+
+    def _aligned(self, column: int, value: Decimal) -> str:
+        """Return a number with as many decimals as the longest one in its column so far."""
+        text = trimmed(value, self._decimals[column])
+        self._decimals[column] = len(text) - text.index(".") - 1 if "." in text else 0
+        return text
 
 
 def value_words(minimum: Decimal, quote: str, base: str, price: Decimal) -> str:

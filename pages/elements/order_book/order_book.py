@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from typing import NamedTuple
 
 from nicegui import ui
@@ -84,14 +85,14 @@ class OrderBook(
 
 def _levels(levels: Sequence[Level], info: SymbolInfo | None) -> list[SentLevel]:
     shown = levels[:LEVELS]
-    sent = [
-        SentLevel(
-            trimmed(price, decimals_of(info.tick_size) if info else significant_decimals(price)),
-            trimmed(size, decimals_of(info.step_size) if info else significant_decimals(size)),
-        )
-        for price, size in shown
-    ]
+    price_decimals = decimals_of(info.tick_size) if info else _most_decimals(price for price, _ in shown)
+    size_decimals = decimals_of(info.step_size) if info else _most_decimals(size for _, size in shown)
+    sent = [SentLevel(trimmed(price, price_decimals), trimmed(size, size_decimals)) for price, size in shown]
     return sent + [SentLevel()] * (LEVELS - len(sent))
+
+
+def _most_decimals(values: Iterable[Decimal]) -> int:
+    return max(map(significant_decimals, values), default=0)
 
 
 def _changed(before: Sequence[SentLevel], now: Sequence[SentLevel]) -> list[dict[str, int | str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from decimal import Decimal
+from operator import attrgetter
 from typing import NamedTuple
 
 from livemarkets.market.models import StreamQuality, SymbolInfo, TradeTick
@@ -23,6 +24,9 @@ RATE_MS = 10_000
 """Trades a second are counted over so many ms."""
 _LEAST_RATE_MS = 1_000
 _TONE_WORDS = {"quiet": "connecting", "stale": "stale", "down": "down"}
+
+
+_price_of = attrgetter("price")
 
 
 class _Extreme(NamedTuple):
@@ -45,19 +49,19 @@ class Figures:
 
     def take(self, ticks: Sequence[TradeTick]) -> None:
         """Note new trades, oldest first."""
-        for tick in ticks:
-            price = tick.price
-            if self._high is None or price >= self._high.price:
-                self._high = _Extreme(price, tick.id)
-            if self._low is None or price <= self._low.price:
-                self._low = _Extreme(price, tick.id)
-        if ticks:
-            newest = ticks[-1]
-            if self._counted and newest.id < self._counted[-1][1]:
-                self._counted.clear()  # the exchange restarted its ids
-            if not self._counted:
-                self._counted.append((ticks[0].recv_ts, ticks[0].id - 1))
-            self._counted.append((newest.recv_ts, newest.id))
+        if not ticks:
+            return
+        highest, lowest = max(ticks, key=_price_of), min(ticks, key=_price_of)
+        if self._high is None or highest.price >= self._high.price:
+            self._high = _Extreme(highest.price, highest.id)
+        if self._low is None or lowest.price <= self._low.price:
+            self._low = _Extreme(lowest.price, lowest.id)
+        newest = ticks[-1]
+        if self._counted and newest.id < self._counted[-1][1]:
+            self._counted.clear()  # the exchange restarted its ids
+        if not self._counted:
+            self._counted.append((ticks[0].recv_ts, ticks[0].id - 1))
+        self._counted.append((newest.recv_ts, newest.id))
 
     def per_second(self, now_ms: int) -> float | None:
         """Return the trades a second of the last `RATE_MS`; `None` while nobody can say.

@@ -10,7 +10,7 @@ import pytest
 from nicegui import Client
 from nicegui.testing import User
 
-from livemarkets.market.models import ExchangeState
+from livemarkets.market.models import TRADES, ExchangeState
 from pages.elements.connection_badge import ConnectionBadge
 from pages.elements.market_grid.market_grid import MarketGrid
 from pages.elements.status_banner import StatusBanner
@@ -191,7 +191,10 @@ async def test_the_exchange_can_be_chosen(visitor: User, services: LocalServices
     visitor.find(marker="exchange").trigger("change", "simulator")
 
     assert wanted(services) == []
-    assert len(services.manager.wanted("simulator")) == 2
+    assert sorted(key.symbol for key in services.manager.wanted("simulator") if key.channel == TRADES) == [
+        "BTCUSDT",
+        "ETHUSDT",
+    ]
     assert only(visitor, StatusBanner).props["tone"] == "simulated"
 
 

@@ -54,11 +54,13 @@ export default {
     this.list = new CandleList(this.mostCandles);
     this.pointedAt = null; // the index of the candle under the pointer
     this.drawnAt = 0;
+    this.of = { title: "", interval: "" }; // whose candles these are; the properties may change a moment earlier or later
   },
   async mounted() {
     const { echarts } = await import("nicegui-echart"); // a megabyte: nothing else waits for it
     if (!this.$refs.plot) return; // the page was left meanwhile
     this.chart = echarts.init(this.$refs.plot, null, { renderer: "canvas" });
+    this.chart.on("datazoom", () => (this.hasZoomed = true));
     this.chart.on("updateAxisPointer", (event) => this.point(event));
     this.chart.getZr().on("globalout", () => this.showValues(null));
     this.resizing = new ResizeObserver(() => this.chart.resize());
@@ -79,17 +81,21 @@ export default {
     this.chart?.dispose();
   },
   methods: {
-    /** Take candles: `{whole, candles, running}`. `candles` has a list for each of `open_ts`, `open`, `high`, `low`,
-     * `close`, `volume`; `running` is the open time of the one that is not closed, or null. */
+    /** Take candles: `{of, whole, candles, running}`. `of` is their `{title, interval}`; `candles` has a list for each of
+     * `open_ts`, `open`, `high`, `low`, `close`, `volume`; `running` is the open time of the one that is not closed, or
+     * null. */
     apply(payload) {
       const before = this.list.candles.length;
+      const isOther = payload.of.title !== this.of.title || payload.of.interval !== this.of.interval;
       const dropped = this.list.apply(payload);
+      this.of = payload.of;
       this.count = this.list.candles.length;
       if (payload.whole) {
         this.pointedAt = null;
         this.list.shaded = new Set();
       }
-      this.window = this.windowAfter(payload.whole ? 0 : before, dropped);
+      if (isOther) this.window = null;
+      if (this.count) this.window = this.windowAfter(before, payload.whole ? before - this.count : dropped);
       this.showValues(this.pointedAt);
       this.drawSoon(payload.whole);
     },
@@ -124,26 +130,30 @@ export default {
       const zoom = { type: "inside", xAxisIndex: [0, 1], minValueSpan: LEAST_IN_SIGHT, zoomLock: false };
       option.dataZoom = [{ ...zoom, startValue, endValue }];
       if (!hasLook) return this.chart.setOption(option, { lazyUpdate: false, silent: true });
-      const look = lookOf(this.interval, candles.length ? candles[candles.length - 1].close : "0.00");
+      const look = lookOf(this.of.interval, candles.length ? candles[candles.length - 1].close : "0.00");
       option.xAxis = look.xAxis.map((axis, at) => ({ ...axis, ...option.xAxis[at] }));
       this.chart.setOption({ ...look, ...option }, { notMerge: true, silent: true });
     },
-    /** Which candles are in sight after news: the same ones as before, or the newest if these were in sight. */
-    windowAfter(before, dropped) {
-      const newest = this.list.candles.length - 1;
-      if (!before || !this.window) {
+    /** Which candles are in sight after news: the same ones as before, or the newest if these were in sight.
+     * `moved` is by how many places the candles moved to the front. */
+    windowAfter(before, moved) {
+      const newest = this.count - 1;
+      if (!this.window || !before) {
         const inSight = Math.max(LEAST_IN_SIGHT, Math.floor(this.$refs.plot.clientWidth / CANDLE_PX));
         return [Math.max(0, newest - inSight + 1), newest];
       }
       const [first, last] = this.shownWindow();
       const width = last - first;
       if (last >= before - 1) return [Math.max(0, newest - width), newest];
-      return [Math.max(0, first - dropped), Math.max(Math.min(width, newest), last - dropped)];
+      return [Math.max(0, first - moved), Math.max(Math.min(width, newest), last - moved)];
     },
     /** Which candles the person sees now: the wheel and dragging change it. */
     shownWindow() {
-      const zoom = this.chart?.getOption().dataZoom?.[0];
-      return zoom && Number.isFinite(zoom.startValue) ? [zoom.startValue, zoom.endValue] : this.window;
+      if (!this.hasZoomed) return this.window;
+      this.hasZoomed = false; // to ask for it copies all data
+      const { startValue, endValue } = this.chart.getOption().dataZoom[0];
+      if (Number.isFinite(startValue)) this.window = [startValue, endValue];
+      return this.window;
     },
     point(event) {
       const axis = event.axesInfo?.find((one) => one.axisDim === "x");
@@ -163,7 +173,7 @@ export default {
       if (this.list.isRunning(candle)) words.push("running");
       if (this.list.isShaded(candle)) words.push("trades are missing");
       return {
-        time: fullTime(candle.openMs, this.interval),
+        time: fullTime(candle.openMs, this.of.interval),
         figures: [
           { name: "O", title: "Open", text: grouped(candle.open) },
           { name: "H", title: "High", text: grouped(candle.high) },
@@ -204,6 +214,7 @@ export default {
     },
     setWindow(startValue, endValue) {
       this.window = [startValue, endValue];
+      this.hasZoomed = false;
       this.chart?.dispatchAction({ type: "dataZoom", dataZoomIndex: 0, startValue, endValue });
     },
   },

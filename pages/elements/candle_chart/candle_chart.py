@@ -89,9 +89,12 @@ class CandleChart(
             is_whole: whether they replace all that the browser has.
         """
         running = [candle.open_ts for candle in candles if not candle.closed]
+        if is_whole:
+            self.shaded = []
         self.run_method(
             "apply",
             {
+                "of": {"title": self._props["title"], "interval": self._props["interval"]},
                 "whole": is_whole,
                 "candles": self._columns(candles),
                 "running": running[-1] if running else None,

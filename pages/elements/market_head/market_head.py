@@ -49,6 +49,7 @@ class MarketHead(
         self.words = ""
         """The quality, as last sent."""
         self._details = ""
+        self._is_whole_owed = False
 
     def describe(self, *, title: str, base: str, quote: str, tag: str) -> None:
         """Say which symbol this is. Without a change, nothing is sent.
@@ -64,16 +65,20 @@ class MarketHead(
                 self._props[name] = value
 
     def forget(self) -> None:
-        """Begin anew, for another symbol or after the browser lost the page."""
+        """Begin anew, for another symbol."""
         self.values, self.words, self._details = HeadValues(), "", ""
         self.run_method("clear")
+
+    def resend(self) -> None:
+        """Send everything again next time: the browser may have missed something."""
+        self._is_whole_owed, self.words = True, ""
 
     def show(self, values: HeadValues) -> None:
         """Send the figures that changed."""
         new, old = asdict(values), asdict(self.values)
-        changed = {name: value for name, value in new.items() if value != old[name]}
+        changed = {name: value for name, value in new.items() if self._is_whole_owed or value != old[name]}
         if changed:
-            self.values = values
+            self.values, self._is_whole_owed = values, False
             self.run_method("show", changed)
 
     def show_quality(self, words: str, details: str, tone: str) -> None:

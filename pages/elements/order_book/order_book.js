@@ -43,12 +43,12 @@ export default {
     this.measuring.disconnect();
   },
   methods: {
-    /** Forget all levels: another symbol is shown, or the page was opened just now and the server knows nothing of it. */
+    /** Forget all levels: another symbol is shown. */
     clear() {
       this.empty();
       this.paint();
-      this.tellDisplayed();
     },
+    /** Tell the server whether the layout displays this. What was told before the page was connected is lost. */
     tellDisplayed() {
       this.$emit("displayed", this.$el.offsetHeight > 0);
     },

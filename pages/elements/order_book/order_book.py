@@ -61,10 +61,15 @@ class OrderBook(
                 self._props[name] = value
 
     def forget(self) -> None:
-        """Begin anew, for another symbol or after the browser lost the page."""
+        """Begin anew, for another symbol."""
         self.bids, self.asks = [SentLevel()] * LEVELS, [SentLevel()] * LEVELS
         self._shown = None
         self.run_method("clear")
+
+    def resend(self) -> None:
+        """Send everything again next time, and ask whether it is displayed: the page was opened just now."""
+        self.bids, self.asks, self._shown = [], [], None
+        self.run_method("tellDisplayed")
 
     def show(self, depth: DepthUpdate | None, info: SymbolInfo | None) -> None:
         """Send the levels that changed, while it is displayed."""
@@ -99,5 +104,5 @@ def _changed(before: Sequence[SentLevel], now: Sequence[SentLevel]) -> list[dict
     return [
         {"level": number, "price": level.price, "size": level.size}
         for number, level in enumerate(now)
-        if level != before[number]
+        if not before or level != before[number]
     ]

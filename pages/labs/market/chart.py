@@ -53,6 +53,7 @@ class MarketChart:
         self._key: StreamKey | None = None
         self._candles, self._missing = ChartCandles(MOST_CANDLES), MissingTrades()
         self._flushes = 0
+        self._filled: StreamKey | None = None  # the candles that the browser has
         self._asked: tuple[StreamKey, int] | None = None  # for which candles, and when
         self._loading: set[StreamKey] = set()  # the candles whose past is asked for
         self.interval = interval if interval in INTERVALS else DEFAULT_INTERVAL
@@ -74,11 +75,12 @@ class MarketChart:
         self.element.describe(title=title, info=info, interval=self.interval, hint=hint)
 
     def fill(self) -> None:
-        """Send everything: the symbol is another one, or the browser has nothing."""
+        """Send everything: the candles are others, or the browser may have missed something."""
         self._candles.forget()
-        self._missing.forget()
-        self.element.put([], is_whole=True)
-        self.element.shade([])
+        if self.candle_key != self._filled:
+            self._filled = self.candle_key
+            self._missing.forget()
+            self.element.put([], is_whole=True)
         self._send()
 
     def flush(self) -> None:

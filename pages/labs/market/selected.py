@@ -155,7 +155,8 @@ class SelectedMarket:
         """
         if self._is_closed:
             return
-        is_new = (key, info) != (self._key, self._info)
+        is_other = key != self._key
+        is_new = is_other or info != self._info
         self._key, self._title, self._info, self._tone, self._tag = key, title, info, tone, tag
         self._root.set_visibility(key is not None)
         base, quote = (info.base_asset, info.quote_asset) if info else ("", "")
@@ -164,6 +165,8 @@ class SelectedMarket:
         self.chart.describe(key, title=title, info=info)
         self.book.describe(title=title, base=base, hint=self._book_hint())
         self._show_tape_state()
+        if is_other:
+            self.book.forget()
         if is_new and self._is_open:
             self._subscribe()
             self._fill()
@@ -230,7 +233,7 @@ class SelectedMarket:
 
     def _fill(self) -> None:
         self.summary.fill(self._key, self._info, self._tone)
-        self.book.forget()
+        self.book.resend()
         self._fill_tape()
         self.chart.fill()
         if self._key is not None:

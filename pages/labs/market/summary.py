@@ -26,13 +26,18 @@ class MarketSummary:
         self._services = services
         self._figures = Figures()
         self._last_id = 0
+        self._key: StreamKey | None = None
         self.element = MarketHead()
 
     def fill(self, key: StreamKey | None, info: SymbolInfo | None, tone: str) -> None:
         """Send everything: the symbol is another one, or the browser has nothing."""
         self._figures.forget()
         self._last_id = 0
-        self.element.forget()
+        if key == self._key:
+            self.element.resend()
+        else:
+            self._key = key
+            self.element.forget()
         if key is not None:
             self._take(self._services.trades.recent(key, _RATE_TRADES))
             self.flush(key, info, tone)

@@ -73,6 +73,17 @@ async def test_a_chart_shows_its_past_and_follows_the_market(
         before = first["window"]
         await soon(has(shown, lambda drawn: drawn["window"][0] < before[0]), because="it zooms out")
 
+        # A row that is added sends everything again, and leaves what is in sight.
+        moved = (await option(shown))["candles"][-1]["value"]
+        await soon(has(shown, lambda drawn: drawn["candles"][-1]["value"] != moved), 15)
+        wide = (await option(shown))["window"]
+        assert wide[1] - wide[0] > before[1] - before[0], "it stays zoomed out while the market moves"
+        await shown.page.locator(".chip").first.click()
+        await soon(lambda: shown.page.locator("tr[data-symbol]").nth(2).is_visible(), 15)
+        after = await option(shown)
+        assert len(after["times"]) >= len(first["times"])
+        assert after["window"][1] - after["window"][0] == wide[1] - wide[0]
+
         # The theme repaints; another length and another symbol begin anew.
         colour = (await option(shown))["colour"]
         await shown.page.get_by_role("button", name="theme").click()

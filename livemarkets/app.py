@@ -20,6 +20,7 @@ from livemarkets.exchanges.base import ClientStatus, ExchangePorts
 from livemarkets.exchanges.binance.ports import BinancePorts
 from livemarkets.exchanges.binance.timings import ClientTimings
 from livemarkets.exchanges.outbound import Outbound
+from livemarkets.feed.candle_feed import CandleFeed
 from livemarkets.feed.exchange_feed import ExchangeFeed, FeedLimits
 from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.feed.supervision import supervise
@@ -146,6 +147,10 @@ class Services:
     def channels(self, exchange: str) -> Set[str]:
         """Return which kinds of data an exchange has."""
         return self.feeds[exchange].channels
+
+    def candles(self, exchange: str) -> CandleFeed:
+        """Return the candles of an exchange that are wanted."""
+        return self.feeds[exchange].updates.candles
 
     def seek_symbols(self, exchange: str, symbols: Sequence[str], *, ask: bool) -> None:
         """Load the list of symbols again soon, because somebody wants symbols that it lacks."""

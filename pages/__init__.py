@@ -15,7 +15,7 @@
       picker_answers   what the symbol picker offers
       messages         notices, the offer to undo, popular symbols
       shortcuts        the keys of the pages
-      market_panels    the selected market
+      market/          the selected market: head, chart, tape, order book, price alert
       overview/        all symbols of an exchange in one table
     login            the form that asks for the access token
     static_page      pages without NiceGUI: not found, and the frame of the login page

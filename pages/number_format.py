@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
-__all__ = ["decimals_of", "percent", "significant_decimals", "trimmed"]
+from decimal import Decimal, InvalidOperation
+
+__all__ = ["decimals_of", "percent", "read_amount", "significant_decimals", "trimmed"]
+
+_MOST_DIGITS = 18
+"""Before and after the decimal point, of a number that a person types."""
 
 
 def decimals_of(step: Decimal) -> int:
@@ -35,3 +40,21 @@ def percent(value: Decimal) -> str:
     if not text.strip("0."):
         return text
     return f"{'−' if value < 0 else '+'}{text}"
+
+
+def read_amount(text: str) -> Decimal | None:
+    """Read a price, a size or a value that a person typed; empty text is 0. `None` when it is none."""
+    plain = text.strip().replace(" ", "")
+    # A comma is a decimal point where it stands alone, and separates thousands where three digits follow.
+    head, comma, tail = plain.partition(",")
+    is_decimal = comma and "," not in tail and "." not in tail and (len(tail) != 3 or head == "0")
+    plain = plain.replace(",", "." if is_decimal else "")
+    try:
+        amount = Decimal(plain or "0")
+    except InvalidOperation:
+        return None
+    if not amount.is_finite() or amount < 0:
+        return None
+    exponent = amount.as_tuple().exponent
+    is_short = amount.adjusted() < _MOST_DIGITS and isinstance(exponent, int) and exponent >= -_MOST_DIGITS
+    return amount if is_short or not amount else None

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence, Set, Sized
 from typing import Protocol
 
+from livemarkets.market.candles import Candle
 from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import ExchangeStatus, StreamKey, StreamQuality
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.symbols import SymbolDirectory
 from livemarkets.server.turns import Turns
 
-__all__ = ["PageServices", "PageSettings", "Subscriptions"]
+__all__ = ["CandleView", "Candles", "PageServices", "PageSettings", "Subscriptions"]
 
 
 class PageSettings(Protocol):
@@ -49,6 +50,34 @@ class Subscriptions(Protocol):
 
     def release(self, subscriber: Hashable) -> list[StreamKey]:
         """End all subscriptions of `subscriber`. Idempotent."""
+
+
+class CandleView(Protocol):
+    """What is known of one stream of candles."""
+
+    @property
+    def closed(self) -> Sequence[Candle]:
+        """The newest closed candles, oldest first, with none missing between them."""
+
+    @property
+    def running(self) -> Candle | None:
+        """The newest version of the candle after these; `None` before it came."""
+
+
+class Candles(Protocol):
+    """The part of `CandleFeed` that a page uses: it reads wanted streams, and has their past fetched."""
+
+    def line(self, key: StreamKey) -> CandleView | None:
+        """Return the candles of a wanted stream, for reading only."""
+
+    async def ensure(self, key: StreamKey, count: int, asker: str | None) -> None:
+        """Have so many closed candles of a wanted stream in memory, as for a reader of `/ws/markets`.
+
+        Args:
+            key: the stream. It must be wanted already.
+            count: how many.
+            asker: the address of the person. Its share of the exchange's rate limit is bounded.
+        """
 
 
 class PageServices(Protocol):
@@ -95,6 +124,9 @@ class PageServices(Protocol):
 
     def channels(self, exchange: str) -> Set[str]:
         """Return which kinds of data `exchange` has."""
+
+    def candles(self, exchange: str) -> Candles:
+        """Return the candles of `exchange` that are wanted."""
 
     def seek_symbols(self, exchange: str, symbols: Sequence[str], *, ask: bool) -> None:
         """Load the list of symbols again soon, because somebody wants symbols that it lacks.

@@ -101,6 +101,10 @@ class CandleFeed:
         stream = self._streams.get(key)
         return None if stream is None else stream.line
 
+    async def ensure(self, key: StreamKey, count: int, asker: str | None) -> None:
+        """Have so many closed candles of a wanted stream in memory (:meth:`PastCandles.ensure`)."""
+        await self.past.ensure(key, count, asker)
+
     def add(self, key: StreamKey) -> None:
         """Note a stream that is wanted from now on."""
         self._streams[key] = CandleStream(key, self._limits, self._clock())

@@ -9,13 +9,14 @@ path is not concerned. A hole that closes between two sweeps, as in a rotation, 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
 
 from livemarkets.exchanges.base import StreamState
+from livemarkets.feed.hour_count import HourCount
 from livemarkets.feed.ledger import Ledger
 from livemarkets.feed.symbol_list import SymbolList
 from livemarkets.market.candles import Candle
@@ -30,8 +31,8 @@ __all__ = ["QualityMonitor"]
 _SWEEP_SECONDS = 0.25
 _AT_ONCE = 200
 """Streams that are looked at before the event loop runs."""
-_LOSS_MS = 3_600_000
 _MINUTE_MS = 60_000
+_SWEEPS_A_MINUTE = int(60 / _SWEEP_SECONDS)
 _LIST_DELAY_MS = 2000
 """A trade that came later than this after the list was loaded shows that the symbol is traded again."""
 
@@ -69,16 +70,22 @@ _FETCHING = _Finding(QualityState.RECOVERING, "candles are missing and being fet
 
 
 class _Stream:
-    """One wanted stream: the state that was told last, and the losses of the last hour."""
+    """One wanted stream: the state that was told last, and what was lost, fetched, repeated lately."""
 
-    __slots__ = ("finding", "ledger", "losses", "refuted", "since")
+    __slots__ = ("fetched", "finding", "ledger", "lost", "refuted", "repeated", "since")
 
     def __init__(self, ledger: Ledger | None, since: int) -> None:
         self.ledger = ledger
         self.finding = _LIVE
         self.since = since
         self.refuted: str | None = None  # the status in the list that trades contradicted
-        self.losses: deque[tuple[int, int]] = deque()  # (ms since the epoch, ids), at most one per minute
+        self.lost, self.fetched, self.repeated = HourCount(), HourCount(), HourCount()
+
+    def count(self, now_ms: int) -> None:
+        """Note the counters of the ledger."""
+        if self.ledger is not None:
+            self.fetched.note_total(self.ledger.holes.fetched, now_ms)
+            self.repeated.note_total(self.ledger.duplicates, now_ms)
 
 
 class QualityMonitor:
@@ -149,10 +156,7 @@ class QualityMonitor:
         stream = self._streams.get(gap.key)
         if stream is None or gap.cause != "upstream":
             return
-        now_ms, count = self._clock.now_ms(), max(gap.to_id - gap.from_id + 1, 0)
-        if stream.losses and stream.losses[-1][0] // _MINUTE_MS == now_ms // _MINUTE_MS:
-            count += stream.losses.pop()[1]
-        stream.losses.append((now_ms, count))
+        stream.lost.add(max(gap.to_id - gap.from_id + 1, 0), self._clock.now_ms())
         self._doubted[gap.key] = None
 
     # questions
@@ -198,8 +202,12 @@ class QualityMonitor:
 
     async def run(self) -> None:
         """Run until cancelled."""
+        sweeps = 0
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
+            sweeps += 1
+            if sweeps % _SWEEPS_A_MINUTE == 0:
+                self.doubt_all()  # they are counted, too
             doubted, self._doubted = self._doubted, {}
             for at, key in enumerate(doubted):
                 self._look_at(key)
@@ -210,6 +218,7 @@ class QualityMonitor:
         stream = self._streams.get(key)
         if stream is None:
             return
+        stream.count(self._clock.now_ms())
         finding, before = self._judge(key, stream), stream.finding
         if finding is not _LIVE:
             self._doubted[key] = None  # it is looked at until it is live again
@@ -273,9 +282,8 @@ class QualityMonitor:
         return None
 
     def _describe(self, key: StreamKey, stream: _Stream) -> StreamQuality:
-        ledger, losses, now_ms = stream.ledger, stream.losses, self._clock.now_ms()
-        while losses and now_ms - losses[0][0] >= _LOSS_MS:
-            losses.popleft()
+        ledger, now_ms = stream.ledger, self._clock.now_ms()
+        stream.count(now_ms)
         last_id = -1 if ledger is None else ledger.newest_seen()
         return StreamQuality(
             key=key,
@@ -284,7 +292,9 @@ class QualityMonitor:
             since=stream.since,
             complete_to=None if ledger is None else ledger.complete_to,
             last_id=None if last_id < 0 else last_id,
-            lost=sum(count for _, count in losses),
-            lost_ts=losses[-1][0] if losses else None,
+            lost=stream.lost.in_hour(now_ms),
+            lost_ts=stream.lost.newest_ts,
+            fetched=stream.fetched.in_hour(now_ms),
+            repeated=stream.repeated.in_hour(now_ms),
             is_listed=stream.finding.is_listed,
         )

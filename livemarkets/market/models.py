@@ -162,6 +162,10 @@ class StreamQuality(msgspec.Struct, frozen=True, kw_only=True):
     """When the last of them was declared; `None` if there was none."""
     is_listed: bool = True
     """False if the exchange's list lacks the symbol."""
+    fetched: int = 0
+    """Missing trades that were fetched in the last hour."""
+    repeated: int = 0
+    """Trades that came again in the last hour, and were dropped."""
 
 
 class Gap(msgspec.Struct, frozen=True):

@@ -1,6 +1,6 @@
 // The tape: the trades of one symbol, newest on top. Vue does not know the lines; their number is bounded.
 import { make } from "dom";
-import { grouped } from "number_format";
+import { compactFrom, grouped } from "number_format";
 import { link } from "page_link";
 import { onTick } from "server_clock";
 import { preciseTimeText } from "time_format";
@@ -9,21 +9,25 @@ const TYPING_MS = 300;
 
 export default {
   template: `
-    <section class="trade-tape" aria-label="Trade tape" :data-tone="lost ? 'lost' : tone">
+    <section class="trade-tape" :aria-label="'Trade tape of ' + title" :data-tone="lost ? 'lost' : tone">
       <header class="tape-bar">
-        <h2>{{ title || 'Tape' }}</h2>
-        <label class="tape-minimum">Min size
+        <h2>Tape</h2>
+        <label class="tape-minimum" title="The smallest value of a trade, price times size">Value from
           <input ref="minimum" type="text" inputmode="decimal" autocomplete="off" maxlength="24" placeholder="0"
-            :aria-invalid="invalid" @input="onMinimum" :disabled="!title">
+            :aria-invalid="invalid" @input="onMinimum" :disabled="!title"> {{ quote }}
         </label>
         <button type="button" class="button tape-pause" :aria-pressed="String(paused)" :disabled="!title"
-          @click="$emit('pause', !paused)">{{ paused ? '▶ Resume' : '❚❚ Pause' }}</button>
+          aria-keyshortcuts="p" title="Key p" @click="$emit('pause', !paused)">{{ paused ? '▶ Resume' : '❚❚ Pause' }}</button>
       </header>
       <p class="tape-note"><span v-if="tag" class="tag">{{ tag }}</span>{{ lost || stateText }}<span class="tape-filter">{{ filter }}</span></p>
-      <div class="tape-lines" ref="lines" role="log" aria-live="off" aria-label="Trades, newest first" tabindex="0"></div>
+      <div class="tape-scroll" ref="scroll" tabindex="0" role="group" aria-label="Trades, newest first">
+        <ol class="tape-lines" ref="lines" role="list"></ol>
+      </div>
     </section>`,
   props: {
     title: { type: String, default: "" },
+    base: { type: String, default: "" },
+    quote: { type: String, default: "" },
     tag: { type: String, default: "" },
     tone: { type: String, default: "quiet" },
     paused: { type: Boolean, default: false },
@@ -31,7 +35,6 @@ export default {
     invalid: { type: Boolean, default: false },
     hint: { type: String, default: "" },
     maxLines: { type: Number, required: true },
-    sides: { type: Array, required: true }, // a trade holds an index into this
   },
   emits: ["pause", "minimum"],
   data() {
@@ -39,7 +42,7 @@ export default {
   },
   computed: {
     stateText() {
-      if (this.invalid) return "This is not a size. Example: 0.5";
+      if (this.invalid) return "This is not a value. Example: 1000";
       if (this.paused) return `Paused · +${this.waiting.toLocaleString("en-US")} new`;
       return this.hint;
     },
@@ -53,18 +56,19 @@ export default {
     clearTimeout(this.typing);
   },
   methods: {
-    /** Add trades: `{reset, trades: [[ts, price, size, side] or [number lost]…], left_out}`, oldest first. */
+    /** Add lines: `{reset, lines, left_out}`, oldest first. A line is a trade, `{ts, price, size, side}`, or `{lost}`, the
+     * number of trades that are missing there. */
     apply(payload) {
-      const lines = this.$refs.lines;
+      const { lines, scroll } = this.$refs;
       if (payload.reset) {
         lines.replaceChildren();
-        lines.scrollTop = 0;
+        scroll.scrollTop = 0;
         this.waiting = 0;
       }
-      const fresh = payload.trades
+      const fresh = payload.lines
         .slice(-this.maxLines)
         .reverse()
-        .map((trade) => this.draw(trade));
+        .map((line) => (line.lost ? this.remark(this.lostText(line.lost)) : this.trade(line)));
       if (payload.left_out > 0) fresh.push(this.remark(`… ${payload.left_out.toLocaleString("en-US")} more`));
       lines.prepend(...fresh);
       while (lines.childElementCount > this.maxLines) lines.lastElementChild.remove();
@@ -77,20 +81,25 @@ export default {
     showFilter(filter) {
       this.filter = filter;
     },
-    draw(trade) {
-      if (trade.length > 1) return this.line(trade);
-      return this.remark(`… ${trade[0].toLocaleString("en-US")} lost on the way from the exchange`);
+    lostText(count) {
+      return `… ${count.toLocaleString("en-US")} lost on the way from the exchange`;
     },
     remark(text) {
-      return make("div", "tape-left-out", text);
+      return make("li", "tape-left-out", text);
     },
-    line([tradeMs, price, size, sideIndex]) {
-      const side = this.sides[sideIndex];
-      const line = make("div", "tape-line", "", { "data-side": side });
+    /** A trade as a line. The spaces are for screen readers, which read the line as one text. */
+    trade({ ts, price, size, side }) {
+      const line = make("li", "tape-line", "", { "data-side": side });
+      const amount = make("span", "tape-size", compactFrom(size));
+      if (amount.textContent !== grouped(size)) amount.title = `${grouped(size)} ${this.base}`;
+      const time = make("span", "tape-time", preciseTimeText(ts));
       line.append(
-        make("span", "tape-time", preciseTimeText(tradeMs)),
+        time,
+        " ",
         make("span", "tape-price", grouped(price)),
-        make("span", "tape-size", grouped(size)),
+        " ",
+        amount,
+        " ",
         make("span", "tape-side", side),
       );
       return line;

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal
 
 from nicegui import ui
 
 from livemarkets.market.models import Gap, StreamKey, SymbolInfo, TradeTick
 from livemarkets.market.stores import RecentTrades
-from pages.elements.market_grid.market_grid import SIDES, side_index, symbol_argument
-from pages.number_format import decimals_of, significant_decimals, trimmed
+from pages.elements.market_grid.market_grid import symbol_argument
+from pages.number_format import decimals_of, read_amount, trimmed
 
 __all__ = ["MAX_LINES", "MAX_PER_FLUSH", "TradeTape"]
 
@@ -38,13 +38,22 @@ class TradeTape(
 
     Args:
         on_change: called when the tape has to be filled again: the person resumed it or changed the smallest
-            size, or the exchange restarted its trade ids.
+            value, or the exchange restarted its trade ids.
+        on_view: called when the person paused it, resumed it, or changed the smallest value.
+        minimum: the smallest value, in the quote asset, of the trades that are shown; empty text for all.
+        is_paused: whether the first symbol is shown paused.
     """
 
-    def __init__(self, *, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        on_change: Callable[[], None],
+        on_view: Callable[[], None],
+        minimum: str = "",
+        is_paused: bool = False,
+    ) -> None:
         super().__init__()
         self._props["maxLines"] = MAX_LINES
-        self._props["sides"] = list(SIDES)
         self.key: StreamKey | None = None
         self.shown: deque[TradeTick] = deque(maxlen=MAX_LINES)
         """The trades sent to the browser, oldest first."""
@@ -57,10 +66,14 @@ class TradeTape(
         self.filter_words = ""
         """What the filter hides, as last sent to the browser; empty without a filter."""
         self._on_change = on_change
-        self._base = ""
+        self._on_view = on_view
+        self._base = self._quote = ""
+        self._price = Decimal(0)
         self._seen = 0
         self._hidden = 0
-        self._minimum = Decimal(0)
+        self._minimum = read_amount(minimum) or Decimal(0)
+        self._props["minimum"] = minimum if self._minimum else ""
+        self._props["paused"] = is_paused
         self._last_id = 0
         self._decimals = [2, 0]
         self.on("pause", lambda event: self.set_paused(event.args is True))
@@ -70,6 +83,11 @@ class TradeTape(
     def is_paused(self) -> bool:
         """Whether the tape is paused."""
         return bool(self._props.get("paused", False))
+
+    @property
+    def minimum(self) -> str:
+        """The smallest value, as the person wrote it; empty text for all trades."""
+        return str(self._props["minimum"]) if self._minimum else ""
 
     @property
     def has_filter(self) -> bool:
@@ -86,17 +104,19 @@ class TradeTape(
             self.run_method("count", 0)
         else:
             self._on_change()
+        self._on_view()
 
     def set_minimum(self, text: str) -> None:
-        """Show only trades of at least this size. Text that is not a size is marked and changes nothing."""
-        minimum = _size(text)
+        """Show only trades of at least this value. Text that is no value is marked and changes nothing."""
+        minimum = read_amount(text)
         self._props["invalid"] = minimum is None
         if minimum is None:
             return
-        self._props["minimum"] = text
+        self._props["minimum"] = text.strip()
         self._minimum = minimum
         self._props["paused"] = False
         self._on_change()
+        self._on_view()
 
     def set_state(self, *, tag: str, tone: str, hint: str) -> None:
         """Set the mark, the tone and the caption of the trades."""
@@ -108,12 +128,14 @@ class TradeTape(
         self, key: StreamKey | None, *, title: str, info: SymbolInfo | None, trades: RecentTrades
     ) -> None:
         """Replace the lines by the recent trades of `key`; by none when it is `None`."""
-        if key != self.key:
+        if key != self.key and self.key is not None:
             self._props["paused"] = False
         self.key = key
         self._props["title"] = title
         self._decimals = [decimals_of(info.tick_size), decimals_of(info.step_size)] if info else [2, 0]
         self._base = info.base_asset if info else ""
+        self._quote = info.quote_asset if info else ""
+        self._props["base"], self._props["quote"] = self._base, self._quote
         self.shown.clear()
         self.left_out = self.missing = self.waiting = self._seen = self._hidden = 0
         recent = trades.recent(key, _FILL_TRADES) if key else []
@@ -141,7 +163,7 @@ class TradeTape(
         lines = self._lines(fresh, gaps)
         self._send_filter_words()
         if self.is_paused:
-            # The size of an unseen trade is unknown, so it counts only without a filter.
+            # The value of an unseen trade is unknown, so it counts only without a filter.
             self.waiting += (0 if self._minimum else unseen) + sum(isinstance(x, TradeTick) for x in lines)
             self.run_method("count", self.waiting)
             return
@@ -152,7 +174,12 @@ class TradeTape(
         if not ticks:
             return []
         lost = [gap for gap in gaps if gap.cause != "venue" and gap.to_id < ticks[-1].id]
-        lines: list[TradeTick | Gap] = [tick for tick in ticks if tick.size >= self._minimum]
+        self._price = ticks[-1].price
+        lines: list[TradeTick | Gap] = (
+            [tick for tick in ticks if tick.price * tick.size >= self._minimum]
+            if self._minimum
+            else list(ticks)
+        )
         self._seen += len(ticks)
         self._hidden += len(ticks) - len(lines)
         if lost:
@@ -161,7 +188,10 @@ class TradeTape(
         return lines
 
     def _send_filter_words(self) -> None:
-        words = filter_words(self._minimum, self._base, seen=self._seen, hidden=self._hidden)
+        words = ""
+        if self._minimum:
+            value = value_words(self._minimum, self._quote, self._base, self._price)
+            words = filter_words(value, seen=self._seen, hidden=self._hidden)
         if words != self.filter_words:
             self.filter_words = words
             self.run_method("showFilter", words)
@@ -172,39 +202,46 @@ class TradeTape(
         self.shown.extend(line for line in lines if isinstance(line, TradeTick))
         self.missing += sum(_length(line) for line in lines if isinstance(line, Gap))
         self.left_out += left_out
-        payload = {"trades": [self._packed(line) for line in lines], "left_out": left_out}
+        payload = {"lines": [self._described(line) for line in lines], "left_out": left_out}
         self.run_method("apply", {**payload, "reset": True} if is_reset else payload)
 
-    def _packed(self, tick: TradeTick | Gap) -> list[str | int]:
-        if isinstance(tick, Gap):
-            return [_length(tick)]
-        self._decimals[0] = max(self._decimals[0], significant_decimals(tick.price))
-        self._decimals[1] = max(self._decimals[1], significant_decimals(tick.size))
-        price, size = trimmed(tick.price, self._decimals[0]), trimmed(tick.size, self._decimals[1])
-        return [tick.ts, price, size, side_index(tick.side)]
+    def _described(self, line: TradeTick | Gap) -> dict[str, str | int]:
+        if isinstance(line, Gap):
+            return {"lost": _length(line)}
+        price, size = self._aligned(0, line.price), self._aligned(1, line.size)
+        return {"ts": line.ts, "price": price, "size": size, "side": line.side}
+
+    def _aligned(self, column: int, value: Decimal) -> str:
+        """Return a number with as many decimals as the longest one in its column so far."""
+        text = trimmed(value, self._decimals[column])
+        self._decimals[column] = len(text) - text.index(".") - 1 if "." in text else 0
+        return text
 
 
-def filter_words(minimum: Decimal, base: str, *, seen: int, hidden: int) -> str:
-    """Return what a smallest size hides of `seen` trades, in words; empty text when it is 0."""
-    if not minimum:
-        return ""
-    size = f"size from {minimum.normalize():,f} {base}".rstrip()
+def value_words(minimum: Decimal, quote: str, base: str, price: Decimal) -> str:
+    """Return a smallest value in words, with what it is in the base asset: `1,000 USDT (0.016 BTC)`."""
+    value = f"{minimum.normalize():,f} {quote}".rstrip()
+    if not price or not base:
+        return value
+    size = (minimum / price).normalize(Context(prec=2))
+    return f"{value} ({size:,f} {base})"
+
+
+def filter_words(value: str, *, seen: int, hidden: int) -> str:
+    """Return what a filter hides of `seen` trades, in words.
+
+    Args:
+        value: the smallest value in words.
+        seen: how many trades were looked at.
+        hidden: how many of them are smaller.
+    """
     trades = "1 trade" if seen == 1 else f"the last {seen:,} trades"
     if seen == 0:
-        return f"{size[0].upper()}{size[1:]}: no trade yet."
+        return f"Value from {value}: no trade yet."
     if hidden == seen:
-        return f"The filter hides all of {trades}: {size}."
-    return f"{size[0].upper()}{size[1:]}: hides {f'{hidden:,}' if hidden else 'none'} of {trades}."
+        return f"The filter hides all of {trades}: value from {value}."
+    return f"Value from {value}: hides {f'{hidden:,}' if hidden else 'none'} of {trades}."
 
 
 def _length(gap: Gap) -> int:
     return max(0, gap.to_id - gap.from_id + 1)
-
-
-def _size(text: str) -> Decimal | None:
-    """Read a smallest size; empty text is 0. `None` when it is not a size."""
-    try:
-        size = Decimal(text.strip().replace(",", ".") or "0")
-    except InvalidOperation:
-        return None
-    return size if size.is_finite() and size >= 0 else None

@@ -12,7 +12,7 @@ from pages.elements.copy_button import CopyButton
 from pages.elements.market_grid.market_grid import MarketGrid
 from pages.elements.page_address import PageAddress
 from pages.elements.symbol_picker import SymbolPicker
-from pages.labs.market_panels import MarketPanels
+from pages.labs.market.selected import SelectedMarket
 from pages.labs.messages import Messages
 from pages.labs.overview.url import OverviewUrl
 from pages.labs.picker_answers import PickerAnswers
@@ -82,7 +82,7 @@ class LabsPage:
             with ui.element("section").classes("labs-market").props('aria-label="Selected market"'):
                 back = text("button", "‹ Back to the list", "button labs-back").props("type=button")
                 back.on("click", lambda: self.select(""))
-                self.market = MarketPanels(
+                self.market = SelectedMarket(
                     services,
                     client_id,
                     on_view=self.set_market_view,

@@ -180,9 +180,11 @@ def logged() -> Any:
 @simulated
 async def test_a_hole_is_filled() -> None:
     async with at_work(History(range(1, 10))) as bench:
-        bench.arrive(Ledger(BTC, LIMITS), 1, 2, 7)
+        ledger = Ledger(BTC, LIMITS)
+        bench.arrive(ledger, 1, 2, 7)
         await bench.shows(*range(1, 10))
         assert bench.backfiller.fetched >= 4
+        assert ledger.holes.fetched == bench.backfiller.fetched
         await eventually(lambda: bench.backfiller.open_holes == 0)
         backfilled = {item.id for item in bench.out[BTC] if not isinstance(item, Gap) and item.backfilled}
         assert {3, 4, 5, 6} <= backfilled

@@ -220,6 +220,14 @@ def test_a_line_can_begin_with_the_history() -> None:
     assert told(line.answer(rows, 1.0, at_ms(3, 2))) == [(2, True, 3), (3, False, 3)]
 
 
+def test_an_exchange_without_any_candle_yet_is_no_error() -> None:
+    """A symbol that was listed a moment ago has no history."""
+    line = CandleLine(BTC_1M, CandleLimits())
+    assert list(line.begin([], 0.0, START_MS)) == []
+    assert list(line.answer([], 0.0, START_MS)) == []
+    assert told(line.accept(make_candle(0, 1), 1.0)) == [(0, False, 1)]
+
+
 def test_the_memory_is_bounded() -> None:
     line = new_line()
     for number in range(3 * LIMITS.kept):

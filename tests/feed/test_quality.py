@@ -339,7 +339,7 @@ def test_losses_of_a_day_take_little_memory() -> None:
                 await world.after(3.0)
                 world.monitor.note_gap(Gap(key_of("BTCUSDT"), 1, 2, "upstream"))
                 world.monitor.of(key_of("BTCUSDT"))
-            assert len(world.monitor._streams[key_of("BTCUSDT")].losses) <= 61
+            assert len(world.monitor._streams[key_of("BTCUSDT")].lost) <= 61
 
     run_in_simulated_time(main())
 
@@ -367,5 +367,29 @@ def test_a_stream_that_is_no_longer_wanted_is_forgotten() -> None:
             assert world.monitor.is_expected(key_of("BTCUSDT"))
             assert world.monitor.troubled() == []
             assert world.monitor._doubted == {}
+
+    run_in_simulated_time(main())
+
+
+def test_what_was_fetched_and_repeated_in_the_last_hour_is_told() -> None:
+    """Also when nobody asks in between."""
+
+    async def main() -> None:
+        async with running(Exchange("BTCUSDT"), "BTCUSDT") as world:
+            world.trade("BTCUSDT", 1)
+            world.trade("BTCUSDT", 1)
+            ledger = world.ledgers["BTCUSDT"]
+            ledger.holes.fetched += 40
+            quality = world.monitor.of(key_of("BTCUSDT"))
+            assert quality is not None
+            assert (quality.fetched, quality.repeated) == (40, 1)
+
+            await asyncio.sleep(HOUR - 2 * MINUTE)
+            world.trade("BTCUSDT", 1)
+            ledger.holes.fetched += 2
+            await asyncio.sleep(4 * MINUTE)
+            quality = world.monitor.of(key_of("BTCUSDT"))
+            assert quality is not None
+            assert (quality.fetched, quality.repeated) == (2, 1)
 
     run_in_simulated_time(main())

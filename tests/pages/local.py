@@ -19,7 +19,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 
 import pages
 from livemarkets.config.settings import Settings
-from livemarkets.market.channels import ALL_SYMBOLS, CHANNELS, TICKERS
+from livemarkets.market.channels import ALL_SYMBOLS, BOOK, CANDLES, CHANNELS, DEPTH, TICKERS
 from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import (
     TRADES,
@@ -35,9 +35,10 @@ from livemarkets.market.models import (
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
-from livemarkets.market.updates import TickerRow, TickersDelta, ticker_of
+from livemarkets.market.updates import BookUpdate, DepthUpdate, TickerRow, TickersDelta, ticker_of
 from livemarkets.server.turns import Turns
 from pages.labs.watchlist import PageSubscriber
+from tests.pages.local_candles import LocalCandles
 from tests.support.helpers import eventually
 
 PRICES = {
@@ -136,6 +137,7 @@ class LocalServices:
         self.trades = RecentTrades(self.settings.feed_length)
         self.updates = LatestUpdates()
         self.directories = {name: SymbolDirectory() for name in self.exchanges()}
+        self.past = {name: LocalCandles(self.now_ms) for name in self.exchanges()}
         self.offered: Set[str] = frozenset(CHANNELS)
         self.can_load = True
         self.loads: list[str] = []
@@ -184,6 +186,9 @@ class LocalServices:
 
     def channels(self, exchange: str) -> Set[str]:
         return self.offered
+
+    def candles(self, exchange: str) -> LocalCandles:
+        return self.past[exchange]
 
     def seek_symbols(self, exchange: str, symbols: Sequence[str], *, ask: bool) -> None:
         self.sought += symbols if ask else ()
@@ -244,6 +249,25 @@ class LocalServices:
         update = ticker_of(exchange, row, best, self.now_ms())
         self.updates.put(StreamKey(exchange, TICKERS, row.symbol), update)
 
+    def put_book(self, symbol: str, bid: str, ask: str, *, exchange: str = "binance") -> None:
+        """Have the exchange tell the best bid and ask."""
+        best = (Decimal(bid), Decimal(1), Decimal(ask), Decimal(2))
+        update = BookUpdate(exchange, symbol, *best, self.now_ms(), self.now_ms())
+        self.updates.put(StreamKey(exchange, BOOK, symbol), update)
+
+    def put_depth(self, symbol: str, price: Decimal, tick: Decimal, *, exchange: str = "binance") -> None:
+        """Have the exchange tell twenty price levels below and above a price."""
+        sizes = [Decimal((self.now_ms() // 100 + level * 7) % 23 + 1) / 10 for level in range(20)]
+        update = DepthUpdate(
+            exchange,
+            symbol,
+            tuple((price - tick * level, size) for level, size in enumerate(sizes)),
+            tuple((price + tick * (level + 1), size) for level, size in enumerate(sizes)),
+            self.now_ms(),
+            self.now_ms(),
+        )
+        self.updates.put(StreamKey(exchange, DEPTH, symbol), update)
+
     def put_many(self, symbol: str, sizes: Iterable[str]) -> None:
         """Have one trade happen for each size."""
         for size in sizes:
@@ -270,6 +294,9 @@ class RunningServices(LocalServices):
         self._trades_per_second = trades_per_second
         self._random = random.Random(7)
         self._prices = {symbol: Decimal(row[2]) for symbol, row in PRICES.items()}
+        self.past = {
+            name: LocalCandles(self.now_ms, lambda symbol: self._prices[symbol]) for name in self.exchanges()
+        }
 
     def now_ms(self) -> int:
         return int(time.time() * 1000)
@@ -316,10 +343,14 @@ class RunningServices(LocalServices):
 
     def _tell(self, key: StreamKey, made: TradeTick) -> None:
         """Have a trade show in the other streams of its symbol."""
-        _, _, opened, _, _ = PRICES[key.symbol]
-        if key.channel == TICKERS:
+        _, _, opened, tick, _ = PRICES[key.symbol]
+        if key.channel == CANDLES:
+            self.past[key.exchange].trade(key, made)
+        elif key.channel == TICKERS:
             row = ticker_row(key.symbol, f"{made.price:.8f}", opened=opened, trades=made.id, ts=self.now_ms())
             self.put_ticker(row, exchange=key.exchange)
+        elif key.channel == DEPTH:
+            self.put_depth(key.symbol, made.price, Decimal(tick), exchange=key.exchange)
 
     def _tell_tickers(self, exchange: str) -> None:
         """Tell all figures first, then those of a few symbols."""
@@ -358,6 +389,24 @@ def build(services: RunningServices) -> FastAPI:
     @app.post("/control/quality")
     async def set_quality(symbol: str, state: str, reason: str = "") -> None:
         services.set_quality(symbol, QualityState(state), reason or None)
+
+    @app.post("/control/candles")
+    async def change_candles(symbol: str, interval: str, what: str) -> None:
+        past, key = services.past["binance"], StreamKey("binance", CANDLES, symbol, interval)
+        if what == "cut":
+            past.cut(key, 2)
+        elif what == "backfill":
+            past.backfill(key)
+        else:
+            past.revise(key, 3, Decimal(what))
+
+    @app.post("/control/lose")
+    async def lose(symbol: str, count: int) -> None:
+        services.lose(symbol, count)
+
+    @app.post("/control/trade")
+    async def trade(symbol: str, price: str, size: str) -> None:
+        services.put(symbol, price, size)
 
     @app.get("/control/wanted")
     async def wanted(client_id: str) -> list[str]:

@@ -23,8 +23,8 @@ new PerformanceObserver(noteShifts).observe({type: 'layout-shift'});
 # What the figures of a busy coin grow to while one looks at them.
 LENGTHEN_FIGURES = """new Promise((painted) => {
     const longer =
-        ['10,000 trades in 59 min', '123,456.78', '123,456.78', '1,234.5', '100 %', '12,345,678 SHIB'];
-    document.querySelectorAll('.panel-figures dd').forEach((figure, at) => figure.textContent = longer[at]);
+        ['123,456.78', '123,456.78', '123.4 B USDT', '1,234.56'];
+    document.querySelectorAll('.head-figures dd').forEach((figure, at) => figure.textContent = longer[at]);
     requestAnimationFrame(() => requestAnimationFrame(painted));
 })"""
 
@@ -208,22 +208,22 @@ async def test_the_tape_is_bounded_can_be_held_and_filtered(
             return await shown.text(".tape-line") != held[0]
 
         await soon(goes_on)
-        await shown.page.get_by_label("min size").fill("0.03")
+        await shown.page.get_by_label("value from").fill("1,855")
 
         async def is_filtered() -> bool:
             sizes = await shown.texts(".tape-size")
-            return bool(sizes) and all(float(size) >= 0.03 for size in sizes)
+            return bool(sizes) and all(float(size) >= 0.0299 for size in sizes)
 
         await soon(is_filtered)
-        note = re.compile(r"Size from 0\.03 BTC: hides [\d,]+ of the last [\d,]+ trades\.")
+        note = re.compile(r"Value from 1,855 USDT \(0\.03 BTC\): hides [\d,]+ of the last [\d,]+ trades\.")
         await shown.page.get_by_text(note).wait_for()
         assert "Every trade" not in await shown.text(".trade-tape")
-        await shown.page.get_by_label("min size").fill("1000")
+        await shown.page.get_by_label("value from").fill("1e9")
         await shown.page.get_by_text(re.compile(r"The filter hides all of the last [\d,]+ trades")).wait_for()
         assert await lines.count() == 0
         assert "No trade yet" not in await shown.text(".trade-tape")
-        await shown.page.get_by_label("min size").fill("much")
-        await shown.page.get_by_text("This is not a size").wait_for()
+        await shown.page.get_by_label("value from").fill("much")
+        await shown.page.get_by_text("This is not a value").wait_for()
 
 
 async def test_every_state_says_what_is_why_and_what_comes(
@@ -260,7 +260,7 @@ async def test_every_state_says_what_is_why_and_what_comes(
         await shown.page.locator("tr[data-symbol=BTCUSDT] .tag", has_text="simulated").wait_for()
         assert "simulated" in await shown.text(".connection-badge")
         assert "simulated" in await shown.text(".trade-tape")
-        assert "simulated" in await shown.text(".symbol-panel")
+        assert "simulated" in await shown.text(".market-head")
 
         async def wants_both() -> bool:
             return await wanted(shown) == ["binance:BTCUSDT", "simulator:BTCUSDT"]

@@ -22,8 +22,8 @@ window.getComputedStyle = (node, ...rest) => {
     return getComputedStyle(node, ...rest);
 };
 """
-DARK_INKS, LIGHT_INKS = {"#e6eaf0", "#94a0b0"}, {"#10151c", "#5a6675"}
-"""The lines of the panel and of a row."""
+DARK_INKS, LIGHT_INKS = {"#2ebd85", "#94a0b0"}, {"#0b7f55", "#5a6675"}
+"""The candles of the chart and the line of a row."""
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

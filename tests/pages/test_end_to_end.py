@@ -139,7 +139,7 @@ async def test_the_page_ends_on_the_last_prices_of_a_recording(chrome: Browser, 
             return {symbol: await shown.price(symbol) for symbol in expected} == expected
 
         await soon(is_at_the_end, 40, because="the recording ends")
-        assert await shown.text(".panel-last") == expected["BTCUSDT"]
+        assert await shown.text(".head-price") == expected["BTCUSDT"]
 
 
 async def test_symbols_of_another_script_are_found_watched_and_kept_in_the_address(chrome: Browser) -> None:

@@ -46,10 +46,9 @@ async def are_in_sight(shown: Tab, *selectors: str) -> bool:
 
 
 async def shows(shown: Tab, symbol: str) -> bool:
-    """Whether tape and panel are those of `symbol`, and have something to show."""
+    """Whether tape and head are those of `symbol`, and have something to show."""
     name = f"{symbol[:3]}/EUR"
-    assert await shown.text(".tape-bar h2") == name
-    assert await shown.text(".symbol-panel h2") == name
+    assert await shown.text(".market-head h2") == name
     assert await shown.text(".tape-line")
     return True
 
@@ -64,7 +63,7 @@ async def test_of_forty_rows_each_shows_its_tape_and_chart_in_sight(
             row = f"tr[data-symbol={symbol}]"
             await shown.page.locator(row).click()
             await soon(partial(shows, shown, symbol))
-            parts = (row, ".market-grid th", ".tape-bar", ".tape-line", ".panel-chart", ".panel-figures")
+            parts = (row, ".market-grid th", ".tape-bar", ".tape-line", ".chart-plot", ".head-figures")
             await soon(partial(are_in_sight, shown, *parts))
         assert await shown.run("document.documentElement.scrollHeight <= innerHeight"), "nothing else scrolls"
 
@@ -98,5 +97,5 @@ async def test_on_a_small_tablet_what_a_tap_shows_begins_in_sight(
             row = f"tr[data-symbol={symbol}]"
             await shown.page.locator(row).tap()
             await soon(partial(shows, shown, symbol))
-            shares = await share_in_sight(shown, row, ".symbol-panel header")
+            shares = await share_in_sight(shown, row, ".head-first")
             assert all(share is not None and share > 0.99 for share in shares.values()), shares

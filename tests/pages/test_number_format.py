@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pages.number_format import decimals_of, significant_decimals, trimmed
+from pages.number_format import decimals_of, read_amount, significant_decimals, trimmed
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,26 @@ def test_the_text_is_worth_the_number(value: Decimal, decimals: int) -> None:
     assert "E" not in text
     assert len(text.partition(".")[2]) >= decimals
     assert significant_decimals(value) <= max(decimals, len(text.partition(".")[2]))
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("", "0"),
+        (" 62000 ", "62000"),
+        ("62,000", "62000"),
+        ("1,234,567.5", "1234567.5"),
+        ("62 000", "62000"),
+        ("0,5", "0.5"),
+        ("0,125", "0.125"),
+        ("0.00001402", "0.00001402"),
+        ("1e3", "1000"),
+    ],
+)
+def test_a_number_is_read_as_people_write_it(text: str, amount: str) -> None:
+    assert read_amount(text) == Decimal(amount)
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "nan", "inf", "1e999999", "1e-999999", "1.2.3", "0x10"])
+def test_what_is_no_number_is_none(text: str) -> None:
+    assert read_amount(text) is None

@@ -8,7 +8,6 @@ from nicegui.testing import User
 from livemarkets.market.models import ExchangeState
 from livemarkets.market.stores import RecentTrades
 from pages.elements.market_grid.market_grid import MarketGrid
-from pages.elements.symbol_panel.symbol_panel import SymbolPanel
 from pages.elements.trade_tape import MAX_LINES, MAX_PER_FLUSH, TradeTape
 from tests.pages.local import LocalServices
 from tests.pages.visiting import only, opened
@@ -24,16 +23,14 @@ def caption(tape: TradeTape) -> str:
     return " ".join(filter(None, (str(tape.props["hint"]), tape.filter_words)))
 
 
-async def test_selecting_a_row_shows_its_tape_and_figures(visitor: User, services: LocalServices) -> None:
+async def test_selecting_a_row_shows_its_tape(visitor: User, services: LocalServices) -> None:
     await opened(visitor, services)
     services.put("ETHUSDT", "2683.80", "0.5")
-    tape, panel = only(visitor, TradeTape), only(visitor, SymbolPanel)
+    tape = only(visitor, TradeTape)
 
     visitor.find(kind=MarketGrid).trigger("select", "ETHUSDT")
 
     assert [str(tick.price) for tick in tape.shown] == ["2683.80"]
-    assert panel.summary is not None
-    assert panel.summary.trades == 1
 
 
 async def test_the_tape_is_bounded_and_says_what_it_left_out(visitor: User, services: LocalServices) -> None:
@@ -68,19 +65,35 @@ async def test_a_paused_tape_counts_and_goes_on_with_the_newest(
     assert (len(tape.shown), tape.waiting) == (131, 0)
 
 
-async def test_the_smallest_size_is_compared_exactly(visitor: User, services: LocalServices) -> None:
+async def test_the_smallest_value_is_compared_exactly(visitor: User, services: LocalServices) -> None:
+    """The price is 100, so that a size of 0.1 is worth 10."""
     await opened(visitor, services)
     tape = only(visitor, TradeTape)
     services.put_many("BTCUSDT", ["0.09999999", "0.10000000", "0.3"])
     await eventually(lambda: len(tape.shown) == 3)
 
-    visitor.find(kind=TradeTape).trigger("minimum", "0.1")
+    visitor.find(kind=TradeTape).trigger("minimum", "10")
     assert [str(tick.size) for tick in tape.shown] == ["0.10000000", "0.3"]
     visitor.find(kind=TradeTape).trigger("minimum", "much")
     assert tape.props["invalid"] is True
     assert len(tape.shown) == 2
     visitor.find(kind=TradeTape).trigger("minimum", "")
     assert len(tape.shown) == 3
+
+
+async def test_the_smallest_value_stays_when_the_symbol_changes(
+    visitor: User, services: LocalServices
+) -> None:
+    await opened(visitor, services, "/labs?symbols=BTCUSDT,ETHUSDT")
+    tape = only(visitor, TradeTape)
+    visitor.find(kind=TradeTape).trigger("minimum", "1000")
+    services.put("ETHUSDT", "2500", "0.3")
+    services.put("ETHUSDT", "2500", "0.4")
+
+    visitor.find(kind=MarketGrid).trigger("select", "ETHUSDT")
+
+    assert [str(tick.size) for tick in tape.shown] == ["0.4"]
+    assert caption(tape) == "Value from 1,000 USDT (0.4 ETH): hides 1 of the last 2 trades."
 
 
 async def test_the_tape_says_what_its_filter_hides(visitor: User, services: LocalServices) -> None:
@@ -90,17 +103,21 @@ async def test_the_tape_says_what_its_filter_hides(visitor: User, services: Loca
     services.put_many("BTCUSDT", ["0.1"] * 1500)
     await eventually(lambda: caption(tape) == "Every trade, newest on top.")
 
-    visitor.find(kind=TradeTape).trigger("minimum", "0.5")
+    visitor.find(kind=TradeTape).trigger("minimum", "50")
     await eventually(lambda: len(tape.shown) == 0)
-    assert caption(tape) == "The filter hides all of the last 1,000 trades: size from 0.5 BTC."
+    assert caption(tape) == "The filter hides all of the last 1,000 trades: value from 50 USDT (0.5 BTC)."
 
     services.put_many("BTCUSDT", ["0.1", "0.5", "0.7"])
-    await eventually(lambda: caption(tape) == "Size from 0.5 BTC: hides 1,001 of the last 1,003 trades.")
+    await eventually(
+        lambda: caption(tape) == "Value from 50 USDT (0.5 BTC): hides 1,001 of the last 1,003 trades."
+    )
     services.put_many("BTCUSDT", ["0.1"])  # no line comes of it, but it is counted
-    await eventually(lambda: caption(tape) == "Size from 0.5 BTC: hides 1,002 of the last 1,004 trades.")
+    await eventually(
+        lambda: caption(tape) == "Value from 50 USDT (0.5 BTC): hides 1,002 of the last 1,004 trades."
+    )
 
     visitor.find(kind=TradeTape).trigger("minimum", "much")
-    assert caption(tape).startswith("Size from 0.5 BTC"), "the filter of before still holds"
+    assert caption(tape).startswith("Value from 50 USDT (0.5 BTC)"), "the filter of before still holds"
     visitor.find(kind=TradeTape).trigger("minimum", "")
     await eventually(lambda: caption(tape) == "Every trade, newest on top.")
 
@@ -110,23 +127,23 @@ async def test_a_filter_under_which_nothing_came_yet_hides_nothing(
 ) -> None:
     await opened(visitor, services)
     tape = only(visitor, TradeTape)
-    visitor.find(kind=TradeTape).trigger("minimum", "0.50")
+    visitor.find(kind=TradeTape).trigger("minimum", "50.0")
 
-    assert caption(tape) == "Size from 0.5 BTC: no trade yet."
+    assert caption(tape) == "Value from 50 USDT: no trade yet."
     services.put_many("BTCUSDT", ["1"])
-    await eventually(lambda: caption(tape) == "Size from 0.5 BTC: hides none of 1 trade.")
+    await eventually(lambda: caption(tape) == "Value from 50 USDT (0.5 BTC): hides none of 1 trade.")
 
 
 async def test_a_filter_is_told_of_also_where_trades_are_old(visitor: User, services: LocalServices) -> None:
     await opened(visitor, services)
     tape = only(visitor, TradeTape)
     services.put_many("BTCUSDT", ["0.1", "0.5"])
-    visitor.find(kind=TradeTape).trigger("minimum", "0.5")
+    visitor.find(kind=TradeTape).trigger("minimum", "50")
 
     services.set_status("binance", ExchangeState.DOWN, "name lookup failed")
 
     await eventually(lambda: tape.props["hint"] == "These are the last trades received.")
-    assert tape.filter_words == "Size from 0.5 BTC: hides 1 of the last 2 trades."
+    assert tape.filter_words == "Value from 50 USDT (0.5 BTC): hides 1 of the last 2 trades."
 
 
 async def test_a_paused_tape_counts_what_the_filter_lets_through(
@@ -135,13 +152,13 @@ async def test_a_paused_tape_counts_what_the_filter_lets_through(
     await opened(visitor, services)
     tape = only(visitor, TradeTape)
     services.put_many("BTCUSDT", ["0.1", "0.5"])
-    visitor.find(kind=TradeTape).trigger("minimum", "0.5")
+    visitor.find(kind=TradeTape).trigger("minimum", "50")
     visitor.find(kind=TradeTape).trigger("pause", True)
 
     services.put_many("BTCUSDT", ["0.1"] * 9 + ["0.6"])
 
     await eventually(lambda: tape.waiting == 1)
-    assert tape.filter_words == "Size from 0.5 BTC: hides 10 of the last 12 trades."
+    assert tape.filter_words == "Value from 50 USDT (0.5 BTC): hides 10 of the last 12 trades."
 
 
 async def test_a_hole_in_the_trades_is_said_where_it_is(visitor: User, services: LocalServices) -> None:
@@ -161,7 +178,7 @@ async def test_a_hole_in_the_trades_is_said_where_it_is(visitor: User, services:
 
 async def test_an_exchange_that_restarts_its_ids_is_followed(visitor: User, services: LocalServices) -> None:
     await opened(visitor, services)
-    tape, panel = only(visitor, TradeTape), only(visitor, SymbolPanel)
+    tape = only(visitor, TradeTape)
     services.put_many("BTCUSDT", ["1"] * 50)
     await eventually(lambda: len(tape.shown) == 50)
 
@@ -169,7 +186,6 @@ async def test_an_exchange_that_restarts_its_ids_is_followed(visitor: User, serv
     services.put_many("BTCUSDT", ["2"] * 3)
 
     await eventually(lambda: [tick.id for tick in tape.shown] == [1, 2, 3])
-    await eventually(lambda: panel.summary is not None and panel.summary.trades == 3)
 
 
 async def test_a_page_that_becomes_visible_looks_at_few_trades(

@@ -35,3 +35,10 @@ export function compact(text) {
   const cut = Math.floor(scaled * 10 ** decimals) / 10 ** decimals; // 999,999 is not 1,000 K
   return `${cut.toFixed(decimals)}\u2009${UNITS[power]}`;
 }
+
+const LONG_DIGITS = 7;
+
+/** A number as it is, or compact if it has seven digits or more before its decimals. */
+export function compactFrom(text) {
+  return text.split(".")[0].length >= LONG_DIGITS ? compact(text) : grouped(text);
+}

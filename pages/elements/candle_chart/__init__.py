@@ -1,0 +1,1 @@
+"""The candles of the selected symbol: the element and its scripts."""

@@ -1,0 +1,1 @@
+"""The head of the selected market: the element and its script."""

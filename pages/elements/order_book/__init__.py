@@ -1,0 +1,1 @@
+"""The order book of the selected market: the element and its script."""

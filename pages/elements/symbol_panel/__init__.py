@@ -1,1 +1,0 @@
-"""The chart and figures of the selected symbol: the element, its script, and the computation."""

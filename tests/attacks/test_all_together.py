@@ -17,7 +17,7 @@ import pytest
 
 from benchmarks.apps import PATH, TRADE, subscription
 from benchmarks.load import Readers, start_venue
-from benchmarks.programs import BenchmarkError
+from benchmarks.natives import compiler
 from tests.attacks.floods import FLOODS, flooding
 from tests.support.helpers import measured
 from tests.support.measuring import MeasuredApp, measured_main
@@ -57,12 +57,11 @@ def listing(folder: Path) -> Path:
 @contextlib.asynccontextmanager
 async def running(folder: Path, trades_per_second: int) -> AsyncIterator[MeasuredApp]:
     """The app and an exchange with a long list; skipped where there is no C compiler."""
-    try:
-        venue, port = await asyncio.to_thread(
-            start_venue, "--rate", str(trades_per_second), "--info", str(listing(folder))
-        )
-    except BenchmarkError as error:
-        pytest.skip(str(error))
+    if compiler() is None:
+        pytest.skip("the exchange of this test is written in C, and there is no C compiler here")
+    venue, port = await asyncio.to_thread(
+        start_venue, "--rate", str(trades_per_second), "--info", str(listing(folder))
+    )
     with venue:
         async with measured_main(f"127.0.0.1:{port}") as app:
             yield app

@@ -47,7 +47,7 @@ test: $(DEVELOPMENT) $(NODE) $(KOSOKU)  ## run the tests, in a real browser too;
 	$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 verify: $(DEVELOPMENT) $(NODE) $(KOSOKU) $(TABLES)/requirements.lock  ## the long tests, with a report; ARGS="-k name" chooses
-	$(PYTHON) -m pytest -m verify -rP -o faulthandler_timeout=600 $(ARGS)
+	$(PYTHON) -m pytest -m verify -rP -o faulthandler_timeout=900 $(ARGS)
 
 test-fast: $(DEVELOPMENT)  ## the tests without browser, attack, process or long wait; ARGS as for `make test`
 	$(PYTHON) -m pytest $(SIDE_BY_SIDE) -n 4 -m "$(IN_PROCESS) and not long and not serial" $(ARGS)

@@ -82,7 +82,8 @@ class Services:
         self.refusals = Refusals()
         self.fetching = FetchGuard(clock.monotonic, self.refusals)
         self.loop_delay = LoopDelay(clock.monotonic)
-        self.page_turns = Turns(1)
+        self.turns = Turns()
+        self.page_turns = Turns(self.turns)
         self.latest = LatestPriceStore()
         self.trades = RecentTrades(settings.feed_length)
         self.updates = LatestUpdates()
@@ -119,6 +120,7 @@ class Services:
             ),
             clock=clock,
             refusals=self.refusals,
+            turns=self.turns,
         )
 
     # for pages and routes

@@ -171,10 +171,9 @@ class LabsPage:
             text("span", notice.text, "notice-text")
             for symbol in notice.suggestions:
                 self._build_chip(symbol)
-            close = ui.element("button").classes("icon-button").props("type=button aria-label=Dismiss")
-            with close:
+            with ui.element("button").classes("icon-button") as close:
                 text("span", "×")
-            close.on("click", element.delete)
+            close.props("type=button aria-label=Dismiss").on("click", element.delete)
 
     def _build_chip(self, symbol: str) -> None:
         chip = text("button", self.watch.title(symbol), "chip").props("type=button").mark(f"add-{symbol}")
@@ -267,8 +266,8 @@ class LabsPage:
 
     def _fill_tape(self) -> None:
         key, symbol, trades = self.watch.selected_key(), self.watch.selected, self._services.trades
-        title = self.watch.title(symbol) if key is not None else ""
-        self.tape.fill(key, title=title, info=self.watch.info(symbol), trades=trades)
+        title, info = self.watch.title(symbol) if key is not None else "", self.watch.info(symbol)
+        self.tape.fill(key, title=title, info=info, trades=trades)
         self._show_tape_state()
 
     async def _take_turn(self) -> None:
@@ -285,8 +284,8 @@ class LabsPage:
         if not self._is_visible:
             return
         self._show_states()
-        version, self._version = self._version, self._services.latest.version
-        ticks = self._services.latest.changed_since(version, self.watch.shown_keys())
+        ticks = self._services.latest.changed_since(self._version, self.watch.shown_keys())
+        self._version = self._services.latest.version
         self.grid.put(ticks, now_ms=self._services.now_ms())
         self.tape.flush(self._services.trades)
         self._show_tape_state()

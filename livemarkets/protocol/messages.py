@@ -75,7 +75,7 @@ class Welcome(msgspec.Struct, frozen=True, tag_field="type", tag="welcome"):
     limits: dict[str, int]
 
 
-class SymbolResult(msgspec.Struct, frozen=True):
+class SymbolResult(msgspec.Struct, frozen=True, gc=False):
     """The result for one symbol of a request."""
 
     symbol: str

@@ -88,6 +88,7 @@ class Hub(Protocol):
     limits: RouteLimits
     clock: Clock
     turns: Turns
+    part_turns: Turns
     refusals: Refusals
 
     def note_too_slow(self) -> None:
@@ -120,7 +121,7 @@ class MarketsConnection:
         self._names = TokenBucket(
             rate_per_second=limits.names_per_second, burst=limits.names_at_once, clock=hub.clock.monotonic
         )
-        self._streams = ClientStreams(address, mailbox, hub.manager, hub.trades, hub.fanout)
+        self._streams = ClientStreams(address, mailbox, hub.manager, hub.trades, hub.fanout, hub.part_turns)
         self._ignored = 0
 
     async def serve(self, websocket: WebSocket) -> None:
@@ -231,12 +232,15 @@ class MarketsConnection:
             await self._may_cost(len(request.symbols) or len(self._streams.keys()))
             names = [name for name in request.symbols if isinstance(name, str) and name != ALL_SYMBOLS]
             await hub.feeds[request.exchange].find_symbols(names, _SYMBOLS_WAIT_SECONDS)
-            self._subscribe(request)
+            await self._subscribe(request)
 
-    def _subscribe(self, request: SubscribeRequest) -> None:
+    async def _subscribe(self, request: SubscribeRequest) -> None:
         hub = self._hub
         feed, held = hub.feeds[request.exchange], dict.fromkeys(self._streams.keys())
-        keys, results = admit(feed, request.channel, request.interval, self._named(request, held), held)
+        names = self._named(request, held)
+        keys, results = await admit(
+            feed, request.channel, request.interval, names, held, self._hub.turns.wait
+        )
         for result in results:
             if not result.ok:
                 hub.refusals.note("subscription", str(result.code))

@@ -58,6 +58,7 @@ class MarketsHub:
         limits: limits of clients (:class:`RouteLimits`).
         clock: source of the time.
         refusals: counts refused messages and subscriptions.
+        turns: what the whole program shares.
 
     """
 
@@ -71,6 +72,7 @@ class MarketsHub:
         limits: RouteLimits,
         clock: Clock,
         refusals: Refusals,
+        turns: Turns,
     ) -> None:
         self.feeds = feeds
         self.manager = manager
@@ -80,7 +82,10 @@ class MarketsHub:
         self.limits = limits
         self.clock = clock
         self.refusals = refusals
-        self.turns = Turns(1)
+        self.turns = Turns(turns)
+        """Spreads long messages over the turns of the event loop."""
+        self.part_turns = Turns(turns)
+        """Spreads what is sent before the live streams."""
         self.connections: set[MarketsConnection] = set()
         self._refused: Counter[str] = Counter()
         self._closed_slow = 0

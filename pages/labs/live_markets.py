@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from nicegui import Client, ui
 
+from livemarkets.market.models import StreamKey
 from pages.elements.copy_button import CopyButton
 from pages.elements.market_grid.market_grid import MarketGrid, symbol_argument
 from pages.elements.symbol_panel.symbol_panel import SymbolPanel
 from pages.elements.symbol_picker import SymbolPicker
 from pages.elements.trade_tape import TradeTape
+from pages.in_turns import InTurns
 from pages.labs.picker_answers import PickerAnswers
 from pages.labs.url import Notice, WatchlistUrl, read_view
 from pages.labs.watchlist import PageSubscriber, Watchlist
@@ -27,6 +29,8 @@ TRACE_LENGTH = 120
 """Trades in the sparkline of a row when it is first drawn."""
 TRACES_LENGTH = 6_000
 """The same for all rows together: with more than 50 rows, each has fewer."""
+_ROWS_AT_ONCE = 25
+"""Rows whose values are sent in one turn of the event loop, in 2 ms."""
 
 
 def register(services: PageServices) -> None:
@@ -57,7 +61,7 @@ class LabsPage:
         services: the application.
         view: exchange and symbols from the address.
         frame: the shell around the page.
-        client_id: NiceGUI's id of the page, which becomes the id of the subscriber.
+        client_id: NiceGUI's id of the page, and the subscriber's.
     """
 
     def __init__(self, services: PageServices, view: WatchlistUrl, frame: Shell, client_id: str) -> None:
@@ -65,6 +69,7 @@ class LabsPage:
         self._frame = frame
         self.watch = Watchlist(services, view, PageSubscriber(client_id))
         self._answers = PickerAnswers(services, self.watch)
+        self._values = InTurns(services.page_turns, self._send_values)
         self._version = 0
         self._is_visible = True
         self._was_opened = False
@@ -101,11 +106,8 @@ class LabsPage:
                 option = text("option", label(exchange)).props(f'value="{exchange}"')
                 if exchange == self.watch.view.exchange:
                     option.props("selected")
-        choice.on(
-            "change",
-            lambda event: self.choose(symbol_argument(event)),
-            js_handler="(event) => emit(event.target.value)",
-        )
+        js_handler = "(event) => emit(event.target.value)"
+        choice.on("change", lambda event: self.choose(symbol_argument(event)), js_handler=js_handler)
 
     def _build_grid(self) -> None:
         self.grid = MarketGrid(on_select=self.select, on_remove=self.remove, on_visibility=self.set_visible)
@@ -151,7 +153,8 @@ class LabsPage:
     def close(self) -> None:
         """Unsubscribe, and drop the elements that call this page, so that it is freed: it is closed."""
         self.watch.close()
-        del self.picker, self.tape
+        self._values.end()
+        del self.picker, self.tape, self._values
 
     # What is shown
 
@@ -168,10 +171,9 @@ class LabsPage:
             text("span", notice.text, "notice-text")
             for symbol in notice.suggestions:
                 self._build_chip(symbol)
-            close = ui.element("button").classes("icon-button").props("type=button aria-label=Dismiss")
-            with close:
+            with ui.element("button").classes("icon-button") as close:
                 text("span", "×")
-            close.on("click", element.delete)
+            close.props("type=button aria-label=Dismiss").on("click", element.delete)
 
     def _build_chip(self, symbol: str) -> None:
         chip = text("button", self.watch.title(symbol), "chip").props("type=button").mark(f"add-{symbol}")
@@ -207,9 +209,8 @@ class LabsPage:
 
     def _show_states(self) -> None:
         watch, now_ms = self.watch, self._services.now_ms()
-        strip = watch.strip
         if self._frame.strip is not None:
-            self._frame.strip.show(strip, now_ms=now_ms)
+            self._frame.strip.show(watch.strip, now_ms=now_ms)
         if self._frame.badge is not None:
             statuses = [self._services.status(exchange) for exchange in self._services.exchanges()]
             self._frame.badge.show(statuses, asked=watch.view.exchange, shown=watch.shown, now_ms=now_ms)
@@ -236,17 +237,27 @@ class LabsPage:
 
     def _send_all(self) -> None:
         if self._was_opened:  # before, it would be queued until :meth:`on_connect` sends the same
-            self._send_rows()
+            self._values.begin()
+
+    def _send_values(self) -> Iterator[None]:
+        """Send all values, those of many rows in pieces: with 200 rows they take 15 ms."""
+        self._version = self._services.latest.version
+        keys = self.watch.shown_keys()
+        length = min(TRACE_LENGTH, TRACES_LENGTH // max(1, len(keys)))
+        self._send_rows(keys[:_ROWS_AT_ONCE], length, is_first=True)
+        for at in range(_ROWS_AT_ONCE, len(keys), _ROWS_AT_ONCE):
+            yield
+            self._send_rows(keys[at : at + _ROWS_AT_ONCE], length, is_first=False)
+        if len(keys) > _ROWS_AT_ONCE:
+            yield
         self._fill_tape()
         self._fill_panel()
 
-    def _send_rows(self) -> None:
-        keys = self.watch.shown_keys()
-        self._version = self._services.latest.version
+    def _send_rows(self, keys: Sequence[StreamKey], trace_length: int, *, is_first: bool) -> None:
         ticks = [tick for key in keys if (tick := self._services.latest.get(key)) is not None]
-        length = min(TRACE_LENGTH, TRACES_LENGTH // max(1, len(keys)))
-        traces = {key.symbol: self._services.trades.recent(key, length) for key in keys}
-        self.grid.put_all(ticks, traces=traces, now_ms=self._services.now_ms())
+        traces = {key.symbol: self._services.trades.recent(key, trace_length) for key in keys}
+        put = self.grid.put_all if is_first else self.grid.put
+        put(ticks, traces=traces, now_ms=self._services.now_ms())
 
     def _fill_panel(self) -> None:
         key, symbol, trades = self.watch.selected_key(), self.watch.selected, self._services.trades
@@ -254,9 +265,9 @@ class LabsPage:
         self.panel.fill(key, title=self.watch.title(symbol), info=self.watch.info(symbol), trades=trades)
 
     def _fill_tape(self) -> None:
-        key, symbol = self.watch.selected_key(), self.watch.selected
-        title = self.watch.title(symbol) if key is not None else ""
-        self.tape.fill(key, title=title, info=self.watch.info(symbol), trades=self._services.trades)
+        key, symbol, trades = self.watch.selected_key(), self.watch.selected, self._services.trades
+        title, info = self.watch.title(symbol) if key is not None else "", self.watch.info(symbol)
+        self.tape.fill(key, title=title, info=info, trades=trades)
         self._show_tape_state()
 
     async def _take_turn(self) -> None:
@@ -273,8 +284,8 @@ class LabsPage:
         if not self._is_visible:
             return
         self._show_states()
-        version, self._version = self._version, self._services.latest.version
-        ticks = self._services.latest.changed_since(version, self.watch.shown_keys())
+        ticks = self._services.latest.changed_since(self._version, self.watch.shown_keys())
+        self._version = self._services.latest.version
         self.grid.put(ticks, now_ms=self._services.now_ms())
         self.tape.flush(self._services.trades)
         self._show_tape_state()
@@ -284,6 +295,5 @@ class LabsPage:
         async def load() -> None:
             await self._services.ensure_symbols(exchange)
 
-        # The timer is cancelled when the page is deleted, and with it the wait for the exchange.
-        with self._root:
+        with self._root:  # the timer is cancelled when the page is deleted, and with it the wait
             ui.timer(0, load, once=True)

@@ -120,7 +120,7 @@ class LocalServices:
         self.clock_set_by_ms = 0
         self.manager = SubscriptionManager(linger_seconds=linger_seconds, clock=lambda: self.now_ms() / 1000)
         self.latest = LatestPriceStore()
-        self.page_turns = Turns(1)
+        self.page_turns = Turns()
         self.trades = RecentTrades(self.settings.feed_length)
         self.updates = LatestUpdates()
         self.directories = {name: SymbolDirectory() for name in self.exchanges()}

@@ -26,7 +26,7 @@ async def test_pages_above_the_rate_of_an_address_are_refused_and_counted() -> N
         (),
         lambda reason: None,
         refusals=refusals,
-        page_turns=Turns(1),
+        page_turns=Turns(),
         limits=PageLimits(burst=3, per_second=1.0),
         clock=clock,
     )

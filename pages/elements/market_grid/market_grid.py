@@ -128,11 +128,23 @@ class MarketGrid(
             if self._props.get(name) != value:
                 self._props[name] = value
 
-    def put(self, ticks: Iterable[TradeTick], *, now_ms: int) -> None:
-        """Show the latest ticks of the rows that changed. Without any, nothing is sent."""
+    def put(
+        self,
+        ticks: Iterable[TradeTick],
+        *,
+        now_ms: int,
+        traces: Mapping[str, Sequence[TradeTick]] | None = None,
+    ) -> None:
+        """Show the latest ticks of the rows that changed, perhaps with the trades before them.
+
+        Without any, nothing is sent.
+        """
         changed = [self._take(tick) for tick in ticks]
         if changed:
-            self.run_method("apply", {"now": now_ms, "rows": [row.packed() for row in changed]})
+            payload: dict[str, Any] = {"now": now_ms, "rows": [row.packed() for row in changed]}
+            if traces is not None:
+                payload["traces"] = _prices(traces)
+            self.run_method("apply", payload)
 
     def put_all(
         self, ticks: Iterable[TradeTick], *, traces: Mapping[str, Sequence[TradeTick]], now_ms: int
@@ -141,9 +153,8 @@ class MarketGrid(
         rows = [self._take(tick) for tick in ticks]
         self.rows = {row.symbol: row for row in rows}
         self._ticks = {symbol: tick for symbol, tick in self._ticks.items() if symbol in self.rows}
-        prices = {symbol: [format(tick.price, "f") for tick in trace] for symbol, trace in traces.items()}
         packed = [row.packed() for row in rows]
-        self.run_method("apply", {"now": now_ms, "full": True, "rows": packed, "traces": prices})
+        self.run_method("apply", {"now": now_ms, "full": True, "rows": packed, "traces": _prices(traces)})
 
     def _take(self, tick: TradeTick) -> GridRow:
         symbol = tick.symbol
@@ -173,6 +184,10 @@ class MarketGrid(
         if tick.price == before.price:
             return row.direction
         return 1 if tick.price > before.price else -1
+
+
+def _prices(traces: Mapping[str, Sequence[TradeTick]]) -> dict[str, list[str]]:
+    return {symbol: [format(tick.price, "f") for tick in trace] for symbol, trace in traces.items()}
 
 
 def side_index(side: Side) -> int:

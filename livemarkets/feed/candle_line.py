@@ -9,6 +9,7 @@ nothing between them. Times are monotonic seconds, or ms of the exchange's clock
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from msgspec.structs import replace
 
@@ -67,7 +68,7 @@ class CandleLine:
     def answer(self, found: Sequence[Candle], now: float, now_ms: int) -> Sequence[ReleasedCandle]:
         """Process an answer of the history to :attr:`ask_from`. Return what is released."""
         released: list[ReleasedCandle] = []
-        for candle, later in zip(found, [*found[1:], None], strict=True):
+        for candle, later in zip_longest(found, found[1:]):
             if candle.open_ts <= self.told_to:
                 released += self._compare(candle, now, now_ms, has_later=later is not None)
             else:

@@ -13,7 +13,7 @@ import pytest
 
 from livemarkets.app import Tuning
 from livemarkets.feed.exchange_feed import FeedLimits
-from livemarkets.feed.latest_feed import UpdateLimits
+from livemarkets.feed.latest_streams import UpdateLimits
 from livemarkets.market.clock import system_clock
 from livemarkets.market.models import StreamKey
 from livemarkets.server.websocket_protocol import RawFrameProtocol

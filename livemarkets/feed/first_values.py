@@ -25,8 +25,6 @@ __all__ = ["FirstValueQuestions"]
 
 _GATHER_SECONDS = 0.15
 _PAUSE_SECONDS = 1.0
-_MOST_PAUSE_SECONDS = 30.0
-"""The longest pause after questions without an answer."""
 _ALL_PAUSE_SECONDS = 60.0
 
 
@@ -57,7 +55,6 @@ class FirstValueQuestions:
         self._clock = clock
         self._waiting: dict[StreamKey, None] = {}
         self._all_at = -math.inf  # when all tickers may be asked for again
-        self._failures = 0  # consecutive questions without an answer
         self._wake = asyncio.Event()
 
     def ask(self, key: StreamKey) -> bool:
@@ -80,8 +77,7 @@ class FirstValueQuestions:
                 await self._ask(keys)
             if self._waiting:
                 self._wake.set()
-            if self._waiting or self._failures:
-                await asyncio.sleep(min(_PAUSE_SECONDS * 2 ** min(self._failures, 10), _MOST_PAUSE_SECONDS))
+                await asyncio.sleep(_PAUSE_SECONDS)
 
     def _take_some(self) -> list[list[StreamKey]]:
         """Return the streams of the next questions: at most one for each channel, and one for all tickers."""
@@ -107,9 +103,7 @@ class FirstValueQuestions:
                 key = by_symbol.get(symbol)
                 if key is not None and self._is_needed(key):
                     self._on_value(key, update)
-            self._failures = 0
         except ExchangeError as error:
-            self._failures += 1
             logger.debug("no first values of {} streams: {}", len(keys), error)
         finally:
             self._end(keys)

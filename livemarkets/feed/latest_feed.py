@@ -38,6 +38,8 @@ _LIVELY_SECONDS = 2.0
 """A stream that brought something within this time shows that its connection delivers."""
 _MOST_SUSPECT_SECONDS = 600.0
 """A stream that stays mute is suspected again after ever longer times, up to this."""
+_MOST_ASK_SECONDS = 30.0
+"""What is in doubt is asked for again after ever longer times without an answer, up to this."""
 _UNDER_WAY_MS = 1000
 """What another stream of the symbol brought may be this far ahead of depth."""
 
@@ -147,9 +149,14 @@ class LatestFeed:
 
     def _end_wait(self, key: StreamKey) -> None:
         stream = self._streams.get(key)
-        if stream is not None and stream.known is not None:
+        if stream is None:
+            return
+        if stream.known is not None:
             stream.known.set()
             stream.known = None
+        if stream.is_doubted:
+            now = self._clock()
+            stream.ask_again_at = now + min(now - stream.last_at, _MOST_ASK_SECONDS)
 
     # state
 
@@ -234,11 +241,11 @@ class LatestFeed:
             if is_acknowledged is not stream.was_acknowledged:
                 stream.was_acknowledged = is_acknowledged
                 if is_acknowledged:
-                    stream.is_doubted = self._may_be_outdated(stream)
+                    stream.is_doubted, stream.ask_again_at = self._may_be_outdated(stream), now
                     stream.last_at = max(stream.last_at, now)
                 else:
                     stream.interrupted_at = now
-            if stream.is_doubted and is_acknowledged:
+            if stream.is_doubted and is_acknowledged and now >= stream.ask_again_at:
                 self.questions.ask(key)
 
     def _may_be_outdated(self, stream: LatestStream) -> bool:

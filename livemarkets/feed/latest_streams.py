@@ -26,6 +26,7 @@ class LatestStream:
     """One wanted stream."""
 
     __slots__ = (
+        "ask_again_at",
         "interrupted_at",
         "is_doubted",
         "is_mute",
@@ -52,5 +53,7 @@ class LatestStream:
         self.is_mute = False
         self.is_doubted = False
         """Whether it was interrupted, and nothing shows yet that what is stored of it is still true."""
+        self.ask_again_at = now
+        """When the exchange may be asked again, after a question without an answer."""
         self.known: asyncio.Event | None = None
         """Set when a first value is there, or none will come."""

@@ -48,11 +48,15 @@ class Plan:
     """Where the app's log goes; `None` throws it away."""
 
 
+_STREAMS_PER_CONNECTION = {"simulator": 9, "foreign": 3}
+"""So few that there are several connections, and so many that the limit of dials is never reached."""
+
+
 def _tuning(plan: Plan) -> Tuning:
     """Shorter waits than a real exchange deserves, so that much happens in little time."""
     return Tuning(
         client=ClientTimings(
-            streams_per_connection=3,
+            streams_per_connection=_STREAMS_PER_CONNECTION[plan.exchange],
             shard=ShardTimings(
                 connection=ConnectionTimings(
                     open_seconds=3.0,
@@ -68,7 +72,7 @@ def _tuning(plan: Plan) -> Tuning:
             ),
         ),
         feed=FeedLimits(
-            candles=CandleLimits(patience_seconds=20.0),
+            candles=CandleLimits(patience_seconds=20.0, absent_seconds=2.0, retry_most_seconds=2.0),
             ledger=LedgerLimits(patience_seconds=45.0, proof_seconds=0.2),
             has_ledger=plan.has_ledger,
         ),
@@ -83,6 +87,7 @@ async def running_app(
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LIVE_")} | {
         "LIVE_STREAM_ENABLED": "true",
         "LIVE_PORT": str(port),
+        "LIVE_LINGER_SECONDS": "1",
         "LIVE_BINANCE_WS_URL": exchange.ws_url,
         "LIVE_BINANCE_REST_URL": exchange.rest_url,
         "SOAK_TUNING": msgspec.json.encode(_tuning(plan)).decode(),

@@ -15,7 +15,7 @@ SPANS_MS = {"1s": 1000, "1m": 60_000}
 """The intervals of a campaign."""
 _UNIT = 10**8
 _EXAMPLES = 10
-_RELIST_MS = 90_000
+_RELIST_MS = 30_000
 """What ended so long before a symbol was listed anew, and was not fetched by then, cannot be had any more."""
 
 
@@ -141,6 +141,12 @@ def candle_truth(
 
     When a symbol is listed anew, the exchange forgets its candles: what was not told by then cannot be had.
     Where its clock goes back, trades of earlier seconds count as those of the newest second.
+
+    Args:
+        numberings: the trades.
+        span_ms: length of the candles.
+        doubtful: spans about which the exchange contradicts itself, as where its clock went back.
+
     """
     bars: dict[int, _Bar] = {}
     doubts = list(doubtful)
@@ -150,8 +156,6 @@ def candle_truth(
         newest_ms = 0
         for tick in ticks:
             second_ms = tick.time_ms // 1000 * 1000
-            if second_ms < newest_ms:
-                doubts.append((second_ms, newest_ms + 1000))
             newest_ms = max(newest_ms, second_ms)
             open_ms = newest_ms // span_ms * span_ms
             if open_ms not in bars:

@@ -20,7 +20,7 @@ __all__ = ["PACES", "ChannelReader"]
 
 PACES = ("fast", "slow", "stalled")
 """Reads at once; reads less than comes; reads nothing for seconds, now and then."""
-_SLOW_PER_SECOND = 60
+_SLOW_PER_SECOND = 15
 _STALLS_EVERY_SECONDS = 6.0
 _STALL_SECONDS = (0.5, 6.0)
 _RECEIVE_BYTES = 4096
@@ -100,7 +100,15 @@ class ChannelReader:
         peer = socket.socket()
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
         peer.connect((host, int(port)))
-        return connect(self._url, sock=peer, compression=None, max_queue=4, close_timeout=1, proxy=None)
+        return connect(
+            self._url,
+            sock=peer,
+            compression=None,
+            max_queue=4,
+            ping_interval=None,
+            close_timeout=1,
+            proxy=None,
+        )
 
     async def _subscribe(self, connection: ClientConnection) -> None:
         usual = {"type": "subscribe", "exchange": "binance", "mode": self._mode}

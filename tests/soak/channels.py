@@ -25,6 +25,9 @@ _ROW_DIGITS = 8
 class ChannelMarket(Protocol):
     """What an exchange with every channel tells of its truth."""
 
+    doubtful: Sequence[tuple[int, int]]
+    """Spans of time about which the exchange contradicts itself."""
+
     def cut_and_halt(self) -> None:
         """Cut all connections, let every symbol trade once more, and then none any more."""
 
@@ -66,7 +69,9 @@ class _Truth:
         self.last = numberings[-1][-1]
         self.book = market.book(symbol)
         self.depth = market.depth(symbol)
-        self.candles = {name: candle_truth(numberings, span_ms) for name, span_ms in SPANS_MS.items()}
+        self.candles = {
+            name: candle_truth(numberings, span_ms, market.doubtful) for name, span_ms in SPANS_MS.items()
+        }
 
 
 def late_readers(readers: Sequence[ChannelReader], market: ChannelMarket) -> list[str]:
@@ -119,7 +124,8 @@ def judge_channels(reader: ChannelReader, market: ChannelMarket) -> CandleVerdic
     for symbol in reader.symbols:
         numberings = market.ticks(symbol)
         for interval, span_ms in SPANS_MS.items():
-            verdict = judge_candles(reader.candles[symbol, interval], candle_truth(numberings, span_ms))
+            truth = candle_truth(numberings, span_ms, market.doubtful)
+            verdict = judge_candles(reader.candles[symbol, interval], truth)
             verdict.examples = [f"{reader.name}, {symbol} {interval}: {each}" for each in verdict.examples]
             total.add(verdict)
     for problem in reader.problems:

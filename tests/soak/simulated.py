@@ -31,6 +31,8 @@ class SimulatedExchange:
     def __init__(self, simulator: Simulator, symbols: tuple[str, ...] = SYMBOLS) -> None:
         self.simulator = simulator
         self.symbols = symbols
+        self.doubtful: list[tuple[int, int]] = []
+        self._skew_ms = 0
         self._past: dict[str, list[list[Tick]]] = {symbol: [] for symbol in symbols}
         # Lower every time, and so far apart that no id means two trades: else nobody could judge.
         self._first_ids = count(900_000_000, -1_000_000)
@@ -48,6 +50,7 @@ class SimulatedExchange:
         return self.simulator.faults.injected
 
     def clear(self) -> None:
+        self._set_clock(0)
         self.simulator.faults.clear()
 
     def skip(self, symbol: str, count: int) -> None:
@@ -142,7 +145,7 @@ class SimulatedExchange:
             "hole": lambda: f.hole(symbol=symbol(), count=random.randint(1, 50)),
             "relist": lambda: self.relist(symbol()),
             "burst": lambda: f.burst(symbol=symbol(), factor=100, trades=random.randint(50, 900)),
-            "skew": lambda: f.skew(ms=random.randint(-3000, 3000)),
+            "skew": lambda: self._set_clock(random.randint(-3000, 3000)),
             "rest_down": lambda: f.rest_down(
                 seconds=random.uniform(0.2, 2.0), status=random.choice((0, 500, 503))
             ),
@@ -153,6 +156,15 @@ class SimulatedExchange:
             "mute candles": lambda: f.mute(stream=f"{symbol().lower()}@kline_{random.choice(('1s', '1m'))}"),
             "cut over a roll-over": self._cut_over_a_roll_over,
         }
+
+    def _set_clock(self, skew_ms: int) -> None:
+        """Where the clock is set back, the exchange adds trades to candles that it told as closed."""
+        now_ms = int(self.simulator.now_ms())
+        if skew_ms < self._skew_ms:
+            self.doubtful.append((now_ms + skew_ms - 1000, now_ms + self._skew_ms + 1000))
+        self._skew_ms = skew_ms
+        if skew_ms:
+            self.simulator.faults.skew(ms=skew_ms)
 
     def _cut_over_a_roll_over(self) -> None:
         """Be away when candles end: those of a minute where it ends soon, else those of a second."""

@@ -70,7 +70,7 @@ class ChannelReader:
         self._url = url
         self._random = random
         self._mode = mode
-        self._pace = pace
+        self.pace = pace
         self._dies_every_seconds = dies_every_seconds
         self._update_ids: dict[Name, int] = {}
 
@@ -140,9 +140,9 @@ class ChannelReader:
             if now >= dies_at:
                 connection.transport.abort()
                 return
-            if self._pace == "slow":
+            if self.pace == "slow":
                 await asyncio.sleep(1 / _SLOW_PER_SECOND)
-            elif self._pace == "stalled" and now >= stalls_at:
+            elif self.pace == "stalled" and now >= stalls_at:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._random.uniform(*_STALL_SECONDS)):
                         await self.hurry.wait()

@@ -33,6 +33,7 @@ class SimulatedExchange:
         self.symbols = symbols
         self.doubtful: list[tuple[int, int]] = []
         self._skew_ms = 0
+        self._cuts: list[asyncio.TimerHandle] = []
         self._past: dict[str, list[list[Tick]]] = {symbol: [] for symbol in symbols}
         # Lower every time, and so far apart that no id means two trades: else nobody could judge.
         self._first_ids = count(900_000_000, -1_000_000)
@@ -47,9 +48,11 @@ class SimulatedExchange:
 
     @property
     def injected(self) -> Mapping[str, int]:
-        return self.simulator.faults.injected
+        return {**self.simulator.faults.injected, "cut over a roll-over": len(self._cuts)}
 
     def clear(self) -> None:
+        for timer in self._cuts:
+            timer.cancel()
         self._set_clock(0)
         self.simulator.faults.clear()
 
@@ -176,7 +179,8 @@ class SimulatedExchange:
             self.simulator.faults.refuse(count=1)
             self.simulator.faults.drop()
 
-        asyncio.get_running_loop().call_later(max(wait_ms - 100, 0) / 1000, cut)
+        timer = asyncio.get_running_loop().call_later(max(wait_ms - 100, 0) / 1000, cut)
+        self._cuts.append(timer)
 
     def _history(self, symbol: str) -> History:
         return self.simulator.source.history(symbol, self.simulator.now_ms())

@@ -122,7 +122,7 @@ async def _campaign(
     market = exchange.channels
     if market is not None:
         outcome.channel_readers = channel_readers(url, symbols, random)
-    everybody = [*outcome.readers, *outcome.channel_readers]
+    everybody: list[Reader | ChannelReader] = [*outcome.readers, *outcome.channel_readers]
     tasks = [asyncio.create_task(reader.run(), name=reader.name) for reader in everybody]
     sampler = asyncio.create_task(_sample(process.pid, outcome), name="sampler")
     try:
@@ -131,8 +131,8 @@ async def _campaign(
         outcome.injected = dict(exchange.injected)
         exchange.clear()
         await _leave_ids_out(exchange)
-        for reader in outcome.channel_readers:
-            reader.hurry.set()
+        for channel_reader in outcome.channel_readers:
+            channel_reader.hurry.set()
         if market is not None:
             market.cut_and_halt()
         newest = {symbol: exchange.newest(symbol) for symbol in symbols}

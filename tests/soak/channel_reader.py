@@ -111,7 +111,7 @@ class ChannelReader:
         )
 
     async def _subscribe(self, connection: ClientConnection) -> None:
-        usual = {"type": "subscribe", "exchange": "binance", "mode": self._mode}
+        usual: dict[str, Any] = {"type": "subscribe", "exchange": "binance", "mode": self._mode}
         usual |= {"interval_ms": 400} if self._mode == "latest" else {}
         messages: list[dict[str, Any]] = [
             {"channel": channel, "symbols": list(self.symbols)} for channel in ("book", "tickers", "depth")

@@ -25,8 +25,9 @@ _ROW_DIGITS = 8
 class ChannelMarket(Protocol):
     """What an exchange with every channel tells of its truth."""
 
-    doubtful: Sequence[tuple[int, int]]
-    """Spans of time about which the exchange contradicts itself."""
+    @property
+    def doubtful(self) -> Sequence[tuple[int, int]]:
+        """Spans of time about which the exchange contradicts itself."""
 
     def cut_and_halt(self) -> None:
         """Cut all connections, let every symbol trade once more, and then none any more."""
@@ -94,8 +95,8 @@ def _late(reader: ChannelReader, symbol: str, truth: _Truth) -> list[str]:
         late.append("depth is another")
     for channel in ("tickers", "*"):
         row = reader.newest.get((channel, symbol), {})
-        if (shown := (row.get("last_id"), row.get("last"))) != (truth.last.id, _digits(truth.last.price)):
-            late.append(f"{channel}: the last trade is {shown} and should be {truth.last.id}")
+        if (last := (row.get("last_id"), row.get("last"))) != (truth.last.id, _digits(truth.last.price)):
+            late.append(f"{channel}: the last trade is {last} and should be {truth.last.id}")
     if (shown := _best(reader.newest.get(("tickers", symbol), {}))) != truth.book:
         late.append(f"tickers: {shown} and should be {truth.book}")
     for interval, candles in truth.candles.items():

@@ -199,7 +199,7 @@ async def test_what_a_channel_does_not_have_is_refused(world: World) -> None:
     for fields, text in (
         (
             {"channel": "book", "after": {"BTCUSDT": 5}},
-            "after is a field of the channel trades, candles, not of book",
+            "after is a field of the channels trades and candles, not of book",
         ),
         ({"channel": "tickers", "order": "arrival"}, "order is a field of the channel trades"),
         ({"channel": "book", "levels": 5}, "levels is a field of the channel depth, not of book"),

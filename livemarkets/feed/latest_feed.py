@@ -19,13 +19,14 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from livemarkets.exchanges.base import Evidence, FirstValues, Silence, StreamState
+from livemarkets.exchanges.base import Evidence, FirstValues, StreamState
 from livemarkets.feed.first_values import FirstValueQuestions
 from livemarkets.feed.latest_streams import LatestStream, UpdateLimits
 from livemarkets.feed.publisher import UpdatePublisher
 from livemarkets.feed.staleness import Upstream
 from livemarkets.feed.statistics import UpdateStatistics
 from livemarkets.feed.trade_streams import TradeStreams
+from livemarkets.feed.wanted_streams import WantedStreams
 from livemarkets.market.channels import ALL_SYMBOLS, BOOK, CHANNELS, DEPTH, NEWEST_WINS, TICKERS
 from livemarkets.market.clock import Clock
 from livemarkets.market.latest_updates import LatestUpdates
@@ -44,7 +45,7 @@ _UNDER_WAY_MS = 1000
 """What another stream of the symbol brought may be this far ahead of depth."""
 
 
-class LatestFeed:
+class LatestFeed(WantedStreams[LatestStream]):
     """The streams of one exchange in which the newest wins.
 
     Args:
@@ -75,6 +76,7 @@ class LatestFeed:
         limits: UpdateLimits,
         clock: Clock,
     ) -> None:
+        super().__init__(_LIVELY_SECONDS, clock.monotonic)
         self.store = store
         self._upstream = upstream
         self._publisher = publisher
@@ -82,9 +84,7 @@ class LatestFeed:
         self._on_newest = on_newest
         self._on_change = on_change
         self._limits = limits
-        self._clock = clock.monotonic
         self._now_ms = clock.now_ms
-        self._streams: dict[StreamKey, LatestStream] = {}
         self._received: Counter[str] = Counter()
         self._is_listed = is_listed
         self.questions = FirstValueQuestions(
@@ -92,20 +92,6 @@ class LatestFeed:
         )
 
     # subscriptions
-
-    def keys(self) -> list[StreamKey]:
-        """Return the streams that are wanted."""
-        return list(self._streams)
-
-    @property
-    def count(self) -> int:
-        """How many streams are wanted."""
-        return len(self._streams)
-
-    def interned(self, key: StreamKey) -> StreamKey | None:
-        """Return the wanted stream's own key object; `None` if it is not wanted."""
-        stream = self._streams.get(key)
-        return None if stream is None else stream.key
 
     def add(self, key: StreamKey) -> None:
         """Note a stream that is wanted from now on."""
@@ -159,25 +145,6 @@ class LatestFeed:
             stream.ask_again_at = now + min(now - stream.last_at, _MOST_ASK_SECONDS)
 
     # state
-
-    @property
-    def mute(self) -> list[StreamKey]:
-        """The streams that do not bring what their channel promises."""
-        return [key for key, stream in self._streams.items() if stream.is_mute]
-
-    def is_mute(self, key: StreamKey) -> bool:
-        """Return whether a stream does not bring what its channel promises."""
-        stream = self._streams.get(key)
-        return stream is not None and stream.is_mute
-
-    def silence_of(self, key: StreamKey) -> Silence:
-        """Return what the silence of a stream says about its connection."""
-        stream = self._streams.get(key)
-        if stream is None:
-            return Silence.NATURAL
-        if stream.is_mute:
-            return Silence.UNUSUAL
-        return Silence.NONE if self._clock() - stream.last_at < _LIVELY_SECONDS else Silence.NATURAL
 
     def newest(self, key: StreamKey) -> SymbolUpdate | None:
         """Return the newest update about one symbol; `None` if there is none."""

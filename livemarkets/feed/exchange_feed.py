@@ -247,6 +247,7 @@ class ExchangeFeed:
         """Process a change of the client's status."""
         self._status.client = status
         self._watcher.note_status(is_live=status.state is ExchangeState.LIVE)
+        self.updates.note_status()
         self._update_status()
         self.quality.doubt_all()
 

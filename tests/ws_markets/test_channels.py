@@ -13,7 +13,7 @@ import pytest
 
 from livemarkets.app import Tuning
 from livemarkets.feed.exchange_feed import FeedLimits
-from livemarkets.feed.latest_feed import UpdateLimits
+from livemarkets.feed.latest_streams import UpdateLimits
 from livemarkets.market.clock import system_clock
 from livemarkets.market.models import StreamKey
 from livemarkets.server.websocket_protocol import RawFrameProtocol
@@ -199,7 +199,7 @@ async def test_what_a_channel_does_not_have_is_refused(world: World) -> None:
     for fields, text in (
         (
             {"channel": "book", "after": {"BTCUSDT": 5}},
-            "after is a field of the channel trades, candles, not of book",
+            "after is a field of the channels trades and candles, not of book",
         ),
         ({"channel": "tickers", "order": "arrival"}, "order is a field of the channel trades"),
         ({"channel": "book", "levels": 5}, "levels is a field of the channel depth, not of book"),

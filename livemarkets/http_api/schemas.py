@@ -35,6 +35,8 @@ def _plain(schema: Any) -> Any:
     plain = {name: _plain(value) for name, value in schema.items()}
     if plain.get("format") == "decimal":
         plain["type"] = "number"
+    if "prefixItems" in plain:  # unknown to JSON Schema draft 7, which AsyncAPI follows
+        plain["items"] = {"anyOf": plain.pop("prefixItems")}
     if isinstance(plain.get("description"), str):
         plain["description"] = " ".join(plain["description"].split())
     return plain

@@ -12,7 +12,10 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
+import msgspec
+
 from livemarkets.http_api.asyncapi import asyncapi_template
+from livemarkets.http_api.openapi import openapi_template
 
 Check = Callable[[Any], str]
 """Says what is wrong with a value; empty if nothing is."""
@@ -65,9 +68,7 @@ class Contract:
         elif isinstance(values := rest.pop("additionalProperties", None), dict):
             check_value = self.compiled(values)
             checks.append(lambda value: _first(check_value, value.values()))
-        if "prefixItems" in rest:
-            checks.append(self._tuple(rest))
-        elif "items" in rest:
+        if "items" in rest:
             check_item = self.compiled(rest.pop("items"))
             checks.append(lambda value: _first(check_item, value))
         for word in ("anyOf", "oneOf"):
@@ -100,19 +101,6 @@ class Contract:
                 elif wrong := field(each):
                     return f"{name}: {wrong}"
             return ""
-
-        return check
-
-    def _tuple(self, rest: dict[str, Any]) -> Check:
-        places = [self.compiled(each) for each in rest.pop("prefixItems")]
-        assert rest.pop("items") is False
-
-        def check(value: Any) -> str:
-            if len(value) != len(places):
-                return f"it has {len(value)} entries, not {len(places)}"
-            return next(
-                (wrong for place, each in zip(places, value, strict=True) if (wrong := place(each))), ""
-            )
 
         return check
 
@@ -202,3 +190,41 @@ def hold_to_contract(message: dict[str, Any]) -> None:
     """Fail if a message of the server is not as the contract says."""
     wrong = what_is_wrong(message)
     assert not wrong, f"the contract (/asyncapi.json) does not allow this message: {wrong}; it is {message}"
+
+
+# --- HTTP ------------------------------------------------------------------------------------------------
+
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+
+
+@cache
+def answer_checks() -> tuple[dict[str, Any], dict[tuple[str, str], Check]]:
+    """The paths of `/openapi.json`, and the check of each JSON answer by its path and status."""
+    document = openapi_template(is_enabled=True)
+    contract = Contract(document["components"]["schemas"])
+    checks = {}
+    for path, methods in document["paths"].items():
+        for status, answer in methods["get"]["responses"].items():
+            told = answer.get("content", {}).get("application/json")
+            if told is not None:
+                checks[path, status] = contract.compiled(told["schema"])
+    return document["paths"], checks
+
+
+def hold_answer_to_contract(path: str, status: int, media_type: str, body: bytes) -> None:
+    """Fail if an answer to a GET of a path in the contract is not as the contract says."""
+    paths, checks = answer_checks()
+    if path not in paths:
+        return
+    told = paths[path]["get"]["responses"].get(str(status))
+    if told is None:
+        # Whatever the path is, it may be refused before a route is asked.
+        assert status in (401, 403, 404, 429, 503), f"the contract (/openapi.json) has no {status} of {path}"
+        return
+    kind = media_type.partition(";")[0]
+    if kind == "application/json":
+        wrong = checks[path, str(status)](_decode(body))
+        assert not wrong, f"the contract (/openapi.json) does not allow {body[:500]!r} of {path}: {wrong}"
+    elif kind == "text/csv":
+        columns = told["content"][kind]["x-columns"]
+        assert body.decode().partition("\n")[0].split(",") in columns, f"other columns of {path}: {columns}"

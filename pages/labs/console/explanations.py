@@ -9,7 +9,7 @@ from typing import Any
 
 from livemarkets.http_api.asyncapi import asyncapi_template
 
-__all__ = ["explanations"]
+__all__ = ["explanations", "plain"]
 
 _REFERENCE = re.compile(r"'#/components/schemas/(\w+)'")
 
@@ -30,7 +30,7 @@ def explanations() -> dict[str, Any]:
             shape = components["schemas"][each["$ref"].rpartition("/")[2]]
             channels = shape["properties"].get("channel", {}).get("enum", ())
             key = f"{name} {channels[0]}" if len(channels) == 1 else name
-            known = messages.setdefault(key, {"summary": shape["description"], "fields": {}})
+            known = messages.setdefault(key, {"summary": plain(shape["description"]), "fields": {}})
             known["fields"] |= dict(_meanings(shape, components["schemas"]))
     return {
         "messages": messages,
@@ -40,7 +40,12 @@ def explanations() -> dict[str, Any]:
 
 
 def _advice(code: Mapping[str, Any]) -> str:
-    return f"{code['meaning']}. What to do: {code['advice']}."
+    return plain(f"{code['meaning']}. What to do: {code['advice']}.")
+
+
+def plain(text: str) -> str:
+    """Return a text of the contract without the backquotes around code."""
+    return text.replace("`", "")
 
 
 def _meanings(
@@ -56,4 +61,4 @@ def _meanings(
 def _meaning(schema: Mapping[str, Any]) -> str:
     """Return what a field means; of one that may be null, what it means otherwise."""
     parts = [schema, *schema.get("anyOf", ())]
-    return str(next((each["description"] for each in parts if "description" in each), ""))
+    return plain(next((each["description"] for each in parts if "description" in each), ""))

@@ -14,6 +14,7 @@ from livemarkets.http_api.asyncapi import asyncapi_template
 from livemarkets.market.channels import ALL_SYMBOLS, CHANNELS, TRADES
 from livemarkets.protocol.messages import CLIENT_MESSAGE_TYPES
 from livemarkets.protocol.requests import parse_request
+from pages.labs.console.explanations import plain
 
 __all__ = ["Draft", "FormField", "compose", "fault_in", "fields_of", "read_draft"]
 
@@ -157,7 +158,7 @@ def _field(name: str, schema: Mapping[str, Any], *, is_required: bool) -> FormFi
     return FormField(
         name=name,
         kind="choice" if options else "number" if kinds == {"integer"} else "text",
-        meaning=meaning,
+        meaning=plain(meaning),
         options=options,
         default=str(schema.get("default", "")),
         least=schema.get("minimum"),

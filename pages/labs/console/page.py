@@ -40,6 +40,8 @@ def register(services: PageServices) -> None:
             page = ConsolePage(services, view, frame, markets_url(client))
         client.on_delete(page.close)
         await services.page_turns.wait()
+        page.begin()
+        await services.page_turns.wait()
 
 
 class ConsolePage:
@@ -78,10 +80,14 @@ class ConsolePage:
                 on_edit=self.edit,
                 on_filter=self.show_only,
             )
+
+    def begin(self) -> None:
+        """Fill in the form. In one piece with the rest, the page takes too long."""
         self._build_fields()
         self._tell()
         self._refresh()
-        ui.timer(REFRESH_SECONDS, self._refresh)
+        with self._root:
+            ui.timer(REFRESH_SECONDS, self._refresh)
 
     # What the person does
 
@@ -145,8 +151,18 @@ class ConsolePage:
                 exchanges.setdefault(draft.exchange, draft.exchange)
                 self._choice("Exchange", "exchange", exchanges, draft.exchange)
                 self._choice("Channel", "channel", {name: name for name in CHANNELS}, draft.channel)
-            for field in fields_of(draft.kind, draft.channel):
-                self._field(field, draft.values.get(field.name, ""))
+            fields = fields_of(draft.kind, draft.channel)
+            options = [field for field in fields if not field.is_required]
+            for field in fields:
+                if field.is_required:
+                    self._field(field)
+            if options:
+                with ui.element("details").classes("console-options") as details:
+                    if any(draft.values.get(field.name) for field in options):
+                        details.props("open")
+                    text("summary", "Options")
+                    for field in options:
+                        self._field(field)
 
     def _choice(self, title: str, name: str, options: dict[str, str], chosen: str, meaning: str = "") -> None:
         with ui.element("div").classes("console-field").props(f'data-field="{name}"'):
@@ -156,8 +172,8 @@ class ConsolePage:
             if meaning:
                 text("span", meaning, "console-hint")
 
-    def _field(self, field: FormField, value: str) -> None:
-        title = field.name if not field.is_required else f"{field.name} (required)"
+    def _field(self, field: FormField) -> None:
+        title, value = field.name, self.draft.values.get(field.name, "")
         if field.kind == "choice":
             usual = f"as usual: {field.default}" if field.default else "–"
             options = {"": usual} | {word: word for word in field.options}

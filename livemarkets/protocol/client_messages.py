@@ -75,7 +75,6 @@ class _Subscribe(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     exchange: _Exchange
     channel: AnyChannel
     symbol: _Name | UnsetType = UNSET
-    symbols: _Names | UnsetType = UNSET
     mode: _Mode | UnsetType = UNSET
     interval_ms: _IntervalMs | UnsetType = UNSET
     quality: _Quality | UnsetType = UNSET
@@ -85,6 +84,7 @@ class SubscribeTrades(_Subscribe, frozen=True, kw_only=True, tag="subscribe"):
     """Subscribe to every trade of some symbols, or resume where the client was."""
 
     channel: Annotated[str, channel(TRADES)]
+    symbols: _Names | UnsetType = UNSET
     snapshot: (
         Annotated[
             int,
@@ -131,6 +131,7 @@ class SubscribeBook(_Subscribe, frozen=True, kw_only=True, tag="subscribe"):
     """Subscribe to the best bid and ask of some symbols."""
 
     channel: Annotated[str, channel(BOOK)]
+    symbols: _Names | UnsetType = UNSET
     snapshot: _IsShown | UnsetType = UNSET
 
 
@@ -138,6 +139,7 @@ class SubscribeDepth(_Subscribe, frozen=True, kw_only=True, tag="subscribe"):
     """Subscribe to the best price levels of some symbols' order books."""
 
     channel: Annotated[str, channel(DEPTH)]
+    symbols: _Names | UnsetType = UNSET
     snapshot: _IsShown | UnsetType = UNSET
     levels: Annotated[Levels, Meta(extra_json_schema={"default": DEFAULT_LEVELS})] | UnsetType = UNSET
 
@@ -146,6 +148,7 @@ class SubscribeCandles(_Subscribe, frozen=True, kw_only=True, tag="subscribe"):
     """Subscribe to candles of some symbols, or resume where the client was."""
 
     channel: Annotated[str, channel(CANDLES)]
+    symbols: _Names | UnsetType = UNSET
     interval: Interval
     snapshot: (
         Annotated[

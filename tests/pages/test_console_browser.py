@@ -142,7 +142,7 @@ async def test_a_person_builds_sends_watches_and_copies(chrome: Browser, tmp_pat
         assert await page.get_by_text("Not connected").is_visible()
 
         # a phone, in the light
-        await page.set_viewport_size(PHONE)
+        await page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
         await page.emulate_media(color_scheme="light")
         assert await is_in_sight(shown, ".console-message")
         await shown.goto("/labs/reference")

@@ -81,7 +81,11 @@ def names_what_it_resumes(message: dict[str, Any]) -> bool:
 
 
 @settings(suppress_health_check=[HealthCheck.filter_too_much])
-@given(st.sampled_from(CLIENT_MESSAGE_TYPES).flatmap(lambda kind: st.one_of(map(values_of, shapes_of(kind)))))
+@given(
+    st.sampled_from(CLIENT_MESSAGE_TYPES).flatmap(
+        lambda kind: st.one_of([values_of(each) for each in shapes_of(kind)])
+    )
+)
 def test_the_server_takes_what_the_contract_allows_and_nothing_that_only_its_rules_refuse(
     message: dict[str, Any],
 ) -> None:

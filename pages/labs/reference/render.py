@@ -42,7 +42,7 @@ def render_websocket(document: Mapping[str, Any]) -> str:
 
 def render_http(document: Mapping[str, Any]) -> str:
     """Return the paths of an OpenAPI document."""
-    parts = ['<h2 id="http">HTTP</h2>', _paragraphs(document["info"]["description"])]
+    parts = ['<h2 id="http">HTTP</h2>', _paragraphs(document["info"]["description"]), "<h3>Paths</h3>"]
     for path, methods in document["paths"].items():
         parts.append(_path(path, methods["get"], document["components"]["schemas"]))
     return "".join(parts)
@@ -84,8 +84,8 @@ def _path(path: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -
     for columns in content.get("text/csv", {}).get("x-columns", ()):
         parts.append(f"<p>CSV: {_told('`' + ','.join(columns) + '`')}</p>")
     parts.append(_examples([json["example"]] if "example" in json else []))
-    rows = [(status, each["description"]) for status, each in operation["responses"].items()]
-    return "".join([*parts, _table(("Status", "Meaning"), rows), "</section>"])
+    statuses = [(status, each["description"]) for status, each in operation["responses"].items()]
+    return "".join([*parts, _table(("Status", "Meaning"), statuses), "</section>"])
 
 
 def _parameter_kind(parameter: Mapping[str, Any]) -> str:

@@ -40,10 +40,17 @@ from livemarkets.rate_limit import Refusals
 from livemarkets.server.loop_delay import LoopDelay
 from livemarkets.ws_markets.hub import MarketsHub
 
-__all__ = ["HttpServices", "http_router"]
+__all__ = [
+    "SYMBOLS_DEFAULT",
+    "SYMBOLS_MOST",
+    "TRADES_DEFAULT",
+    "TRADES_MOST",
+    "HttpServices",
+    "http_router",
+]
 
-_SYMBOLS_DEFAULT, _SYMBOLS_MOST = 20, 5000
-_TRADES_DEFAULT, _TRADES_MOST = 100, 1000
+SYMBOLS_DEFAULT, SYMBOLS_MOST = 20, 5000
+TRADES_DEFAULT, TRADES_MOST = 100, 1000
 _FIND_SECONDS = 2.0
 _SYMBOL_COLUMNS = (
     "symbol",
@@ -132,7 +139,7 @@ class _Api:
     async def symbols(self, request: Request) -> Response:
         """`?exchange=&q=&limit=&format=`: the symbols that match a query, best first."""
         feed = read_exchange(request, self._services.feeds)
-        limit = read_number(request, "limit", _SYMBOLS_DEFAULT, _SYMBOLS_MOST)
+        limit = read_number(request, "limit", SYMBOLS_DEFAULT, SYMBOLS_MOST)
         query, form = read_search(request), read_format(request)
         await self._services.ensure_symbols(feed.exchange)
         found = feed.directory.search(query, limit)
@@ -174,7 +181,7 @@ class _Api:
         """`?exchange=&symbol=&limit=&from_id=&format=`: the newest trades, or those from an id on."""
         feed = read_exchange(request, self._services.feeds)
         symbol = read_one_name(request, "symbol")
-        limit = read_number(request, "limit", _TRADES_DEFAULT, _TRADES_MOST)
+        limit = read_number(request, "limit", TRADES_DEFAULT, TRADES_MOST)
         from_id, form = read_id(request, "from_id"), read_format(request)
         key = StreamKey.trades(feed.exchange, symbol)
         found = self._finder.in_memory(key, limit, from_id)

@@ -32,7 +32,7 @@ from livemarkets.protocol.fields import (
     read_numbers,
     show,
 )
-from livemarkets.protocol.messages import CLIENT_MESSAGE_TYPES, RequestId
+from livemarkets.protocol.messages import CLIENT_MESSAGE_TYPES, MODES, ORDERS, RequestId
 
 __all__ = [
     "ListRequest",
@@ -44,8 +44,6 @@ __all__ = [
     "parse_request",
 ]
 
-MODES = ("all", "latest")
-ORDERS = ("id", "arrival")
 DEFAULT_INTERVAL_MS = 250
 DEFAULT_LEVELS = 20
 _DELIVERY_FIELDS = frozenset({"snapshot", "mode", "interval_ms", "order", "levels", "after"})

@@ -42,7 +42,7 @@ SHOWS_REASONS = "livemarkets.shows_reasons"
 _READINESS = "/readyz"
 _OPEN = {"/healthz", "/login", "/logout"}
 _HEALTH = {"/healthz", "/readyz", "/metrics"}
-_NO_PAGES = ("/api/", "/ws/", "/_nicegui", "/metrics", "/readyz", "/favicon")
+_NO_PAGES = ("/api/", "/ws/", "/_nicegui", "/metrics", "/readyz", "/favicon", "/asyncapi", "/openapi")
 """Paths of programs and of parts of a page. Without the token they get 401 instead of the login form."""
 _PAGE_SOCKET = "/_nicegui_ws/"
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}

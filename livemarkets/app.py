@@ -48,7 +48,7 @@ from livemarkets.ws_markets.publisher import MarketsPublisher
 __all__ = ["Services", "Tuning", "build"]
 
 _EXPIRE_SECONDS = 0.1
-_STOP_SECONDS = 2.5
+_STOP_SECONDS = 2.0
 """Limit for the shutdown; longer than the closing handshake with an exchange."""
 _PAGE_SYMBOLS_SECONDS = 10.0
 
@@ -166,8 +166,9 @@ class Services:
         self._task = asyncio.create_task(self._run(), name="services")
 
     def drain(self) -> None:
-        """Tell load balancers that this process is about to end. Idempotent."""
+        """Tell load balancers and readers that this process is about to end, and take no new readers."""
         self.is_draining = True
+        self.hub.drain()
 
     async def stop(self) -> None:
         """Close every connection and end every task. Idempotent."""

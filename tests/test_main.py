@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shlex
 import signal
 import socket
@@ -16,6 +17,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from dotenv import dotenv_values
+from websockets.exceptions import InvalidStatus
 
 from livemarkets import __version__
 from livemarkets.simulator import Simulator
@@ -25,12 +28,15 @@ from tests.support.app import (
     running_main,
     running_process,
 )
-from tests.support.helpers import eventually, measured
+from tests.support.helpers import PROJECT_ROOT, eventually, measured
 from tests.support.markets_client import open_client
 from tests.support.processes import children_of, is_running
 
 START_SECONDS = 3.0
 STOP_SECONDS = 2.0
+"""Without a time to drain, which tests have none of."""
+DRAIN_SECONDS = dotenv_values(PROJECT_ROOT / ".env").get("LIVE_DRAIN_SECONDS") or ""
+EXIT_SECONDS = 5.0
 IDLE_BYTES = 200 * 2**20
 MEASURED_SECONDS = 3.0
 IDLE_SHARE = 0.06
@@ -146,6 +152,47 @@ async def test_a_signal_ends_it_at_once_although_clients_are_connected(
             frozen.socket.transport.abort()
         assert "Traceback" not in process.output
         assert "ERROR" not in process.output
+    await eventually(lambda: not exchange.connections)
+
+
+@pytest.mark.serial
+async def test_a_stop_is_seen_by_a_balancer_and_told_to_every_client_before_it(exchange: Simulator) -> None:
+    """As shipped, with the time to drain that `.env` sets."""
+    address = f"127.0.0.1:{exchange.port}"
+    async with running_main(address, LIVE_DRAIN_SECONDS=DRAIN_SECONDS) as (process, port):
+        url = f"ws://127.0.0.1:{port}/ws/markets"
+        async with contextlib.AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(open_client(url)) for _ in range(5)]
+            await clients[0].subscribe("BTCUSDT")
+            await clients[0].next("status", state="live")
+            began = time.monotonic()
+            process.signal(signal.SIGTERM)
+
+            told = await clients[0].next("status")
+            assert (told["state"], told["reason"]) == ("live", "this server is about to stop")
+            answer = await get(port, "/readyz")
+            assert (answer.status_code, answer.json()["reasons"]) == (503, ["the server is stopping"])
+            assert (await get(port, "/healthz")).status_code == 200
+            with pytest.raises(InvalidStatus) as refused:
+                await stack.enter_async_context(open_client(url))
+            assert refused.value.response.status_code == 503
+            assert 1 <= int(refused.value.response.headers["Retry-After"]) <= 10
+            exchange.faults.burst(symbol="BTCUSDT", trades=10)
+            assert len(await clients[0].trades(10)) == 10  # readers go on meanwhile
+
+            closes = [await client.closed() for client in clients]
+            assert time.monotonic() - began >= float(DRAIN_SECONDS)
+            assert await process.ended() == 0
+            assert time.monotonic() - began < EXIT_SECONDS
+        reasons = [re.fullmatch(r"restarting: reconnect; retry_after_ms=(\d+)", why) for _, why in closes]
+        assert {code for code, _ in closes} == {1012}
+        waits = [int(reason[1]) for reason in reasons if reason]
+        assert len(waits) == 5
+        assert all(100 <= wait <= 10_000 for wait in waits)
+        assert len(set(waits)) > 1
+        last = process.lines[-1]
+        assert "SIGTERM" in last
+        assert "5 WebSockets were told to connect again" in last
     await eventually(lambda: not exchange.connections)
 
 

@@ -38,8 +38,9 @@ from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
 from livemarkets.protocol.encoding import encode_gap, encode_lagged
 from livemarkets.protocol.updates import encode_rows
-from livemarkets.rate_limit import Refusals
+from livemarkets.rate_limit import Refusals, UsageCounter
 from livemarkets.security.token_auth import TokenAuth
+from livemarkets.server.garbage_pauses import GarbagePauses
 from livemarkets.server.loop_delay import LoopDelay
 from livemarkets.server.turns import Turns
 from livemarkets.ws_markets.hub import MarketsHub, RouteLimits
@@ -82,7 +83,9 @@ class Services:
         self.refusals = Refusals()
         self.fetching = FetchGuard(clock.monotonic, self.refusals)
         self.loop_delay = LoopDelay(clock.monotonic)
+        self.garbage_pauses = GarbagePauses()
         self.page_turns = Turns(1)
+        self.page_sockets = UsageCounter()
         self.latest = LatestPriceStore()
         self.trades = RecentTrades(settings.feed_length)
         self.updates = LatestUpdates()
@@ -163,6 +166,7 @@ class Services:
 
     async def start(self) -> None:
         """Start the background tasks. Each exchange is connected to when it is first needed."""
+        self.garbage_pauses.start()
         self._task = asyncio.create_task(self._run(), name="services")
 
     def drain(self) -> None:
@@ -172,6 +176,7 @@ class Services:
 
     async def stop(self) -> None:
         """Close every connection and end every task. Idempotent."""
+        self.garbage_pauses.stop()
         await self.fetching.aclose()
         task, self._task = self._task, None
         if task is not None:

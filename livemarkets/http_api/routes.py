@@ -18,6 +18,7 @@ from livemarkets.http_api.candles import CandleFinder
 from livemarkets.http_api.fetching import FetchGuard
 from livemarkets.http_api.market_data import MarketDataApi
 from livemarkets.http_api.metrics import MarketsCollector
+from livemarkets.http_api.process_metrics import MeasuredProcess, ProcessMetrics
 from livemarkets.http_api.queries import (
     read_exchange,
     read_format,
@@ -30,7 +31,6 @@ from livemarkets.http_api.queries import (
 )
 from livemarkets.http_api.trades import TradeFinder
 from livemarkets.http_api.updates import UpdateFinder
-from livemarkets.market.clock import Clock
 from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import StreamKey, SymbolInfo
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
@@ -56,7 +56,7 @@ _SYMBOL_COLUMNS = (
 )
 
 
-class HttpServices(Protocol):
+class HttpServices(MeasuredProcess, Protocol):
     """The parts of the program that the routes need."""
 
     feeds: dict[str, ExchangeFeed]
@@ -70,8 +70,6 @@ class HttpServices(Protocol):
     fetching: FetchGuard
     refusals: Refusals
     loop_delay: LoopDelay
-    started_at: float
-    clock: Clock
 
     async def ensure_symbols(self, exchange: str) -> None:
         """Load an exchange's list of symbols if it is not loaded."""
@@ -82,6 +80,7 @@ def http_router(services: HttpServices) -> APIRouter:
     router = APIRouter()
     registry = CollectorRegistry()
     registry.register(MarketsCollector(services))
+    registry.register(ProcessMetrics(services))
 
     async def metrics() -> Response:
         """Return the metrics in Prometheus' text format."""

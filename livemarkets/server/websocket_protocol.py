@@ -170,6 +170,7 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
             self.loop.call_later(_SHUTDOWN_SECONDS, self.transport.abort)
             return
         self._end_frames(_SHUTDOWN_SECONDS)
+        assert isinstance(self.conn, StrictFrameProtocol)
         self.conn.restarting = restarting(len(self.connections))
         super().shutdown()
 

@@ -44,6 +44,7 @@ dev: $(DEVELOPMENT)  ## the app, started again whenever a file of it changes; AR
 test: $(DEVELOPMENT) $(NODE) $(KOSOKU)  ## run the tests, in a real browser too; ARGS="-k name" chooses
 	@sh tests/install_chromium.sh $(PYTHON)
 	@sh tests/install_nginx.sh $(VENV)/nginx
+	@sh tests/install_promtool.sh $(VENV)/promtool
 	$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 verify: $(DEVELOPMENT) $(NODE) $(KOSOKU) $(TABLES)/requirements.lock  ## the long tests, with a report; ARGS="-k name" chooses

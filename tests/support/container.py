@@ -57,6 +57,45 @@ exec setpriv {_BECOME} "$@"
 """
 
 
+_ON_ANOTHER_MACHINE = """
+set -e
+mount -t tmpfs -o mode=755 tmpfs /opt
+mkdir -p /opt/livemarkets /opt/above /opt/work
+mount --bind "$1" /opt/livemarkets
+mount -t overlay -o lowerdir=/etc,upperdir=/opt/above,workdir=/opt/work overlay /etc
+exec sh -c "$2"
+"""
+
+
+@contextlib.asynccontextmanager
+async def without_rights_to_the_rest(
+    project: Path, script: str, variables: dict[str, str]
+) -> AsyncIterator[Process]:
+    """Run a shell script as root of a machine that has the project in `/opt/livemarkets`.
+
+    What it changes in `/etc` and `/opt` is gone afterwards. Skips where that cannot be arranged.
+    """
+    await _need_namespaces()
+    trial = ("--mount", "sh", "-c", _ON_ANOTHER_MACHINE, "sh", project, "touch /etc/written")
+    async with running_process(*trial, program="unshare") as process:
+        if await process.ended():
+            pytest.skip(f"no /etc can be laid over this one: {process.output}")
+    arguments = ("--mount", "sh", "-c", _ON_ANOTHER_MACHINE, "sh", project, script)
+    async with running_process(*arguments, program="unshare", environment=variables) as process:
+        yield process
+
+
+async def _need_namespaces() -> None:
+    """Skip where this process may not make a mount namespace."""
+    if not sys.platform.startswith("linux") or os.geteuid() != 0:
+        pytest.skip("only root can change what a process sees of the file systems, and become nobody")
+    if missing := [name for name in ("unshare", "setpriv") if shutil.which(name) is None]:
+        pytest.skip(f"no {missing[0]} found")
+    async with running_process("--mount", "true", program="unshare") as trial:
+        if await trial.ended():
+            pytest.skip(f"no mount namespace can be made here: {trial.output}")
+
+
 class Image:
     """The last stage of the Dockerfile.
 
@@ -98,13 +137,7 @@ class Image:
     @contextlib.asynccontextmanager
     async def running(self, command: Sequence[str], variables: Mapping[str, str]) -> AsyncIterator[Process]:
         """Run a command in a container of this image. Skips where this process may not make one."""
-        if not sys.platform.startswith("linux") or os.geteuid() != 0:
-            pytest.skip("only root can make a file system read-only and then become nobody")
-        if missing := [name for name in ("unshare", "setpriv") if shutil.which(name) is None]:
-            pytest.skip(f"no {missing[0]} found")
-        async with running_process("--mount", "true", program="unshare") as trial:
-            if await trial.ended():
-                pytest.skip(f"no mount namespace can be made here: {trial.output}")
+        await _need_namespaces()
         environment = {
             **self.variables,
             **variables,

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import re
 import shlex
 import signal
@@ -194,6 +195,39 @@ async def test_a_stop_is_seen_by_a_balancer_and_told_to_every_client_before_it(e
         assert "SIGTERM" in last
         assert "5 WebSockets were told to connect again" in last
     await eventually(lambda: not exchange.connections)
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("seed", range(5))
+async def test_a_stop_at_any_moment_ends_in_time(exchange: Simulator, seed: int) -> None:
+    """Ten rounds each, with the time to drain that `.env` sets, from the import of the first module on."""
+    rng = random.Random(seed)
+    for _ in range(10):
+        port, environment = main_environment(
+            f"127.0.0.1:{exchange.port}", LIVE_DRAIN_SECONDS=rng.choice(["0", DRAIN_SECONDS])
+        )
+        async with (
+            running_process("main.py", environment=environment) as process,
+            contextlib.AsyncExitStack() as stack,
+        ):
+            is_serving = rng.random() < 0.6
+            if is_serving:
+                await process.says("Live Markets is listening on")
+                url = f"ws://127.0.0.1:{port}/ws/markets"
+                for _ in range(rng.randint(0, 20)):
+                    client = await stack.enter_async_context(open_client(url))
+                    await client.subscribe("BTCUSDT")
+                    if rng.random() < 0.3:
+                        client.socket.transport.pause_reading()
+                        stack.callback(client.socket.transport.abort)
+            await asyncio.sleep(rng.uniform(0, 1.5))  # the moment is what is tried
+            began = time.monotonic()
+            process.signal(signal.SIGTERM)
+            code = await process.ended()
+            assert time.monotonic() - began < EXIT_SECONDS
+            # Before there is a handler, the signal has its default effect.
+            assert code == 0 or (code == -signal.SIGTERM and not is_serving), process.output
+            assert "Traceback" not in process.output
 
 
 @pytest.mark.serial

@@ -144,8 +144,8 @@ class Image:
             "PYTHON_PREFIX": sys.prefix,
             "PYTHON_BASE": sys.base_prefix,
         }
-        arguments = ("--mount", "sh", "-c", _ENTER, "sh", self.tree, self.place, self.user, *command)
-        async with running_process(*arguments, program="unshare", environment=environment) as process:
+        enter = ("--mount", "sh", "-c", _ENTER, "sh", str(self.tree), self.place, self.user)
+        async with running_process(*enter, *command, program="unshare", environment=environment) as process:
             yield process
 
     def _copy(self, names: Sequence[str]) -> None:

@@ -24,6 +24,7 @@ from livemarkets.feed.exchange_feed import ExchangeFeed, FeedLimits
 from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.feed.supervision import supervise
 from livemarkets.http_api.fetching import FetchGuard
+from livemarkets.market.channels import TRADES
 from livemarkets.market.clock import Clock, system_clock
 from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import (
@@ -42,6 +43,7 @@ from livemarkets.rate_limit import Refusals
 from livemarkets.security.token_auth import TokenAuth
 from livemarkets.server.loop_delay import LoopDelay
 from livemarkets.server.turns import Turns
+from livemarkets.status.collector import StatusCollector
 from livemarkets.ws_markets.hub import MarketsHub, RouteLimits
 from livemarkets.ws_markets.publisher import MarketsPublisher
 
@@ -120,6 +122,7 @@ class Services:
             clock=clock,
             refusals=self.refusals,
         )
+        self.inspection = StatusCollector(self)
 
     # for pages and routes
 
@@ -259,6 +262,7 @@ class Services:
             timings=self._tuning.client,
             clock=self.clock,
             outbound=self._outbound,
+            deliveries=lambda: self.fanout.statistics().delivered.get(TRADES, 0),
         )
 
 

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from livemarkets.config.settings import Settings, outbound_variables
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.embedded.exchange import EmbeddedExchange, EmbeddedTimings
+from livemarkets.embedded.faults import FaultControl
 from livemarkets.exchanges.base import ClientStatus, ExchangePorts
 from livemarkets.exchanges.binance.ports import BinancePorts
 from livemarkets.exchanges.binance.timings import ClientTimings
@@ -100,6 +101,7 @@ class Services:
         )
         self.feeds: dict[str, ExchangeFeed] = {}
         self.simulator: EmbeddedExchange | None = None
+        self.faults: FaultControl | None = None
         self._tuning = tuning
         self._outbound = Outbound(settings.proxy_url.get_secret_value(), outbound_variables())
         self._task: asyncio.Task[None] | None = None
@@ -221,6 +223,7 @@ class Services:
             lambda addresses: binance.use(addresses.ws_url, addresses.rest_url),
             timings=self._tuning.embedded,
         )
+        self.faults = FaultControl(simulator, self.clock.monotonic)
 
         async def prepare() -> None:
             feed = self.feeds["simulator"]

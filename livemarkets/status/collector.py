@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import sys
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from itertools import accumulate
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.server.loop_delay import BOUNDS_SECONDS, LoopDelay
 from livemarkets.server.memory import resident_bytes
 from livemarkets.server.open_files import files_limit, free_files
+from livemarkets.status.changes import Changes
 from livemarkets.status.exchanges import describe_exchange
 from livemarkets.status.needs import find_needs
 from livemarkets.status.readers import describe_readers
@@ -30,7 +31,7 @@ from livemarkets.ws_markets.hub import MarketsHub
 __all__ = ["InspectedServices", "StatusCollector"]
 
 _FRESH_SECONDS = 0.9
-_DISTRIBUTIONS = ("nicegui", "fastapi", "starlette", "uvicorn", "uvloop", "websockets", "httpx", "msgspec")
+_PACKAGES = ("nicegui", "fastapi", "starlette", "uvicorn", "uvloop", "websockets", "httpx", "msgspec")
 _ENDLESS_MS = 60_000.0
 
 
@@ -57,6 +58,7 @@ class StatusCollector:
         self._collected_at = 0.0
         self._versions: Mapping[str, str] = {}
         self._times = Times(services.clock)
+        self._changes = {exchange: Changes(feed) for exchange, feed in services.feeds.items()}
 
     async def report(self) -> StatusReport:
         """Return a report that is at most a second old."""
@@ -70,7 +72,10 @@ class StatusCollector:
     async def _collect(self) -> StatusReport:
         services, times = self._services, self._times
         times.renew()
-        exchanges = [await describe_exchange(feed, times) for feed in services.feeds.values()]
+        exchanges = [
+            await describe_exchange(feed, self._changes[exchange].newest_first(), times)
+            for exchange, feed in services.feeds.items()
+        ]
         report = StatusReport(
             ts=services.clock.now_ms(),
             needs=(),
@@ -96,13 +101,10 @@ class StatusCollector:
 
 
 def _versions() -> dict[str, str]:
+    """Return the versions of what is loaded. To look into the installed packages would take 50 ms."""
     found = {"livemarkets": __version__, "python": platform.python_version(), "system": platform.system()}
-    for name in _DISTRIBUTIONS:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # such as uvloop on Windows
-            continue
-    return found
+    loaded = {name: getattr(sys.modules.get(name), "__version__", None) for name in _PACKAGES}
+    return found | {name: str(version) for name, version in loaded.items() if version is not None}
 
 
 def _percentile_99(counts: Sequence[int]) -> float:

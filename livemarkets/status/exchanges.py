@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from livemarkets.exchanges.base import ClientStatistics, HistoryStatistics
 from livemarkets.exchanges.statistics import AddressStatistics, ConnectionStatistics
@@ -13,14 +13,20 @@ from livemarkets.status.report import (
     ConnectionReport,
     ExchangeReport,
     RestReport,
+    StateChange,
 )
 from livemarkets.status.streams import describe_streams
 from livemarkets.status.times import Times
 
 __all__ = ["describe_exchange"]
 
+_TICK_MS = 1.0
+"""Both clocks are read in whole milliseconds."""
 
-async def describe_exchange(feed: ExchangeFeed, times: Times) -> ExchangeReport:
+
+async def describe_exchange(
+    feed: ExchangeFeed, changes: Sequence[StateChange], times: Times
+) -> ExchangeReport:
     """Describe one exchange."""
     statistics, status = feed.statistics(), feed.status
     latency = None if feed.latency is None else feed.latency.statistics()
@@ -41,6 +47,7 @@ async def describe_exchange(feed: ExchangeFeed, times: Times) -> ExchangeReport:
         streams=await describe_streams(feed, statistics, times),
         latency={} if latency is None else latency.hops,
         clock=_clock(None if latency is None else latency.least_ms, statistics.client),
+        changes=changes,
     )
 
 
@@ -92,5 +99,5 @@ def _clock(least_ms: float | None, client: ClientStatistics) -> ClockReport | No
     half_ms = min(trips) * 500 if trips else None
     return ClockReport(
         offset_ms=round(least_ms - (half_ms or 0.0), 1),
-        precision_ms=None if half_ms is None else round(half_ms, 1),
+        precision_ms=None if half_ms is None else round(half_ms + _TICK_MS, 1),
     )

@@ -10,7 +10,8 @@ __all__ = ["find_needs"]
 
 _FEW_FILES = 100
 _CLOCK_OFF_MS = 1000.0
-_HELD_MS = 100.0
+_HELD_MS = 250.0
+"""A person sees it. A shorter pause now and then is the machine's."""
 _RECOVERING_MS = 60_000
 _DOCTOR = "`.venv/bin/python -m livemarkets doctor` says what fails."
 _NAMED = 3

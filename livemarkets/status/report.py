@@ -19,6 +19,7 @@ __all__ = [
     "ReaderReport",
     "ReadersReport",
     "RestReport",
+    "StateChange",
     "StatusReport",
     "StreamReport",
     "StreamsReport",
@@ -137,7 +138,15 @@ class ClockReport(msgspec.Struct, frozen=True, kw_only=True):
     offset_ms: float
     """Above 0 if our clock is ahead. If `precision_ms` is `None`, the time on the way is in it."""
     precision_ms: float | None
-    """Half the round trip of a ping; `None` before the first answer to one."""
+    """Half the round trip of a ping, and 1 ms; `None` before the first answer to one."""
+
+
+class StateChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A state of an exchange, and when it began."""
+
+    ts: int
+    state: str
+    reason: str | None
 
 
 class ExchangeReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +170,8 @@ class ExchangeReport(msgspec.Struct, frozen=True, kw_only=True):
     latency: Mapping[str, HopStatistics]
     clock: ClockReport | None
     """`None` without a sample."""
+    changes: Sequence[StateChange]
+    """The last twenty states, the newest first: some last shorter than a second."""
 
 
 class ReaderReport(msgspec.Struct, frozen=True, kw_only=True):

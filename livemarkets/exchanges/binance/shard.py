@@ -60,7 +60,7 @@ class Shard:
         self.standby: Connection | None = None
         self.retry_at: float | None = None
         """When the next attempt is due, monotonic seconds; `None` when none is waiting for its time."""
-        self.held: dict[Connection, Held] = {}
+        self.held: dict[Connection, Held] = {}  # also those that are being closed
         self.rotations = 0
         """Connections that were replaced before they ended."""
         self._owner = owner

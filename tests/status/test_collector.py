@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import msgspec
 import pytest
 
+from livemarkets.app import build
+from livemarkets.config.settings import Settings
+from livemarkets.exchanges.base import ClientStatus
+from livemarkets.market.models import ExchangeState, StreamKey
 from livemarkets.simulator import Simulator
 from livemarkets.status.collector import StatusCollector
 from livemarkets.status.readers import describe_readers
 from livemarkets.status.report import ExchangeReport, StatusReport
 from livemarkets.status.streams import describe_streams
 from livemarkets.status.times import Times
+from livemarkets.ws_markets.connection import MarketsConnection
 from tests.support.app import RunningApp, running_app, settings_for
+from tests.support.delivery import Peer
 from tests.support.helpers import eventually
 
 
@@ -25,6 +33,11 @@ async def app(exchange: Simulator) -> AsyncIterator[RunningApp]:
 
 async def fresh(app: RunningApp) -> StatusReport:
     return await StatusCollector(app.services).report()
+
+
+def kinds(report: StatusReport) -> list[str]:
+    """What needs a person, but for what the machine of the tests may cause."""
+    return [need.kind for need in report.needs if need.kind != "busy"]
 
 
 async def binance(app: RunningApp) -> ExchangeReport:
@@ -46,7 +59,7 @@ async def test_an_idle_program_has_nothing_to_say(app: RunningApp) -> None:
     report = await fresh(app)
     assert [each.exchange for each in report.exchanges] == ["binance", "simulator"]
     assert {each.state for each in report.exchanges} == {"idle"}
-    assert [need.kind for need in report.needs] == []
+    assert kinds(report) == []
     assert report.exchanges[0].connections == []
     assert [each.url for each in report.exchanges[0].addresses] == list(app.services.settings.binance_ws_url)
     process = report.process
@@ -127,7 +140,7 @@ async def test_a_ban_is_told_with_its_end(app: RunningApp, exchange: Simulator) 
     report = await until(app, lambda found: found.banned_until_ts is not None)
     assert report.banned_until_ts is not None
     assert 200_000 < report.banned_until_ts - app.services.now_ms() <= 301_000
-    assert [need.kind for need in (await fresh(app)).needs] == ["banned", "address"]
+    assert kinds(await fresh(app)) == ["banned", "address"]
 
 
 async def test_lists_are_bounded_and_the_rest_is_counted(app: RunningApp) -> None:
@@ -146,3 +159,43 @@ async def test_all_who_ask_at_once_get_the_same_report(app: RunningApp) -> None:
     collector = app.services.inspection
     reports = await asyncio.gather(*(collector.report() for _ in range(10)))
     assert len({id(report) for report in reports}) == 1
+
+
+async def test_a_long_report_holds_nobody_up() -> None:
+    """5,000 streams and 5,000 readers take some tens of milliseconds, of which no turn of the loop has 20."""
+    services = build(Settings(stream_enabled=True))
+    feed = services.feeds["binance"]
+    for number in range(5000):
+        feed.handle_wanted(StreamKey.trades("binance", f"S{number}USDT"), True)
+        mailbox = services.fanout.open(Peer(-1), limit_bytes=1024)
+        services.hub.connections.add(MarketsConnection(services.hub, mailbox, "127.0.0.1"))
+    longest_ms: list[float] = []
+    for _ in range(3):
+        collecting = asyncio.create_task(StatusCollector(services).report())
+        turns: list[float] = []
+        while not collecting.done():
+            before = time.thread_time()
+            await asyncio.sleep(0)
+            turns.append((time.thread_time() - before) * 1000)
+        longest_ms.append(max(turns))
+        report = collecting.result()
+        assert report.exchanges[0].streams.others == 4900
+        assert report.readers.others == 4900
+        assert len(msgspec.json.encode(report)) < 100_000
+    await services.stop()
+    assert min(longest_ms) < 20
+
+
+async def test_the_last_states_are_kept_however_short_they_were() -> None:
+    services = build(Settings(stream_enabled=True))
+    feed = services.feeds["binance"]
+    for _ in range(12):
+        feed.on_status(ClientStatus(ExchangeState.DOWN, "timeout"))
+        feed.on_status(ClientStatus(ExchangeState.DOWN, "connection lost"))
+        feed.on_status(ClientStatus(ExchangeState.LIVE))
+    changes = (await services.inspection.report()).exchanges[0].changes
+    assert [(change.state, change.reason) for change in changes] == [
+        ("live", None),
+        ("down", "connection lost"),
+    ] * 10
+    await services.stop()

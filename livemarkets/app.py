@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from livemarkets.config.settings import Settings, outbound_variables
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.embedded.exchange import EmbeddedExchange, EmbeddedTimings
+from livemarkets.embedded.faults import FaultControl
 from livemarkets.exchanges.base import ClientStatus, ExchangePorts
 from livemarkets.exchanges.binance.ports import BinancePorts
 from livemarkets.exchanges.binance.timings import ClientTimings
@@ -24,6 +25,7 @@ from livemarkets.feed.exchange_feed import ExchangeFeed, FeedLimits
 from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.feed.supervision import supervise
 from livemarkets.http_api.fetching import FetchGuard
+from livemarkets.market.channels import TRADES
 from livemarkets.market.clock import Clock, system_clock
 from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import (
@@ -43,6 +45,7 @@ from livemarkets.security.token_auth import TokenAuth
 from livemarkets.server.garbage_pauses import GarbagePauses
 from livemarkets.server.loop_delay import LoopDelay
 from livemarkets.server.turns import Turns
+from livemarkets.status.collector import StatusCollector
 from livemarkets.ws_markets.hub import MarketsHub, RouteLimits
 from livemarkets.ws_markets.publisher import MarketsPublisher
 
@@ -101,6 +104,7 @@ class Services:
         )
         self.feeds: dict[str, ExchangeFeed] = {}
         self.simulator: EmbeddedExchange | None = None
+        self.faults: FaultControl | None = None
         self._tuning = tuning
         self._outbound = Outbound(settings.proxy_url.get_secret_value(), outbound_variables())
         self._task: asyncio.Task[None] | None = None
@@ -123,6 +127,7 @@ class Services:
             clock=clock,
             refusals=self.refusals,
         )
+        self.inspection = StatusCollector(self)
 
     # for pages and routes
 
@@ -224,6 +229,7 @@ class Services:
             lambda addresses: binance.use(addresses.ws_url, addresses.rest_url),
             timings=self._tuning.embedded,
         )
+        self.faults = FaultControl(simulator, self.clock.monotonic)
 
         async def prepare() -> None:
             feed = self.feeds["simulator"]
@@ -265,6 +271,7 @@ class Services:
             timings=self._tuning.client,
             clock=self.clock,
             outbound=self._outbound,
+            deliveries=lambda: self.fanout.statistics().delivered.get(TRADES, 0),
         )
 
 

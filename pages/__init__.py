@@ -8,6 +8,7 @@
       fallback         when the simulator replaces an exchange that cannot be reached
       url              a page's address, read and written
       overview/        all symbols of an exchange in one table
+      status/          what needs a person, and how everything fares
     login            the form that asks for the access token
     static_page      pages without NiceGUI: not found, and the frame of the login page
     paths            addresses of the app's own paths, behind a proxy too
@@ -41,6 +42,7 @@ from pages.cycles import break_cycles
 from pages.event_costs import charge_events
 from pages.labs import live_markets
 from pages.labs.overview import page as overview
+from pages.labs.status import page as status
 from pages.login import login_router
 from pages.ports import PageServices
 from pages.static_page import not_found
@@ -87,6 +89,7 @@ def register(services: PageServices) -> None:
     if services.settings.stream_enabled:
         live_markets.register(services)
         overview.register(services)
+        status.register(services)
 
 
 def run_with_options() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from livemarkets.config.settings import Settings
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.embedded.exchange import EmbeddedExchange
 from livemarkets.feed.exchange_feed import ExchangeFeed
@@ -29,6 +30,7 @@ from livemarkets.http_api.queries import (
     read_search,
     refuse_unlisted,
 )
+from livemarkets.http_api.status import StatusApi
 from livemarkets.http_api.trades import TradeFinder
 from livemarkets.http_api.updates import UpdateFinder
 from livemarkets.market.latest_updates import LatestUpdates
@@ -38,6 +40,7 @@ from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import is_well_formed, normalise
 from livemarkets.rate_limit import Refusals
 from livemarkets.server.loop_delay import LoopDelay
+from livemarkets.status.collector import StatusCollector
 from livemarkets.ws_markets.hub import MarketsHub
 
 __all__ = ["HttpServices", "http_router"]
@@ -70,6 +73,8 @@ class HttpServices(MeasuredProcess, Protocol):
     fetching: FetchGuard
     refusals: Refusals
     loop_delay: LoopDelay
+    settings: Settings
+    inspection: StatusCollector
 
     async def ensure_symbols(self, exchange: str) -> None:
         """Load an exchange's list of symbols if it is not loaded."""
@@ -96,6 +101,7 @@ def http_router(services: HttpServices) -> APIRouter:
             CandleFinder(services.fetching, services.clock.now_ms),
             services.clock.monotonic,
         )
+        status = StatusApi(services.inspection.report, services.settings)
         for path, answer in (
             ("/api/symbols", api.symbols),
             ("/api/latest", api.latest),
@@ -104,6 +110,8 @@ def http_router(services: HttpServices) -> APIRouter:
             ("/api/book", data.book),
             ("/api/depth", data.depth),
             ("/api/candles", data.candles),
+            ("/api/status", status.status),
+            ("/api/diagnostics", status.diagnostics),
         ):
             router.add_api_route(path, _with_refusals(answer))
     return router

@@ -15,8 +15,7 @@ from prometheus_client import Metric
 
 from livemarkets import __version__, app
 from livemarkets.config.settings import Settings, readable, variable
-from livemarkets.http_api.metrics import MarketsCollector
-from livemarkets.http_api.process_metrics import ProcessMetrics
+from livemarkets.http_api.collectors import collectors
 from livemarkets.http_api.routes import http_router
 from livemarkets.protocol import messages as protocol
 from livemarkets.simulator import SimulatedMarket
@@ -79,8 +78,7 @@ def metric_row(metric: Metric) -> str:
 
 async def test_every_metric_is_in_the_list_of_metrics() -> None:
     services = app.build(Settings(stream_enabled=True))
-    collectors = MarketsCollector(services), ProcessMetrics(services)
-    rows = [metric_row(metric) for collector in collectors for metric in collector.collect()]
+    rows = [metric_row(metric) for collector in collectors(services) for metric in collector.collect()]
     await services.stop()
     lines = text_of("docs/metrics.md").splitlines()
     assert [row for row in rows if row not in lines] == []

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
+from livemarkets.server.histogram import Histogram
+
 __all__ = ["HOPS", "HopStatistics", "LatencyMeter", "LatencyStatistics"]
 
 Take = Callable[[list[bytes]], None]
@@ -25,6 +27,8 @@ _SLOTS = 30
 _SHOWN_SLOTS = 6
 """Percentiles are of the last minute, the plot is of five minutes."""
 _OFFSET_SLOTS = 3
+_BOUNDS_SECONDS = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""What is at most 0 was measured by a clock that is behind."""
 
 
 class HopStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +92,10 @@ class LatencyMeter:
         deliveries: Callable[[], int] = lambda: 0,
         call_soon: Callable[[Callable[[], None]], object] = lambda callback: None,
     ) -> None:
+        self.by_hop = {hop: Histogram(_BOUNDS_SECONDS) for hop in HOPS}
+        """The seconds of each step, since the start."""
+        self.ages = Histogram(_BOUNDS_SECONDS)
+        """How old trades were when they were written to readers, in seconds, since the start."""
         self._monotonic = monotonic
         self._now_ms = now_ms
         self._read_times = read_times
@@ -143,12 +151,20 @@ class LatencyMeter:
             take(raws)
             return
         matched_ms, event_ms = times
-        values = self._slot(began).values
-        values["matched_to_event"].append(event_ms - matched_ms)
-        values["event_to_received"].append(now_ms - event_ms)
+        slot = self._slot(began)
+        self._note(slot, "matched_to_event", event_ms - matched_ms)
+        self._note(slot, "event_to_received", now_ms - event_ms)
         take(raws)
         if self._deliveries() > before:
-            self._call_soon(lambda: values["received_to_sent"].append((self._monotonic() - began) * 1000))
+            self._call_soon(lambda: self._note_sent(slot, began, matched_ms))
+
+    def _note_sent(self, slot: _Slot, began: float, matched_ms: int) -> None:
+        self._note(slot, "received_to_sent", (self._monotonic() - began) * 1000)
+        self.ages.add((self._now_ms() - matched_ms) / 1000)
+
+    def _note(self, slot: _Slot, hop: str, milliseconds: float) -> None:
+        slot.values[hop].append(milliseconds)
+        self.by_hop[hop].add(milliseconds / 1000)
 
     def _slot(self, now: float) -> _Slot:
         number = int(now / SLOT_SECONDS)

@@ -16,10 +16,9 @@ from livemarkets.embedded.exchange import EmbeddedExchange
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.http_api.answers import Refused, list_answer, tick_answer
 from livemarkets.http_api.candles import CandleFinder
+from livemarkets.http_api.collectors import Measured, collectors
 from livemarkets.http_api.fetching import FetchGuard
 from livemarkets.http_api.market_data import MarketDataApi
-from livemarkets.http_api.metrics import MarketsCollector
-from livemarkets.http_api.process_metrics import MeasuredProcess, ProcessMetrics
 from livemarkets.http_api.queries import (
     read_exchange,
     read_format,
@@ -59,7 +58,7 @@ _SYMBOL_COLUMNS = (
 )
 
 
-class HttpServices(MeasuredProcess, Protocol):
+class HttpServices(Measured, Protocol):
     """The parts of the program that the routes need."""
 
     feeds: dict[str, ExchangeFeed]
@@ -84,8 +83,8 @@ def http_router(services: HttpServices) -> APIRouter:
     """Return the routes of `docs/http.md`."""
     router = APIRouter()
     registry = CollectorRegistry()
-    registry.register(MarketsCollector(services))
-    registry.register(ProcessMetrics(services))
+    for collector in collectors(services):
+        registry.register(collector)
 
     async def metrics() -> Response:
         """Return the metrics in Prometheus' text format."""

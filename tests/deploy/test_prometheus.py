@@ -15,8 +15,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from livemarkets.http_api.metrics import MarketsCollector
-from livemarkets.http_api.process_metrics import ProcessMetrics
+from livemarkets.http_api.collectors import collectors
 from livemarkets.simulator import Simulator
 from tests.support.app import RunningApp, running_app, settings_for
 from tests.support.documents import text_of
@@ -67,7 +66,7 @@ async def app(exchange: Simulator) -> AsyncIterator[RunningApp]:
 def labels_by_name(app: RunningApp) -> dict[str, set[str]]:
     """The labels of every series that the code can tell."""
     labels = dict(OF_PROMETHEUS)
-    for collector in (MarketsCollector(app.services), ProcessMetrics(app.services)):
+    for collector in collectors(app.services):
         for metric in collector.collect():
             ends = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(metric.type, [""])
             names = getattr(metric, "_labelnames", ())
@@ -125,6 +124,7 @@ def test_every_alert_fires_when_it_should_and_none_on_a_quiet_night() -> None:
         ('{job="livemarkets"}[15m]) > 2', '{job="livemarkets"}[15m]) > 0'),
         ("    for: 5m\n        labels: {severity: ticket}\n", "    labels: {severity: ticket}\n"),
         ("> 1.25e9", "> 1.75e9"),
+        ("[5m]))) > 1\n        for: 10m", "[5m]))) > 1\n        for: 1m"),
     ],
 )
 def test_a_false_alarm_and_a_silent_alert_are_found(tmp_path: Path, old: str, new: str) -> None:

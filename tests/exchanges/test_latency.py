@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from livemarkets.exchanges.binance.messages import trade_times
 from livemarkets.exchanges.latency import LatencyMeter
@@ -131,3 +131,46 @@ def test_the_times_of_a_frame_are_read() -> None:
     assert trade_times(TRADE.replace(b'"E":1672515782136,', b"")) is None
     assert trade_times(b'"trade"') is None
     assert trade_times(b'{"stream":"\xff"trade"') is None
+
+
+def counted(buckets: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """The bounds at which a histogram's number rises, and the number there."""
+    found: dict[str, int] = {}
+    for bound, number in buckets:
+        if number != max(found.values(), default=0):
+            found[bound] = number
+    return found
+
+
+def test_each_step_and_the_age_of_what_is_sent_are_counted_by_size_since_the_start() -> None:
+    way = Way()
+    for _ in range(3):
+        way.now_ms, way.takes_seconds = 1040, 0.001
+        way.read([b"1000"])
+        way.now_ms += 3
+        way.sends(0.002)
+        way.now += 400.0  # longer than percentiles are kept
+    meter = way.meter
+    assert {hop: counted(histogram.buckets()) for hop, histogram in meter.by_hop.items()} == {
+        "matched_to_event": {"0.002": 3},
+        "event_to_received": {"0.05": 3},
+        "received_to_sent": {"0.005": 3},
+    }
+    assert counted(meter.ages.buckets()) == {"0.05": 3}
+    assert round(meter.ages.total, 6) == 3 * 0.043
+
+
+def test_a_clock_that_is_behind_is_counted_as_less_than_nothing() -> None:
+    way = Way()
+    way.now_ms = 500
+    way.read([b"1000"])
+    assert counted(way.meter.by_hop["event_to_received"].buckets()) == {"0.0": 1}
+    assert way.meter.by_hop["event_to_received"].total == -0.502
+
+
+def test_what_nobody_reads_has_no_age() -> None:
+    way = Way()
+    way.has_readers = False
+    way.read([b"1000"])
+    way.sends(0)
+    assert counted(way.meter.ages.buckets()) == {}

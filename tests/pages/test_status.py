@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -183,3 +185,27 @@ class TestWithoutTheSimulator:
         await visitor.open("/labs/status")
         await visitor.should_see("What needs you")
         await visitor.should_not_see("Break it")
+
+
+@pytest.mark.long
+async def test_a_closed_page_is_freed_without_a_collection(visitor: User, services: LocalServices) -> None:
+    """The server freezes what lives long: a cycle of a page that was open for long would stay for ever."""
+    await visitor.open("/labs/status")
+    await eventually(lambda: table(visitor, "Binance at a glance").rows)
+    visitor.find("Watch the simulator").click()
+    await eventually(lambda: services.manager.wanted("simulator"))
+    parts = [
+        weakref.ref(each)
+        for kind in (FactTable, NeedsList, ui.label)
+        for each in visitor.find(kind=kind).elements
+    ]
+    client = visitor.client
+    assert client is not None
+    gc.disable()
+    try:
+        client.delete()
+        visitor.client = client = None
+        await eventually(lambda: [part() for part in parts if part() is not None] == [])
+    finally:
+        gc.enable()
+    assert services.manager.counts() == (0, 0, 0)

@@ -95,12 +95,9 @@ class StatusPage:
         await self._take_turn()
 
     def close(self) -> None:
-        """Drop the elements that call this page, so that it is freed: it is closed."""
+        """End the subscriptions: the page is closed."""
         if self.breaks is not None:
             self.breaks.close()
-        self.breaks = None
-        self.sections = {}
-        del self.needs
 
     def _tables(self) -> list[FactTable]:
         return [self.server, self.readers, *(each for one in self.sections.values() for each in one.tables())]

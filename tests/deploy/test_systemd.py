@@ -48,7 +48,7 @@ def test_systemd_understands_every_line_of_the_unit(tmp_path: Path) -> None:
     [
         ("ProtectSystem=strict", "ProtectSytem=strict"),
         ("LimitNOFILE=65536", "LimitNOFILE=many"),
-        ("bin/python main.py", "bin/pyhton main.py"),
+        ("bin/python main.py", "bin/nothing main.py"),
     ],
 )
 def test_a_mistake_in_the_unit_is_found(tmp_path: Path, line: str, mistake: str) -> None:

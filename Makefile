@@ -44,6 +44,7 @@ dev: $(DEVELOPMENT)  ## the app, started again whenever a file of it changes; AR
 test: $(DEVELOPMENT) $(NODE) $(KOSOKU)  ## run the tests, in a real browser too; ARGS="-k name" chooses
 	@sh tests/install_chromium.sh $(PYTHON)
 	@sh tests/install_nginx.sh $(VENV)/nginx
+	@sh tests/install_promtool.sh $(VENV)/promtool
 	$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 verify: $(DEVELOPMENT) $(NODE) $(KOSOKU) $(TABLES)/requirements.lock  ## the long tests, with a report; ARGS="-k name" chooses
@@ -60,7 +61,7 @@ coverage: $(DEVELOPMENT)  ## lines and branches that the tests in this process r
 check: $(DEVELOPMENT) $(NODE)  ## ruff, mypy --strict, import contracts, codespell; biome for JavaScript and CSS
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy livemarkets pages tests $(wildcard benchmarks) main.py
+	$(VENV)/bin/mypy livemarkets pages tests deploy $(wildcard benchmarks) main.py
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/codespell
 	$(call biome,check --error-on-warnings)

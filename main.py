@@ -81,7 +81,7 @@ def _run(options: dict[str, str], tuning: Tuning | None) -> int:
     services = app.build(settings, tuning=tuning)
     web = create_app(services)
     pages.install(web, services)
-    run.serve(web, listener, services.drain)
+    run.serve(web, listener, services.drain, drain_seconds=settings.drain_seconds)
     return 0
 
 

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from livemarkets.config.settings import Settings, outbound_variables
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.embedded.exchange import EmbeddedExchange, EmbeddedTimings
+from livemarkets.embedded.faults import FaultControl
 from livemarkets.exchanges.base import ClientStatus, ExchangePorts
 from livemarkets.exchanges.binance.ports import BinancePorts
 from livemarkets.exchanges.binance.timings import ClientTimings
@@ -24,6 +25,7 @@ from livemarkets.feed.exchange_feed import ExchangeFeed, FeedLimits
 from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.feed.supervision import supervise
 from livemarkets.http_api.fetching import FetchGuard
+from livemarkets.market.channels import TRADES
 from livemarkets.market.clock import Clock, system_clock
 from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import (
@@ -38,10 +40,12 @@ from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
 from livemarkets.protocol.encoding import encode_gap, encode_lagged
 from livemarkets.protocol.updates import encode_rows
-from livemarkets.rate_limit import Refusals
+from livemarkets.rate_limit import Refusals, UsageCounter
 from livemarkets.security.token_auth import TokenAuth
+from livemarkets.server.garbage_pauses import GarbagePauses
 from livemarkets.server.loop_delay import LoopDelay
 from livemarkets.server.turns import Turns
+from livemarkets.status.collector import StatusCollector
 from livemarkets.ws_markets.hub import MarketsHub, RouteLimits
 from livemarkets.ws_markets.publisher import MarketsPublisher
 
@@ -50,7 +54,7 @@ __all__ = ["Services", "Tuning", "build"]
 _EXPIRE_SECONDS = 0.1
 _EXPIRED_AT_ONCE = 20
 """Streams of which a turn of the event loop drops the trades: 0.1 ms for each."""
-_STOP_SECONDS = 2.5
+_STOP_SECONDS = 2.0
 """Limit for the shutdown; longer than the closing handshake with an exchange."""
 _PAGE_SYMBOLS_SECONDS = 10.0
 
@@ -86,6 +90,8 @@ class Services:
         self.loop_delay = LoopDelay(clock.monotonic)
         self.turns = Turns()
         self.page_turns = Turns(self.turns)
+        self.garbage_pauses = GarbagePauses()
+        self.page_sockets = UsageCounter()
         self.latest = LatestPriceStore()
         self.trades = RecentTrades(settings.feed_length)
         self.updates = LatestUpdates()
@@ -101,6 +107,7 @@ class Services:
         )
         self.feeds: dict[str, ExchangeFeed] = {}
         self.simulator: EmbeddedExchange | None = None
+        self.faults: FaultControl | None = None
         self._tuning = tuning
         self._outbound = Outbound(settings.proxy_url.get_secret_value(), outbound_variables())
         self._task: asyncio.Task[None] | None = None
@@ -124,6 +131,7 @@ class Services:
             refusals=self.refusals,
             turns=self.turns,
         )
+        self.inspection = StatusCollector(self)
 
     # for pages and routes
 
@@ -167,14 +175,17 @@ class Services:
 
     async def start(self) -> None:
         """Start the background tasks. Each exchange is connected to when it is first needed."""
+        self.garbage_pauses.start()
         self._task = asyncio.create_task(self._run(), name="services")
 
     def drain(self) -> None:
-        """Tell load balancers that this process is about to end. Idempotent."""
+        """Tell load balancers and readers that this process is about to end, and take no new readers."""
         self.is_draining = True
+        self.hub.drain()
 
     async def stop(self) -> None:
         """Close every connection and end every task. Idempotent."""
+        self.garbage_pauses.stop()
         await self.fetching.aclose()
         task, self._task = self._task, None
         if task is not None:
@@ -224,6 +235,7 @@ class Services:
             lambda addresses: binance.use(addresses.ws_url, addresses.rest_url),
             timings=self._tuning.embedded,
         )
+        self.faults = FaultControl(simulator, self.clock.monotonic)
 
         async def prepare() -> None:
             feed = self.feeds["simulator"]
@@ -265,6 +277,7 @@ class Services:
             timings=self._tuning.client,
             clock=self.clock,
             outbound=self._outbound,
+            deliveries=lambda: self.fanout.statistics().delivered.get(TRADES, 0),
         )
 
 

@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence, Sized
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Sized
 from typing import Protocol
 
+from livemarkets.embedded.faults import FaultOffer
 from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import ExchangeStatus, StreamKey, StreamQuality
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.symbols import SymbolDirectory
 from livemarkets.server.turns import Turns
+from livemarkets.status.report import StatusReport
 
-__all__ = ["PageServices", "PageSettings", "Subscriptions"]
+__all__ = ["FaultButtons", "Inspection", "PageServices", "PageSettings", "Subscriptions"]
 
 
 class PageSettings(Protocol):
@@ -51,6 +53,24 @@ class Subscriptions(Protocol):
         """End all subscriptions of `subscriber`. Idempotent."""
 
 
+class Inspection(Protocol):
+    """The part of `StatusCollector` that a page uses."""
+
+    async def report(self) -> StatusReport:
+        """Return the state of the whole server, at most a second old."""
+
+
+class FaultButtons(Protocol):
+    """The part of `FaultControl` that a page uses."""
+
+    @property
+    def offers(self) -> Mapping[str, FaultOffer]:
+        """The faults that a person may cause, by name."""
+
+    async def inject(self, name: str) -> None:
+        """Cause a fault of the simulator, or raise `FaultRefused` with the reason."""
+
+
 class PageServices(Protocol):
     """The application as the pages see it. They read stores and subscribe, nothing else."""
 
@@ -73,6 +93,14 @@ class PageServices(Protocol):
     @property
     def updates(self) -> LatestUpdates:
         """The newest update of every stream in which the newest wins."""
+
+    @property
+    def inspection(self) -> Inspection:
+        """What the status page shows."""
+
+    @property
+    def faults(self) -> FaultButtons | None:
+        """The faults of the simulator; `None` where it is not offered."""
 
     @property
     def page_turns(self) -> Turns:

@@ -49,6 +49,7 @@ def shell(services: PageServices, *, path: str, has_strip: bool = False) -> Iter
             if is_on:
                 _navigation_link("Labs", "/labs", path)
                 _navigation_link("Overview", "/labs/overview", path)
+                _navigation_link("Status", "/labs/status", path)
         with ui.element("div").classes("shell-tools"):
             badge = ConnectionBadge(has_age=has_strip) if is_on else None
             ThemeToggle()

@@ -15,7 +15,7 @@ from prometheus_client import Metric
 
 from livemarkets import __version__, app
 from livemarkets.config.settings import Settings, readable, variable
-from livemarkets.http_api.metrics import MarketsCollector
+from livemarkets.http_api.collectors import collectors
 from livemarkets.http_api.routes import http_router
 from livemarkets.protocol import messages as protocol
 from livemarkets.simulator import SimulatedMarket
@@ -78,11 +78,13 @@ def metric_row(metric: Metric) -> str:
 
 async def test_every_metric_is_in_the_list_of_metrics() -> None:
     services = app.build(Settings(stream_enabled=True))
-    rows = [metric_row(metric) for metric in MarketsCollector(services).collect()]
+    rows = [metric_row(metric) for collector in collectors(services) for metric in collector.collect()]
     await services.stop()
     lines = text_of("docs/metrics.md").splitlines()
     assert [row for row in rows if row not in lines] == []
-    assert [line for line in lines if line.startswith("| `livemarkets_") and line not in rows] == []
+    assert [
+        line for line in lines if line.startswith(("| `livemarkets_", "| `process_")) and line not in rows
+    ] == []
 
 
 async def test_every_route_is_in_the_manual_of_http() -> None:

@@ -145,6 +145,7 @@ class Backfiller:
         now, first = self._clock(), hole.first
         outcome = ledger.fill(fetched.ticks, fetched.invalid_ids, now)
         self.fetched += len(outcome.arrived)
+        ledger.holes.fetched += len(outcome.arrived)
         newest = max([first, *fetched.invalid_ids, *(tick.id for tick in fetched.ticks)])
         is_short = fetched.reaches_newest or newest == first
         ledger.holes.postpone(None if is_short else newest, now)

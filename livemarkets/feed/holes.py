@@ -54,9 +54,11 @@ class Holes:
     the next, and holes without it come last.
     """
 
-    __slots__ = ("_holes", "_limits")
+    __slots__ = ("_holes", "_limits", "fetched")
 
     def __init__(self, limits: LedgerLimits) -> None:
+        self.fetched = 0
+        """Missing trades that were fetched."""
         self._limits = limits
         self._holes: list[Hole] = []
 

@@ -10,14 +10,15 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from livemarkets.config.settings import Settings
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.embedded.exchange import EmbeddedExchange
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.http_api.answers import Refused, list_answer, tick_answer
 from livemarkets.http_api.candles import CandleFinder
+from livemarkets.http_api.collectors import Measured, collectors
 from livemarkets.http_api.fetching import FetchGuard
 from livemarkets.http_api.market_data import MarketDataApi
-from livemarkets.http_api.metrics import MarketsCollector
 from livemarkets.http_api.queries import (
     read_exchange,
     read_format,
@@ -28,9 +29,9 @@ from livemarkets.http_api.queries import (
     read_search,
     refuse_unlisted,
 )
+from livemarkets.http_api.status import StatusApi
 from livemarkets.http_api.trades import TradeFinder
 from livemarkets.http_api.updates import UpdateFinder
-from livemarkets.market.clock import Clock
 from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import StreamKey, SymbolInfo
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
@@ -38,6 +39,7 @@ from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import is_well_formed, normalise
 from livemarkets.rate_limit import Refusals
 from livemarkets.server.loop_delay import LoopDelay
+from livemarkets.status.collector import StatusCollector
 from livemarkets.ws_markets.hub import MarketsHub
 
 __all__ = [
@@ -63,7 +65,7 @@ _SYMBOL_COLUMNS = (
 )
 
 
-class HttpServices(Protocol):
+class HttpServices(Measured, Protocol):
     """The parts of the program that the routes need."""
 
     feeds: dict[str, ExchangeFeed]
@@ -77,8 +79,8 @@ class HttpServices(Protocol):
     fetching: FetchGuard
     refusals: Refusals
     loop_delay: LoopDelay
-    started_at: float
-    clock: Clock
+    settings: Settings
+    inspection: StatusCollector
 
     async def ensure_symbols(self, exchange: str) -> None:
         """Load an exchange's list of symbols if it is not loaded."""
@@ -88,7 +90,8 @@ def http_router(services: HttpServices) -> APIRouter:
     """Return the routes of `docs/http.md`."""
     router = APIRouter()
     registry = CollectorRegistry()
-    registry.register(MarketsCollector(services))
+    for collector in collectors(services):
+        registry.register(collector)
 
     async def metrics() -> Response:
         """Return the metrics in Prometheus' text format."""
@@ -104,6 +107,7 @@ def http_router(services: HttpServices) -> APIRouter:
             CandleFinder(services.fetching, services.clock.now_ms),
             services.clock.monotonic,
         )
+        status = StatusApi(services.inspection.report, services.settings)
         for path, answer in (
             ("/api/symbols", api.symbols),
             ("/api/latest", api.latest),
@@ -112,6 +116,8 @@ def http_router(services: HttpServices) -> APIRouter:
             ("/api/book", data.book),
             ("/api/depth", data.depth),
             ("/api/candles", data.candles),
+            ("/api/status", status.status),
+            ("/api/diagnostics", status.diagnostics),
         ):
             router.add_api_route(path, _with_refusals(answer))
     return router

@@ -74,6 +74,7 @@ def create_app(services: WebServices) -> FastAPI:
         note_refusal=services.hub.note_refusal,
         refusals=services.refusals,
         page_turns=services.page_turns,
+        page_sockets=services.page_sockets,
     )
     app.put_in_front(ForwardedHeaders, trusted=settings.trusted_proxies, root_path=settings.root_path)
     app.put_in_front(HttpMethods)

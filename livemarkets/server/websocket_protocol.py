@@ -19,7 +19,7 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
-from livemarkets.server.close_codes import CLOSE_CODES
+from livemarkets.server.close_codes import CLOSE_CODES, restarting
 from livemarkets.server.frame_writer import EXTENSION, FrameWriter
 from livemarkets.server.open_files import KEPT_BACK, SHORT_OF_FILES, files_left
 from livemarkets.server.strict_frames import StrictFrameProtocol
@@ -186,6 +186,11 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
         self._end_frames()
         super().keepalive_timeout()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the peer would read a close frame."""
+        return bool(self.handshake_complete) and self.conn.state is State.OPEN
+
     def shutdown(self) -> None:
         """The server shuts down."""
         is_over = self.handshake_complete and self.conn.state is not State.OPEN
@@ -196,6 +201,8 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
             self.loop.call_later(_SHUTDOWN_SECONDS, self.transport.abort)
             return
         self._end_frames(_SHUTDOWN_SECONDS)
+        assert isinstance(self.conn, StrictFrameProtocol)
+        self.conn.restarting = restarting(len(self.connections))
         super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:

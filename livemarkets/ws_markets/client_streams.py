@@ -88,6 +88,10 @@ class ClientStreams:
         """Return the subscribed streams in the order of subscription."""
         return self._manager.subscriptions(self._mailbox)
 
+    def modes(self) -> list[str]:
+        """Return the mode of each subscribed stream."""
+        return [terms.mode for terms in self._terms.values()]
+
     def describe(self) -> list[Subscription]:
         """Return the subscribed streams, each with what the client asked for and how far it is."""
         return [self._describe(key, self._terms[key]) for key in self.keys()]

@@ -103,9 +103,9 @@ class MarketsConnection:
         "_hub",
         "_ignored",
         "_names",
-        "_streams",
         "client_id",
         "mailbox",
+        "streams",
     )
 
     def __init__(self, hub: Hub, mailbox: Mailbox, address: str) -> None:
@@ -121,7 +121,7 @@ class MarketsConnection:
         self._names = TokenBucket(
             rate_per_second=limits.names_per_second, burst=limits.names_at_once, clock=hub.clock.monotonic
         )
-        self._streams = ClientStreams(address, mailbox, hub.manager, hub.trades, hub.fanout, hub.part_turns)
+        self.streams = ClientStreams(address, mailbox, hub.manager, hub.trades, hub.fanout, hub.part_turns)
         self._ignored = 0
 
     async def serve(self, websocket: WebSocket) -> None:
@@ -148,8 +148,8 @@ class MarketsConnection:
     def release(self) -> None:
         """Release the mailbox and all subscriptions. Idempotent."""
         self.mailbox.close()
-        self._hub.quality.forget(self.mailbox, self._streams.keys())
-        self._streams.release()
+        self._hub.quality.forget(self.mailbox, self.streams.keys())
+        self.streams.release()
 
     def _post(self, payload: bytes) -> None:
         self._hub.fanout.post(self.mailbox, payload)
@@ -222,21 +222,21 @@ class MarketsConnection:
         if isinstance(request, PingRequest):
             self._post(encode_pong(request.id, hub.clock.now_ms()))
         elif isinstance(request, ListRequest):
-            await self._may_cost(len(self._streams.keys()))
-            self._post(encode_list(request.id, self._streams.describe()))
+            await self._may_cost(len(self.streams.keys()))
+            self._post(encode_list(request.id, self.streams.describe()))
         elif isinstance(request, UnsubscribeRequest):
             await self._may_cost(len(request.symbols))
             self._unsubscribe(request)
         else:
             self._check_channel(request)
-            await self._may_cost(len(request.symbols) or len(self._streams.keys()))
+            await self._may_cost(len(request.symbols) or len(self.streams.keys()))
             names = [name for name in request.symbols if isinstance(name, str) and name != ALL_SYMBOLS]
             await hub.feeds[request.exchange].find_symbols(names, _SYMBOLS_WAIT_SECONDS)
             await self._subscribe(request)
 
     async def _subscribe(self, request: SubscribeRequest) -> None:
         hub = self._hub
-        feed, held = hub.feeds[request.exchange], dict.fromkeys(self._streams.keys())
+        feed, held = hub.feeds[request.exchange], dict.fromkeys(self.streams.keys())
         names = self._named(request, held)
         keys, results = await admit(
             feed, request.channel, request.interval, names, held, self._hub.turns.wait
@@ -248,13 +248,13 @@ class MarketsConnection:
         # The first subscription changes the exchange's state, which is sent at once. The reply comes first.
         self._post(encode_results(Subscribed, request, results, held | dict.fromkeys(keys)))
         before = (feed.status.state, feed.status.reason)
-        self._streams.want(keys)
+        self.streams.want(keys)
         if (feed.status.state, feed.status.reason) == before:
             self._post(encode_status(feed.status))
         if request.is_quality_alone:  # what is subscribed goes on as it is
-            self._streams.begin(feed, [key for key in keys if key not in held], request)
+            self.streams.begin(feed, [key for key in keys if key not in held], request)
         else:
-            self._streams.begin(feed, keys, request)
+            self.streams.begin(feed, keys, request)
         hub.quality.subscribe(self.mailbox, feed.quality, keys, request.quality)
 
     def _named(self, request: SubscribeRequest, held: Iterable[StreamKey]) -> Sequence[str | RefusedName]:
@@ -272,7 +272,7 @@ class MarketsConnection:
             raise ClientMessageError("unknown_channel", text, request.id)
 
     def _check_limit(self, keys: Sequence[StreamKey], request: SubscribeRequest) -> None:
-        streams = set(self._streams.keys()).union(keys)
+        streams = set(self.streams.keys()).union(keys)
         symbols = {(key.exchange, key.symbol) for key in streams}
         limits = self._hub.limits
         for what, total, limit in (
@@ -295,9 +295,9 @@ class MarketsConnection:
             if isinstance(symbol, str)
         }
         self._hub.quality.end(self.mailbox, named)
-        self._streams.end(filter(named.__contains__, self._streams.keys()))
+        self.streams.end(filter(named.__contains__, self.streams.keys()))
         results = [
             refused(name.shown, name.reason) if isinstance(name, RefusedName) else accepted(name)
             for name in request.symbols
         ]
-        self._post(encode_results(Unsubscribed, request, results, self._streams.keys()))
+        self._post(encode_results(Unsubscribed, request, results, self.streams.keys()))

@@ -8,11 +8,13 @@ Each connection is read by the endpoint's coroutine. It is written to once per t
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Mapping
 
 import msgspec
 from fastapi import WebSocket
+from msgspec.structs import replace
 from starlette.responses import PlainTextResponse, Response
 
 from livemarkets.delivery.fanout import Fanout
@@ -34,6 +36,8 @@ from livemarkets.ws_markets.sinks import open_sink
 __all__ = ["HubStatistics", "MarketsHub", "RouteLimits"]
 
 _RETRY = {"Retry-After": "5"}
+_RETRY_STOPPED_SECONDS = 1, 5
+_STOPPING = "this server is about to stop"
 
 
 class HubStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +46,8 @@ class HubStatistics(msgspec.Struct, frozen=True, kw_only=True):
     clients: int
     """Connections that are open at present."""
     refused: Mapping[str, int]
-    """Handshakes refused since the start, by reason: `origin`, `token`, `files`, `full`, `address`."""
+    """Handshakes refused since the start, by reason: `origin`, `token`, `files`, `full`, `address`,
+    `stopping`."""
     closed_slow: int
     """Clients disconnected because they stopped reading."""
 
@@ -87,6 +92,7 @@ class MarketsHub:
         self.part_turns = Turns(turns)
         """Spreads what is sent before the live streams."""
         self.connections: set[MarketsConnection] = set()
+        self._is_draining = False
         self._refused: Counter[str] = Counter()
         self._closed_slow = 0
         self._per_address = UsageCounter()
@@ -111,6 +117,15 @@ class MarketsHub:
     def is_full(self) -> bool:
         """Return whether the next client would be refused because there are too many."""
         return len(self.connections) >= self.limits.clients
+
+    def drain(self) -> None:
+        """Refuse new clients from now on, and tell those with a subscription that the server will stop.
+
+        The state of their exchange is told as it is: nothing has happened to it.
+        """
+        self._is_draining = True
+        for feed in self.feeds.values():
+            self._handle_status(replace(feed.status, reason=_STOPPING))
 
     async def run(self) -> None:
         """Send heartbeats and disconnect clients that stopped reading, until cancelled."""
@@ -143,6 +158,9 @@ class MarketsHub:
                     connection.release()
 
     def _denial(self, address: str) -> tuple[Response | None, str]:
+        if self._is_draining:
+            retry = {"Retry-After": str(random.randint(*_RETRY_STOPPED_SECONDS))}
+            return PlainTextResponse(f"{_STOPPING}\n", 503, retry), "stopping"
         if self.is_full():
             return PlainTextResponse("too many clients\n", 503, _RETRY), "full"
         if self._per_address.in_use(address) >= self.limits.clients_per_address:

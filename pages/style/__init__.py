@@ -9,7 +9,7 @@ from urllib.parse import quote
 __all__ = ["FAVICON", "favicon_url", "head_html", "sheet_html"]
 
 _FOLDER = Path(__file__).parent
-_SHEETS = ("tokens", "base", "shell", "home", "labs", "overview", "grid", "tape", "plain")
+_SHEETS = ("tokens", "base", "shell", "home", "labs", "overview", "status", "grid", "tape", "plain")
 _SCRIPTS = ("theme", "refusals")
 
 FAVICON = (

@@ -322,6 +322,7 @@ def main_environment(exchange_url: str | None = None, **variables: str) -> tuple
         "LIVE_PORT": str(port),
         "LIVE_BINANCE_WS_URL": ws_url,
         "LIVE_BINANCE_REST_URL": rest_url,
+        "LIVE_DRAIN_SECONDS": "0",  # no balancer looks at it
     }
     return port, environment | variables
 

@@ -324,7 +324,7 @@ async def test_a_slow_program_may_have_the_oldest_skipped_and_is_told(server: Mo
 
 
 async def test_the_other_channels_come_typed(server: MockServer) -> None:
-    figures = {"open": 1.10, "high": 2, "low": 1, "volume": 5, "quote_volume": 7}
+    figures: dict[str, Any] = {"open": 1.10, "high": 2, "low": 1, "volume": 5, "quote_volume": 7}
     ticker = figures | {"last": None, "change": 0.10, "change_percent": 1, "trades": 3, "open_ts": 1, "ts": 2}
     bar = figures | {"close": 1.50, "taker_buy_volume": 2, "trades": 3, "ts": 2, "recv_ts": 3}
     bar |= {"interval": "1m", "open_ts": 60, "close_ts": 119, "closed": True, "exchange": "binance"}

@@ -48,12 +48,12 @@ def lagged(from_id: int, to_id: int) -> LaggedMessage:
 
 
 def candle(open_ts: int, *, closed: bool, revised: bool = False) -> Candle:
-    figures = dict.fromkeys(
+    figures: dict[str, Any] = dict.fromkeys(
         ("open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume"), Decimal(1)
     )
-    names: dict[str, Any] = {"exchange": "binance", "symbol": "BTCUSDT", "interval": "1m"}
-    times = {"open_ts": open_ts, "close_ts": open_ts + 59, "ts": open_ts, "recv_ts": open_ts}
-    return Candle(**names, **figures, **times, trades=1, closed=closed, revised=revised)
+    figures |= {"exchange": "binance", "symbol": "BTCUSDT", "interval": "1m"}
+    figures |= {"open_ts": open_ts, "close_ts": open_ts + 59, "ts": open_ts, "recv_ts": open_ts}
+    return Candle(**figures, trades=1, closed=closed, revised=revised)
 
 
 def told(account: TradeAccount, *messages: Trade | GapMessage | LaggedMessage) -> list[Item]:

@@ -62,7 +62,12 @@ class WeakLink:
         if self._bytes_per_second:
             upstream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SLOW_BYTES)
         upstream.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(upstream, ("127.0.0.1", self._target_port))
+        try:
+            await asyncio.get_running_loop().sock_connect(upstream, ("127.0.0.1", self._target_port))
+        except OSError:  # the server is not there
+            upstream.close()
+            writer.transport.abort()
+            return
         onward_reader, onward = await asyncio.open_connection(sock=upstream, limit=_SLOW_BYTES)
         self._writers |= {writer, onward}
         try:

@@ -38,7 +38,8 @@ class Channels:
 
     def __init__(self, streams: Streams, exchange: str) -> None:
         self._wanted = streams
-        self._exchange = exchange
+        self.exchange = exchange
+        """Of the subscriptions that name none."""
 
     @overload
     def trades(
@@ -231,7 +232,7 @@ class Channels:
             raise ValueError(f"after names {', '.join(sorted(strange))}, which is not subscribed here")
         asyncio.get_running_loop()  # raises where there is none: the buffer belongs to a loop
         intake = Intake(buffer)
-        where = exchange or self._exchange
+        where = exchange or self.exchange
         self._wanted.add(
             Stream(StreamName(where, channel, name, interval), terms, account(known.get(name)), intake)
             for name in names

@@ -13,24 +13,10 @@ from websockets.exceptions import ConnectionClosed
 
 from livemarkets_client.backoff import End, Timings
 from livemarkets_client.continuity import Item
-from livemarkets_client.messages import (
-    PROTOCOL,
-    UPDATES,
-    Error,
-    GapMessage,
-    LaggedMessage,
-    Limits,
-    Snapshot,
-    Subscribed,
-    Tickers,
-    Update,
-    Welcome,
-    decode,
-    decode_list,
-    encode,
-)
-from livemarkets_client.models import Candle, ExchangeStatus, Refusal
-from livemarkets_client.requests import StreamName, subscribe_messages, unsubscribe_message
+from livemarkets_client.messages import PROTOCOL, Error, Limits, Subscribed, Welcome, decode, encode
+from livemarkets_client.models import ExchangeStatus, Refusal
+from livemarkets_client.requests import subscribe_messages, unsubscribe_message
+from livemarkets_client.routing import stream_of, take
 from livemarkets_client.states import Code
 from livemarkets_client.streams import Streams
 from livemarkets_client.subscription import Intake, Stream
@@ -41,7 +27,6 @@ _FIRST_SILENCE_SECONDS = 15.0
 _HEARTBEATS = 3
 _REST_SECONDS = 1.0
 """How long nothing is asked for after the server has ignored a message."""
-_CHANNELS = {update: channel for channel, update in UPDATES.items()}
 _log = logging.getLogger("livemarkets_client")
 
 
@@ -150,21 +135,6 @@ class Connection:
         match message:
             case None:
                 return None
-            case Snapshot():
-                self._take_snapshot(message)
-            case Tickers():
-                stream = self._find(message.exchange, "tickers", "*")
-                if stream is not None:
-                    for row in message.data:
-                        self._give(stream, stream.account.take(_of(message.exchange, row)))
-            case GapMessage():
-                stream = self._find(message.exchange, message.channel, message.symbol, message.interval)
-                if stream is not None and message.cause != "pending":
-                    self._give(stream, stream.account.take_gap(message))
-            case LaggedMessage():
-                stream = self._find(message.exchange, message.channel, message.symbol, message.interval)
-                if stream is not None:
-                    self._give(stream, stream.account.take_lagged(message))
             case Welcome():
                 return self._take_welcome(message)
             case Subscribed():
@@ -174,29 +144,13 @@ class Connection:
             case Error():
                 return self._take_error(message)
             case _:
-                self._take_update(message)
+                stream = self._streams.find(stream_of(message))
+                if stream is not None:
+                    self._give(stream.intake, take(stream.account, message))
         return None
 
-    def _take_update(self, update: Update) -> None:
-        interval = update.interval if isinstance(update, Candle) else None
-        stream = self._find(update.exchange, _CHANNELS[type(update)], update.symbol, interval)
-        if stream is not None:
-            self._give(stream, stream.account.take(update))
-
-    def _take_snapshot(self, message: Snapshot) -> None:
-        update = UPDATES.get(message.channel)
-        stream = self._find(message.exchange, message.channel, message.symbol, message.interval)
-        if stream is None or update is None:
-            return
-        for each in decode_list(update, message.data):
-            self._give(stream, stream.account.take(_of(message.exchange, each)))
-
-    def _find(self, exchange: str, channel: str, symbol: str, interval: str | None = None) -> Stream | None:
-        return self._streams.find(StreamName(exchange, channel, symbol, interval))
-
-    def _give(self, stream: Stream, items: Sequence[Item]) -> None:
+    def _give(self, intake: Intake, items: Sequence[Item]) -> None:
         self.had_data = True
-        intake = stream.intake
         for item in items:
             intake.put(item)
         if intake.is_full and intake not in self._full:
@@ -242,8 +196,3 @@ class Connection:
             [(each, Refusal(each.name.symbol, message.code, message.message)) for each in streams]
         )
         return None
-
-
-def _of(exchange: str, update: Update) -> Update:
-    """Return the update with its exchange, which the rows of all tickers do not repeat."""
-    return update if update.exchange else msgspec.structs.replace(update, exchange=exchange)

@@ -1,0 +1,151 @@
+"""`livemarkets-client watch`: a live table in the terminal, or a line for each change where there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct
+
+from livemarkets_client.client import Markets, connect
+from livemarkets_client.errors import SubscribeError
+from livemarkets_client.models import Book, Ticker, Trade
+from livemarkets_client.requests import normalise
+from livemarkets_client.subscription import Subscription
+
+__all__ = ["Row", "table", "watch"]
+
+_EVERY_MS = 250
+_COLUMNS = ("Symbol", "Last", "Side", "24 h", "Bid", "Ask", "Volume", "Age")
+_LEFT = 1
+"""How many columns are aligned to the left."""
+
+
+class Row(Struct):
+    """What is shown of a symbol."""
+
+    symbol: str
+    trade: Trade | None = None
+    ticker: Ticker | None = None
+    book: Book | None = None
+    note: str = ""
+    """Why there is nothing."""
+
+    def cells(self, now_ms: float) -> list[str]:
+        """Return the text of each column."""
+        last = self.trade.price if self.trade else self.ticker.last if self.ticker else None
+        side = self.trade.side if self.trade else ""
+        change = f"{self.ticker.change_percent:+.2f} %" if self.ticker else ""
+        bid, ask = (self.book.bid, self.book.ask) if self.book else (None, None)
+        volume = _compact(self.ticker.quote_volume) if self.ticker else ""
+        age = f"{max(0.0, now_ms - self.trade.ts) / 1000:.1f} s" if self.trade else ""
+        return [self.symbol, _plain(last), side, change, _plain(bid), _plain(ask), volume, age or self.note]
+
+
+def table(rows: Sequence[Row], state: str, now_ms: float) -> list[str]:
+    """Return the lines of the table, the state of the connection last."""
+    cells = [list(_COLUMNS), *(row.cells(now_ms) for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(_COLUMNS))]
+    lines = [
+        "  ".join(
+            text.ljust(width) if column < _LEFT else text.rjust(width)
+            for column, (text, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    ]
+    return [*lines, "", state]
+
+
+async def watch(
+    url: str, symbols: Sequence[str], *, exchange: str, token: str | None, stop: asyncio.Event
+) -> None:
+    """Show the symbols until `stop` is set.
+
+    Raises:
+        ConnectionEnded: the server refuses this client for good.
+        SubscribeError: the server lists none of the symbols.
+
+    """
+    rows = {name: Row(name) for name in map(normalise, symbols)}
+    is_terminal = sys.stdout.isatty()
+    async with connect(url, token=token, exchange=exchange) as markets:
+        tasks = [
+            asyncio.create_task(_keep(subscription, rows, is_terminal=is_terminal), name="reads")
+            for subscription in (
+                markets.trades(*rows, every_ms=_EVERY_MS, on_gap="skip"),
+                markets.tickers(*rows, every_ms=_EVERY_MS),
+                markets.book(*rows, every_ms=_EVERY_MS),
+            )
+        ]
+        if is_terminal:
+            tasks.append(asyncio.create_task(_paint(markets, rows), name="paints"))
+        tasks.append(asyncio.create_task(stop.wait(), name="waits for the end"))  # type: ignore[arg-type]
+        try:
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    for task in ended:
+        task.result()
+
+
+async def _keep(subscription: Subscription[Any], rows: dict[str, Row], *, is_terminal: bool) -> None:
+    """Keep the newest of everything, and print the trades where nothing is painted."""
+    while True:
+        try:
+            async for item in subscription:
+                row = rows[item.symbol]
+                match item:
+                    case Trade():
+                        row.trade = item
+                        if not is_terminal:
+                            _print(f"{item.symbol} {item.price} {item.size} {item.side} {item.ts}\n")
+                    case Ticker():
+                        row.ticker = item
+                    case Book():
+                        row.book = item
+            return
+        except SubscribeError as error:
+            for refusal in error.refusals:
+                if refusal.symbol in rows:
+                    rows[refusal.symbol].note = refusal.message
+            if not set(rows) - subscription.refused.keys():
+                raise
+
+
+async def _paint(markets: Markets, rows: dict[str, Row], write: Callable[[str], None] | None = None) -> None:
+    """Paint the table again and again, over itself."""
+    write = write or _print
+    write("\x1b[?25l")  # no cursor
+    try:
+        while True:
+            state = markets.exchanges.get(markets.exchange)
+            text = f"{markets.exchange}: {state.state if state else 'unknown'}; {markets.transition.reason}"
+            lines = table(list(rows.values()), text, time.time() * 1000)
+            write("".join(f"\x1b[2K{line}\n" for line in lines))
+            await asyncio.sleep(_EVERY_MS / 1000)
+            write(f"\x1b[{len(lines)}A")
+    finally:
+        write(f"\x1b[{len(rows) + 3}B\x1b[?25h\n")
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _plain(number: Decimal | None) -> str:
+    return "" if number is None else f"{number:f}"
+
+
+def _compact(number: Decimal) -> str:
+    """Return a number in at most four digits."""
+    for unit, name in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if number >= unit:
+            return f"{number / unit:.1f}{name}"
+    return f"{number:.1f}"

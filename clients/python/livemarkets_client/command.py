@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -104,6 +105,10 @@ def _megabytes(text: str) -> float:
 
 
 async def _until_interrupted(options: Namespace) -> int:
+    # What the library warns of is said here, or stands in the table.
+    log = logging.getLogger("livemarkets_client")
+    log.addHandler(logging.NullHandler())
+    log.propagate = False
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

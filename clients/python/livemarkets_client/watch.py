@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
+from shutil import get_terminal_size
 from typing import Any
 
 from msgspec import Struct
@@ -17,7 +19,7 @@ from livemarkets_client.models import Book, Ticker, Trade
 from livemarkets_client.requests import normalise
 from livemarkets_client.subscription import Subscription
 
-__all__ = ["Row", "table", "watch"]
+__all__ = ["Row", "fitting", "table", "watch"]
 
 _EVERY_MS = 250
 _COLUMNS = ("Symbol", "Last", "Side", "24 h", "Bid", "Ask", "Volume", "Age")
@@ -118,20 +120,29 @@ async def _keep(subscription: Subscription[Any], rows: dict[str, Row], *, is_ter
                 raise
 
 
-async def _paint(markets: Markets, rows: dict[str, Row], write: Callable[[str], None] | None = None) -> None:
+async def _paint(markets: Markets, rows: dict[str, Row]) -> None:
     """Paint the table again and again, over itself."""
-    write = write or _print
-    write("\x1b[?25l")  # no cursor
+    back = "\x1b[?25l"  # no cursor
     try:
         while True:
-            state = markets.exchanges.get(markets.exchange)
-            text = f"{markets.exchange}: {state.state if state else 'unknown'}; {markets.transition.reason}"
-            lines = table(list(rows.values()), text, time.time() * 1000)
-            write("".join(f"\x1b[2K{line}\n" for line in lines))
+            status = markets.exchanges.get(markets.exchange)
+            state = f"{markets.exchange}: {status.state if status else 'unknown'}"
+            text = f"{state}; {markets.state.name.lower()}: {markets.transition.reason}"
+            lines = fitting(table(list(rows.values()), text, time.time() * 1000), get_terminal_size())
+            _print(back + "".join(f"\x1b[2K{line}\n" for line in lines))
+            back = f"\x1b[{len(lines)}A"
             await asyncio.sleep(_EVERY_MS / 1000)
-            write(f"\x1b[{len(lines)}A")
     finally:
-        write(f"\x1b[{len(rows) + 3}B\x1b[?25h\n")
+        _print("\x1b[?25h")
+
+
+def fitting(lines: list[str], size: os.terminal_size) -> list[str]:
+    """Return the lines that the terminal can show, cut to its width; the last two always."""
+    most = max(size.lines - 1, 4)
+    if len(lines) > most:
+        hidden = len(lines) - most + 1
+        lines = [*lines[: most - 3], f"… {hidden} more symbols: make the terminal higher", *lines[-2:]]
+    return [line if len(line) <= size.columns else line[: size.columns - 1] + "…" for line in lines]
 
 
 def _print(text: str) -> None:

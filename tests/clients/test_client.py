@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from livemarkets_client import (
     Code,
@@ -386,3 +387,68 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
 )
 async def test_an_address_may_be_that_of_the_server(url: str, address: str) -> None:
     assert connect(url).url == address
+
+
+async def test_a_subscription_of_a_closed_client_ends_at_once(server: MockServer) -> None:
+    server.refuses_with = HTTPStatus.FORBIDDEN
+    async with opened(server) as markets:
+        with pytest.raises(ConnectionEnded):
+            await markets.connected()
+        with pytest.raises(ConnectionEnded):
+            await taken(markets.trades("BTCUSDT"), 1)
+    with pytest.raises(ConnectionEnded):
+        await taken(markets.trades("BTCUSDT"), 1)
+    second = opened(server)
+    async with second:
+        pass
+    with pytest.raises(StopAsyncIteration):
+        await taken(second.trades("BTCUSDT"), 1)
+
+
+@pytest.mark.parametrize(
+    "first", ['{"type":"hello"}', "hello", "[" * 100_000, "[]", '{"type":"welcome","protocol":"1"}']
+)
+async def test_what_is_no_server_of_live_markets_is_left(first: str) -> None:
+    async def speak(socket: ServerConnection) -> None:
+        await socket.send(first)
+        await socket.wait_closed()
+
+    async with serve(speak, "127.0.0.1", 0, compression=None) as other:
+        port = next(iter(other.sockets)).getsockname()[1]
+        async with connect(f"ws://127.0.0.1:{port}", proxy=None, timings=QUICK) as markets:
+            await eventually(lambda: markets.transition.code == Code.UNREADABLE)
+
+
+async def test_another_version_of_the_protocol_is_the_end(server: MockServer) -> None:
+    welcome = server._welcome() | {"protocol": 2}
+    server._welcome = lambda: welcome  # type: ignore[method-assign]
+    async with opened(server) as markets:
+        with pytest.raises(ConnectionEnded, match="speaks protocol 2"):
+            await markets.connected()
+
+
+async def test_the_newest_trade_alone_comes_once_through_a_reconnect(server: MockServer) -> None:
+    async with opened(server) as markets:
+        trades = markets.trades("BTCUSDT", every_ms=20)
+        await server.subscribed("trades", "BTCUSDT")
+        server.trade("BTCUSDT", id=7)
+        await taken(trades, 1)
+        server.cut()
+        await eventually(lambda: len(server.requests) == 2)
+        server.trade("BTCUSDT", id=3, skipped=4)
+        (trade,) = await taken(trades, 1)
+        assert (trade.id, trade.skipped) == (3, 4)
+    assert server.requests[1] | {"id": 1} == server.requests[0]
+    assert server.requests[0]["mode"] == "latest"
+
+
+async def test_much_at_once_does_not_hold_the_loop(server: MockServer) -> None:
+    for _ in range(20_000):
+        server.trade("BTCUSDT")
+    async with opened(server) as markets:
+        trades = markets.trades("BTCUSDT", after={"BTCUSDT": 0}, buffer=50_000)
+        turns = 0
+        while trades.unread < 20_000:
+            await asyncio.sleep(0)
+            turns += 1 if trades.unread else 0
+        assert turns >= 20

@@ -7,7 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, overload
 
 from livemarkets_client.buffers import Buffer, CandlesSkipped, OlderReplaced, OldestSkipped, Waiting
-from livemarkets_client.continuity import Account, CandleAccount, NewestAccount, TradeAccount
+from livemarkets_client.continuity import (
+    Account,
+    CandleAccount,
+    LatestTradeAccount,
+    NewestAccount,
+    TradeAccount,
+)
 from livemarkets_client.models import (
     Book,
     Candle,
@@ -97,7 +103,7 @@ class Channels:
         if every_ms is not None:
             if after:
                 raise ValueError("with every_ms there is no after")
-            account: Callable[[int | None], Account] = _newest
+            account: Callable[[int | None], Account] = LatestTradeAccount
             skipping = OlderReplaced()
         else:
             account, skipping = TradeAccount, OldestSkipped(buffer)

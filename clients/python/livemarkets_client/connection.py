@@ -27,6 +27,8 @@ _FIRST_SILENCE_SECONDS = 15.0
 _HEARTBEATS = 3
 _REST_SECONDS = 1.0
 """How long nothing is asked for after the server has ignored a message."""
+_ITEMS_IN_A_TURN = 500
+"""After so many the event loop has a turn for others."""
 _log = logging.getLogger("livemarkets_client")
 
 
@@ -68,6 +70,7 @@ class Connection:
         self._ids = 0
         self._rest_seconds = 0.0
         self._full: list[Intake] = []
+        self._given = 0
 
     async def run(self) -> End:
         """Converse until the connection ends, and return why it did."""
@@ -112,6 +115,7 @@ class Connection:
                 async with asyncio.timeout(self._silence_seconds):
                     raw = await self._socket.recv(decode=False)
             except TimeoutError:
+                self._socket.transport.abort()  # nobody would answer a close frame
                 return End(Code.SILENT, f"no message for {self._silence_seconds:g} s")
             except ConnectionClosed as closed:
                 if closed.rcvd is None:
@@ -121,22 +125,27 @@ class Connection:
                 self._on_frame(raw)
             try:
                 end = self._take(raw)
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
                 return End(Code.UNREADABLE, f"the server sent what is no message: {error}")
             if end is not None:
                 return end
             for intake in self._full:
                 await intake.room()
             self._full.clear()
+            if self._given >= _ITEMS_IN_A_TURN:
+                self._given = 0
+                await asyncio.sleep(0)  # what has arrived already would be read without a pause
 
     def _take(self, raw: bytes) -> End | None:
         """Take one message; return the end if there is nothing to hope for after it."""
         message = decode(raw)
+        if isinstance(message, Welcome):
+            return self._take_welcome(message)
+        if not self._is_welcome.is_set():
+            return End(Code.UNREADABLE, "the server's first message is no welcome")
         match message:
             case None:
                 return None
-            case Welcome():
-                return self._take_welcome(message)
             case Subscribed():
                 self._take_answer(message)
             case ExchangeStatus():
@@ -151,6 +160,7 @@ class Connection:
 
     def _give(self, intake: Intake, items: Sequence[Item]) -> None:
         self.had_data = True
+        self._given += len(items)
         for item in items:
             intake.put(item)
         if intake.is_full and intake not in self._full:

@@ -11,7 +11,15 @@ from typing import Protocol
 from livemarkets_client.messages import GapMessage, LaggedMessage, Update
 from livemarkets_client.models import Candle, CandleGap, CandleLagged, Gap, Lagged, Trade
 
-__all__ = ["Account", "CandleAccount", "Item", "NewestAccount", "TradeAccount", "position_after"]
+__all__ = [
+    "Account",
+    "CandleAccount",
+    "Item",
+    "LatestTradeAccount",
+    "NewestAccount",
+    "TradeAccount",
+    "position_after",
+]
 
 Item = Update | Gap | Lagged | CandleGap | CandleLagged
 
@@ -216,6 +224,21 @@ class NewestAccount:
     def take_lagged(self, message: LaggedMessage) -> Sequence[Item]:
         """Return nothing: an update says itself what was skipped."""
         return ()
+
+
+class LatestTradeAccount(NewestAccount):
+    """The newest trade of a symbol at intervals. A reconnect may bring the last one again."""
+
+    def __init__(self, after: int | None = None) -> None:
+        self._last: int | None = None
+
+    def take(self, update: Update) -> Sequence[Item]:
+        """Return the trade unless it is the same one."""
+        assert isinstance(update, Trade)
+        if update.id == self._last:
+            return ()
+        self._last = update.id
+        return (update,)
 
 
 def position_after(item: Item, before: int | None) -> int | None:

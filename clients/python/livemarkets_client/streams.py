@@ -21,6 +21,7 @@ class Streams:
         self._asked: set[StreamName] = set()
         self._accepted: dict[StreamName, Stream] = {}
         self._dropped: set[StreamName] = set()
+        self._end: Callable[[], Exception] | None = None
 
     def add(self, streams: Iterable[Stream]) -> None:
         """Want streams.
@@ -36,6 +37,10 @@ class Streams:
                     f"{stream.name.channel} of {stream.name.symbol} are subscribed already: close that "
                     "subscription first, or use another connect()"
                 )
+        if self._end is not None:
+            for stream in streams:
+                stream.intake.end(self._end)
+            return
         self._wanted |= {stream.name: stream for stream in streams}
         self.changed.set()
 
@@ -51,7 +56,8 @@ class Streams:
         return list({id(stream.intake): stream.intake for stream in self._wanted.values()}.values())
 
     def end(self, reason: Callable[[], Exception]) -> None:
-        """End all subscriptions."""
+        """End all subscriptions, and those that are still to come."""
+        self._end = reason
         for intake in self.intakes():
             intake.end(reason)
 

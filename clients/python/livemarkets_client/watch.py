@@ -101,7 +101,7 @@ async def _keep(subscription: Subscription[Any], rows: dict[str, Row], *, is_ter
     while True:
         try:
             async for item in subscription:
-                row = rows[item.symbol]
+                row = rows.setdefault(item.symbol, Row(item.symbol))
                 match item:
                     case Trade():
                         row.trade = item

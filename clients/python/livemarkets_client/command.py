@@ -126,7 +126,7 @@ async def _until_interrupted(options: Namespace) -> int:
 
 
 async def _watch(options: Namespace, stop: asyncio.Event) -> None:
-    from livemarkets_client.watch import watch
+    from livemarkets_client.live_table import watch
 
     token = os.environ.get(TOKEN_VARIABLE)
     await watch(options.url, options.symbols, exchange=options.exchange, token=token, stop=stop)

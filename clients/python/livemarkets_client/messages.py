@@ -125,7 +125,7 @@ class Error(Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
     message: str = ""
 
 
-class _Head(Struct, frozen=True):
+class _TypeOnly(Struct, frozen=True):
     type: str
 
 
@@ -144,7 +144,7 @@ Message = (
 
 _KNOWN = frozenset(str(message.__struct_config__.tag) for message in Message.__args__)
 _message: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
-_head = msgspec.json.Decoder(_Head)
+_type_only = msgspec.json.Decoder(_TypeOnly)
 _lists: dict[type[Any], msgspec.json.Decoder[Any]] = {
     update: msgspec.json.Decoder(list[update])  # type: ignore[valid-type]
     for update in UPDATES.values()
@@ -162,7 +162,7 @@ def decode(raw: bytes | str) -> Message | None:
     try:
         return _message.decode(raw)
     except msgspec.ValidationError:
-        if _head.decode(raw).type in _KNOWN:
+        if _type_only.decode(raw).type in _KNOWN:
             raise
         return None
 

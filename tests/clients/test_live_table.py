@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from livemarkets_client import Book, Ticker, Trade
+from livemarkets_client.live_table import Row, fitting, table
 from livemarkets_client.testing import MockServer
-from livemarkets_client.watch import Row, fitting, table
 from tests.clients.test_faults import CLIENT, WAIT_SECONDS
 from tests.support.app import running_process
 from tests.support.helpers import eventually

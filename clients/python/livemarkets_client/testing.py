@@ -60,6 +60,8 @@ class MockServer:
         """What clients have asked for, in order."""
         self.history: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
         """Exchange and symbol → its trades. A test may take some out, which are then in no `after`."""
+        self.patience_seconds = 20.0
+        """How long `subscribed` and `unsubscribed` wait before they raise `TimeoutError`."""
         self._token = token
         self._heartbeat_seconds = heartbeat_seconds
         self._listed = listed
@@ -152,17 +154,17 @@ class MockServer:
     async def subscribed(
         self, channel: str, symbol: str, *, exchange: str = "binance", interval: str | None = None
     ) -> None:
-        """Wait until a client has subscribed this."""
+        """Wait until a client has subscribed this, at most for `patience_seconds`."""
         name = (exchange, channel, symbol, interval)
-        async with self._changed:
+        async with asyncio.timeout(self.patience_seconds), self._changed:
             await self._changed.wait_for(lambda: any(name in names for names in self._clients.values()))
 
     async def unsubscribed(
         self, channel: str, symbol: str, *, exchange: str = "binance", interval: str | None = None
     ) -> None:
-        """Wait until no client has this subscribed any more."""
+        """Wait until no client has this subscribed any more, at most for `patience_seconds`."""
         name = (exchange, channel, symbol, interval)
-        async with self._changed:
+        async with asyncio.timeout(self.patience_seconds), self._changed:
             await self._changed.wait_for(lambda: not any(name in names for names in self._clients.values()))
 
     # --- what it does by itself -------------------------------------------------------------------

@@ -26,6 +26,11 @@ from livemarkets_client import (
     Transition,
     connect,
 )
+from livemarkets_client.buffers import Waiting
+from livemarkets_client.continuity import TradeAccount
+from livemarkets_client.requests import StreamName, Terms
+from livemarkets_client.streams import Streams
+from livemarkets_client.subscription import Intake, Stream
 from livemarkets_client.testing import MockServer
 from tests.support.helpers import eventually, free_port
 
@@ -139,6 +144,38 @@ async def test_each_transition_has_a_code_and_a_reason(server: MockServer) -> No
     ]
     assert 0.007 <= (seen[5].retry_in_seconds or 0) <= 0.007 + QUICK.longest_pause_seconds
     assert all(each.reason for each in seen)
+
+
+async def test_the_pauses_grow_while_there_is_no_server() -> None:
+    seen: list[Transition] = []
+    timings = Timings(first_pause_seconds=0.01, longest_pause_seconds=0.5)
+    async with connect(f"ws://127.0.0.1:{free_port()}", proxy=None, timings=timings, on_state=seen.append):
+        await eventually(lambda: any((each.retry_in_seconds or 0) > 0.02 for each in seen), 20)
+    assert seen[1].code == Code.UNREACHABLE
+    assert (seen[1].retry_in_seconds or 0) <= 0.01
+
+
+def test_a_stream_is_found_once_it_was_accepted_on_this_connection_and_while_it_is_wanted() -> None:
+    streams, name = Streams(), StreamName("binance", "trades", "BTCUSDT")
+
+    def wanted() -> Stream:
+        stream = Stream(name, Terms(), TradeAccount(), Intake(Waiting(1)))
+        streams.add([stream])
+        assert streams.take_unasked() == [stream]
+        return stream
+
+    first = wanted()
+    assert streams.find(name) is None
+    streams.accept(first)
+    assert streams.find(name) is first
+    streams.forget_connection()
+    assert streams.find(name) is None
+    streams.remove(first.intake)
+    second = wanted()
+    streams.accept(first)
+    assert streams.find(name) is None
+    streams.accept(second)
+    assert streams.find(name) is second
 
 
 async def test_silence_is_the_end_of_a_connection() -> None:

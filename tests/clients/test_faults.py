@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from livemarkets.http_api.client_script import CLIENT_SCRIPT
 from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
 from tests.clients.reading import Line, Reading, read_lines
 from tests.pages.weak_link import WeakLink, weak_link
@@ -27,22 +28,31 @@ from tests.support.helpers import PROJECT_ROOT, eventually
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "ADAUSDT", "BNBUSDT", "LINKUSDT")
 TRADES_PER_SECOND = 400.0
 WAIT_SECONDS = 60
+Program = Callable[[str], contextlib.AbstractAsyncContextManager[Process]]
+"""Starts a program that reads, which is told what in JSON."""
 CLIENT = {"PYTHONPATH": str(PROJECT_ROOT / "clients" / "python")}
+
+
+def in_python(argument: str) -> contextlib.AbstractAsyncContextManager[Process]:
+    return running_process("-m", "tests.clients.reading", argument, environment=CLIENT)
 
 
 class World:
     """The exchange, the app as `main.py`, a link to it, and the program that reads; each can be hurt."""
 
-    def __init__(self, exchange: Simulator, link: WeakLink, port_environment: dict[str, str], folder: Path):
+    def __init__(
+        self, exchange: Simulator, link: WeakLink, environment: dict[str, str], folder: Path, program: Program
+    ) -> None:
         self.exchange = exchange
         self.link = link
         self.server: Process
         self.reader: Process
         self.runs = 0
-        self._environment = port_environment
+        self._environment = environment
         self._folder = folder
         self._read = 0
         self._positions: dict[str, int] = {}
+        self._program = program
         self._processes = contextlib.AsyncExitStack()
 
     @property
@@ -72,9 +82,7 @@ class World:
         reading = Reading(url, list(SYMBOLS), str(self._folder), self.runs, sleeps=True)
         self.runs += 1
         self.reader = await self._processes.enter_async_context(
-            running_process(
-                "-m", "tests.clients.reading", msgspec.json.encode(reading).decode(), environment=CLIENT
-            )
+            self._program(msgspec.json.encode(reading).decode())
         )
 
     async def reaches_the_present(self) -> None:
@@ -169,7 +177,7 @@ FAULTS: tuple[Callable[[World], Awaitable[None]], ...] = (
 
 
 @contextlib.asynccontextmanager
-async def world_in(folder: Path) -> AsyncIterator[World]:
+async def world_in(folder: Path, program: Program) -> AsyncIterator[World]:
     market = SimulatedMarket(seed=7, symbols=SYMBOLS, trades_per_second=TRADES_PER_SECOND / len(SYMBOLS))
     limits = ExchangeLimits(
         messages_per_second=1000, connects_per_window=10_000, rest_weight_per_minute=1_000_000
@@ -177,7 +185,8 @@ async def world_in(folder: Path) -> AsyncIterator[World]:
     async with running_exchange(market, limits=limits) as exchange:
         port, environment = main_environment(exchange.ws_url.removeprefix("ws://"))
         async with weak_link(f"127.0.0.1:{port}") as link:
-            world = World(exchange, link, environment | {"LIVE_CLIENT_BUFFER_BYTES": "65536"}, folder)
+            environment |= {"LIVE_CLIENT_BUFFER_BYTES": "65536"}
+            world = World(exchange, link, environment, folder, program)
             try:
                 await world.start_server()
                 await world.start_reader()
@@ -222,8 +231,10 @@ def brought_by(frames: Path, symbol: str, after: int) -> list[tuple[int, str]]:
     return found
 
 
-async def hurt(folder: Path, faults: list[Callable[[World], Awaitable[None]]]) -> str:
-    async with world_in(folder) as world:
+async def hurt(
+    folder: Path, faults: list[Callable[[World], Awaitable[None]]], program: Program = in_python
+) -> str:
+    async with world_in(folder, program) as world:
         for fault in faults:
             await fault(world)
             await world.reaches_the_present()
@@ -238,8 +249,25 @@ async def test_faults_cost_nothing_that_is_not_declared(tmp_path: Path) -> None:
     await hurt(tmp_path, [*short, the_program_is_killed])
 
 
+def fifty(seed: int) -> list[Callable[[World], Awaitable[None]]]:
+    return [*FAULTS, *random.Random(seed).choices(FAULTS, k=50 - len(FAULTS))]
+
+
 @pytest.mark.verify
 @pytest.mark.parametrize("seed", range(4))
 async def test_fifty_rounds_of_faults_cost_nothing_that_is_not_declared(seed: int, tmp_path: Path) -> None:
-    rounds = [*FAULTS, *random.Random(seed).choices(FAULTS, k=50 - len(FAULTS))]
-    print(await hurt(tmp_path, rounds))  # noqa: T201
+    print(await hurt(tmp_path, fifty(seed)))  # noqa: T201
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("seed", range(4))
+async def test_fifty_rounds_of_faults_cost_a_program_in_javascript_nothing(
+    seed: int, tmp_path: Path, node_with_ws: tuple[str, dict[str, str]]
+) -> None:
+    node, environment = node_with_ws
+    environment = environment | {"CLIENT_MODULE": str(CLIENT_SCRIPT)}
+
+    def in_javascript(argument: str) -> contextlib.AbstractAsyncContextManager[Process]:
+        return running_process("tests/clients/reading.mjs", argument, program=node, environment=environment)
+
+    print(await hurt(tmp_path, fifty(seed), in_javascript))  # noqa: T201

@@ -70,6 +70,14 @@ def test_a_torn_file_is_read_as_far_as_it_goes_and_the_next_one_goes_on(tmp_path
     assert ids(*files_of(out)) == list(range(1, 20))
 
 
+def test_garbage_at_the_end_of_a_file_is_left_out(tmp_path: Path) -> None:
+    out = tmp_path / "trades.jsonl.gz"
+    record(out, range(1, 10))
+    (path,) = files_of(out)
+    path.write_bytes(path.read_bytes() + bytes(100))
+    assert ids(path) == list(range(1, 10))
+
+
 def test_a_file_of_which_nothing_was_written_hides_no_position(tmp_path: Path) -> None:
     out = tmp_path / "trades.jsonl.gz"
     record(out, range(1, 10))

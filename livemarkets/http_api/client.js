@@ -22,6 +22,7 @@ export const CODES = Object.freeze({
 });
 const PROTOCOL = 1;
 const FINAL_CODES = [1002, 1003, 1007, 1008, 1009, 1010];
+const ASK_SECONDS = 5;
 const FINAL_STATUSES = [400, 401, 403, 404];
 const MOST_SYMBOLS = 50; // in one message, so that it stays below limits.message_bytes
 const CHANNEL_OF = { trade: "trades", ticker: "tickers", tickers: "tickers", candle: "candles" };
@@ -391,9 +392,17 @@ class Markets {
   async _askWhy() {
     this._leave();
     const headers = this._token === undefined ? {} : { Authorization: `Bearer ${this._token}` };
-    const options = { headers, signal: AbortSignal.timeout(5000) };
-    const answer = await fetch(this.url.replace(/^ws/, "http"), options).catch(() => undefined);
-    if (this._socket !== undefined || this.state === "CLOSED") return;
+    const asking = new AbortController();
+    this._asking = asking;
+    const late = new Promise((resolve) => {
+      this._timer = setTimeout(resolve, ASK_SECONDS * 1000);
+    });
+    const request = fetch(this.url.replace(/^ws/, "http"), { headers, signal: asking.signal });
+    const answer = await Promise.race([request, late]).catch(() => undefined);
+    if (this._asking !== asking) return; // closed meanwhile
+    this._asking = undefined;
+    asking.abort();
+    request.catch(() => {});
     const status = answer?.status;
     const retry = Number(answer?.headers.get("Retry-After") ?? Number.NaN) * 1000;
     if (status === undefined || status === 426) this._lose(CODES.UNREACHABLE, "no connection");
@@ -404,7 +413,8 @@ class Markets {
   _leave() {
     const socket = this._socket;
     clearTimeout(this._timer);
-    this._socket = this._asked = undefined;
+    this._asking?.abort();
+    this._socket = this._asked = this._asking = undefined;
     if (socket !== undefined) {
       socket.onopen = socket.onmessage = socket.onclose = null;
       socket.onerror = () => {};

@@ -58,6 +58,7 @@ def cut(app: RunningApp) -> None:
         connection.transport.abort()
 
 
+@pytest.mark.long
 async def test_every_trade_comes_through_cuts_and_restarts(program: Start) -> None:
     port, tuning = free_port(), Tuning(client=quick())
     async with (
@@ -156,6 +157,7 @@ async def test_the_access_token_is_brought(program: Start, token: str) -> None:
         await process.says("BTCUSDT " if token != "wrong" else "CLOSED 401 ")
 
 
+@pytest.mark.long
 async def test_refusals_and_the_other_channels(program: Start) -> None:
     async with running_exchange() as exchange, running_app(settings_for(exchange)) as app:
         async with program(app.http_url, ["BTC/USDT", "ETHUSDT"]) as process:

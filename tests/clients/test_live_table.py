@@ -13,7 +13,7 @@ import pytest
 from livemarkets_client import Book, Ticker, Trade
 from livemarkets_client.live_table import Row, fitting, table
 from livemarkets_client.testing import MockServer
-from tests.clients.test_faults import CLIENT, WAIT_SECONDS
+from tests.clients.test_through_faults import CLIENT, WAIT_SECONDS
 from tests.support.app import running_process
 from tests.support.helpers import eventually
 
@@ -35,9 +35,9 @@ def test_the_table_shows_the_newest_of_everything_with_the_exchanges_digits() ->
     figures = ticker(change_percent=Decimal("-1.5"), quote_volume=Decimal(1_130_000_000))
     rows = [Row("BTCUSDT", trade, Ticker(**figures), book), Row("NOPE", note="binance does not list NOPE")]
     assert table(rows, "binance: live", now_ms=3500.0) == [
-        "Symbol       Last  Side     24 h         Bid       Ask  Volume                         Age",
-        "BTCUSDT  61837.60  sell  -1.50 %  0.00000100  61837.61    1.1B                       2.5 s",
-        "NOPE                                                            binance does not list NOPE",
+        "Symbol       Last  Side     24 h         Bid       Ask  Volume    Age",
+        "BTCUSDT  61837.60  sell  -1.50 %  0.00000100  61837.61    1.1B  2.5 s",
+        "NOPE     binance does not list NOPE",
         "",
         "binance: live",
     ]

@@ -12,8 +12,8 @@ import pytest
 
 from livemarkets.app import Tuning
 from livemarkets_client import Code
-from tests.clients.test_faults import CLIENT
 from tests.clients.test_recording import record
+from tests.clients.test_through_faults import CLIENT
 from tests.support.app import (
     Process,
     RunningApp,

@@ -14,7 +14,7 @@ import pytest
 from livemarkets_client import Gap, Lagged, Trade
 from livemarkets_client.recording import Accounts, Note, Writer, files_of, positions_of, read, read_lines
 from livemarkets_client.testing import MockServer
-from tests.clients.test_faults import CLIENT, WAIT_SECONDS
+from tests.clients.test_through_faults import CLIENT, WAIT_SECONDS
 from tests.support.app import Process, running_app, running_exchange, running_process, settings_for
 from tests.support.copied_clients import newest_id
 from tests.support.helpers import eventually

@@ -69,6 +69,10 @@ class WeakLink:
             writer.transport.abort()
             return
         onward_reader, onward = await asyncio.open_connection(sock=upstream, limit=_SLOW_BYTES)
+        if self._is_cut:  # meanwhile
+            onward.transport.abort()
+            writer.transport.abort()
+            return
         self._writers |= {writer, onward}
         try:
             async with asyncio.TaskGroup() as both:

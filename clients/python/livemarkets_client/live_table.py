@@ -23,8 +23,6 @@ __all__ = ["Row", "fitting", "table", "watch"]
 
 _EVERY_MS = 250
 _COLUMNS = ("Symbol", "Last", "Side", "24 h", "Bid", "Ask", "Volume", "Age")
-_LEFT = 1
-"""How many columns are aligned to the left."""
 
 
 class Row(Struct):
@@ -45,21 +43,23 @@ class Row(Struct):
         bid, ask = (self.book.bid, self.book.ask) if self.book else (None, None)
         volume = _compact(self.ticker.quote_volume) if self.ticker else ""
         age = f"{max(0.0, now_ms - self.trade.ts) / 1000:.1f} s" if self.trade else ""
-        return [self.symbol, _plain(last), side, change, _plain(bid), _plain(ask), volume, age or self.note]
+        return [self.symbol, _plain(last), side, change, _plain(bid), _plain(ask), volume, age]
 
 
 def table(rows: Sequence[Row], state: str, now_ms: float) -> list[str]:
     """Return the lines of the table, the state of the connection last."""
-    cells = [list(_COLUMNS), *(row.cells(now_ms) for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(_COLUMNS))]
-    lines = [
-        "  ".join(
-            text.ljust(width) if column < _LEFT else text.rjust(width)
-            for column, (text, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in cells
+    cells = [[row.symbol] if row.note else row.cells(now_ms) for row in rows]
+    widths = [
+        max(len(line[column]) for line in [_COLUMNS, *cells] if column < len(line))
+        for column in range(len(_COLUMNS))
     ]
-    return [*lines, "", state]
+
+    def aligned(line: Sequence[str], note: str = "") -> str:
+        texts = [text.rjust(width) for text, width in zip(line, widths, strict=False)]
+        return "  ".join([line[0].ljust(widths[0]), *texts[1:], note]).rstrip()
+
+    lines = [aligned(line, row.note) for line, row in zip(cells, rows, strict=True)]
+    return [aligned(_COLUMNS), *lines, "", state]
 
 
 async def watch(

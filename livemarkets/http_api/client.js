@@ -250,7 +250,13 @@ class Subscription {
 
 // --- the client ------------------------------------------------------------------------------------------
 
-const TIMINGS = { firstPause: 1000, longestPause: 30000, tooSlowPause: 30000, open: 10000, silence: undefined };
+const TIMINGS = {
+  firstPauseMs: 1000,
+  longestPauseMs: 30000,
+  tooSlowPauseMs: 30000,
+  openMs: 10000,
+  silenceMs: undefined,
+};
 
 /** A connection that is made anew whenever it is lost; see `connect`. */
 class Markets {
@@ -357,13 +363,13 @@ class Markets {
     const socket = new this._WebSocket(this.url, protocols);
     Object.assign(this, { _socket: socket, _asked: undefined, _accepted: new Set(), _requests: new Map(), _ids: 0 });
     let wasOpen = false;
-    this._listen(this._timings.open);
+    this._listen(this._timings.openMs);
     socket.onopen = () => {
       wasOpen = true;
     };
     socket.onmessage = ({ data }) => {
       if (socket !== this._socket) return;
-      this._listen(this._silence ?? this._timings.open);
+      this._listen(this._silenceMs ?? this._timings.openMs);
       try {
         this._take(parse(data));
       } catch (error) {
@@ -440,9 +446,9 @@ class Markets {
   }
 
   _pause(code, asked) {
-    const { firstPause, longestPause, tooSlowPause } = this._timings;
-    if (code === 1013 && asked === undefined) return tooSlowPause * (0.5 + Math.random() / 2);
-    const jitter = Math.random() * Math.min(longestPause, firstPause * 2 ** Math.min(this._attempt, 30));
+    const { firstPauseMs, longestPauseMs, tooSlowPauseMs } = this._timings;
+    if (code === 1013 && asked === undefined) return tooSlowPauseMs * (0.5 + Math.random() / 2);
+    const jitter = Math.random() * Math.min(longestPauseMs, firstPauseMs * 2 ** Math.min(this._attempt, 30));
     if (asked === undefined) return jitter;
     return Number(asked) + (code >= 1000 && this._attempt === 0 ? 0 : jitter);
   }
@@ -452,9 +458,9 @@ class Markets {
     this._dial();
   }
 
-  _move(state, code, reason, retryIn) {
+  _move(state, code, reason, retryInMs) {
     Object.assign(this, { state, _code: code });
-    this._onState?.({ state, code, reason, retryIn });
+    this._onState?.({ state, code, reason, retryInMs });
   }
 
   _finish(ended) {
@@ -508,7 +514,7 @@ class Markets {
       this._lose(CODES.OTHER_PROTOCOL, `the server speaks protocol ${protocol}, this library ${PROTOCOL}`);
       return;
     }
-    this._silence = this._timings.silence ?? 3000 * heartbeat_seconds;
+    this._silenceMs = this._timings.silenceMs ?? 3000 * heartbeat_seconds;
     for (const [exchange, state] of Object.entries(exchanges)) this._takeStatus({ exchange, state });
     this._asked = new Set();
     this._move("CONNECTED", CODES.WELCOMED, `welcomed by ${server}`);
@@ -583,7 +589,7 @@ class Markets {
  *
  * @param url the server's address, `https://host` or `wss://host/ws/markets`
  * @param options `token`; `exchange`, of subscriptions that name none; `WebSocket`, where there is no global one;
- *   `onState({state, code, reason, retryIn})`; `onStatus({exchange, state, reason})`; `timings` in milliseconds
+ *   `onState({state, code, reason, retryInMs})`; `onStatus({exchange, state, reason})`; `timings` in milliseconds
  */
 export function connect(url, options = {}) {
   return new Markets(url, { exchange: "binance", WebSocket: globalThis.WebSocket, ...options });

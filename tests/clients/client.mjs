@@ -7,8 +7,8 @@ const { connect } = await import(pathToFileURL(told.module));
 const WebSocket = globalThis.WebSocket ?? createRequire(import.meta.url)("ws");
 const { token, timings } = told;
 
-function onState({ state, code, reason, retryIn }) {
-  console.log(state, code, reason, retryIn === undefined ? "" : `; again in ${(retryIn / 1000).toFixed(2)} s`);
+function onState({ state, code, reason, retryInMs }) {
+  console.log(state, code, reason, retryInMs === undefined ? "" : `; again in ${(retryInMs / 1000).toFixed(2)} s`);
 }
 
 const markets = connect(told.url, { WebSocket, token, timings, onState });

@@ -22,7 +22,7 @@ class Tapped extends (globalThis.WebSocket ?? createRequire(import.meta.url)("ws
 
 const markets = connect(url, {
   WebSocket: Tapped,
-  timings: { firstPause: 50, longestPause: 300, tooSlowPause: 300, silence: 2000 },
+  timings: { firstPauseMs: 50, longestPauseMs: 300, tooSlowPauseMs: 300, silenceMs: 2000 },
   onState: ({ state, code, reason }) => console.log(state, code, reason),
 });
 const trades = markets.trades(symbols, { after, buffer: 200 });

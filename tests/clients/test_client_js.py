@@ -30,7 +30,7 @@ from tests.support.helpers import CHROMIUM_ARGUMENTS, eventually, free_port
 from tests.support.upstream import quick
 
 Start = Callable[..., contextlib.AbstractAsyncContextManager[Process]]
-QUICK = {"firstPause": 50, "longestPause": 200, "tooSlowPause": 200, "open": 5000}
+QUICK = {"firstPauseMs": 50, "longestPauseMs": 200, "tooSlowPauseMs": 200, "openMs": 5000}
 WAIT_SECONDS = 20
 
 

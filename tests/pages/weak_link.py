@@ -55,8 +55,7 @@ class WeakLink:
         await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._is_cut:
-            writer.transport.abort()
+        if self._refuses(writer):
             return
         upstream = socket.socket()
         if self._bytes_per_second:
@@ -69,9 +68,8 @@ class WeakLink:
             writer.transport.abort()
             return
         onward_reader, onward = await asyncio.open_connection(sock=upstream, limit=_SLOW_BYTES)
-        if self._is_cut:  # meanwhile
+        if self._refuses(writer):  # it was cut meanwhile
             onward.transport.abort()
-            writer.transport.abort()
             return
         self._writers |= {writer, onward}
         try:
@@ -81,6 +79,12 @@ class WeakLink:
                 both.create_task(self._forward(onward_reader, writer, rate), name="to the browser")
         finally:
             self._writers -= {writer, onward}
+
+    def _refuses(self, writer: asyncio.StreamWriter) -> bool:
+        """End a new connection if the link is cut."""
+        if self._is_cut:
+            writer.transport.abort()
+        return self._is_cut
 
     async def _forward(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rate: float = 0.0

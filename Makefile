@@ -61,7 +61,7 @@ coverage: $(DEVELOPMENT)  ## lines and branches that the tests in this process r
 check: $(DEVELOPMENT) $(NODE)  ## ruff, mypy --strict, import contracts, codespell; biome for JavaScript and CSS
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy livemarkets pages tests deploy $(wildcard benchmarks) main.py
+	$(VENV)/bin/mypy livemarkets pages tests deploy clients/python/livemarkets_client $(wildcard benchmarks) main.py
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/codespell
 	$(call biome,check --error-on-warnings)

@@ -195,7 +195,7 @@ def names_in_the_code() -> tuple[dict[str, set[str]], set[str]]:
     """Each class with its members, and the path of each file below its top folder."""
     classes: defaultdict[str, set[str]] = defaultdict(set)
     files: set[str] = set()
-    for folder in (PROJECT_ROOT / "livemarkets", PROJECT_ROOT / "pages"):
+    for folder in (PROJECT_ROOT / "livemarkets", PROJECT_ROOT / "pages", PROJECT_ROOT / "clients"):
         for path in folder.rglob("*.py"):
             files |= {path.relative_to(folder).as_posix(), path.relative_to(PROJECT_ROOT).as_posix()}
             tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -258,7 +258,8 @@ def test_every_dependency_has_its_reason_in_the_architecture() -> None:
 
 
 def test_links_between_documents_lead_somewhere() -> None:
-    documents = [*PROJECT_ROOT.glob("*.md"), *(PROJECT_ROOT / "docs").glob("*.md")]
+    folders = (PROJECT_ROOT, PROJECT_ROOT / "docs", PROJECT_ROOT / "clients" / "python")
+    documents = [document for folder in folders for document in folder.glob("*.md")]
     broken = [
         f"{document.name}: {target}"
         for document in documents

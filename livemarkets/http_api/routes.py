@@ -17,6 +17,7 @@ from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.http_api.answers import Refused, list_answer, tick_answer
 from livemarkets.http_api.candles import CandleFinder
 from livemarkets.http_api.collectors import Measured, collectors
+from livemarkets.http_api.client_script import client_script
 from livemarkets.http_api.fetching import FetchGuard
 from livemarkets.http_api.market_data import MarketDataApi
 from livemarkets.http_api.queries import (
@@ -99,6 +100,7 @@ def http_router(services: HttpServices) -> APIRouter:
 
     router.add_api_route("/metrics", metrics)
     if services.feeds:
+        router.add_api_route("/client.js", client_script)
         api = _Api(services)
         data = MarketDataApi(
             services.feeds,

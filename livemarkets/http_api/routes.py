@@ -16,8 +16,8 @@ from livemarkets.embedded.exchange import EmbeddedExchange
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.http_api.answers import Refused, list_answer, tick_answer
 from livemarkets.http_api.candles import CandleFinder
-from livemarkets.http_api.collectors import Measured, collectors
 from livemarkets.http_api.client_script import client_script
+from livemarkets.http_api.collectors import Measured, collectors
 from livemarkets.http_api.fetching import FetchGuard
 from livemarkets.http_api.market_data import MarketDataApi
 from livemarkets.http_api.queries import (

@@ -14,6 +14,7 @@ _HELD_MS = 250.0
 """A person sees it. A shorter pause now and then is the machine's."""
 _RECOVERING_MS = 60_000
 _DOCTOR = "`.venv/bin/python -m livemarkets doctor` says what fails."
+_MANY_LINES = 300
 _NAMED = 3
 """Symbols and addresses that are named; the others are counted."""
 _NOT_LIVE_MS = 10_000
@@ -50,6 +51,14 @@ def _of_process(process: ProcessReport) -> Iterator[Need]:
             level="warning",
             what=f"In the last minute, everything waited for {process.loop_longest_ms:.0f} ms at once.",
             way="Give the server more processor time: other programs on the machine may take it.",
+        )
+
+    if process.log_lines > _MANY_LINES:
+        yield Need(
+            kind="log",
+            level="warning",
+            what=f"This server wrote {process.log_lines:,} lines into its log in the last minute.",
+            way="Look into the log: the line that repeats says what is wrong, or who sends nonsense.",
         )
 
 

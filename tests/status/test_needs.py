@@ -34,6 +34,7 @@ SHORT_TOKEN = "LIVE_ACCESS_TOKEN has fewer than 16 characters and can be guessed
         (report(warnings=[SHORT_TOKEN]), "settings", "warning", "guessed", "longer LIVE_ACCESS_TOKEN"),
         (report(warnings=["LIVE_X is not a setting"]), "settings", "warning", "LIVE_X", "Correct it"),
         (report(loop_longest_ms=340.2), "busy", "warning", "340 ms", "processor time"),
+        (report(log_lines=1200), "log", "warning", "1,200 lines", "repeats"),
         (report(readers={"connected": 5000}), "full", "problem", "5,000 programs", "LIVE_MAX_CLIENTS"),
         (report(readers={"lagging": 1}), "slow_readers", "warning", "1 program cannot", "mode: latest"),
         (report(exchange(state="down", reason="timeout")), "down", "problem", "(timeout)", "doctor"),

@@ -38,8 +38,14 @@ SHORT_TOKEN = "LIVE_ACCESS_TOKEN has fewer than 16 characters and can be guessed
         (report(readers={"connected": 5000}), "full", "problem", "5,000 programs", "LIVE_MAX_CLIENTS"),
         (report(readers={"lagging": 1}), "slow_readers", "warning", "1 program cannot", "mode: latest"),
         (report(exchange(state="down", reason="timeout")), "down", "problem", "(timeout)", "doctor"),
-        (report(exchange(state="stale")), "not_live", "problem", "stale", "LIVE_PROXY_URL"),
-        (report(exchange("simulator", state="down")), "down", "problem", "simulator", "heals by itself"),
+        (report(exchange(state="stale")), "not_live", "problem", "Binance has been stale", "LIVE_PROXY_URL"),
+        (
+            report(exchange("simulator", state="down")),
+            "down",
+            "problem",
+            "Simulator cannot",
+            "heals by itself",
+        ),
         (
             report(exchange(addresses=[address("wss://a.example", rests=True), address("wss://b.example")])),
             *("address", "warning", "wss://a.example fails for streams", "LIVE_BINANCE_WS_URL"),

@@ -1,22 +1,25 @@
 """How old trades are at each step of their way, by samples. No I/O.
 
-The hot path pays one call and one comparison for each read of the socket. One read in 60 ms is measured; the
-trade of it that is measured was the first in the read, so it waited longest.
+One read of each connection in 60 ms is measured, by a callable that stands in the way of this read alone:
+the others pay nothing. The trade of it that is measured was the first in the read, so it waited longest.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Protocol
 
 import msgspec
 
 from livemarkets.server.histogram import Histogram
 
-__all__ = ["HOPS", "HopStatistics", "LatencyMeter", "LatencyStatistics"]
+__all__ = ["HOPS", "HopStatistics", "LatencyMeter", "LatencyStatistics", "Take"]
 
 Take = Callable[[list[bytes]], None]
+CallLater = Callable[[float, Callable[[], None]], "Timer"]
 
 HOPS = ("matched_to_event", "event_to_received", "received_to_sent")
 """The steps: from the trade to the exchange's message about it, to the read of the socket, to the write of
@@ -71,6 +74,49 @@ class _Slot:
         return self._ended[hop]
 
 
+class Timer(Protocol):
+    """What is due later."""
+
+    def cancel(self) -> None:
+        """Forget it."""
+
+
+class Reader(Protocol):
+    """A connection that passes on the frames of each read."""
+
+    on_texts: Take
+
+
+class _Watch:
+    """Stands in the way of one read now and then. Afterwards nothing refers to it."""
+
+    __slots__ = ("_call_later", "_measure", "_reader", "_take", "_timer")
+
+    def __init__(
+        self, reader: Reader, measure: Callable[[Take, list[bytes]], None], call_later: CallLater
+    ) -> None:
+        self._reader = reader
+        self._take = reader.on_texts
+        self._measure = measure
+        self._call_later = call_later
+        self._timer: Timer | None = None
+
+    def arm(self) -> None:
+        """Measure the next read."""
+        self._reader.on_texts = self._read
+
+    def stop(self) -> None:
+        """Measure nothing any more."""
+        self._reader.on_texts = self._take
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _read(self, raws: list[bytes]) -> None:
+        self._reader.on_texts = self._take
+        self._timer = self._call_later(SAMPLE_SECONDS, self.arm)
+        self._measure(self._take, raws)
+
+
 class LatencyMeter:
     """Measures some trades of one exchange.
 
@@ -79,6 +125,7 @@ class LatencyMeter:
         now_ms: the time, ms since the epoch.
         read_times: returns when a trade was matched and when the exchange sent its frame, ms since the epoch;
             `None` if the frame is no trade.
+        call_later: calls a callable after a delay in seconds.
         deliveries: returns how many trades were handed to readers since the start.
         call_soon: calls a callable when the writes of this turn of the event loop are done.
 
@@ -89,6 +136,7 @@ class LatencyMeter:
         monotonic: Callable[[], float],
         now_ms: Callable[[], int],
         read_times: Callable[[bytes], tuple[int, int] | None],
+        call_later: CallLater,
         deliveries: Callable[[], int] = lambda: 0,
         call_soon: Callable[[Callable[[], None]], object] = lambda callback: None,
     ) -> None:
@@ -101,19 +149,18 @@ class LatencyMeter:
         self._read_times = read_times
         self._deliveries = deliveries
         self._call_soon = call_soon
-        self._due_at = 0.0
+        self._call_later = call_later
         self._slots: deque[_Slot] = deque(maxlen=_SLOTS)
 
-    def watching(self, take: Take) -> Take:
-        """Return `take`, measured now and then. It takes the frames of one read."""
-
-        def take_and_measure(raws: list[bytes]) -> None:
-            if self._monotonic() < self._due_at:
-                take(raws)
-            else:
-                self._measure(take, raws)
-
-        return take_and_measure
+    @contextmanager
+    def watching(self, reader: Reader) -> Iterator[None]:
+        """Measure some of the reads of a connection until the context ends."""
+        watch = _Watch(reader, self._measure, self._call_later)
+        watch.arm()
+        try:
+            yield
+        finally:
+            watch.stop()
 
     def statistics(self) -> LatencyStatistics:
         """Return the percentiles."""
@@ -145,7 +192,6 @@ class LatencyMeter:
 
     def _measure(self, take: Take, raws: list[bytes]) -> None:
         began, now_ms, before = self._monotonic(), self._now_ms(), self._deliveries()
-        self._due_at = began + SAMPLE_SECONDS
         times = next(filter(None, map(self._read_times, raws)), None)
         if times is None:
             take(raws)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import Protocol
 
@@ -52,6 +52,8 @@ class StatusCollector:
     """Collects the report from the services."""
 
     def __init__(self, services: InspectedServices) -> None:
+        self.log_lines: Callable[[], int] = lambda: 0
+        """Returns how many lines the log had in the last minute. Whoever configures the log sets it."""
         self._services = services
         self._lock = asyncio.Lock()
         self._report: StatusReport | None = None
@@ -95,6 +97,7 @@ class StatusCollector:
             files_limit=limit,
             loop_longest_ms=round(services.loop_delay.longest_seconds() * 1000, 1),
             loop_p99_ms=_percentile_99(services.loop_delay.counts),
+            log_lines=self.log_lines(),
             versions=self._versions,
             warnings=services.settings.warnings,
         )

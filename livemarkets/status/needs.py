@@ -14,6 +14,7 @@ _HELD_MS = 250.0
 """A person sees it. A shorter pause now and then is the machine's."""
 _RECOVERING_MS = 60_000
 _DOCTOR = "`.venv/bin/python -m livemarkets doctor` says what fails."
+_MANY_LINES = 300
 _NAMED = 3
 """Symbols and addresses that are named; the others are counted."""
 _NOT_LIVE_MS = 10_000
@@ -52,6 +53,14 @@ def _of_process(process: ProcessReport) -> Iterator[Need]:
             way="Give the server more processor time: other programs on the machine may take it.",
         )
 
+    if process.log_lines > _MANY_LINES:
+        yield Need(
+            kind="log",
+            level="warning",
+            what=f"This server wrote {process.log_lines:,} lines into its log in the last minute.",
+            way="Look into the log: the line that repeats says what is wrong, or who sends nonsense.",
+        )
+
 
 def _way_of_setting(warning: str) -> str:
     if "everybody who reaches" in warning:
@@ -79,7 +88,7 @@ def _of_readers(readers: ReadersReport) -> Iterator[Need]:
 
 
 def _of_exchange(exchange: ExchangeReport, now_ms: int) -> Iterator[Need]:
-    name = exchange.exchange
+    name = _name(exchange)
     if exchange.banned_until_ts is not None:
         yield Need(
             kind="banned",
@@ -95,7 +104,7 @@ def _of_exchange(exchange: ExchangeReport, now_ms: int) -> Iterator[Need]:
             kind="down",
             level="problem",
             what=f"{name} cannot be reached{reason}.",
-            way=_way_to(name),
+            way=_way_to(exchange),
             until_ts=None,
         )
     elif exchange.state in ("connecting", "stale") and now_ms - exchange.since_ts > _NOT_LIVE_MS:
@@ -104,7 +113,7 @@ def _of_exchange(exchange: ExchangeReport, now_ms: int) -> Iterator[Need]:
             kind="not_live",
             level="problem",
             what=f"{name} has been {exchange.state} for a while{reason}: some prices are old.",
-            way=_way_to(name),
+            way=_way_to(exchange),
         )
     if exchange.rest.paused_until_ts is not None:
         yield Need(
@@ -119,8 +128,13 @@ def _of_exchange(exchange: ExchangeReport, now_ms: int) -> Iterator[Need]:
     yield from _of_clock(exchange)
 
 
-def _way_to(exchange: str) -> str:
-    if exchange == "simulator":
+def _name(exchange: ExchangeReport) -> str:
+    """Return the name as people write it."""
+    return exchange.exchange.capitalize()
+
+
+def _way_to(exchange: ExchangeReport) -> str:
+    if exchange.exchange == "simulator":
         return "Wait: it heals by itself. If it does not, look into the log of this server."
     return (
         "Check the network of this machine. If it needs a proxy, set LIVE_PROXY_URL in .env.local. " + _DOCTOR
@@ -138,7 +152,7 @@ def _of_addresses(exchange: ExchangeReport) -> Iterator[Need]:
             kind="address",
             level="problem" if everything else "warning",
             what=f"{_named(failing)} {'fails' if len(failing) == 1 else 'fail'} for {purpose} of "
-            f"{exchange.exchange}; {'no other address is left' if everything else 'others are used'}.",
+            f"{_name(exchange)}; {'no other address is left' if everything else 'others are used'}.",
             way="It is tried again by itself. If the exchange has given up the address, set a new one "
             f"in {variables[purpose]}.",
         )
@@ -155,13 +169,13 @@ def _of_clock(exchange: ExchangeReport) -> Iterator[Need]:
         kind="clock",
         level="warning",
         what=f"The clock of this machine is about {abs(clock.offset_ms) / 1000:.1f} s {where} that of "
-        f"{exchange.exchange}. Times and ages shown here are wrong by as much.",
+        f"{_name(exchange)}. Times and ages shown here are wrong by as much.",
         way="Let the machine set its clock by itself (NTP: `timedatectl set-ntp true`).",
     )
 
 
 def _of_streams(exchange: ExchangeReport, now_ms: int) -> Iterator[Need]:
-    streams, name = exchange.streams, exchange.exchange
+    streams, name = exchange.streams, _name(exchange)
     stuck = [
         each.symbol
         for each in streams.worst

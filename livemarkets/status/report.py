@@ -218,6 +218,8 @@ class ProcessReport(msgspec.Struct, frozen=True, kw_only=True):
     """The longest delay of the event loop in the last minute."""
     loop_p99_ms: float
     """At most this in 99 of 100 measurements since the start; infinite is told as a minute."""
+    log_lines: int
+    """Lines of the log in the last minute, from INFO on."""
     versions: Mapping[str, str]
     warnings: Sequence[str]
     """What is doubtful in the settings."""

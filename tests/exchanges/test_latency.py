@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 
 from livemarkets.exchanges.binance.messages import trade_times
-from livemarkets.exchanges.latency import LatencyMeter
+from livemarkets.exchanges.latency import LatencyMeter, Take
 
 TRADE = (
     b'{"stream":"btcusdt@trade","data":{"e":"trade","E":1672515782136,"s":"BTCUSDT","t":5,"p":"1","q":"1",'
     b'"T":1672515782100,"m":true}}'
 )
 TICKER = b'{"stream":"btcusdt@ticker","data":{"e":"24hrTicker","E":1672515782136}}'
+
+
+class Later:
+    """What is due later."""
+
+    def __init__(self, at: float, callback: Callable[[], None]) -> None:
+        self.at = at
+        self.callback = callback
+
+    def cancel(self) -> None:
+        self.at = math.inf
 
 
 class Way:
@@ -28,11 +40,27 @@ class Way:
             lambda: self.now,
             lambda: self.now_ms,
             lambda raw: (int(raw), int(raw) + 2) if raw.isdigit() else None,
+            self._call_later,
             lambda: self.delivered,
             self.due.append,
         )
-        self.read = self.meter.watching(self._take)
         self.taken = 0
+        self.on_texts: Take = self._take
+        self._timers: list[Later] = []
+        self.watching = self.meter.watching(self)
+        self.watching.__enter__()
+
+    def _call_later(self, seconds: float, callback: Callable[[], None]) -> Later:
+        self._timers.append(Later(self.now + seconds, callback))
+        return self._timers[-1]
+
+    def read(self, raws: list[bytes]) -> None:
+        """Have frames arrive, after what was due before."""
+        due = [timer for timer in self._timers if timer.at <= self.now]
+        self._timers = [timer for timer in self._timers if timer.at > self.now]
+        for timer in due:
+            timer.callback()
+        self.on_texts(raws)
 
     def _take(self, raws: list[bytes]) -> None:
         self.taken += len(raws)
@@ -76,6 +104,20 @@ def test_few_reads_are_measured_however_many_there_are() -> None:
     samples = way.meter.statistics().hops["matched_to_event"].samples
     assert way.taken == 10_000
     assert 140 <= samples <= 160
+
+
+def test_a_read_that_is_not_measured_goes_straight_to_its_taker() -> None:
+    way = Way()
+    assert way.on_texts != way._take
+    way.read([b"1000"])
+    assert way.on_texts == way._take
+    way.now += 0.1
+    way.read([b"ticker"])
+    way.watching.__exit__(None, None, None)
+    way.now += 0.1
+    way.read([b"1000"])
+    assert way.on_texts == way._take, "the connection ended"
+    assert way.taken == 3
 
 
 def test_what_nobody_reads_is_not_told_as_sent() -> None:

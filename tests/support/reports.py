@@ -102,6 +102,7 @@ def report(*exchanges: ExchangeReport, readers: dict[str, Any] | None = None, **
         "files_limit": 1024,
         "loop_longest_ms": 9.0,
         "loop_p99_ms": 2.0,
+        "log_lines": 5,
         "versions": {},
         "warnings": (),
     }

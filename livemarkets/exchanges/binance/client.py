@@ -22,7 +22,6 @@ from livemarkets.exchanges.base import (
 from livemarkets.exchanges.binance.attempts import Attempts
 from livemarkets.exchanges.binance.connection import Connection, ConnectionEvents
 from livemarkets.exchanges.binance.describe import describe_client
-from livemarkets.exchanges.binance.messages import trade_times
 from livemarkets.exchanges.binance.routes import Routes
 from livemarkets.exchanges.binance.shard import Shard
 from livemarkets.exchanges.binance.stream_names import STREAM_CHANNELS
@@ -53,7 +52,7 @@ class BinanceClient:
         timings: limits and time limits (:class:`ClientTimings`).
         clock: source of the time.
         outbound: which proxy and which certificates; `None` for direct connections.
-        latency: measures some of the trades.
+        latency: measures some of the trades; `None` if nothing does.
 
     """
 
@@ -81,7 +80,7 @@ class BinanceClient:
         self.handle_update = events.on_update
         self._attempts = Attempts(urls, budget, timings.shard.attempts, random.uniform)
         self._outbound = outbound or Outbound()
-        self._latency = latency or LatencyMeter(clock.monotonic, clock.now_ms, trade_times)
+        self._latency = latency
         self._timings = timings
         self._clock = clock
         self._complaints: Counter[str] = Counter()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from typing import Protocol
 
 from loguru import logger
@@ -139,13 +140,15 @@ class Connection:
         socket_ = await dial(
             self.url,
             self._outbound,
-            on_texts=self._take if self._latency is None else self._latency.watching(self._take),
+            on_texts=self._take,
             open_seconds=timings.open_seconds,
             close_seconds=timings.close_seconds,
         )
         try:
+            watching = nullcontext() if self._latency is None else self._latency.watching(socket_)
             async with socket_:
-                await self._converse(socket_)
+                with watching:
+                    await self._converse(socket_)
         except* (OSError, WebSocketException, ExchangeUnreachable) as group:
             error = first_of(group)
             if not (self._retired and isinstance(error, ConnectionClosed)):

@@ -58,6 +58,7 @@ class BinancePorts:
             clock.monotonic,
             clock.now_ms,
             trade_times,
+            lambda seconds, callback: asyncio.get_running_loop().call_later(seconds, callback),
             deliveries,
             lambda callback: asyncio.get_running_loop().call_soon(callback),
         )

@@ -5,7 +5,7 @@ import { clock, onTick } from "server_clock";
 import { ageText, timeText } from "time_format";
 
 export default {
-  template: `<div class="fact-table" role="region" tabindex="0" :aria-label="title" hidden></div>`,
+  template: `<div class="fact-table" role="region" :aria-label="title" hidden></div>`,
   props: {
     title: { type: String, required: true },
     caption: { type: String, default: "" },
@@ -31,10 +31,18 @@ export default {
     table.append(top, this.body);
     this.rest = make("p", "fact-rest");
     this.$el.append(table, this.rest);
+    // The keyboard has to reach what can be scrolled, and need not stop elsewhere.
+    this.observer = new ResizeObserver(() => {
+      if (this.$el.scrollWidth > this.$el.clientWidth) this.$el.tabIndex = 0;
+      else this.$el.removeAttribute("tabindex");
+    });
+    this.observer.observe(this.$el);
+    this.observer.observe(table);
     this.stopTicking = onTick(() => this.moving.forEach((cell, node) => this.write(node, cell)));
   },
   unmounted() {
     this.stopTicking();
+    this.observer.disconnect();
   },
   methods: {
     clear() {

@@ -219,6 +219,7 @@ def _server_facts(process: ProcessReport, readers: ReadersReport) -> Iterator[tu
             text=f"at most {longest} late in the last minute; 99 of 100 times at most {usual} since the start"
         ),
     )
+    yield "Log", Cell(text=f"{process.log_lines:,} lines in the last minute")
     yield "Programs", Cell(text=f"{readers.connected:,} of at most {readers.most:,} on /ws/markets")
     yield "Pages", Cell(text=f"{readers.pages:,} with subscriptions")
     if readers.lagging or readers.closed_slow:

@@ -306,7 +306,7 @@ async def test_the_routes_take_what_the_contract_says_and_nothing_beyond(app: Ru
         for operation in OPERATIONS:
             for name, value, is_right in cases_of(operation):
                 good = {each.name: each.example for each in operation.parameters if each.is_required}
-                query = good | {"exchange": "binance", name: value}
+                query = good | {"exchange": "binance"} | {name: value}
                 query = {name: each for name, each in query.items() if each is not None}
                 status = (await client.get(operation.path, params=query)).status_code
                 assert (status != 400) == is_right, f"{operation.path} {name}={value!r:.80}: {status}"
@@ -314,7 +314,8 @@ async def test_the_routes_take_what_the_contract_says_and_nothing_beyond(app: Ru
 
 def cases_of(operation: Operation) -> Iterator[tuple[str, Any, bool]]:
     """A parameter, a value of it, and whether the contract takes it. `None`: it is absent."""
-    yield "exchange", "nowhere", False
+    if any(parameter.name == "exchange" for parameter in operation.parameters):
+        yield "exchange", "nowhere", False
     for parameter in operation.parameters:
         name, schema = parameter.name, parameter.schema
         if parameter.is_required:

@@ -135,7 +135,9 @@ export default {
     async refusal() {
       try {
         const answer = await fetch(this.path, { cache: "no-store" });
-        if (answer.status === 426) return "No connection, though the server is there";
+        if (answer.status === 426) {
+          return "Refused, though the server is there: too many clients, or a proxy does not pass WebSockets on";
+        }
         return `Refused with HTTP ${answer.status}`;
       } catch {
         return "No connection to the server";

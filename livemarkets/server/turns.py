@@ -22,7 +22,7 @@ class Turns:
 
     def __init__(self, beside: Turns | None = None) -> None:
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._shared = _SharedTurns() if beside is None else beside._shared
+        self._shared: _SharedTurns = _SharedTurns() if beside is None else beside._shared
 
     async def wait(self) -> None:
         """Wait until it is the caller's turn."""

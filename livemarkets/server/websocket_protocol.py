@@ -96,8 +96,10 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
             self._close_when_quiet()
             return
         super().data_received(data[:_SLICE_BYTES])
-        rest = data[_SLICE_BYTES:]
-        if rest and not self._is_discarding and not self.transport.is_closing():
+        self._keep(data[_SLICE_BYTES:])
+
+    def _keep(self, rest: bytes) -> None:
+        if rest and not (self._is_discarding or self.transport.is_closing()):
             self._unread = rest
             self.transport.pause_reading()
             self.loop.call_soon(self._go_on)

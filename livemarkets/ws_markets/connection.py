@@ -98,15 +98,7 @@ class Hub(Protocol):
 class MarketsConnection:
     """One client of `/ws/markets`."""
 
-    __slots__ = (
-        "_bucket",
-        "_hub",
-        "_ignored",
-        "_names",
-        "client_id",
-        "mailbox",
-        "streams",
-    )
+    __slots__ = ("_bucket", "_hub", "_ignored", "_names", "client_id", "mailbox", "streams")
 
     def __init__(self, hub: Hub, mailbox: Mailbox, address: str) -> None:
         self.client_id = uuid4().hex[:12]

@@ -34,6 +34,10 @@ _BREATH_DELIVERIES = 5_000
 _BREATH_SECONDS = 0.05
 """After so many deliveries the readers have this time to catch up. Else what waits would be joined in one
 write, or left out, and a delivery would cost something else."""
+_FILL_UPDATES = 200
+_MOST_FILLS = 30
+_FULL = 0.2
+"""The sockets are full when updates cost less than this share of what they cost at first."""
 _MEGABYTE = 2**20
 _DELTA_READERS = 200
 _DELTAS = 20
@@ -174,11 +178,16 @@ def _quietest(windows: list[_Paced]) -> list[_Paced]:
 
 
 def _paced(server: Server, readers: int, stalled: int, options: Options) -> _Paced:
-    wanted = ["--seconds", f"{options.seconds(1.5)}", "--warmup", "0.5", "--each", "--stalled", str(stalled)]
+    wanted = ["--seconds", f"{options.seconds(1.5)}", "--warmup", "0.5", "--each"]
     wanted += ["--hello", _BOOK.hello, "--match", _BOOK.match, "--await", '{"type":"snapshot"']
     wanted += ["--stamp", "recv_ts:ms", "--sample", "53"]
     peak = Peak(server.program)
-    with Readers(server.port, PATH, readers + stalled, wanted) as load:
+    with ExitStack() as stack:
+        if stalled:
+            mute = ["--hello", _BOOK.hello, "--stalled", str(stalled)]
+            stack.enter_context(Readers(server.port, PATH, stalled, mute))
+            _fill(server)
+        load = stack.enter_context(Readers(server.port, PATH, readers, wanted))
         pace = _Pace(server)
         try:
             load.expect("BEGIN", 30.0)
@@ -190,6 +199,20 @@ def _paced(server: Server, readers: int, stalled: int, options: Options) -> _Pac
             peak.stop()
     core, waited = (100 * seconds / result.wall_seconds for seconds in (used.total, used.waited))
     return _Paced(result, core, waited, peak.most - peak.least)
+
+
+def _fill(server: Server) -> None:
+    """Send updates until those that never read take no more: at first, their sockets take many.
+
+    Otherwise a short measurement would be one of twice as many readers.
+    """
+    costs: list[float] = []
+    server.program.pass_over()
+    while not costs or (costs[-1] > costs[0] * _FULL and len(costs) < _MOST_FILLS):
+        before = server.program.cpu()
+        server.order(_FILL_UPDATES, 1)
+        server.program.expect("DONE", 60.0)
+        costs.append(server.program.cpu().since(before).total)
 
 
 def _reading(server: Server, channel: _Channel, readers: int, messages: int, *options: str) -> Readers:

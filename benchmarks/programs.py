@@ -116,6 +116,12 @@ class Program:
             if line.startswith(start):
                 return line
 
+    def pass_over(self) -> None:
+        """Pass over the lines that it has said until now."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._lines.get_nowait()
+
     def cpu(self) -> Cpu:
         """Return the CPU time of all its threads until now."""
         try:

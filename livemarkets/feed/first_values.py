@@ -33,7 +33,7 @@ class FirstValueQuestions:
 
     Args:
         source: the exchange; `None` if it has no first values.
-        is_needed: returns whether nothing is known of a stream that is wanted.
+        is_needed: returns whether a stream is wanted of which nothing is known, or nothing certain.
         on_value: given each value.
         on_end: told each stream whose question has ended, with or without a value.
         clock: monotonic seconds.

@@ -151,7 +151,7 @@ async def test_the_exchange_sends_what_anybody_reads_and_nothing_else(seed: int)
         async with running_app(settings_for(None, **urls), tuning=tuning, ws=RawFrameProtocol) as app:
             clients = [await app.connect() for _ in range(3)]
             held: list[set[tuple[str, str, str | None]]] = [set(), set(), set()]
-            asked: list[list[tuple[str, tuple[str, str, str | None]]]] = [[], [], []]
+            awaited: list[list[str]] = [[], [], []]  # the types of answers
 
             def is_reconciled() -> bool:
                 wanted = {stream_name(StreamKey("binance", *name)) for name in set[Any]().union(*held)}
@@ -160,25 +160,23 @@ async def test_the_exchange_sends_what_anybody_reads_and_nothing_else(seed: int)
             for turn in range(45):
                 number, name = random.randrange(3), random.choice(names)
                 kind = "subscribe" if random.random() < 0.6 else "unsubscribe"
-                fields = {"exchange": "binance", "channel": name[0], "symbol": name[1]}
+                fields: dict[str, Any] = {"exchange": "binance", "channel": name[0], "symbol": name[1]}
                 fields |= {"interval": name[2]} if name[2] is not None else {}
                 if kind == "subscribe":  # how it is read is no part of the name
-                    fields |= random.choice(({}, {"mode": "latest"}, {"snapshot": 0}))
+                    fields |= {"mode": random.choice(("all", "latest")), "snapshot": random.choice((0, 1))}
                     fields |= {"levels": random.choice((5, 10, 20))} if name[0] == "depth" else {}
                 await clients[number].send(type=kind, **fields)
-                asked[number].append((f"{kind}d", name))
+                awaited[number].append(f"{kind}d")
                 (held[number].add if kind == "subscribe" else held[number].discard)(name)
                 if turn % 15 == 7:
                     await exchange.drop()
                 if turn % 15 == 14:  # until now nobody has waited for an answer
-                    for client, answers in zip(clients, asked, strict=True):
-                        for answer, _ in answers:
+                    for client, names_held, answers in zip(clients, held, awaited, strict=True):
+                        for answer in answers:
                             await client.next(answer)
-                    await eventually(is_reconciled, 10)
-                    for client, names_held, answers in zip(clients, held, asked, strict=True):
-                        if answers:
-                            assert await listed(client) == names_held
                         answers.clear()
+                        assert await listed(client) == names_held
+                    await eventually(is_reconciled, 10)
             for client, names_held in zip(clients, held, strict=True):
                 names_held.clear()
                 client.socket.transport.abort()

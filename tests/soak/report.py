@@ -81,7 +81,7 @@ def _rows(outcome: Outcome) -> list[tuple[str, str]]:
         ),
         ("memory after warm-up, at the end", f"{_memory(outcome)} ({outcome.memory_growth:.1%})"),
         ("not settled", "; ".join(outcome.unsettled[:20]) or "nobody"),
-        ("subscribed at the exchange after all have gone", ", ".join(outcome.left_upstream) or "nothing"),
+        ("left at the exchange when all have gone", ", ".join(outcome.left_upstream) or "nothing"),
         ("verdict", "every promise was kept" if outcome.is_clean else "A PROMISE WAS BROKEN"),
     ]
     rows += [("  example", example) for example in (*total.examples, *outcome.candle_total.examples)]

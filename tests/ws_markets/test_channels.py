@@ -494,6 +494,19 @@ async def test_all_tickers_begin_with_all_symbols_asked_for_once(world: World) -
     await client.socket.close()
 
 
+async def test_what_changed_during_a_cut_is_told_though_nothing_follows(world: World) -> None:
+    client = await world.app.connect()
+    await world.subscribed(client, BOOK_STREAM, channel="book", symbol="BTCUSDT")
+    await world.book()
+    await client.next("book")
+    world.exchange.answers["ticker/bookTicker"] = lambda parameters: [
+        rest_book(symbol) for symbol in asked(parameters)
+    ]
+    await world.exchange.drop()
+    book = await client.next("book", 10)
+    assert (book["bid"], book["update_id"]) == (Decimal("1.50"), None)
+
+
 async def test_without_first_values_the_snapshot_comes_soon_and_empty(world: World) -> None:
     client = await world.app.connect()
     snapshot = await world.subscribed(client, BOOK_STREAM, channel="book", symbol="BTCUSDT")

@@ -16,7 +16,8 @@ if (existsSync(items))
 class Tapped extends (globalThis.WebSocket ?? createRequire(import.meta.url)("ws")) {
   constructor(...given) {
     super(...given);
-    this.addEventListener("message", ({ data }) => appendFileSync(frames, `${data}\n`));
+    // What comes after the library has let go of the socket is for nobody.
+    this.addEventListener("message", ({ data }) => this.onmessage && appendFileSync(frames, `${data}\n`));
   }
 }
 

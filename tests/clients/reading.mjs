@@ -23,10 +23,10 @@ class Tapped extends (globalThis.WebSocket ?? createRequire(import.meta.url)("ws
 
 const markets = connect(url, {
   WebSocket: Tapped,
-  timings: { firstPauseMs: 50, longestPauseMs: 300, tooSlowPauseMs: 300, silenceMs: 2000 },
+  timings: { firstPauseMs: 50, longestPauseMs: 300, tooSlowPauseMs: 300, silenceMs: 2000, openMs: 3000 },
   onState: ({ state, code, reason }) => console.log(state, code, reason),
 });
-const trades = markets.trades(symbols, { after, buffer: 200 });
+const trades = markets.trades(symbols, { after, buffer: 5000 });
 for await (const item of trades) {
   const isTrade = item.type === "trade";
   const text = isTrade ? `${item.price} ${item.size} ${item.side}` : (item.cause ?? "server");

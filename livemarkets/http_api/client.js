@@ -23,7 +23,7 @@ export const CODES = Object.freeze({
 const PROTOCOL = 1;
 const FINAL_CODES = [1002, 1003, 1007, 1008, 1009, 1010];
 const ASK_SECONDS = 5;
-const FINAL_STATUSES = [400, 401, 403, 404];
+const PASSING_STATUSES = [408, 425, 429];
 const MOST_SYMBOLS = 50; // in one message, so that it stays below limits.message_bytes
 const CHANNEL_OF = { trade: "trades", ticker: "tickers", tickers: "tickers", candle: "candles" };
 const DIGITS =
@@ -430,7 +430,8 @@ class Markets {
 
   _lose(code, reason, retryAfter) {
     this._leave();
-    if (FINAL_CODES.includes(code) || FINAL_STATUSES.includes(code) || code === CODES.OTHER_PROTOCOL) {
+    const isFinalStatus = code >= 400 && code < 500 && !PASSING_STATUSES.includes(code);
+    if (FINAL_CODES.includes(code) || isFinalStatus || code === CODES.OTHER_PROTOCOL) {
       this._move("CLOSED", code, reason);
       this._finish(() => new ConnectionEnded(code, reason));
       return;

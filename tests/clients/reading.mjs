@@ -16,16 +16,17 @@ if (existsSync(items))
 class Tapped extends (globalThis.WebSocket ?? createRequire(import.meta.url)("ws")) {
   constructor(...given) {
     super(...given);
-    this.addEventListener("message", ({ data }) => appendFileSync(frames, `${data}\n`));
+    // What comes after the library has let go of the socket is for nobody.
+    this.addEventListener("message", ({ data }) => this.onmessage && appendFileSync(frames, `${data}\n`));
   }
 }
 
 const markets = connect(url, {
   WebSocket: Tapped,
-  timings: { firstPauseMs: 50, longestPauseMs: 300, tooSlowPauseMs: 300, silenceMs: 2000 },
+  timings: { firstPauseMs: 50, longestPauseMs: 300, tooSlowPauseMs: 300, silenceMs: 2000, openMs: 3000 },
   onState: ({ state, code, reason }) => console.log(state, code, reason),
 });
-const trades = markets.trades(symbols, { after, buffer: 200 });
+const trades = markets.trades(symbols, { after, buffer: 5000 });
 for await (const item of trades) {
   const isTrade = item.type === "trade";
   const text = isTrade ? `${item.price} ${item.size} ${item.side}` : (item.cause ?? "server");

@@ -90,11 +90,11 @@ class World:
         newest = {symbol: newest_id(self.exchange, symbol) for symbol in SYMBOLS}
 
         def has_all() -> bool:
-            last = self.positions()
-            return all(last.get(symbol, 0) >= newest[symbol] for symbol in SYMBOLS)
+            missing = {s: newest[s] - last for s, last in self.positions().items() if last < newest[s]}
+            assert not missing, f"{missing} are missing; it said {self.reader.lines[-5:]}"
+            return True
 
-        because = f"{newest}; it said {self.reader.lines[-5:]}"
-        await eventually(has_all, WAIT_SECONDS, interval_seconds=0.05, because=because)
+        await eventually(has_all, WAIT_SECONDS, interval_seconds=0.05)
 
     async def notices(self, do: Callable[[], object]) -> None:
         """Do something, and wait until the program says that it has lost the connection."""

@@ -12,7 +12,7 @@ __all__ = ["End", "Timings", "pause_seconds"]
 
 _RETRY_AFTER_MS = re.compile(r"retry_after_ms\W{0,3}(\d{1,9})\b")
 _TOO_SLOW = 1013
-_FINAL_CLOSE_CODES = frozenset({1002, 1003, 1007, 1008, 1009, 1010})
+_FINAL_CLOSE_CODES = frozenset({1002, 1003, *range(1007, 1011)})
 """The client did something that it would do again."""
 _PASSING_STATUSES = frozenset({408, 425, 429})
 

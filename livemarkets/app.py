@@ -46,7 +46,8 @@ from livemarkets.server.garbage_pauses import GarbagePauses
 from livemarkets.server.loop_delay import LoopDelay
 from livemarkets.server.turns import Turns
 from livemarkets.status.collector import StatusCollector
-from livemarkets.ws_markets.hub import MarketsHub, RouteLimits
+from livemarkets.ws_markets.hub import MarketsHub
+from livemarkets.ws_markets.limits import RouteLimits
 from livemarkets.ws_markets.publisher import MarketsPublisher
 
 __all__ = ["Services", "Tuning", "build"]
@@ -120,13 +121,7 @@ class Services:
             self.manager,
             self.trades,
             self.fanout,
-            limits=RouteLimits(
-                clients=settings.max_clients,
-                symbols=settings.max_symbols_per_client,
-                streams=settings.max_streams_per_client,
-                buffer_bytes=settings.client_buffer_bytes,
-                heartbeat_seconds=tuning.heartbeat_seconds,
-            ),
+            limits=RouteLimits.of(settings, heartbeat_seconds=tuning.heartbeat_seconds),
             clock=clock,
             refusals=self.refusals,
             turns=self.turns,

@@ -198,6 +198,19 @@ OPERATIONS = (
         has_one_symbol=True,
         may_ask=True,
     ),
+    Operation(
+        path="/api/status",
+        summary="What the status page shows: what needs a person, exchanges, streams, readers, the process.",
+    ),
+    Operation(
+        path="/api/diagnostics",
+        summary="The same with the settings, without secrets, as a file for somebody who helps.",
+    ),
+    Operation(
+        path="/client.js",
+        summary="The client library for browsers and Node.js: a module without dependencies.",
+        media_type="text/javascript",
+    ),
 )
 """What there is only while `LIVE_STREAM_ENABLED` is true."""
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import uuid4
 
-import msgspec
 from fastapi import WebSocket
 from loguru import logger
 
@@ -43,38 +42,16 @@ from livemarkets.rate_limit import Refusals, TokenBucket
 from livemarkets.server.turns import Turns
 from livemarkets.ws_markets.admission import accepted, admit, refused
 from livemarkets.ws_markets.client_streams import ClientStreams
+from livemarkets.ws_markets.limits import RouteLimits
 from livemarkets.ws_markets.quality import QualityReaders
 
-__all__ = ["SWEEP_SECONDS", "Hub", "MarketsConnection", "RouteLimits"]
+__all__ = ["SWEEP_SECONDS", "Hub", "MarketsConnection"]
 
 SWEEP_SECONDS = 1.0
 """How often :meth:`MarketsConnection.sweep` is called."""
 CLOSE_FLOODING = 1008
 _SYMBOLS_WAIT_SECONDS = 2.0
 _FEW_NAMES = 20
-
-
-class RouteLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of one client, and of the number of clients."""
-
-    clients: int
-    symbols: int
-    """Distinct symbols, whatever the number of channels."""
-    streams: int
-    """Names, over all channels."""
-    buffer_bytes: int
-    messages_per_second: int = 20
-    names_per_second: int = 400
-    """How many symbols the messages of a client name on average. A message above that waits."""
-    names_at_once: int = 2_000
-    message_bytes: int = 16_384
-    flood_messages: int = 400
-    """How many consecutive messages over the rate limit close the connection."""
-    clients_per_address: int = 2_000
-    """Limit per address, so that one address cannot use up `clients`."""
-    heartbeat_seconds: int = 5
-    stuck_seconds: float = 30.0
-    """A client that reads nothing for this time, while messages wait for it, is disconnected."""
 
 
 class Hub(Protocol):

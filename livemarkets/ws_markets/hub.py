@@ -29,11 +29,12 @@ from livemarkets.protocol.messages import SUBPROTOCOL
 from livemarkets.rate_limit import Refusals, UsageCounter
 from livemarkets.security.addresses import client_address
 from livemarkets.server.turns import Turns
-from livemarkets.ws_markets.connection import SWEEP_SECONDS, MarketsConnection, RouteLimits
+from livemarkets.ws_markets.connection import SWEEP_SECONDS, MarketsConnection
+from livemarkets.ws_markets.limits import RouteLimits
 from livemarkets.ws_markets.quality import QualityReaders
 from livemarkets.ws_markets.sinks import open_sink
 
-__all__ = ["HubStatistics", "MarketsHub", "RouteLimits"]
+__all__ = ["HubStatistics", "MarketsHub"]
 
 _RETRY = {"Retry-After": "5"}
 _RETRY_STOPPED_SECONDS = 1, 5

@@ -44,10 +44,11 @@ dev: $(DEVELOPMENT)  ## the app, started again whenever a file of it changes; AR
 test: $(DEVELOPMENT) $(NODE) $(KOSOKU)  ## run the tests, in a real browser too; ARGS="-k name" chooses
 	@sh tests/install_chromium.sh $(PYTHON)
 	@sh tests/install_nginx.sh $(VENV)/nginx
+	@sh tests/install_promtool.sh $(VENV)/promtool
 	$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 verify: $(DEVELOPMENT) $(NODE) $(KOSOKU) $(TABLES)/requirements.lock  ## the long tests, with a report; ARGS="-k name" chooses
-	$(PYTHON) -m pytest -m verify -rP -o faulthandler_timeout=600 $(ARGS)
+	$(PYTHON) -m pytest -m verify -rP -o faulthandler_timeout=900 $(ARGS)
 
 test-fast: $(DEVELOPMENT)  ## the tests without browser, attack, process or long wait; ARGS as for `make test`
 	$(PYTHON) -m pytest $(SIDE_BY_SIDE) -n 4 -m "$(IN_PROCESS) and not long and not serial" $(ARGS)
@@ -60,7 +61,7 @@ coverage: $(DEVELOPMENT)  ## lines and branches that the tests in this process r
 check: $(DEVELOPMENT) $(NODE)  ## ruff, mypy --strict, import contracts, codespell; biome for JavaScript and CSS
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy livemarkets pages tests $(wildcard benchmarks) main.py
+	$(VENV)/bin/mypy livemarkets pages tests deploy clients/python/livemarkets_client $(wildcard benchmarks) main.py
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/codespell
 	$(call biome,check --error-on-warnings)

@@ -61,7 +61,7 @@ def _run(options: dict[str, str], tuning: Tuning | None) -> int:
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    log.setup(settings.log_level, settings.log_json)
+    volume = log.setup(settings.log_level, settings.log_json)
     for warning in settings.warnings:
         logger.warning(warning)
     logger.info("starting Live Markets {} with {}", __version__, settings.describe())
@@ -79,9 +79,10 @@ def _run(options: dict[str, str], tuning: Tuning | None) -> int:
         return 1
     run.allow_many_connections()
     services = app.build(settings, tuning=tuning)
+    services.inspection.log_lines = volume.last_minute
     web = create_app(services)
     pages.install(web, services)
-    run.serve(web, listener, services.drain)
+    run.serve(web, listener, services.drain, drain_seconds=settings.drain_seconds)
     return 0
 
 

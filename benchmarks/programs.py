@@ -33,10 +33,12 @@ class Cpu(NamedTuple):
     system: float
     total: float
     """Exact to the nanosecond; the two parts are the kernel's estimates, in steps of 10 ms."""
+    waited: float = 0.0
+    """How long it could have run and had no core: others had it."""
 
     def since(self, earlier: Cpu) -> Cpu:
         """Return what was used since an earlier reading."""
-        return Cpu(self.user - earlier.user, self.system - earlier.system, self.total - earlier.total)
+        return Cpu(*(now - before for now, before in zip(self, earlier, strict=True)))
 
 
 class Program:
@@ -114,16 +116,23 @@ class Program:
             if line.startswith(start):
                 return line
 
+    def pass_over(self) -> None:
+        """Pass over the lines that it has said until now."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._lines.get_nowait()
+
     def cpu(self) -> Cpu:
         """Return the CPU time of all its threads until now."""
         try:
             fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
             user, system = (int(field) / _TICKS_PER_SECOND for field in fields[11:13])
             tasks = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
-            total = sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+            times = [task.read_text().split() for task in tasks]
         except OSError:
             raise BenchmarkError(f"{self.name} ended{self._why()}") from None
-        return Cpu(user, system, total)
+        total, waited = (sum(int(time[at]) for time in times) / 1e9 for at in (0, 1))
+        return Cpu(user, system, total, waited)
 
     def memory_bytes(self) -> int:
         """Return its resident memory."""

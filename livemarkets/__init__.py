@@ -6,6 +6,8 @@ The packages, in layers. A package imports only from layers below it (`make chec
 
     http_api/    plain HTTP: the API, health, metrics
 
+    status/      the report: what the status page shows, what needs a person
+
     ws_markets/  the route `/ws/markets`: connections, their subscriptions, their frames
     embedded/    the embedded exchange as a child process: its start, its end, its log
 

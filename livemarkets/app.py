@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from livemarkets.config.settings import Settings, outbound_variables
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.embedded.exchange import EmbeddedExchange, EmbeddedTimings
+from livemarkets.embedded.faults import FaultControl
 from livemarkets.exchanges.base import ClientStatus, ExchangePorts
 from livemarkets.exchanges.binance.ports import BinancePorts
 from livemarkets.exchanges.binance.timings import ClientTimings
@@ -25,6 +26,7 @@ from livemarkets.feed.exchange_feed import ExchangeFeed, FeedLimits
 from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.feed.supervision import supervise
 from livemarkets.http_api.fetching import FetchGuard
+from livemarkets.market.channels import TRADES
 from livemarkets.market.clock import Clock, system_clock
 from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import (
@@ -39,17 +41,22 @@ from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
 from livemarkets.protocol.encoding import encode_gap, encode_lagged
 from livemarkets.protocol.updates import encode_rows
-from livemarkets.rate_limit import Refusals
+from livemarkets.rate_limit import Refusals, UsageCounter
 from livemarkets.security.token_auth import TokenAuth
+from livemarkets.server.garbage_pauses import GarbagePauses
 from livemarkets.server.loop_delay import LoopDelay
 from livemarkets.server.turns import Turns
-from livemarkets.ws_markets.hub import MarketsHub, RouteLimits
+from livemarkets.status.collector import StatusCollector
+from livemarkets.ws_markets.hub import MarketsHub
+from livemarkets.ws_markets.limits import RouteLimits
 from livemarkets.ws_markets.publisher import MarketsPublisher
 
 __all__ = ["Services", "Tuning", "build"]
 
 _EXPIRE_SECONDS = 0.1
-_STOP_SECONDS = 2.5
+_EXPIRED_AT_ONCE = 20
+"""Streams of which a turn of the event loop drops the trades: 0.1 ms for each."""
+_STOP_SECONDS = 2.0
 """Limit for the shutdown; longer than the closing handshake with an exchange."""
 _PAGE_SYMBOLS_SECONDS = 10.0
 
@@ -83,7 +90,10 @@ class Services:
         self.refusals = Refusals()
         self.fetching = FetchGuard(clock.monotonic, self.refusals)
         self.loop_delay = LoopDelay(clock.monotonic)
-        self.page_turns = Turns(1)
+        self.turns = Turns()
+        self.page_turns = Turns(self.turns)
+        self.garbage_pauses = GarbagePauses()
+        self.page_sockets = UsageCounter()
         self.latest = LatestPriceStore()
         self.trades = RecentTrades(settings.feed_length)
         self.updates = LatestUpdates()
@@ -99,6 +109,7 @@ class Services:
         )
         self.feeds: dict[str, ExchangeFeed] = {}
         self.simulator: EmbeddedExchange | None = None
+        self.faults: FaultControl | None = None
         self._tuning = tuning
         self._outbound = Outbound(settings.proxy_url.get_secret_value(), outbound_variables())
         self._task: asyncio.Task[None] | None = None
@@ -111,16 +122,12 @@ class Services:
             self.manager,
             self.trades,
             self.fanout,
-            limits=RouteLimits(
-                clients=settings.max_clients,
-                symbols=settings.max_symbols_per_client,
-                streams=settings.max_streams_per_client,
-                buffer_bytes=settings.client_buffer_bytes,
-                heartbeat_seconds=tuning.heartbeat_seconds,
-            ),
+            limits=RouteLimits.of(settings, heartbeat_seconds=tuning.heartbeat_seconds),
             clock=clock,
             refusals=self.refusals,
+            turns=self.turns,
         )
+        self.inspection = StatusCollector(self)
 
     # for pages and routes
 
@@ -172,14 +179,17 @@ class Services:
 
     async def start(self) -> None:
         """Start the background tasks. Each exchange is connected to when it is first needed."""
+        self.garbage_pauses.start()
         self._task = asyncio.create_task(self._run(), name="services")
 
     def drain(self) -> None:
-        """Tell load balancers that this process is about to end. Idempotent."""
+        """Tell load balancers and readers that this process is about to end, and take no new readers."""
         self.is_draining = True
+        self.hub.drain()
 
     async def stop(self) -> None:
         """Close every connection and end every task. Idempotent."""
+        self.garbage_pauses.stop()
         await self.fetching.aclose()
         task, self._task = self._task, None
         if task is not None:
@@ -202,9 +212,11 @@ class Services:
                 tasks.create_task(supervise("linger task", self._expire), name="linger")
 
     async def _expire(self) -> None:
+        turns = Turns(self.turns)
         while True:
             await asyncio.sleep(_EXPIRE_SECONDS)
-            self.manager.expire()
+            while self.manager.expire(_EXPIRED_AT_ONCE):
+                await turns.wait()
 
     def _handle_wanted(self, key: StreamKey, is_wanted: bool) -> None:
         self.feeds[key.exchange].handle_wanted(key, is_wanted)
@@ -227,6 +239,7 @@ class Services:
             lambda addresses: binance.use(addresses.ws_url, addresses.rest_url),
             timings=self._tuning.embedded,
         )
+        self.faults = FaultControl(simulator, self.clock.monotonic)
 
         async def prepare() -> None:
             feed = self.feeds["simulator"]
@@ -268,6 +281,7 @@ class Services:
             timings=self._tuning.client,
             clock=self.clock,
             outbound=self._outbound,
+            deliveries=lambda: self.fanout.statistics().delivered.get(TRADES, 0),
         )
 
 

@@ -89,6 +89,12 @@ class UsageCounter:
 
     def __init__(self) -> None:
         self._in_use: Counter[str] = Counter()
+        self.uses = 0
+        """How many there were since the start."""
+
+    def total(self) -> int:
+        """Return how many are in use, for all keys together."""
+        return self._in_use.total()
 
     def in_use(self, key: str) -> int:
         """Return how many are in use for this key."""
@@ -96,6 +102,7 @@ class UsageCounter:
 
     def use(self, key: str) -> Use:
         """Count one more for this key until the context ends, however it ends."""
+        self.uses += 1
         return Use(self._in_use, key)
 
 

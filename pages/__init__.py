@@ -17,6 +17,9 @@
       shortcuts        the keys of the pages
       market/          the selected market: head, chart, tape, order book, price alert
       overview/        all symbols of an exchange in one table
+      console/         sends messages to `/ws/markets` from the browser, and shows the frames
+      reference/       the contract of `/ws/markets` and of HTTP, for people
+      status/          what needs a person, and how everything fares
     login            the form that asks for the access token
     static_page      pages without NiceGUI: not found, and the frame of the login page
     paths            addresses of the app's own paths, behind a proxy too
@@ -49,7 +52,10 @@ from pages.cached_files import CachedFiles
 from pages.cycles import break_cycles
 from pages.event_costs import charge_events
 from pages.labs import live_markets
+from pages.labs.console import page as console
 from pages.labs.overview import page as overview
+from pages.labs.reference import page as reference
+from pages.labs.status import page as status
 from pages.login import login_router
 from pages.ports import PageServices
 from pages.static_page import not_found
@@ -96,6 +102,9 @@ def register(services: PageServices) -> None:
     if services.settings.stream_enabled:
         live_markets.register(services)
         overview.register(services)
+        console.register(services)
+        reference.register(services)
+        status.register(services)
 
 
 def run_with_options() -> dict[str, Any]:

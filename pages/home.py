@@ -9,7 +9,7 @@ from pages.elements.connection_badge import ConnectionBadge
 from pages.elements.copy_button import CopyButton
 from pages.examples import examples
 from pages.labs.url import DEFAULT_EXCHANGE
-from pages.paths import prefix_of, prefixed
+from pages.paths import markets_url, prefixed
 from pages.ports import PageServices
 from pages.shell import shell, text
 from pages.wording import STATE_WORDS, label
@@ -19,6 +19,10 @@ __all__ = ["register"]
 REFRESH_SECONDS = 1.0
 
 INTERFACES = (
+    ("Console", "/labs/console", "send messages to /ws/markets and watch the frames"),
+    ("Reference", "/labs/reference", "every message, field and code, for people"),
+    ("/asyncapi.json", "/asyncapi.json", "the contract of /ws/markets for machines"),
+    ("/openapi.json", "/openapi.json", "the contract of HTTP for machines"),
     ("/api/symbols", "/api/symbols?q=btc", "the symbols that an exchange lists"),
     ("/api/latest", "/api/latest?exchange=binance&symbols=BTCUSDT", "the last trade of a symbol"),
     ("/api/trades", "/api/trades?exchange=binance&symbol=BTCUSDT", "the recent trades of a symbol"),
@@ -44,7 +48,7 @@ def register(services: PageServices) -> None:
                     _build_exchanges(services, frame.badge)
             await services.page_turns.wait()  # in one piece, the page takes 12 ms
             if frame.badge is not None:
-                _build_examples(_markets_url(client), has_token=bool(services.settings.access_token))
+                _build_examples(markets_url(client), has_token=bool(services.settings.access_token))
                 _build_interfaces()
             else:
                 _build_switch()
@@ -137,16 +141,9 @@ def _build_examples(url: str, *, has_token: bool) -> None:
 
 def _build_interfaces() -> None:
     with ui.element("section").classes("card").props('aria-label="Interfaces"'):
-        text("h2", "Over HTTP")
+        text("h2", "For developers")
         with ui.element("ul"):
             for name, href, meaning in INTERFACES:
                 with ui.element("li"):
                     text("a", name).props(f'href="{prefixed(href)}"')
                     text("span", meaning)
-
-
-def _markets_url(client: Client) -> str:
-    """Return the address of `/ws/markets` on the host that the page was requested from."""
-    url = client.request.url
-    scheme = "wss" if url.scheme == "https" else "ws"
-    return f"{scheme}://{url.netloc}{prefix_of(client)}/ws/markets"

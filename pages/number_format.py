@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 
-from decimal import Decimal, InvalidOperation
-
 __all__ = ["decimals_of", "percent", "read_amount", "significant_decimals", "trimmed"]
 
 _MOST_DIGITS = 18

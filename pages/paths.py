@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nicegui import Client, context
 
-__all__ = ["prefix_of", "prefixed"]
+__all__ = ["markets_url", "prefix_of", "prefixed"]
 
 
 def prefix_of(client: Client) -> str:
@@ -15,3 +15,10 @@ def prefix_of(client: Client) -> str:
 def prefixed(path: str) -> str:
     """Return a path with the prefix of the page that is being built."""
     return prefix_of(context.client) + path
+
+
+def markets_url(client: Client) -> str:
+    """Return the address of `/ws/markets` on the host that the page was requested from."""
+    url = client.request.url
+    scheme = "wss" if url.scheme == "https" else "ws"
+    return f"{scheme}://{url.netloc}{prefix_of(client)}/ws/markets"

@@ -5,17 +5,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence, Set, Sized
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Set, Sized
 from typing import Protocol
 
+from livemarkets.embedded.faults import FaultOffer
 from livemarkets.market.candles import Candle
 from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import ExchangeStatus, StreamKey, StreamQuality
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.symbols import SymbolDirectory
 from livemarkets.server.turns import Turns
+from livemarkets.status.report import StatusReport
 
-__all__ = ["CandleView", "Candles", "PageServices", "PageSettings", "Subscriptions"]
+__all__ = [
+    "CandleView",
+    "Candles",
+    "FaultButtons",
+    "Inspection",
+    "PageServices",
+    "PageSettings",
+    "Subscriptions",
+]
 
 
 class PageSettings(Protocol):
@@ -80,6 +90,24 @@ class Candles(Protocol):
         """
 
 
+class Inspection(Protocol):
+    """The part of `StatusCollector` that a page uses."""
+
+    async def report(self) -> StatusReport:
+        """Return the state of the whole server, at most a second old."""
+
+
+class FaultButtons(Protocol):
+    """The part of `FaultControl` that a page uses."""
+
+    @property
+    def offers(self) -> Mapping[str, FaultOffer]:
+        """The faults that a person may cause, by name."""
+
+    async def inject(self, name: str) -> None:
+        """Cause a fault of the simulator, or raise `FaultRefused` with the reason."""
+
+
 class PageServices(Protocol):
     """The application as the pages see it. They read stores and subscribe, nothing else."""
 
@@ -102,6 +130,14 @@ class PageServices(Protocol):
     @property
     def updates(self) -> LatestUpdates:
         """The newest update of every stream in which the newest wins."""
+
+    @property
+    def inspection(self) -> Inspection:
+        """What the status page shows."""
+
+    @property
+    def faults(self) -> FaultButtons | None:
+        """The faults of the simulator; `None` where it is not offered."""
 
     @property
     def page_turns(self) -> Turns:

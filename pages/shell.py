@@ -66,6 +66,7 @@ def shell(
             if is_on:
                 links["/labs"] = _navigation_link("Live", "/labs", path)
                 links["/labs/overview"] = _navigation_link("Overview", "/labs/overview", path)
+                links["/labs/status"] = _navigation_link("Status", "/labs/status", path)
             else:
                 _navigation_link("Home", "/", path)
         bar = ui.element("div").classes("shell-bar")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -37,7 +38,8 @@ class App:
         """Start it."""
         # In a process group of its own: Ctrl-C reaches this program alone, which then asks the app once. An
         # app that is asked twice ends without closing its connections.
-        self._process = subprocess.Popen(self._command, cwd=self._root, process_group=0)
+        environment = os.environ | {"LIVE_DRAIN_SECONDS": "0"}  # no balancer is in front of it
+        self._process = subprocess.Popen(self._command, cwd=self._root, env=environment, process_group=0)
 
     def stop(self) -> None:
         """Ask it to end, and wait: its port is free afterwards."""

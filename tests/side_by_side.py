@@ -25,6 +25,7 @@ LONGEST_FIRST = (
     "test_link",
     "test_end_to_end",
     "test_main",
+    "test_through_faults",
     "test_resume",
     "test_middleware",
     "test_behind_nginx",

@@ -180,5 +180,5 @@ async def test_tuning_reaches_what_it_tunes(exchange: Simulator) -> None:
 
 async def test_there_are_no_pages_that_describe_the_api_by_themselves(exchange: Simulator) -> None:
     async with running_app(settings_for(exchange)) as app:
-        for path in ("/docs", "/redoc", "/openapi.json"):
+        for path in ("/docs", "/redoc"):
             assert (await app.get(path)).status_code == 404

@@ -15,7 +15,7 @@ from prometheus_client import Metric
 
 from livemarkets import __version__, app
 from livemarkets.config.settings import Settings, readable, variable
-from livemarkets.http_api.metrics import MarketsCollector
+from livemarkets.http_api.collectors import collectors
 from livemarkets.http_api.routes import http_router
 from livemarkets.protocol import messages as protocol
 from livemarkets.simulator import SimulatedMarket
@@ -78,11 +78,13 @@ def metric_row(metric: Metric) -> str:
 
 async def test_every_metric_is_in_the_list_of_metrics() -> None:
     services = app.build(Settings(stream_enabled=True))
-    rows = [metric_row(metric) for metric in MarketsCollector(services).collect()]
+    rows = [metric_row(metric) for collector in collectors(services) for metric in collector.collect()]
     await services.stop()
     lines = text_of("docs/metrics.md").splitlines()
     assert [row for row in rows if row not in lines] == []
-    assert [line for line in lines if line.startswith("| `livemarkets_") and line not in rows] == []
+    assert [
+        line for line in lines if line.startswith(("| `livemarkets_", "| `process_")) and line not in rows
+    ] == []
 
 
 async def test_every_route_is_in_the_manual_of_http() -> None:
@@ -193,7 +195,7 @@ def names_in_the_code() -> tuple[dict[str, set[str]], set[str]]:
     """Each class with its members, and the path of each file below its top folder."""
     classes: defaultdict[str, set[str]] = defaultdict(set)
     files: set[str] = set()
-    for folder in (PROJECT_ROOT / "livemarkets", PROJECT_ROOT / "pages"):
+    for folder in (PROJECT_ROOT / "livemarkets", PROJECT_ROOT / "pages", PROJECT_ROOT / "clients"):
         for path in folder.rglob("*.py"):
             files |= {path.relative_to(folder).as_posix(), path.relative_to(PROJECT_ROOT).as_posix()}
             tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -256,7 +258,8 @@ def test_every_dependency_has_its_reason_in_the_architecture() -> None:
 
 
 def test_links_between_documents_lead_somewhere() -> None:
-    documents = [*PROJECT_ROOT.glob("*.md"), *(PROJECT_ROOT / "docs").glob("*.md")]
+    folders = (PROJECT_ROOT, PROJECT_ROOT / "docs", PROJECT_ROOT / "clients" / "python")
+    documents = [document for folder in folders for document in folder.glob("*.md")]
     broken = [
         f"{document.name}: {target}"
         for document in documents

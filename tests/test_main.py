@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import json
 import os
+import random
+import re
 import shlex
 import signal
 import socket
@@ -16,6 +18,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from dotenv import dotenv_values
+from websockets.exceptions import InvalidStatus
 
 from livemarkets import __version__
 from livemarkets.simulator import Simulator
@@ -25,12 +29,15 @@ from tests.support.app import (
     running_main,
     running_process,
 )
-from tests.support.helpers import eventually, measured
+from tests.support.helpers import PROJECT_ROOT, eventually, measured
 from tests.support.markets_client import open_client
 from tests.support.processes import children_of, is_running
 
 START_SECONDS = 3.0
 STOP_SECONDS = 2.0
+"""Without a time to drain, which tests have none of."""
+DRAIN_SECONDS = dotenv_values(PROJECT_ROOT / ".env").get("LIVE_DRAIN_SECONDS") or ""
+EXIT_SECONDS = 5.0
 IDLE_BYTES = 200 * 2**20
 MEASURED_SECONDS = 3.0
 IDLE_SHARE = 0.06
@@ -147,6 +154,80 @@ async def test_a_signal_ends_it_at_once_although_clients_are_connected(
         assert "Traceback" not in process.output
         assert "ERROR" not in process.output
     await eventually(lambda: not exchange.connections)
+
+
+@pytest.mark.serial
+async def test_a_stop_is_seen_by_a_balancer_and_told_to_every_client_before_it(exchange: Simulator) -> None:
+    """As shipped, with the time to drain that `.env` sets."""
+    address = f"127.0.0.1:{exchange.port}"
+    async with running_main(address, LIVE_DRAIN_SECONDS=DRAIN_SECONDS) as (process, port):
+        url = f"ws://127.0.0.1:{port}/ws/markets"
+        async with contextlib.AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(open_client(url)) for _ in range(5)]
+            await clients[0].subscribe("BTCUSDT")
+            await clients[0].next("status", state="live")
+            began = time.monotonic()
+            process.signal(signal.SIGTERM)
+
+            told = await clients[0].next("status")
+            assert (told["state"], told["reason"]) == ("live", "this server is about to stop")
+            answer = await get(port, "/readyz")
+            assert (answer.status_code, answer.json()["reasons"]) == (503, ["the server is stopping"])
+            assert (await get(port, "/healthz")).status_code == 200
+            with pytest.raises(InvalidStatus) as refused:
+                await stack.enter_async_context(open_client(url))
+            assert refused.value.response.status_code == 503
+            assert 1 <= int(refused.value.response.headers["Retry-After"]) <= 10
+            exchange.faults.burst(symbol="BTCUSDT", trades=10)
+            assert len(await clients[0].trades(10)) == 10  # readers go on meanwhile
+
+            closes = [await client.closed() for client in clients]
+            assert time.monotonic() - began >= float(DRAIN_SECONDS)
+            assert await process.ended() == 0
+            assert time.monotonic() - began < EXIT_SECONDS
+        reasons = [re.fullmatch(r"restarting: reconnect; retry_after_ms=(\d+)", why) for _, why in closes]
+        assert {code for code, _ in closes} == {1012}
+        waits = [int(reason[1]) for reason in reasons if reason]
+        assert len(waits) == 5
+        assert all(100 <= wait <= 10_000 for wait in waits)
+        assert len(set(waits)) > 1
+        last = process.lines[-1]
+        assert "SIGTERM" in last
+        assert "5 WebSockets were told to connect again" in last
+    await eventually(lambda: not exchange.connections)
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("seed", range(5))
+async def test_a_stop_at_any_moment_ends_in_time(exchange: Simulator, seed: int) -> None:
+    """Ten rounds each, with the time to drain that `.env` sets, from the import of the first module on."""
+    rng = random.Random(seed)
+    for _ in range(10):
+        port, environment = main_environment(
+            f"127.0.0.1:{exchange.port}", LIVE_DRAIN_SECONDS=rng.choice(["0", DRAIN_SECONDS])
+        )
+        async with (
+            running_process("main.py", environment=environment) as process,
+            contextlib.AsyncExitStack() as stack,
+        ):
+            is_serving = rng.random() < 0.6
+            if is_serving:
+                await process.says("Live Markets is listening on")
+                url = f"ws://127.0.0.1:{port}/ws/markets"
+                for _ in range(rng.randint(0, 20)):
+                    client = await stack.enter_async_context(open_client(url))
+                    await client.subscribe("BTCUSDT")
+                    if rng.random() < 0.3:
+                        client.socket.transport.pause_reading()
+                        stack.callback(client.socket.transport.abort)
+            await asyncio.sleep(rng.uniform(0, 1.5))  # the moment is what is tried
+            began = time.monotonic()
+            process.signal(signal.SIGTERM)
+            code = await process.ended()
+            assert time.monotonic() - began < EXIT_SECONDS
+            # Before there is a handler, the signal has its default effect.
+            assert code == 0 or (code == -signal.SIGTERM and not is_serving), process.output
+            assert "Traceback" not in process.output
 
 
 @pytest.mark.serial

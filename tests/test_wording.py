@@ -16,10 +16,19 @@ from tests.support.helpers import PROJECT_ROOT
 
 MAIN = PROJECT_ROOT / "main.py"
 PRODUCT = sorted(
-    [MAIN, *(PROJECT_ROOT / "livemarkets").rglob("*.py"), *(PROJECT_ROOT / "pages").rglob("*.py")]
+    [
+        MAIN,
+        *(
+            path
+            for folder in ("livemarkets", "pages", "clients")
+            for path in (PROJECT_ROOT / folder).rglob("*.py")
+        ),
+    ]
 )
 TESTS = sorted((PROJECT_ROOT / "tests").rglob("*.py"))
-DOCUMENTS = sorted([*PROJECT_ROOT.glob("*.md"), *(PROJECT_ROOT / "docs").rglob("*.md")])
+DOCUMENTS = sorted(
+    path for folder in (".", "docs", "clients/python") for path in (PROJECT_ROOT / folder).glob("*.md")
+)
 
 # What each has become stands behind it.
 CLASSES = {

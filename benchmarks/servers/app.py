@@ -19,11 +19,13 @@ from livemarkets.config import log
 from livemarkets.config.settings import load
 from livemarkets.exchanges.binance.updates import parser_of
 from livemarkets.http_api.web_app import create_app
-from livemarkets.market.channels import ALL_SYMBOLS, BOOK, DEPTH, TICKERS
+from livemarkets.market.candles import Candle
+from livemarkets.market.channels import ALL_SYMBOLS, BOOK, CANDLES, DEPTH, TICKERS
 from livemarkets.market.models import StreamKey, TradeTick
 from livemarkets.market.updates import BookUpdate, DepthUpdate
 from livemarkets.server import run as serving
 
+_DAY_MS = 86_400_000
 _ROWS = 2_000
 """Symbols of an update of all tickers."""
 
@@ -38,6 +40,7 @@ class _Driver:
         self._book = StreamKey("binance", BOOK, "BTCUSDT")
         self._depth = StreamKey("binance", DEPTH, "BTCUSDT")
         self._tickers = StreamKey("binance", TICKERS, ALL_SYMBOLS)
+        self._candles = StreamKey("binance", CANDLES, "BTCUSDT", "1d")
 
     def publish(self, messages: list[bytes]) -> None:
         now_ms, first = time.time_ns() // 1_000_000, self._next_id
@@ -47,6 +50,8 @@ class _Driver:
                 self._feed.on_update(self._book, self._best(number, now_ms))
             elif self._feed.is_wanted(self._depth):
                 self._feed.on_update(self._depth, self._levels(number, now_ms))
+            elif self._feed.is_wanted(self._candles):
+                self._feed.on_update(self._candles, self._candle(number, now_ms))
             elif self._feed.is_wanted(self._tickers):
                 raw = _frame(number)
                 parse = parser_of(self._tickers)
@@ -69,6 +74,16 @@ class _Driver:
         bids = tuple((self._price - n, self._size) for n in range(20))
         asks = tuple((self._price + 1 + n, self._size) for n in range(20))
         return DepthUpdate("binance", "BTCUSDT", bids, asks, number, now_ms)
+
+    def _candle(self, number: int, now_ms: int) -> Candle:
+        """Return the running candle of today with so many trades."""
+        open_ts = now_ms // _DAY_MS * _DAY_MS
+        prices = (self._price, self._price + 1, self._price - 1, self._price)
+        sums = self._size * 99, self._price * 99, self._size * 50
+        times = open_ts, open_ts + _DAY_MS - 1
+        return Candle(
+            "binance", "BTCUSDT", "1d", *times, *prices, *sums, number, 1, number, False, now_ms, now_ms
+        )
 
 
 def _frame(number: int) -> bytes:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from livemarkets.config.log_volume import LogVolume
 from livemarkets.rate_limit import LogLimiter
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _COLOURS = {"DEBUG": "36", "SUCCESS": "32", "WARNING": "33", "ERROR": "31", "CRI
 _CONTROL_CHARACTERS = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
 
 
-def setup(level: str, json_lines: bool) -> None:
+def setup(level: str, json_lines: bool) -> LogVolume:
     """Send all log records to loguru on stderr. A second call replaces the first.
 
     Args:
@@ -44,16 +45,27 @@ def setup(level: str, json_lines: bool) -> None:
         json_lines: write one JSON object per line (`ts`, `level`, `logger`, `caller`, `message`, the bound
             fields, and `exception` if there is one) instead of text.
 
+    Returns:
+        What counts the lines from INFO on.
+
     """
+    write, volume = _write_json if json_lines else _write_text, LogVolume(time.monotonic)
+
+    def write_and_count(message: "Message") -> None:
+        if message.record["level"].no >= logging.INFO:
+            volume.note()
+        write(message)
+
     logger.remove()
     logger.add(
-        _write_json if json_lines else _write_text,
+        write_and_count,
         level=level,
         format=_no_format,
         backtrace=False,
         diagnose=False,  # would print the values of variables, a token among them
     )
     _lead_in_stdlib(logger.level(level).no)
+    return volume
 
 
 def _lead_in_stdlib(level_number: int) -> None:

@@ -127,6 +127,12 @@ class Settings(BaseSettings):
         least=1024,
         most=1_073_741_824,
     )
+    drain_seconds: float = _number(
+        1.0,
+        "seconds from SIGTERM until connections are closed; meanwhile `/readyz` says no, and readers go on",
+        least=0,
+        most=300,
+    )
     access_token: Annotated[SecretStr, BeforeValidator(values.token)] = _field(
         SecretStr(""),
         "when set, `/ws/markets`, the pages and the API need it",

@@ -9,21 +9,18 @@ memory, or from the exchange's history if memory no longer reaches back, and the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 
 from livemarkets.delivery.candle_slots import CandleReader, CandleSlot, PublishedCandles
 from livemarkets.delivery.cohorts import Cohorts
 from livemarkets.delivery.framing import text_frame
 from livemarkets.delivery.latest import LatestReaders
 from livemarkets.delivery.mailbox import Mailbox
+from livemarkets.delivery.slow_readers import SlowReaders, is_slow
 from livemarkets.market.channels import CANDLES
 from livemarkets.market.models import StreamKey
 
 __all__ = ["CandleReaders"]
-
-_BYTES_AT_ONCE = 65_536
-"""How much a reader that has caught up is sent in one turn of the event loop."""
 
 
 class CandleReaders:
@@ -52,9 +49,10 @@ class CandleReaders:
         self._latest = latest
         self._send = send
         self._post = post
-        self._call_soon = call_soon
         self._streams: dict[StreamKey, PublishedCandles] = {}
-        self._slow: dict[Mailbox, dict[StreamKey, CandleSlot]] = {}
+        self._slow: SlowReaders[CandleSlot] = SlowReaders(
+            self._take_missed, self._set_quick, self._post_missed, call_soon
+        )
 
     def join(
         self,
@@ -80,7 +78,7 @@ class CandleReaders:
             stream = self._streams[key] = PublishedCandles(key)
         stream.closed_to = max(stream.closed_to, told_to)
         stream.readers[mailbox] = reader
-        if _is_slow(mailbox):
+        if is_slow(mailbox):
             self._set_slow(stream, mailbox, stream.open(mailbox, interval_seconds, told_to))
         elif interval_seconds is not None:
             stream.open(mailbox, interval_seconds, told_to).rest(mailbox)
@@ -90,8 +88,7 @@ class CandleReaders:
     def leave(self, key: StreamKey, mailbox: Mailbox) -> None:
         """Stop delivering a stream to the mailbox. Idempotent."""
         self._cohorts.discard(key, mailbox)
-        if mailbox in self._slow:
-            self._slow[mailbox].pop(key, None)
+        self._slow.discard(key, mailbox)
         stream = self._streams.get(key)
         if stream is not None:
             stream.readers.pop(mailbox, None)
@@ -101,7 +98,7 @@ class CandleReaders:
 
     def forget(self, mailbox: Mailbox) -> None:
         """Forget a reader that has left all of its streams. Idempotent."""
-        self._slow.pop(mailbox, None)
+        self._slow.forget(mailbox)
 
     def has_readers(self, key: StreamKey) -> bool:
         """Return whether a stream has readers. Without readers, nothing needs to be encoded."""
@@ -150,7 +147,7 @@ class CandleReaders:
     ) -> None:
         """Send a message to the readers in `mode: latest`; the slots of slow ones note what they miss."""
         for mailbox, slot in stream.slots.items():
-            if not slot.is_slow and _is_slow(mailbox):
+            if not slot.is_slow and is_slow(mailbox):
                 self._set_slow(stream, mailbox, slot)
             note(slot)
             if not slot.is_slow:
@@ -169,40 +166,28 @@ class CandleReaders:
 
     def handle_overflow(self, mailbox: Mailbox) -> None:
         """Note that a reader lags: it is told what it missed before it gets it."""
-        for slot in self._slow.get(mailbox, {}).values():
+        for slot in self._slow.slots(mailbox).values():
             slot.lags = True
 
     def handle_caught_up(self, mailbox: Mailbox) -> None:
         """Send a reader that has caught up what it missed, some now and the rest soon."""
-        slots = self._slow.get(mailbox, {})
-        sent = 0
-        while slots and sent < _BYTES_AT_ONCE:
-            key, slot = next(iter(slots.items()))
-            payloads = slot.take_some()
-            if payloads is None:  # memory does not reach back
-                reader = self._streams[key].readers[mailbox]
-                self.leave(key, mailbox)
-                reader.resume(slot.closed_to)
-                continue
-            for payload in payloads:
-                self.delivered[CANDLES] += 1
-                self._post(mailbox, payload)
-                sent += len(payload)
-            if not payloads:  # it has everything
-                del slots[key]
-                self._set_quick(key, mailbox, slot)
-        if slots:
-            self._call_soon(partial(self._go_on, mailbox))
-        else:
-            self._slow.pop(mailbox, None)
+        self._slow.handle_caught_up(mailbox)
 
-    def _go_on(self, mailbox: Mailbox) -> None:
-        if not (mailbox.is_closed or _is_slow(mailbox)):
-            self.handle_caught_up(mailbox)
+    def _take_missed(self, key: StreamKey, mailbox: Mailbox, slot: CandleSlot) -> Sequence[bytes] | None:
+        payloads = slot.take_some()
+        if payloads is None:  # memory does not reach back
+            reader = self._streams[key].readers[mailbox]
+            self.leave(key, mailbox)
+            reader.resume(slot.closed_to)
+        return payloads
+
+    def _post_missed(self, key: StreamKey, mailbox: Mailbox, payload: bytes) -> None:
+        self.delivered[CANDLES] += 1
+        self._post(mailbox, payload)
 
     def _set_slow(self, stream: PublishedCandles, mailbox: Mailbox, slot: CandleSlot) -> None:
         slot.is_slow = True
-        self._slow.setdefault(mailbox, {})[stream.key] = slot
+        self._slow.add(stream.key, mailbox, slot)
 
     def _set_quick(self, key: StreamKey, mailbox: Mailbox, slot: CandleSlot) -> None:
         slot.is_slow = False
@@ -211,7 +196,3 @@ class CandleReaders:
         else:
             self._streams[key].close(mailbox)
             self._cohorts.add(key, mailbox)
-
-
-def _is_slow(mailbox: Mailbox) -> bool:
-    return bool(mailbox.backlog) or mailbox.sink.is_paused

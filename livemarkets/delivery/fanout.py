@@ -68,7 +68,7 @@ class Fanout:
         self._latest = latest = LatestReaders(call_later, clock, self.post)
         self.newest = NewestReaders(self._cohorts, latest, self._send, self.post, call_soon, encode_rows)
         self.candles = CandleReaders(self._cohorts, latest, self._send, self.post, call_soon)
-        self._lagging: dict[Mailbox, dict[StreamKey, Conflator]] = {}
+        self.lagging: dict[Mailbox, dict[StreamKey, Conflator]] = {}
         self._is_scheduled = False
         self._delivered = 0
         self._lags = 0
@@ -77,7 +77,7 @@ class Fanout:
         """Return the counters since the start, and how many readers lag at present."""
         others = self._latest.delivered + self.newest.delivered + self.candles.delivered
         delivered = Counter({TRADES: self._delivered}) + others
-        return FanoutStatistics(delivered=delivered, lags=self._lags, lagging=len(self._lagging))
+        return FanoutStatistics(delivered=delivered, lags=self._lags, lagging=len(self.lagging))
 
     def open(self, sink: Sink, *, limit_bytes: int) -> Mailbox:
         """Return the mailbox of a new reader, which lags when more than `limit_bytes` wait for it."""
@@ -103,8 +103,8 @@ class Fanout:
             key = self._orders.enter_arrival(stream, arrival or ArrivalOrder()).key
         if interval_seconds is not None:
             self._orders.conflate(key, mailbox, interval_seconds).rest(mailbox)
-        elif mailbox in self._lagging:
-            self._lagging[mailbox][key] = self._orders.conflate(key, mailbox, 0.0)
+        elif mailbox in self.lagging:
+            self.lagging[mailbox][key] = self._orders.conflate(key, mailbox, 0.0)
         else:
             self._cohorts.add(key, mailbox)
 
@@ -112,13 +112,13 @@ class Fanout:
         """Stop delivering the stream to the mailbox. Idempotent."""
         for key in self._orders.keys(stream):
             self._cohorts.discard(key, mailbox)
-            if mailbox in self._lagging:
-                self._lagging[mailbox].pop(key, None)
+            if mailbox in self.lagging:
+                self.lagging[mailbox].pop(key, None)
             self._orders.release(key, mailbox, is_read=key in self._cohorts.counts)
 
     def forget(self, mailbox: Mailbox) -> None:
         """Forget a reader that has left all of its streams. Idempotent."""
-        self._lagging.pop(mailbox, None)
+        self.lagging.pop(mailbox, None)
         self.newest.forget(mailbox)
         self.candles.forget(mailbox)
 
@@ -150,7 +150,7 @@ class Fanout:
 
     def complete_to(self, stream: StreamKey, mailbox: Mailbox) -> int | None:
         """Return the id up to which a lagging reader was told everything; `None` if nothing was skipped."""
-        lagging = self._lagging.get(mailbox, {})
+        lagging = self.lagging.get(mailbox, {})
         return next((lagging[key].complete_to for key in self._orders.keys(stream) if key in lagging), None)
 
     def sent_at(self, mailbox: Mailbox) -> float:
@@ -281,17 +281,17 @@ class Fanout:
     def handle_overflow(self, mailbox: Mailbox) -> None:
         """Conflate the streams of a reader that exceeds its limit."""
         self.candles.handle_overflow(mailbox)
-        if mailbox in self._lagging:
+        if mailbox in self.lagging:
             return
         self._lags += 1
-        conflators = self._lagging[mailbox] = {}
+        conflators = self.lagging[mailbox] = {}
         for key in self._cohorts.keys(mailbox):
             conflators[key] = self._orders.conflate(key, mailbox, 0.0)
             self._cohorts.discard(key, mailbox)
 
     def handle_caught_up(self, mailbox: Mailbox) -> None:
         """Send a reader that has caught up what was skipped, and deliver every trade again."""
-        for key, conflator in self._lagging.pop(mailbox, {}).items():
+        for key, conflator in self.lagging.pop(mailbox, {}).items():
             for payload in conflator.take():
                 self.post(mailbox, payload)
             self._cohorts.add(key, mailbox)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import NamedTuple
 
 from livemarkets.delivery.cohorts import Cohorts
@@ -17,13 +16,11 @@ from livemarkets.delivery.framing import text_frame
 from livemarkets.delivery.latest import LatestReaders
 from livemarkets.delivery.mailbox import Mailbox
 from livemarkets.delivery.newest import ROWS_AT_ONCE, EncodeRows, Newest, NewestRows, Slot
+from livemarkets.delivery.slow_readers import SlowReaders, is_slow
 from livemarkets.market.channels import ALL_SYMBOLS, NEWEST_WINS
 from livemarkets.market.models import StreamKey
 
 __all__ = ["NewestReaders"]
-
-_BYTES_AT_ONCE = 65_536
-"""How much a reader that has caught up is sent in one turn of the event loop."""
 
 
 class _Part(NamedTuple):
@@ -66,7 +63,9 @@ class NewestReaders:
         self._call_soon = call_soon
         self._encode_rows = encode_rows
         self._by_key: dict[StreamKey, Newest] = {}
-        self._slow: dict[Mailbox, dict[StreamKey, Slot]] = {}
+        self._slow: SlowReaders[Slot] = SlowReaders(
+            lambda key, mailbox, slot: slot.take_one(), self._set_quick, self._post_missed, call_soon
+        )
         self._parts: deque[_Part] = deque()  # what is not sent yet, oldest first
 
     def join(self, key: StreamKey, mailbox: Mailbox, interval_seconds: float | None = None) -> None:
@@ -81,21 +80,20 @@ class NewestReaders:
         self.leave(key, mailbox)
         if interval_seconds is not None:
             self._open(key, mailbox, interval_seconds).rest(mailbox)
-        elif mailbox.backlog or mailbox.sink.is_paused or mailbox in self._slow:
-            self._slow.setdefault(mailbox, {})[key] = self._open(key, mailbox, 0.0)
+        elif is_slow(mailbox) or mailbox in self._slow:
+            self._slow.add(key, mailbox, self._open(key, mailbox, 0.0))
         else:
             self._cohorts.add(key, mailbox)
 
     def leave(self, key: StreamKey, mailbox: Mailbox) -> None:
         """Stop delivering a name to the mailbox. Idempotent."""
         self._cohorts.discard(key, mailbox)
-        if mailbox in self._slow:
-            self._slow[mailbox].pop(key, None)
+        self._slow.discard(key, mailbox)
         self._close(key, mailbox)
 
     def forget(self, mailbox: Mailbox) -> None:
         """Forget a reader that has left all of its names. Idempotent."""
-        self._slow.pop(mailbox, None)
+        self._slow.forget(mailbox)
 
     def has_readers(self, key: StreamKey) -> bool:
         """Return whether a name has readers. Without readers, nothing needs to be encoded."""
@@ -149,32 +147,20 @@ class NewestReaders:
         """Queue no more updates for a reader whose connection takes no more."""
         for key in self._cohorts.keys(mailbox):
             if key.channel in NEWEST_WINS:
-                self._slow.setdefault(mailbox, {})[key] = self._open(key, mailbox, 0.0)
+                self._slow.add(key, mailbox, self._open(key, mailbox, 0.0))
                 self._cohorts.discard(key, mailbox)
 
     def handle_caught_up(self, mailbox: Mailbox) -> None:
         """Send a reader that has caught up the newest of what changed, some now and the rest soon."""
-        slots = self._slow.get(mailbox, {})
-        sent = 0
-        while slots and sent < _BYTES_AT_ONCE:
-            key, slot = next(iter(slots.items()))
-            payloads = slot.take_one()
-            for payload in payloads:
-                self.delivered[key.channel] += 1
-                self._post(mailbox, payload)
-                sent += len(payload)
-            if not payloads:  # it has everything
-                del slots[key]
-                self._close(key, mailbox)
-                self._cohorts.add(key, mailbox)
-        if slots:
-            self._call_soon(partial(self._go_on, mailbox))
-        else:
-            self._slow.pop(mailbox, None)
+        self._slow.handle_caught_up(mailbox)
 
-    def _go_on(self, mailbox: Mailbox) -> None:
-        if not (mailbox.is_closed or mailbox.backlog or mailbox.sink.is_paused):
-            self.handle_caught_up(mailbox)
+    def _post_missed(self, key: StreamKey, mailbox: Mailbox, payload: bytes) -> None:
+        self.delivered[key.channel] += 1
+        self._post(mailbox, payload)
+
+    def _set_quick(self, key: StreamKey, mailbox: Mailbox, slot: Slot) -> None:
+        self._close(key, mailbox)
+        self._cohorts.add(key, mailbox)
 
     def _open(self, key: StreamKey, mailbox: Mailbox, interval_seconds: float) -> Slot:
         newest = self._by_key.get(key)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+
+from livemarkets.exchanges.statistics import AddressStatistics, without_credentials
 
 __all__ = ["Addresses"]
 
@@ -60,6 +62,18 @@ class Addresses:
         """Return whether the address is passed over at present."""
         address = self._addresses.get(url)
         return address is not None and now < address.rests_until
+
+    def describe(self, now: float, proxy_for: Callable[[str], object]) -> list[AddressStatistics]:
+        """Return how each address fares; `proxy_for` returns the proxy of an address, or why it has none."""
+        return [
+            AddressStatistics(
+                url=without_credentials(url),
+                failures=address.failures,
+                rest_seconds=max(0.0, address.rests_until - now),
+                proxy=None if (proxy := proxy_for(url)) is None else str(proxy),
+            )
+            for url, address in self._addresses.items()
+        ]
 
     def note_failure(self, url: str, now: float) -> None:
         """Note that the address failed. Addresses that were replaced are ignored."""

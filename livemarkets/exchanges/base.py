@@ -41,6 +41,8 @@ from livemarkets.exchanges.history import (
     SymbolSource,
     TradeHistory,
 )
+from livemarkets.exchanges.latency import LatencyMeter
+from livemarkets.exchanges.statistics import AddressStatistics, ConnectionStatistics
 from livemarkets.market.channels import TRADES
 from livemarkets.market.models import ExchangeState, StreamKey, TradeTick
 from livemarkets.market.updates import StreamUpdate
@@ -147,6 +149,11 @@ class ClientStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """Connections that were replaced before they ended."""
     complaints: Mapping[str, int]
     """How many malformed messages and refusals came from the exchange, by kind."""
+    each: Sequence[ConnectionStatistics] = ()
+    """The connections one by one."""
+    addresses: Sequence[AddressStatistics] = ()
+    ban_seconds: float = 0.0
+    """How long the exchange has forbidden connections from now on; 0 if they are allowed."""
 
 
 class ExchangeEvents(Protocol):
@@ -272,3 +279,5 @@ class ExchangePorts(msgspec.Struct, frozen=True):
     """May be the same object as `history`. `None` if there are none: then only the streams show something."""
     candles: CandleHistory = NoCandles()
     """Needed for the channel of candles. It may be the same object as `history`."""
+    latency: LatencyMeter | None = None
+    """What measures how old trades are; `None` if nothing does."""

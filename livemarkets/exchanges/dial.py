@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from livemarkets.exchanges.failures import UNUSABLE, unreachable
@@ -33,7 +33,7 @@ async def dial(
     on_texts: Callable[[list[bytes]], None],
     open_seconds: float,
     close_seconds: float,
-) -> ClientConnection:
+) -> StreamSocket:
     """Return an open connection.
 
     Args:
@@ -65,7 +65,7 @@ async def dial(
             connected = await open_tcp(connecting.ws_uri.host, connecting.ws_uri.port, proxy)
             try:
                 connecting.create_connection_kwargs["sock"] = connected
-                return await connecting
+                return cast(StreamSocket, await connecting)
             except BaseException:
                 connected.close()
                 raise

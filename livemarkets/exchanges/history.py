@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from livemarkets.errors import ExchangeUnreachable
+from livemarkets.exchanges.statistics import AddressStatistics
 from livemarkets.market.candles import Candle
 from livemarkets.market.models import SymbolInfo, TradeTick
 from livemarkets.market.updates import Update
@@ -98,6 +99,7 @@ class HistoryStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """Calls that failed at every address."""
     rate_limit: RateLimitStatistics | None = None
     """`None` if the exchange has no such limit."""
+    addresses: Sequence[AddressStatistics] = ()
 
 
 class TradeHistory(Protocol):

@@ -63,6 +63,14 @@ class Outbound:
         except UnusableProxy as error:
             raise ExchangeUnreachable(str(error)) from None
 
+    def describe_proxy(self, url: str) -> str | None:
+        """Return the proxy of a URL without its password, or why it is unusable; `None` for none."""
+        try:
+            proxy = self.proxy_for(url)
+        except ExchangeUnreachable as error:
+            return error.reason
+        return None if proxy is None else str(proxy)
+
     async def tls(self) -> ssl.SSLContext:
         """Return the context for TLS with the exchange.
 

@@ -40,7 +40,8 @@ class StreamSocket(ClientConnection):
 
     def __init__(self, *args: Any, on_texts: Callable[[list[bytes]], None], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._on_texts = on_texts
+        self.on_texts = on_texts
+        """Called with the text frames of each read; whoever measures some reads replaces it."""
         self._unread = b""
         self._has_more = False  # complete frames in what is unread
 
@@ -136,7 +137,7 @@ class StreamSocket(ClientConnection):
     def _hand_over(self, texts: list[bytes]) -> None:
         """Pass on the texts so far, so that order is kept with what the library handles next."""
         if texts:
-            self._on_texts(texts[:])
+            self.on_texts(texts[:])
             texts.clear()
 
     def _leave(self, rest: bytes) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from loguru import logger
 
-from livemarkets.exchanges.base import CandleHistory, Evidence, Silence, StreamState
+from livemarkets.exchanges.base import CandleHistory, Evidence, StreamState
 from livemarkets.feed.candle_filler import CandleFiller
 from livemarkets.feed.candle_limits import CandleLimits
 from livemarkets.feed.candle_line import CandleLine
@@ -24,6 +24,7 @@ from livemarkets.feed.publisher import CandlePublisher
 from livemarkets.feed.staleness import Upstream
 from livemarkets.feed.statistics import CandleStatistics
 from livemarkets.feed.trade_streams import TradeStreams
+from livemarkets.feed.wanted_streams import WantedStreams
 from livemarkets.market.candles import Candle, ReleasedCandle
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import StreamKey, TradeTick
@@ -38,7 +39,7 @@ _COMPARE_MS = 20_000
 """How long a closed candle waits for its trades."""
 
 
-class CandleFeed:
+class CandleFeed(WantedStreams[CandleStream]):
     """The streams of candles of one exchange.
 
     Args:
@@ -65,36 +66,21 @@ class CandleFeed:
         limits: CandleLimits,
         clock: Clock,
     ) -> None:
+        super().__init__(_LIVELY_SECONDS, clock.monotonic)
         self._upstream = upstream
         self._publisher = publisher
         self._trades = trades
         self._on_newest = on_newest
         self._on_change = on_change
         self._limits = limits
-        self._clock = clock.monotonic
         self._now_ms = clock.now_ms
         self._filler = CandleFiller(history, self._take, clock)
-        self._streams: dict[StreamKey, CandleStream] = {}
         self.past = PastCandles(history, self._streams.get, self._publish_answer, limits, clock)
         self._newest_ids: dict[str, int] = {}  # symbol -> the newest trade id that a candle showed
         self._counts: Counter[str] = Counter()
         self._log = LogLimiter(interval_seconds=60.0, clock=clock.monotonic)
 
     # subscriptions
-
-    def keys(self) -> list[StreamKey]:
-        """Return the streams that are wanted."""
-        return list(self._streams)
-
-    @property
-    def count(self) -> int:
-        """How many streams are wanted."""
-        return len(self._streams)
-
-    def interned(self, key: StreamKey) -> StreamKey | None:
-        """Return the wanted stream's own key object; `None` if it is not wanted."""
-        stream = self._streams.get(key)
-        return None if stream is None else stream.key
 
     def line(self, key: StreamKey) -> CandleLine | None:
         """Return the candles of a wanted stream, for reading only."""
@@ -121,25 +107,6 @@ class CandleFeed:
             self._on_change()
 
     # state
-
-    @property
-    def mute(self) -> list[StreamKey]:
-        """The streams that are known to miss something newer."""
-        return [key for key, stream in self._streams.items() if stream.is_mute]
-
-    def is_mute(self, key: StreamKey) -> bool:
-        """Return whether a stream is known to miss something newer."""
-        stream = self._streams.get(key)
-        return stream is not None and stream.is_mute
-
-    def silence_of(self, key: StreamKey) -> Silence:
-        """Return what the silence of a stream says about its connection."""
-        stream = self._streams.get(key)
-        if stream is None:
-            return Silence.NATURAL
-        if stream.is_mute:
-            return Silence.UNUSUAL
-        return Silence.NONE if self._clock() - stream.last_at < _LIVELY_SECONDS else Silence.NATURAL
 
     def newest(self, key: StreamKey) -> Candle | None:
         """Return the newest candle that a stream brought; `None` if there is none."""

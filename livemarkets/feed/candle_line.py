@@ -75,7 +75,11 @@ class CandleLine:
                 self._take(candle, now, now_ms, has_later=later is not None)
         if self.closed and self._bars:
             self._proof.note_neighbours(self.closed[-1].open_ts, min(self._bars), found, now)
-        return [*released, *self._drain()]
+        released += self._drain()
+        if self._bars and self._proof.is_forgotten(self._newest_asked, found, now):
+            while self.waiting_since is not None and self._is_before(found[0].open_ts):
+                released += self._give_up()
+        return released
 
     def begin(self, found: Sequence[Candle], now: float, now_ms: int) -> Sequence[ReleasedCandle]:
         """Process the newest candles of the history, if nothing is known yet. Return what is released.
@@ -117,6 +121,9 @@ class CandleLine:
             return ()
         if now - since < self._limits.patience_seconds and len(self._bars) <= self._limits.kept:
             return ()
+        return self._give_up()
+
+    def _give_up(self) -> list[ReleasedCandle]:
         first, *rest = sorted(self._bars)
         from_ts = self.told_to + 1
         if self._follows(self._bars[first]):
@@ -169,6 +176,11 @@ class CandleLine:
         if self.closed:
             return self.closed[-_CHECKED_AGAIN:][0].open_ts
         return min(self._bars) if self._bars else None
+
+    @property
+    def _newest_asked(self) -> int:
+        """The open time of the newest candle that the answer to :attr:`ask_from` should have."""
+        return self.closed[-1].open_ts if self.closed else min(self._bars)
 
     # changes
 
@@ -265,6 +277,11 @@ class CandleLine:
     def _remove(self, open_ts: int) -> None:
         del self._bars[open_ts], self._since[open_ts]
         self._proof.forget(open_ts)
+
+    def _is_before(self, open_ts: int) -> bool:
+        """Return whether something is awaited that opened before this time."""
+        first = min(self._bars)
+        return first < open_ts or not self._follows(self._bars[first])
 
     def _follows(self, candle: Candle) -> bool:
         """Return whether nothing is missing between the last closed candle and this one."""

@@ -29,11 +29,12 @@ class CandleProof:
         self._drafts: dict[int, tuple[Candle, float]] = {}
         self._absence: tuple[int, int, float] | None = None
         self._neighbours: tuple[int, int] | None = None
+        self._oblivion: tuple[int, float] | None = None
 
     def clear(self) -> None:
         """Forget everything."""
         self._drafts.clear()
-        self._absence = self._neighbours = None
+        self._absence = self._neighbours = self._oblivion = None
 
     def forget(self, open_ts: int) -> None:
         """Forget what was said about a candle."""
@@ -70,6 +71,17 @@ class CandleProof:
             self._absence = last_ts, next_ts, now
         elif now - self._absence[2] >= self._limits.absent_seconds:
             self._neighbours = last_ts, next_ts
+
+    def is_forgotten(self, last_ts: int, found: Sequence[Candle], now: float) -> bool:
+        """Return whether two answers that begin with a later candle show that the history ends before it.
+
+        The exchange deletes the candles of a symbol that it lists anew.
+        """
+        if not found or any(candle.open_ts <= last_ts for candle in found):
+            self._oblivion = None
+        elif self._oblivion is None or self._oblivion[0] != last_ts:
+            self._oblivion = last_ts, now
+        return self._oblivion is not None and now - self._oblivion[1] >= self._limits.absent_seconds
 
     def are_neighbours(self, last_ts: int, next_ts: int) -> bool:
         """Return whether it is proved that nothing is between two candles."""

@@ -70,8 +70,8 @@ class ExchangeFeed:
     ) -> None:
         self.exchange: ExchangeName = exchange
         self._received = 0
-        self._trade_streams = TradeStreams(limits.ledger, latest, trades)
-        self._streams, self._ledgers = self._trade_streams.by_key, self._trade_streams.ledgers
+        self.trade_streams = TradeStreams(limits.ledger, latest, trades)
+        self._streams, self._ledgers = self.trade_streams.by_key, self.trade_streams.ledgers
         self._latest = latest
         self._trades = trades
         self._publisher = publisher
@@ -88,6 +88,7 @@ class ExchangeFeed:
         self.directory = self.symbols.directory
         """The listed symbols; empty until the list is loaded."""
         self.history = ports.history
+        self.latency = ports.latency
         self.channels = ports.channels
         """What can be subscribed on this exchange."""
         self._monotonic = now = clock.monotonic
@@ -100,7 +101,7 @@ class ExchangeFeed:
             ports,
             updates,
             publisher,
-            self._trade_streams,
+            self.trade_streams,
             self.on_newest,
             self._update_status,
             lambda symbol: self.directory.get(symbol) is not None,
@@ -149,7 +150,7 @@ class ExchangeFeed:
         if is_wanted:
             self._needed.set()
             if is_trades:
-                self._trade_streams.add(key, self._watcher.add)
+                self.trade_streams.add(key, self._watcher.add)
             else:
                 self.updates.add(key)
             if self.symbols.has_room(len(self._streams) + self.updates.count):
@@ -161,7 +162,7 @@ class ExchangeFeed:
         if not is_trades:
             self.updates.discard(key)
             return
-        self._backfiller.forget(self._trade_streams.discard(key))
+        self._backfiller.forget(self.trade_streams.discard(key))
         self._watcher.discard(key)
 
     async def ensure_symbols(self, timeout_seconds: float) -> None:
@@ -190,7 +191,7 @@ class ExchangeFeed:
         return FeedStatistics(
             received=self._received,
             backfilled=self._backfiller.fetched,
-            duplicates=self._trade_streams.duplicates,
+            duplicates=self.trade_streams.duplicates,
             lost=self._gaps.lost,
             gaps=self._gaps.count,
             holes_open=self._backfiller.open_holes,
@@ -247,6 +248,7 @@ class ExchangeFeed:
         """Process a change of the client's status."""
         self._status.client = status
         self._watcher.note_status(is_live=status.state is ExchangeState.LIVE)
+        self.updates.note_status()
         self._update_status()
         self.quality.doubt_all()
 

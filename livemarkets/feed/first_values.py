@@ -1,4 +1,6 @@
-"""Asks the exchange for a first value of new streams, so that a reader of a quiet symbol sees something.
+"""Asks the exchange for a value of new streams, so that a reader of a quiet symbol sees something.
+
+It also asks for the value of streams that were interrupted: nobody can say whether what is stored is true.
 
 The streams of some moments share one question. The questions are few: one a second and channel at most, and
 one a minute for all tickers. A first value is for eyes only: it is no evidence for the ledgers of trades, and
@@ -31,7 +33,7 @@ class FirstValueQuestions:
 
     Args:
         source: the exchange; `None` if it has no first values.
-        is_needed: returns whether nothing is known of a stream that is wanted.
+        is_needed: returns whether a stream is wanted of which nothing is known, or nothing certain.
         on_value: given each value.
         on_end: told each stream whose question has ended, with or without a value.
         clock: monotonic seconds.

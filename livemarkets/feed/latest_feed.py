@@ -4,6 +4,9 @@ Nothing is missing from such a stream that its next update does not replace. So 
 is fetched: an update goes to the store and to the publisher, unless it is a repeat or late. A ticker bears
 the id of its symbol's newest trade, which is evidence for the stream of those trades, at no cost.
 
+Tickers and best bids and asks come only when they change. So after an interruption nobody can say whether
+what is stored is still true, until the stream brings something or the exchange has been asked.
+
 Silence means something only where the exchange promises updates. The stream of all tickers promises one each
 second. Depth promises one each tenth of a second in which the order book changes, which trades and the best
 bid and ask show. The others promise nothing.
@@ -16,67 +19,33 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-import msgspec
-
-from livemarkets.exchanges.base import Evidence, FirstValues, Silence, StreamState
+from livemarkets.exchanges.base import Evidence, FirstValues, StreamState
 from livemarkets.feed.first_values import FirstValueQuestions
+from livemarkets.feed.latest_streams import LatestStream, UpdateLimits
 from livemarkets.feed.publisher import UpdatePublisher
 from livemarkets.feed.staleness import Upstream
 from livemarkets.feed.statistics import UpdateStatistics
 from livemarkets.feed.trade_streams import TradeStreams
-from livemarkets.market.channels import ALL_SYMBOLS, BOOK, CHANNELS, DEPTH, NEWEST_WINS
+from livemarkets.feed.wanted_streams import WantedStreams
+from livemarkets.market.channels import ALL_SYMBOLS, BOOK, CHANNELS, DEPTH, NEWEST_WINS, TICKERS
 from livemarkets.market.clock import Clock
 from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import StreamKey
 from livemarkets.market.updates import SymbolUpdate, TickersDelta, TickerUpdate, Update
 
-__all__ = ["LatestFeed", "UpdateLimits"]
+__all__ = ["LatestFeed"]
 
 _LIVELY_SECONDS = 2.0
 """A stream that brought something within this time shows that its connection delivers."""
 _MOST_SUSPECT_SECONDS = 600.0
 """A stream that stays mute is suspected again after ever longer times, up to this."""
+_MOST_ASK_SECONDS = 30.0
+"""What is in doubt is asked for again after ever longer times without an answer, up to this."""
 _UNDER_WAY_MS = 1000
 """What another stream of the symbol brought may be this far ahead of depth."""
 
 
-class UpdateLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of the streams in which the newest wins."""
-
-    mute_seconds: float = 10.0
-    """After so long without the updates that its channel promises, a stream is mute."""
-    sweep_seconds: float = 1.0
-    """How often this is looked at."""
-    first_seconds: float = 1.0
-    """How long a reader waits for a first value at most."""
-
-
-class _Stream:
-    """One wanted stream."""
-
-    __slots__ = (
-        "is_mute",
-        "key",
-        "known",
-        "last_at",
-        "since_ms",
-        "suspect_seconds",
-        "suspected_at",
-        "was_acknowledged",
-    )
-
-    def __init__(self, key: StreamKey, now: float, now_ms: int) -> None:
-        self.key = key
-        self.last_at = now  # when it brought something, or its silence began to count
-        self.since_ms = now_ms
-        self.suspected_at = now
-        self.suspect_seconds = 0.0  # how long until it is suspected again
-        self.was_acknowledged = False
-        self.is_mute = False
-        self.known: asyncio.Event | None = None  # set when a first value is there, or none will come
-
-
-class LatestFeed:
+class LatestFeed(WantedStreams[LatestStream]):
     """The streams of one exchange in which the newest wins.
 
     Args:
@@ -107,6 +76,7 @@ class LatestFeed:
         limits: UpdateLimits,
         clock: Clock,
     ) -> None:
+        super().__init__(_LIVELY_SECONDS, clock.monotonic)
         self.store = store
         self._upstream = upstream
         self._publisher = publisher
@@ -114,9 +84,7 @@ class LatestFeed:
         self._on_newest = on_newest
         self._on_change = on_change
         self._limits = limits
-        self._clock = clock.monotonic
         self._now_ms = clock.now_ms
-        self._streams: dict[StreamKey, _Stream] = {}
         self._received: Counter[str] = Counter()
         self._is_listed = is_listed
         self.questions = FirstValueQuestions(
@@ -125,23 +93,9 @@ class LatestFeed:
 
     # subscriptions
 
-    def keys(self) -> list[StreamKey]:
-        """Return the streams that are wanted."""
-        return list(self._streams)
-
-    @property
-    def count(self) -> int:
-        """How many streams are wanted."""
-        return len(self._streams)
-
-    def interned(self, key: StreamKey) -> StreamKey | None:
-        """Return the wanted stream's own key object; `None` if it is not wanted."""
-        stream = self._streams.get(key)
-        return None if stream is None else stream.key
-
     def add(self, key: StreamKey) -> None:
         """Note a stream that is wanted from now on."""
-        stream = self._streams[key] = _Stream(key, self._clock(), self._now_ms())
+        stream = self._streams[key] = LatestStream(key, self._clock(), self._now_ms())
         if self.questions.ask(key):
             stream.known = asyncio.Event()
 
@@ -168,41 +122,29 @@ class LatestFeed:
                     await stream.known.wait()
 
     def _lacks_value(self, key: StreamKey) -> bool:
+        stream = self._streams.get(key)
         is_listed = key.symbol == ALL_SYMBOLS or self._is_listed(key.symbol)
-        return is_listed and key in self._streams and not self.store.has(key)
+        return is_listed and stream is not None and (stream.is_doubted or not self.store.has(key))
 
     def _take_first(self, key: StreamKey, update: Update) -> None:
-        """Store and publish a first value. It is for eyes, so that no id in it is evidence."""
-        news = self.store.put_first(key, update)
+        """Store and publish a value that was asked for. It is for eyes, so that no id in it is evidence."""
+        self._streams[key].is_doubted = False
+        news = self.store.put_fetched(key, update)
         if news is not None:
             self._publisher.publish_update(key, news)
 
     def _end_wait(self, key: StreamKey) -> None:
         stream = self._streams.get(key)
-        if stream is not None and stream.known is not None:
+        if stream is None:
+            return
+        if stream.known is not None:
             stream.known.set()
             stream.known = None
+        if stream.is_doubted:
+            now = self._clock()
+            stream.ask_again_at = now + min(now - stream.last_at, _MOST_ASK_SECONDS)
 
     # state
-
-    @property
-    def mute(self) -> list[StreamKey]:
-        """The streams that do not bring what their channel promises."""
-        return [key for key, stream in self._streams.items() if stream.is_mute]
-
-    def is_mute(self, key: StreamKey) -> bool:
-        """Return whether a stream does not bring what its channel promises."""
-        stream = self._streams.get(key)
-        return stream is not None and stream.is_mute
-
-    def silence_of(self, key: StreamKey) -> Silence:
-        """Return what the silence of a stream says about its connection."""
-        stream = self._streams.get(key)
-        if stream is None:
-            return Silence.NATURAL
-        if stream.is_mute:
-            return Silence.UNUSUAL
-        return Silence.NONE if self._clock() - stream.last_at < _LIVELY_SECONDS else Silence.NATURAL
 
     def newest(self, key: StreamKey) -> SymbolUpdate | None:
         """Return the newest update about one symbol; `None` if there is none."""
@@ -225,6 +167,8 @@ class LatestFeed:
         if stream is None:
             return  # unsubscribed a moment ago
         stream.last_at = self._clock()
+        if stream.is_doubted and key.symbol != ALL_SYMBOLS:  # of all symbols, it brings some
+            stream.is_doubted = False
         self._received[key.channel] += 1
         news = self.store.put(key, update)
         if news is not None:
@@ -250,18 +194,38 @@ class LatestFeed:
         while True:
             await asyncio.sleep(self._limits.sweep_seconds)
             now = self._clock()
+            self.note_interruptions()
             for stream in list(self._streams.values()):
-                if stream.key.symbol == ALL_SYMBOLS or stream.key.channel == DEPTH:
+                key = stream.key
+                if stream.was_acknowledged and (key.symbol == ALL_SYMBOLS or key.channel == DEPTH):
                     self._look_at(stream, now)
 
-    def _look_at(self, stream: _Stream, now: float) -> None:
+    def note_interruptions(self) -> None:
+        """See which streams were interrupted. The owner calls it when the client's status changed, too."""
+        now = self._clock()
+        for key, stream in self._streams.items():
+            is_acknowledged = self._upstream.state_of(key) is StreamState.ACKNOWLEDGED
+            if is_acknowledged is not stream.was_acknowledged:
+                stream.was_acknowledged = is_acknowledged
+                if is_acknowledged:
+                    stream.is_doubted, stream.ask_again_at = self._may_be_outdated(stream), now
+                    stream.last_at = max(stream.last_at, now)
+                else:
+                    stream.interrupted_at = now
+            if stream.is_doubted and is_acknowledged and now >= stream.ask_again_at:
+                self.questions.ask(key)
+
+    def _may_be_outdated(self, stream: LatestStream) -> bool:
+        """Return whether a stream that was acknowledged may have missed something for good."""
+        key = stream.key
+        if key.channel not in (TICKERS, BOOK) or not self.store.has(key):
+            return False
+        if stream.interrupted_at is None:  # it is new
+            return self.store.is_fetched(key)
+        return key.symbol == ALL_SYMBOLS or stream.last_at <= stream.interrupted_at
+
+    def _look_at(self, stream: LatestStream, now: float) -> None:
         key, limit = stream.key, self._limits.mute_seconds
-        if self._upstream.state_of(key) is not StreamState.ACKNOWLEDGED:
-            stream.was_acknowledged = False
-            return
-        if not stream.was_acknowledged:
-            stream.was_acknowledged = True
-            stream.last_at = max(stream.last_at, now)
         is_mute = now - stream.last_at >= limit and self._is_promised(stream)
         if not is_mute:
             stream.suspect_seconds = 0.0
@@ -272,9 +236,10 @@ class LatestFeed:
             self._upstream.suspect(key, Evidence.BEHIND)
         if is_mute is not stream.is_mute:
             stream.is_mute = is_mute
+            stream.is_doubted |= not is_mute and key.symbol == ALL_SYMBOLS
             self._on_change()
 
-    def _is_promised(self, stream: _Stream) -> bool:
+    def _is_promised(self, stream: LatestStream) -> bool:
         """Return whether a silent stream should have brought something."""
         key = stream.key
         if key.symbol == ALL_SYMBOLS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from livemarkets.feed.candle_limits import CandleLimits
-from livemarkets.feed.latest_feed import UpdateLimits
+from livemarkets.feed.latest_streams import UpdateLimits
 from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.feed.resume import ResumeLimits
 from livemarkets.feed.staleness import StalenessLimits

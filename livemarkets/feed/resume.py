@@ -17,14 +17,11 @@ from livemarkets.feed.patience import Patience, ResumeLimits
 from livemarkets.feed.shared_history import History, SharedHistory
 from livemarkets.market.models import Gap, GapCause, StreamKey
 from livemarkets.market.stores import RecentTrades
-from livemarkets.server.turns import Turns
 
 __all__ = ["ResumeLimits", "ResumePart", "Resumer"]
 
 _PART_TRADES = 1_000
 """The most trades of one part. Memory may have a hundred times as many."""
-_PARTS_PER_TURN = 4
-"""A part of 1,000 trades takes about a millisecond to encode."""
 _AHEAD_IDS = 1_000
 """A reader that is ahead of us by more was not served by another instance a moment ago: its id never was."""
 _FAR_AHEAD_IDS = 1_000_000
@@ -61,8 +58,6 @@ class Resumer:
         clock: Callable[[], float],
     ) -> None:
         self._shared = SharedHistory(history, clock)
-        self.turns = Turns(_PARTS_PER_TURN)
-        """Whoever sends a part first waits here, so that few are sent in one turn of the event loop."""
         self._trades = trades
         self._ledgers = ledgers
         self._limits = limits

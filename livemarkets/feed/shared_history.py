@@ -25,8 +25,9 @@ _STRIDE = PAGE_TRADES - 1
 """Pages begin at multiples of this, so that readers at nearby ids share them. Neighbours share one id: an id
 that is missing at the seam then lies between two ids of one page."""
 _NEWEST_TRADES = PAGE_TRADES - 100
-"""Readers within so many ids of the newest one get the newest trades in one page, which the exchange has in
-memory. It trades on meanwhile, so a whole page might not reach back."""
+"""Readers within so many ids of the newest one share a page of the newest trades, which the exchange has in
+memory. It trades on meanwhile, so a whole page might not reach back. Readers farther away that one page can
+serve ask for it from their own id: two that begin at a multiple would cost twice as much."""
 _TRADES_KEPT = 250_000
 _PAGE_KEPT_SECONDS = 120.0
 _KEPT_UNUSED_SECONDS = 5.0
@@ -291,6 +292,7 @@ class SharedHistory:
 
 def _first_id(trade_id: int, newest: int | None) -> int:
     """Return the first id of the page to ask for."""
-    if newest is not None and trade_id > newest - _NEWEST_TRADES:
-        return max(1, min(newest - _NEWEST_TRADES, trade_id - 1))
-    return max(1, (trade_id - 1) // _STRIDE * _STRIDE)
+    if newest is None or newest - trade_id >= PAGE_TRADES:
+        return max(1, (trade_id - 1) // _STRIDE * _STRIDE)
+    oldest_for_one_page = max(trade_id - 1, newest - PAGE_TRADES + 1)
+    return max(1, min(oldest_for_one_page, newest - _NEWEST_TRADES))

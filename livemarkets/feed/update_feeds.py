@@ -131,6 +131,10 @@ class UpdateFeeds:
         """Return the newest update of a stream about one symbol; `None` if there is none."""
         return self._of(key).newest(key)
 
+    def note_status(self) -> None:
+        """Note that the status of the exchange's client changed: streams may have been interrupted."""
+        self.latest.note_interruptions()
+
     def on_update(self, key: StreamKey, update: StreamUpdate) -> None:
         """Process an update that a stream brought."""
         if isinstance(update, Candle):

@@ -30,10 +30,10 @@ from livemarkets.market.updates import BookUpdate, DepthUpdate, SymbolUpdate, Ti
 from livemarkets.protocol.candles import encode_candle_object
 from livemarkets.protocol.updates import DEPTH_FIELDS, depth_cells, encode_row, encode_update_object
 
-__all__ = ["MarketDataApi"]
+__all__ = ["CANDLES_DEFAULT", "CANDLES_MOST", "NAMES_MOST", "MarketDataApi"]
 
-_CANDLES_DEFAULT, _CANDLES_MOST = 100, 1000
-_NAMES_MOST = 100
+CANDLES_DEFAULT, CANDLES_MOST = 100, 1000
+NAMES_MOST = 100
 """Names of one request. Each may cost weight at the exchange."""
 _FIND_SECONDS = 2.0
 _SHARED_SECONDS = 1.0
@@ -85,7 +85,7 @@ class MarketDataApi:
     async def tickers(self, request: Request) -> Response:
         """`?exchange=&symbols=A,B&format=`: the figures of 24 hours of some symbols, or of all."""
         feed, form = read_exchange(request, self._feeds), read_format(request)
-        symbols = read_names(request, "symbols", _NAMES_MOST)
+        symbols = read_names(request, "symbols", NAMES_MOST)
         if symbols:
             return await self._present(request, feed, TICKERS, symbols, form)
         rows, source = await self._updates.all_tickers(request, feed)
@@ -101,7 +101,7 @@ class MarketDataApi:
     async def book(self, request: Request) -> Response:
         """`?exchange=&symbols=A,B&format=`: the best bid and ask of each symbol."""
         feed, form = read_exchange(request, self._feeds), read_format(request)
-        symbols = read_names(request, "symbols", _NAMES_MOST)
+        symbols = read_names(request, "symbols", NAMES_MOST)
         if not symbols:
             raise Refused(400, "symbols is missing; example: symbols=BTCUSDT,ETHUSDT")
         return await self._present(request, feed, BOOK, symbols, form)
@@ -119,7 +119,7 @@ class MarketDataApi:
         feed, form = read_exchange(request, self._feeds), read_format(request)
         symbol = read_one_name(request, "symbol")
         interval = read_choice(request, "interval", CANDLE_INTERVALS)
-        limit = read_number(request, "limit", _CANDLES_DEFAULT, _CANDLES_MOST)
+        limit = read_number(request, "limit", CANDLES_DEFAULT, CANDLES_MOST)
         span = Span(limit, read_time(request, "start_ts"), read_time(request, "end_ts"))
         if span.start_ts is not None and span.end_ts is not None and span.start_ts > span.end_ts:
             raise Refused(400, "start_ts must not be after end_ts")

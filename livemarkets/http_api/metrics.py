@@ -40,7 +40,7 @@ class MeasuredServices(Protocol):
     clock: Clock
 
 
-REFUSALS = ("address", "files", "full", "origin", "token")
+REFUSALS = ("address", "files", "full", "origin", "stopping", "token")
 _PER_EXCHANGE: tuple[tuple[str, str, bool, Callable[[FeedStatistics], float]], ...] = (
     ("trades_received", "Trades read from the stream, duplicates included", True, lambda f: f.received),
     (

@@ -13,6 +13,9 @@ from livemarkets.market.symbols import SYMBOL_SHAPE, query_fault, read_symbols
 from livemarkets.ws_markets.admission import why_unknown
 
 __all__ = [
+    "ID_MOST",
+    "NAMES_MOST",
+    "TIME_MOST",
     "read_choice",
     "read_exchange",
     "read_format",
@@ -26,10 +29,10 @@ __all__ = [
     "unlisted",
 ]
 
-_NAMES_MOST = 1000
+NAMES_MOST = 1000
 """Limit of names in one query, above the default limit of subscriptions per client."""
-_ID_MOST = 2**63 - 1
-_TIME_MOST = 253_402_300_799_999
+ID_MOST = 2**63 - 1
+TIME_MOST = 253_402_300_799_999
 """The last ms of the year 9999."""
 
 
@@ -68,8 +71,8 @@ def read_id(request: Request, name: str) -> int | None:
     if text is None:
         return None
     number = _whole(text)
-    if number is None or number > _ID_MOST:
-        raise Refused(400, f"{name} must be a trade id: a whole number from 0 to {_ID_MOST}")
+    if number is None or number > ID_MOST:
+        raise Refused(400, f"{name} must be a trade id: a whole number from 0 to {ID_MOST}")
     return number
 
 
@@ -79,8 +82,8 @@ def read_time(request: Request, name: str) -> int | None:
     if text is None:
         return None
     number = _whole(text)
-    if number is None or number > _TIME_MOST:
-        raise Refused(400, f"{name} must be a time in ms since 1970: a whole number from 0 to {_TIME_MOST}")
+    if number is None or number > TIME_MOST:
+        raise Refused(400, f"{name} must be a time in ms since 1970: a whole number from 0 to {TIME_MOST}")
     return number
 
 
@@ -92,7 +95,7 @@ def read_choice(request: Request, name: str, choices: Sequence[str], default: st
     return chosen
 
 
-def read_names(request: Request, name: str, most: int = _NAMES_MOST) -> list[str]:
+def read_names(request: Request, name: str, most: int = NAMES_MOST) -> list[str]:
     """Return a list of symbols, without repeats."""
     names, malformed = read_symbols(request.query_params.get(name, ""))
     if malformed:

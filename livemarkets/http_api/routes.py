@@ -10,14 +10,16 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from livemarkets.config.settings import Settings
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.embedded.exchange import EmbeddedExchange
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.http_api.answers import Refused, list_answer, tick_answer
 from livemarkets.http_api.candles import CandleFinder
+from livemarkets.http_api.client_script import client_script
+from livemarkets.http_api.collectors import Measured, collectors
 from livemarkets.http_api.fetching import FetchGuard
 from livemarkets.http_api.market_data import MarketDataApi
-from livemarkets.http_api.metrics import MarketsCollector
 from livemarkets.http_api.queries import (
     read_exchange,
     read_format,
@@ -28,9 +30,9 @@ from livemarkets.http_api.queries import (
     read_search,
     refuse_unlisted,
 )
+from livemarkets.http_api.status import StatusApi
 from livemarkets.http_api.trades import TradeFinder
 from livemarkets.http_api.updates import UpdateFinder
-from livemarkets.market.clock import Clock
 from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import StreamKey, SymbolInfo
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
@@ -38,12 +40,20 @@ from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import is_well_formed, normalise
 from livemarkets.rate_limit import Refusals
 from livemarkets.server.loop_delay import LoopDelay
+from livemarkets.status.collector import StatusCollector
 from livemarkets.ws_markets.hub import MarketsHub
 
-__all__ = ["HttpServices", "http_router"]
+__all__ = [
+    "SYMBOLS_DEFAULT",
+    "SYMBOLS_MOST",
+    "TRADES_DEFAULT",
+    "TRADES_MOST",
+    "HttpServices",
+    "http_router",
+]
 
-_SYMBOLS_DEFAULT, _SYMBOLS_MOST = 20, 5000
-_TRADES_DEFAULT, _TRADES_MOST = 100, 1000
+SYMBOLS_DEFAULT, SYMBOLS_MOST = 20, 5000
+TRADES_DEFAULT, TRADES_MOST = 100, 1000
 _FIND_SECONDS = 2.0
 _SYMBOL_COLUMNS = (
     "symbol",
@@ -56,7 +66,7 @@ _SYMBOL_COLUMNS = (
 )
 
 
-class HttpServices(Protocol):
+class HttpServices(Measured, Protocol):
     """The parts of the program that the routes need."""
 
     feeds: dict[str, ExchangeFeed]
@@ -70,8 +80,8 @@ class HttpServices(Protocol):
     fetching: FetchGuard
     refusals: Refusals
     loop_delay: LoopDelay
-    started_at: float
-    clock: Clock
+    settings: Settings
+    inspection: StatusCollector
 
     async def ensure_symbols(self, exchange: str) -> None:
         """Load an exchange's list of symbols if it is not loaded."""
@@ -81,7 +91,8 @@ def http_router(services: HttpServices) -> APIRouter:
     """Return the routes of `docs/http.md`."""
     router = APIRouter()
     registry = CollectorRegistry()
-    registry.register(MarketsCollector(services))
+    for collector in collectors(services):
+        registry.register(collector)
 
     async def metrics() -> Response:
         """Return the metrics in Prometheus' text format."""
@@ -89,6 +100,7 @@ def http_router(services: HttpServices) -> APIRouter:
 
     router.add_api_route("/metrics", metrics)
     if services.feeds:
+        router.add_api_route("/client.js", client_script)
         api = _Api(services)
         data = MarketDataApi(
             services.feeds,
@@ -97,6 +109,7 @@ def http_router(services: HttpServices) -> APIRouter:
             CandleFinder(services.fetching, services.clock.now_ms),
             services.clock.monotonic,
         )
+        status = StatusApi(services.inspection.report, services.settings)
         for path, answer in (
             ("/api/symbols", api.symbols),
             ("/api/latest", api.latest),
@@ -105,6 +118,8 @@ def http_router(services: HttpServices) -> APIRouter:
             ("/api/book", data.book),
             ("/api/depth", data.depth),
             ("/api/candles", data.candles),
+            ("/api/status", status.status),
+            ("/api/diagnostics", status.diagnostics),
         ):
             router.add_api_route(path, _with_refusals(answer))
     return router
@@ -132,7 +147,7 @@ class _Api:
     async def symbols(self, request: Request) -> Response:
         """`?exchange=&q=&limit=&format=`: the symbols that match a query, best first."""
         feed = read_exchange(request, self._services.feeds)
-        limit = read_number(request, "limit", _SYMBOLS_DEFAULT, _SYMBOLS_MOST)
+        limit = read_number(request, "limit", SYMBOLS_DEFAULT, SYMBOLS_MOST)
         query, form = read_search(request), read_format(request)
         await self._services.ensure_symbols(feed.exchange)
         found = feed.directory.search(query, limit)
@@ -174,7 +189,7 @@ class _Api:
         """`?exchange=&symbol=&limit=&from_id=&format=`: the newest trades, or those from an id on."""
         feed = read_exchange(request, self._services.feeds)
         symbol = read_one_name(request, "symbol")
-        limit = read_number(request, "limit", _TRADES_DEFAULT, _TRADES_MOST)
+        limit = read_number(request, "limit", TRADES_DEFAULT, TRADES_MOST)
         from_id, form = read_id(request, "from_id"), read_format(request)
         key = StreamKey.trades(feed.exchange, symbol)
         found = self._finder.in_memory(key, limit, from_id)

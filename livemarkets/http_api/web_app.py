@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from livemarkets import __version__
 from livemarkets.config.settings import Settings
+from livemarkets.http_api.contract_routes import contract_router
 from livemarkets.http_api.health import HealthServices, health_router
 from livemarkets.http_api.routes import HttpServices, http_router
 from livemarkets.http_api.unknown_sockets import UnknownSockets
@@ -73,9 +74,11 @@ def create_app(services: WebServices) -> FastAPI:
         note_refusal=services.hub.note_refusal,
         refusals=services.refusals,
         page_turns=services.page_turns,
+        page_sockets=services.page_sockets,
     )
     app.put_in_front(ForwardedHeaders, trusted=settings.trusted_proxies, root_path=settings.root_path)
     app.put_in_front(HttpMethods)
     app.include_router(health_router(services))
     app.include_router(http_router(services))
+    app.include_router(contract_router(services))
     return app

@@ -7,8 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from livemarkets.market.models import StreamKey
-from livemarkets.market.updates import SymbolUpdate, TickerRow, TickersDelta, Update
+from livemarkets.market.updates import (
+    BookUpdate,
+    SymbolUpdate,
+    TickerRow,
+    TickersDelta,
+    TickerUpdate,
+    Update,
+)
 
 __all__ = ["LatestUpdates"]
 
@@ -25,7 +34,7 @@ class LatestUpdates:
     def __init__(self) -> None:
         self._updates: dict[StreamKey, SymbolUpdate] = {}
         self._rows: dict[StreamKey, dict[str, TickerRow]] = {}
-        self._first: set[StreamKey] = set()  # those whose update did not come from their stream
+        self._fetched: set[StreamKey] = set()  # those whose update did not come from their stream
 
     def put(self, key: StreamKey, update: Update) -> Update | None:
         """Store an update. Return what is new in it; `None` if it is a repeat, or older than the stored one.
@@ -38,26 +47,42 @@ class LatestUpdates:
         if (
             before is not None
             and update.place <= before.place
-            and update.recv_ts - before.recv_ts < _LATE_MS
-            and key not in self._first
+            and key not in self._fetched
+            and (update.recv_ts - before.recv_ts < _LATE_MS or _is_repeat(update, before))
         ):
             return None
         self._updates[key] = update
-        if self._first:
-            self._first.discard(key)
+        if self._fetched:
+            self._fetched.discard(key)
         return update
 
-    def put_first(self, key: StreamKey, update: Update) -> Update | None:
-        """Store a first value, which did not come from the stream, unless something is stored.
+    def put_fetched(self, key: StreamKey, update: Update) -> Update | None:
+        """Store a value that did not come from the stream. Return what is new in it.
 
-        Whatever the stream brings replaces it. Return what is new in it.
+        Whatever the stream brings replaces it, because it knows no number that could be compared.
         """
-        if self.has(key):
+        if isinstance(update, TickersDelta):
+            return self._put_rows(key, self._changed(key, update))
+        before = self._updates.get(key)
+        if before is not None and _is_same(update, before):
             return None
-        news = self.put(key, update)
-        if news is not None and not isinstance(update, TickersDelta):
-            self._first.add(key)
-        return news
+        self._updates[key] = update
+        self._fetched.add(key)
+        return update
+
+    def _changed(self, key: StreamKey, delta: TickersDelta) -> TickersDelta:
+        """Leave out the symbols that have not traded since their row was stored."""
+        rows = self.rows(key)
+        changed = []
+        for row in delta.rows:
+            before = rows.get(row.symbol)
+            if before is None or row.last_id != before.last_id:
+                changed.append(row)
+        return TickersDelta(delta.exchange, tuple(changed), delta.recv_ts)
+
+    def is_fetched(self, key: StreamKey) -> bool:
+        """Return whether the stored update of one symbol did not come from its stream."""
+        return key in self._fetched
 
     def has(self, key: StreamKey) -> bool:
         """Return whether anything is stored of a stream."""
@@ -89,8 +114,22 @@ class LatestUpdates:
         """Remove a stream that is no longer wanted."""
         self._updates.pop(key, None)
         self._rows.pop(key, None)
-        self._first.discard(key)
+        self._fetched.discard(key)
 
     def __len__(self) -> int:
         """Return how many streams have an update."""
         return len(self._updates) + len(self._rows)
+
+
+def _is_repeat(update: SymbolUpdate, before: SymbolUpdate) -> bool:
+    return update.place == before.place and _is_same(update, before)
+
+
+def _is_same(update: SymbolUpdate, before: SymbolUpdate) -> bool:
+    """Return whether two updates say the same, whenever and by which number."""
+    if isinstance(update, BookUpdate):
+        return update == replace(before, update_id=update.update_id, recv_ts=update.recv_ts)
+    if isinstance(update, TickerUpdate):
+        times = {"open_ts": update.open_ts, "ts": update.ts, "recv_ts": update.recv_ts}
+        return update == replace(before, **times)
+    return update == replace(before, recv_ts=update.recv_ts)

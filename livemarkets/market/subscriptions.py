@@ -7,6 +7,7 @@ wanted or unwanted. The listeners subscribe and unsubscribe at the exchange.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Set
+from itertools import islice
 
 from livemarkets.market.models import StreamKey
 
@@ -74,11 +75,11 @@ class SubscriptionManager:
             self.unsubscribe(subscriber, key)
         return mine
 
-    def expire(self) -> list[StreamKey]:
-        """Make the streams unwanted whose linger time is over, and return them."""
+    def expire(self, most: int | None = None) -> list[StreamKey]:
+        """Make the streams unwanted whose linger time is over, and return them: at most so many."""
         now = self._clock()
         expired: list[StreamKey] = []
-        for key, deadline in self._lingering.items():
+        for key, deadline in islice(self._lingering.items(), most):
             if deadline > now:
                 break  # all streams linger equally long, so the later ones are not due either
             expired.append(key)

@@ -16,6 +16,7 @@ from string import ascii_lowercase, ascii_uppercase
 from livemarkets.market.models import SymbolInfo
 
 __all__ = [
+    "MAX_QUERY_LENGTH",
     "MAX_SYMBOL_LENGTH",
     "SYMBOL_SHAPE",
     "SymbolDirectory",
@@ -29,7 +30,9 @@ MAX_SYMBOL_LENGTH = 64
 """The most characters of a symbol, several times the longest one at Binance."""
 SYMBOL_SHAPE = f"2 to {MAX_SYMBOL_LENGTH} letters and digits"
 """The condition of :func:`is_well_formed`, for messages."""
-_MAX_QUERY_LENGTH, _MAX_QUERY_WORDS = 64, 5
+MAX_QUERY_LENGTH = 64
+"""The most characters of a search."""
+_MAX_QUERY_WORDS = 5
 
 _UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
 _ASCII_SYMBOL = re.compile(r"[A-Z0-9]+")
@@ -77,9 +80,9 @@ def read_symbols(text: str) -> tuple[list[str], list[str]]:
 
 def query_fault(query: str) -> str | None:
     """Return why `query` is refused; `None` when it is short enough."""
-    if len(query) <= _MAX_QUERY_LENGTH and len(_words(query)) <= _MAX_QUERY_WORDS:
+    if len(query) <= MAX_QUERY_LENGTH and len(_words(query)) <= _MAX_QUERY_WORDS:
         return None
-    return f"a search has at most {_MAX_QUERY_LENGTH} characters and {_MAX_QUERY_WORDS} words"
+    return f"a search has at most {MAX_QUERY_LENGTH} characters and {_MAX_QUERY_WORDS} words"
 
 
 class SymbolDirectory:

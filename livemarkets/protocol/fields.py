@@ -92,8 +92,13 @@ def read_list(fields: Fields, name: str) -> list[Any]:
     raise invalid(f'{name} must be a list of strings, such as ["BTCUSDT"], not {show(value)}')
 
 
-def read_numbers(fields: Fields, name: str) -> dict[str, int]:
+def read_numbers(fields: Fields, name: str, what: str) -> dict[str, int]:
     """Return a field that has a whole number from 0 for each of some symbols; empty if it is absent or null.
+
+    Args:
+        fields: of the message.
+        name: of the field.
+        what: what the numbers are, for the error: `trade id`.
 
     Raises:
         ClientMessageError: it is something else.
@@ -104,12 +109,12 @@ def read_numbers(fields: Fields, name: str) -> dict[str, int]:
         return {}
     if not isinstance(value, dict):
         raise invalid(
-            f'{name} must be an object of symbols and trade ids, such as {{"BTCUSDT":5}}, not {show(value)}'
+            f'{name} must be an object of symbols and {what}s, such as {{"BTCUSDT":5}}, not {show(value)}'
         )
     for symbol, number in value.items():
         if not _is_integer(number) or number < 0:
             raise invalid(
-                f"{name} must have a trade id, a whole number from 0, for {quote(symbol)}, not {show(number)}"
+                f"{name} must have the {what}, a whole number from 0, for {quote(symbol)}, not {show(number)}"
             )
     return value
 

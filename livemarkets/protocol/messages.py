@@ -5,14 +5,27 @@ The encoder, the documents and the tests use these types. `docs/ws-markets.md` i
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from livemarkets.market.models import GapCause, Side
+from livemarkets.market.models import QualityState
 from livemarkets.protocol.candle_messages import CandleMessage
+from livemarkets.protocol.codes import ERROR_CODES
+from livemarkets.protocol.field_types import (
+    AnyChannel,
+    Exchange,
+    Interval,
+    Levels,
+    Ms,
+    RequestIdField,
+    State,
+    SymbolName,
+    told,
+    words,
+)
+from livemarkets.protocol.trade_messages import GapMessage, Lagged, Snapshot, Tick, Trade
 from livemarkets.protocol.update_messages import (
     BookMessage,
     DepthMessage,
@@ -25,6 +38,8 @@ __all__ = [
     "CLIENT_MESSAGE_TYPES",
     "CLOSE_CODES",
     "ERROR_CODES",
+    "MODES",
+    "ORDERS",
     "PROTOCOL",
     "SERVER_MESSAGES",
     "SERVER_MESSAGE_TYPES",
@@ -57,184 +72,141 @@ CLIENT_MESSAGE_TYPES = ("subscribe", "unsubscribe", "list", "ping")
 RequestId = int | str | None
 """The `id` of a client's message, repeated in its answer; `None` when it had none."""
 
+MODES = ("all", "latest")
+ORDERS = ("id", "arrival")
+
 # A field that is `UNSET` is left out of the message; `None` is encoded as `null`.
 
 
 class Welcome(msgspec.Struct, frozen=True, tag_field="type", tag="welcome"):
     """The first message of every connection."""
 
-    protocol: int
-    client_id: str
-    server: str
-    """Program and version, `livemarkets/0.1.0`."""
-    heartbeat_seconds: float
-    exchanges: dict[str, str]
-    """Exchange → its state."""
-    channels: list[str]
-    """What can be subscribed on at least one of the exchanges."""
-    limits: dict[str, int]
+    protocol: Annotated[int, told("A change that breaks clients would raise it.", PROTOCOL)]
+    client_id: Annotated[str, told("Names this connection in the server's log.")]
+    server: Annotated[str, told("Program and version.", "livemarkets/0.1.0")]
+    heartbeat_seconds: Annotated[
+        float, told("After this time without any other message, a `heartbeat` comes.")
+    ]
+    exchanges: Annotated[dict[str, State], told("The exchanges on offer, with the state of each.")]
+    channels: Annotated[list[AnyChannel], told("What can be subscribed on at least one of the exchanges.")]
+    limits: Annotated[dict[str, int], told("What one connection may do.")]
 
 
-class SymbolResult(msgspec.Struct, frozen=True):
+class SymbolResult(msgspec.Struct, frozen=True, gc=False):
     """The result for one symbol of a request."""
 
-    symbol: str
-    ok: bool
-    code: str | UnsetType = UNSET
-    """One of :data:`ERROR_CODES`; set when `ok` is false."""
-    message: str | UnsetType = UNSET
-    did_you_mean: tuple[str, ...] | UnsetType = UNSET
+    symbol: Annotated[str, told("The name as it was read, shortened if it is very long.")]
+    ok: Annotated[bool, told("Whether it was done.")]
+    code: Annotated[str, words(ERROR_CODES, "Why not. Present if `ok` is false.")] | UnsetType = UNSET
+    message: Annotated[str, told("Why not, for the developer. Present if `ok` is false.")] | UnsetType = UNSET
+    did_you_mean: Annotated[tuple[str, ...], told("What may have been meant, best first.")] | UnsetType = (
+        UNSET
+    )
 
 
 class Subscribed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="subscribed"):
     """The answer to `subscribe`."""
 
-    id: int | str | UnsetType = UNSET
-    exchange: str
-    channel: str
-    interval: str | UnsetType = UNSET
-    """Set for candles."""
-    results: list[SymbolResult]
-    subscriptions: list[str]
-    """The symbols that are subscribed now on this exchange and channel, and with this interval."""
+    id: RequestIdField | UnsetType = UNSET
+    exchange: Exchange
+    channel: AnyChannel
+    interval: Interval | UnsetType = UNSET
+    results: Annotated[list[SymbolResult], told("One for each symbol of the request, in its order.")]
+    subscriptions: Annotated[
+        list[str],
+        told("The symbols that are subscribed now on this exchange and channel, and with this interval."),
+    ]
 
 
 class Unsubscribed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="unsubscribed"):
-    """The answer to `unsubscribe`."""
+    """The answer to `unsubscribe`. Nothing of these names comes after it."""
 
-    id: int | str | UnsetType = UNSET
-    exchange: str
-    channel: str
-    interval: str | UnsetType = UNSET
-    """Set for candles."""
-    results: list[SymbolResult]
-    subscriptions: list[str]
-
-
-class Tick(msgspec.Struct, frozen=True, kw_only=True):
-    """One trade: :class:`livemarkets.market.models.TradeTick` in the protocol."""
-
-    exchange: str
-    symbol: str
-    price: Decimal
-    size: Decimal
-    side: Side
-    ts: int
-    id: int
-    recv_ts: int
-    backfilled: bool | UnsetType = UNSET
-
-
-class Trade(Tick, frozen=True, kw_only=True, tag_field="type", tag="trade"):
-    """A live trade."""
-
-
-class Snapshot(msgspec.Struct, frozen=True, tag_field="type", tag="snapshot"):
-    """Past trades, oldest first. The data of other channels are in `protocol/update_messages.py`."""
-
-    exchange: str
-    channel: str
-    symbol: str
-    data: list[Tick]
+    id: RequestIdField | UnsetType = UNSET
+    exchange: Exchange
+    channel: AnyChannel
+    interval: Interval | UnsetType = UNSET
+    results: Annotated[list[SymbolResult], told("One for each symbol of the request, in its order.")]
+    subscriptions: Annotated[
+        list[str],
+        told("The symbols that are still subscribed on this exchange and channel, and with this interval."),
+    ]
 
 
 class StatusMessage(msgspec.Struct, frozen=True, tag_field="type", tag="status"):
-    """The status of an exchange."""
+    """The state of an exchange, after `subscribed` and at every change."""
 
-    exchange: str
-    state: str
-    reason: str | None
-    ts: int
-
-
-class GapMessage(msgspec.Struct, frozen=True, tag_field="type", tag="gap"):
-    """A gap. `to_id` below `from_id` means that the exchange restarted its numbering after `to_id`."""
-
-    exchange: str
-    channel: str
-    symbol: str
-    from_id: int
-    to_id: int
-    cause: GapCause
-    complete_to: int
-    """The id up to which nothing is open for this reader: the only one to give as `after`."""
+    exchange: Exchange
+    state: State
+    reason: Annotated[str | None, told("For people. `null` if there is nothing to explain.")]
+    ts: Annotated[Ms, told("When this state began, ms since the epoch.")]
 
 
 class QualityMessage(msgspec.Struct, frozen=True, tag_field="type", tag="quality"):
     """The state of one stream, for clients that asked for it."""
 
-    exchange: str
-    channel: str
-    symbol: str
-    state: str
-    """One of :class:`livemarkets.market.models.QualityState`."""
-    since: int
-    complete_to: int | None
-    last_id: int | None
-    lost: int
-    lost_ts: int | None
-    interval: str | UnsetType = UNSET
-    """Set for candles."""
-
-
-class Lagged(msgspec.Struct, frozen=True, tag_field="type", tag="lagged"):
-    """The trades that were skipped for a slow reader. The newest trade follows."""
-
-    exchange: str
-    channel: str
-    symbol: str
-    skipped: int
-    from_id: int
-    to_id: int
-    mode: str = "latest"
+    exchange: Exchange
+    channel: AnyChannel
+    symbol: SymbolName
+    state: Annotated[str, words(QualityState, "The state of the stream: the first that holds.")]
+    since: Annotated[Ms, told("When this state began, ms since the epoch.")]
+    complete_to: Annotated[
+        int | None,
+        told("The id up to which the server has every trade or has declared it. Not for `after`."),
+    ]
+    last_id: Annotated[int | None, told("The newest trade id that was seen.")]
+    lost: Annotated[int, told("How many ids were declared with the cause `upstream` in the last hour.")]
+    lost_ts: Annotated[
+        int | None, told("When the last of them was declared, ms since the epoch; `null` if none was.")
+    ]
+    interval: Interval | UnsetType = UNSET
 
 
 class Subscription(msgspec.Struct, frozen=True):
     """One subscription of a connection."""
 
-    exchange: str
-    channel: str
-    symbol: str
-    mode: str
-    order: str | UnsetType
-    """Set for trades."""
-    last_id: int | None
-    """The newest trade id; `None` before the first trade, and in other channels."""
-    complete_to: int | None
-    """The id up to which nothing is open for this reader; `None` before the first trade, while a resumption
-    is in progress, and in other channels."""
-    levels: int | UnsetType = UNSET
-    """Set for depth."""
-    interval: str | UnsetType = UNSET
-    """Set for candles."""
+    exchange: Exchange
+    channel: AnyChannel
+    symbol: SymbolName
+    mode: Annotated[str, words(MODES, "`all`: everything. `latest`: the newest, at intervals.")]
+    order: Annotated[str, words(ORDERS, "In order of ids, or of arrival. Only trades have it.")] | UnsetType
+    last_id: Annotated[int | None, told("The newest trade id that the server has; `null` elsewhere.")]
+    complete_to: Annotated[
+        int | None,
+        told(
+            "The id up to which everything was sent to this client or declared; `null` before the first"
+            " trade, while a resumption is in progress, and in other channels."
+        ),
+    ]
+    levels: Levels | UnsetType = UNSET
+    interval: Interval | UnsetType = UNSET
 
 
 class Subscriptions(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="subscriptions"):
     """The answer to `list`."""
 
-    id: int | str | UnsetType = UNSET
-    subscriptions: list[Subscription]
+    id: RequestIdField | UnsetType = UNSET
+    subscriptions: Annotated[list[Subscription], told("Everything that this connection has subscribed.")]
 
 
 class Pong(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="pong"):
     """The answer to `ping`."""
 
-    id: int | str | UnsetType = UNSET
-    ts: int
+    id: RequestIdField | UnsetType = UNSET
+    ts: Annotated[Ms, told("The server's clock, ms since the epoch.")]
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag_field="type", tag="heartbeat"):
-    """Sent when nothing else was sent for `heartbeat_seconds`."""
+    """Comes when nothing else was sent for `heartbeat_seconds`."""
 
-    ts: int
+    ts: Annotated[Ms, told("The server's clock, ms since the epoch.")]
 
 
 class ErrorMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
-    """The error in a client's message."""
+    """What is wrong with a message of the client. Every subscription stays as it was."""
 
-    id: int | str | UnsetType = UNSET
-    code: str
-    message: str
+    id: RequestIdField | UnsetType = UNSET
+    code: Annotated[str, words(ERROR_CODES, "For the program; it does not change.")]
+    message: Annotated[str, told("For the developer; the text may change.")]
 
 
 ServerMessage = (
@@ -259,15 +231,3 @@ ServerMessage = (
 )
 SERVER_MESSAGES: tuple[Any, ...] = ServerMessage.__args__
 SERVER_MESSAGE_TYPES = tuple(str(message.__struct_config__.tag) for message in SERVER_MESSAGES)
-ERROR_CODES = {
-    "invalid_json": "the frame is not JSON",
-    "invalid_message": "it is JSON, but not a message of this protocol",
-    "unknown_type": "the type is not one of the client's messages",
-    "unknown_exchange": "this exchange is not offered",
-    "unknown_channel": "this channel is not offered, or this exchange does not have it",
-    "unknown_symbol": "the exchange does not list this symbol",
-    "symbol_limit": "the request exceeds the symbols allowed; what exceeds them was not changed",
-    "rate_limited": "the client sends too many messages; this one was ignored",
-    "message_too_big": "the message is too long; it was ignored",
-    "internal": "internal server error; the connection stays open",
-}

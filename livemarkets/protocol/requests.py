@@ -32,7 +32,7 @@ from livemarkets.protocol.fields import (
     read_numbers,
     show,
 )
-from livemarkets.protocol.messages import CLIENT_MESSAGE_TYPES, RequestId
+from livemarkets.protocol.messages import CLIENT_MESSAGE_TYPES, MODES, ORDERS, RequestId
 
 __all__ = [
     "ListRequest",
@@ -44,8 +44,6 @@ __all__ = [
     "parse_request",
 ]
 
-MODES = ("all", "latest")
-ORDERS = ("id", "arrival")
 DEFAULT_INTERVAL_MS = 250
 DEFAULT_LEVELS = 20
 _DELIVERY_FIELDS = frozenset({"snapshot", "mode", "interval_ms", "order", "levels", "after"})
@@ -207,14 +205,15 @@ def _parse_message(
         return UnsubscribeRequest(request_id, exchange, channel, symbols, interval)
     for name, channels in _FIELDS_OF.items():
         if message.get(name) is not None and channel not in channels:
-            raise invalid(f"{name} is a field of the channel {', '.join(channels)}, not of {channel}")
+            theirs = f"the channel{'s' * (len(channels) > 1)} {' and '.join(channels)}"
+            raise invalid(f"{name} is a field of {theirs}, not of {channel}")
     return SubscribeRequest(
         request_id,
         exchange,
         channel,
         symbols,
         read_integer(message, "snapshot", 0, MOST_PAST_CANDLES if interval else snapshot_limit, 1),
-        _parse_after(message, named),
+        _parse_after(message, named, "open_ts" if interval else "trade id"),
         _parse_mode(message),
         order=read_choice(message, "order", ORDERS, "id"),
         quality=quality,
@@ -273,8 +272,8 @@ def _parse_interval(message: dict[str, Any]) -> str:
     return interval
 
 
-def _parse_after(message: dict[str, Any], named: Sequence[Any]) -> dict[str, int]:
-    after = {normalise(symbol): trade_id for symbol, trade_id in read_numbers(message, "after").items()}
+def _parse_after(message: dict[str, Any], named: Sequence[Any], what: str) -> dict[str, int]:
+    after = {normalise(symbol): number for symbol, number in read_numbers(message, "after", what).items()}
     names = {normalise(symbol) for symbol in named if isinstance(symbol, str)}
     for symbol in after:
         if symbol not in names:

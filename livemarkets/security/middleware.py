@@ -42,7 +42,7 @@ SHOWS_REASONS = "livemarkets.shows_reasons"
 _READINESS = "/readyz"
 _OPEN = {"/healthz", "/login", "/logout"}
 _HEALTH = {"/healthz", "/readyz", "/metrics"}
-_NO_PAGES = ("/api/", "/ws/", "/_nicegui", "/metrics", "/readyz", "/favicon")
+_NO_PAGES = ("/api/", "/ws/", "/_nicegui", "/metrics", "/readyz", "/favicon", "/asyncapi", "/openapi")
 """Paths of programs and of parts of a page. Without the token they get 401 instead of the login form."""
 _PAGE_SOCKET = "/_nicegui_ws/"
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -91,6 +91,7 @@ class SecurityMiddleware:
             `files`.
         refusals: counts what is refused to pages.
         page_turns: spreads what pages do over the turns of the event loop.
+        page_sockets: counts the open sockets of pages per address.
         limits: limits of pages per address; `None` for the defaults.
         clock: monotonic seconds.
 
@@ -105,6 +106,7 @@ class SecurityMiddleware:
         *,
         refusals: Refusals,
         page_turns: Turns,
+        page_sockets: UsageCounter,
         limits: PageLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -119,7 +121,7 @@ class SecurityMiddleware:
             rate_per_second=self._limits.per_second, burst=self._limits.burst, clock=clock
         )
         self._clock = clock
-        self._page_sockets = UsageCounter()
+        self._page_sockets = page_sockets
         self._log_limiter = LogLimiter(interval_seconds=_REPEAT_SECONDS, clock=clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -11,20 +11,20 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["FreezingApp"]
 
-_FULL = 2
-"""The generation of a full collection."""
-_THRESHOLDS = (500, 4, 2)
-"""A full collection is due after some 8,000 objects that stayed; Python's own thresholds allow any number."""
+_MIDDLE = 1
+"""The generation whose collection makes a full one due: some 2,500 objects have come since the one before."""
+_THRESHOLDS = (500, 4, 100)
+"""Python makes a full collection by itself only when requests hold up ours for long."""
 
 
 class FreezingApp:
     """ASGI app around the whole that freezes what stays, so that no full collection looks at it again.
 
-    A full collection takes as long as there are objects, and a thousand clients have 80,000. So after each
-    one its survivors are frozen. What is frozen is freed like everything else, when nothing refers to it any
-    more. Only a cycle of frozen objects stays for ever. Clients and pages break their cycles when they leave.
-    A plain request cannot: the frameworks leave cycles for each. So what stays is frozen when no request is
-    under way.
+    A full collection takes as long as there are objects, and a thousand clients have 80,000. So it is made
+    often, between two turns of the event loop, and its survivors are frozen. What is frozen is freed like
+    everything else, when nothing refers to it any more. Only a cycle of frozen objects stays for ever.
+    Clients and pages break their cycles when they leave. A plain request cannot: the frameworks leave cycles
+    for each. So what stays is frozen when no request is under way.
 
     Args:
         app: the ASGI app.
@@ -51,7 +51,7 @@ class FreezingApp:
 
     def note_collection(self, phase: str, info: dict[str, int]) -> None:
         """Note the beginning or the end of a garbage collection."""
-        if phase == "stop" and info["generation"] == _FULL and not self._is_due:
+        if phase == "stop" and info["generation"] >= _MIDDLE and not self._is_due:
             with contextlib.suppress(RuntimeError):  # after the end of the event loop, or in another thread
                 asyncio.get_running_loop().call_soon(self._freeze)
                 self._is_due = True
@@ -68,6 +68,6 @@ class FreezingApp:
 
     def _freeze(self) -> None:
         if self._is_due and not self._requests:
-            gc.collect()  # what was in use during the collection before may be garbage now, and would stay
+            gc.collect()
             gc.freeze()
             self._is_due = False

@@ -28,6 +28,8 @@ class StrictFrameProtocol(ServerProtocol):
 
     _decoder: codecs.IncrementalDecoder | None = None
     """The decoder of the present message; `None` for a binary message."""
+    restarting = ""
+    """The reason of a close with 1012, where it is closer than that of the table."""
 
     def recv_frame(self, frame: Frame) -> None:
         """Process a frame. Text that is not UTF-8 fails the connection at the first invalid byte (8.1)."""
@@ -45,6 +47,8 @@ class StrictFrameProtocol(ServerProtocol):
 
     def send_close(self, code: int | None = None, reason: str = "") -> None:
         """Send a close frame."""
+        if code == 1012:
+            reason = reason or self.restarting
         super().send_close(code, reason or CLOSE_CODES.get(code or 0, ""))
 
     def fail(self, code: int, reason: str = "") -> None:

@@ -9,41 +9,57 @@ __all__ = ["Turns"]
 
 
 class Turns:
-    """Lets a bounded number of waiting tasks go on in each turn of the event loop, in order.
+    """Lets waiting tasks go on in order, one in each turn of the event loop.
 
-    When thousands of readers get the same answer at once, the work of all of them would hold the event loop.
+    Each does some milliseconds of work. When many do it at once, all of it would hold the event loop. Kinds
+    of work that share the turns alternate, so that no number of tasks of one kind keeps those of another
+    waiting.
 
     Args:
-        per_turn: how many go on in one turn.
+        beside: shares its turns; `None` for the first kind.
 
     """
 
-    def __init__(self, per_turn: int) -> None:
-        self._per_turn = per_turn
-        self._gone = 0  # in this turn
+    def __init__(self, beside: Turns | None = None) -> None:
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._is_scheduled = False
+        self._shared: _SharedTurns = _SharedTurns() if beside is None else beside._shared
 
     async def wait(self) -> None:
         """Wait until it is the caller's turn."""
-        loop = asyncio.get_running_loop()
-        if not self._is_scheduled:
-            self._is_scheduled = True
-            loop.call_soon(self._begin_turn)
-        if self._gone < self._per_turn and not self._waiting:
-            self._gone += 1
+        shared = self._shared
+        if shared.take():
             return
-        future: asyncio.Future[None] = loop.create_future()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not self._waiting:
+            shared.kinds.append(self._waiting)
         self._waiting.append(future)
         await future
 
-    def _begin_turn(self) -> None:
-        self._gone = 0
-        while self._waiting and self._gone < self._per_turn:
-            future = self._waiting.popleft()
+
+class _SharedTurns:
+    """The turns of the event loop, and the kinds of work that wait for one."""
+
+    def __init__(self) -> None:
+        self.kinds: deque[deque[asyncio.Future[None]]] = deque()
+        """The tasks that wait, by kind. The kind that waits longest comes first, and no kind is empty."""
+        self._is_taken = False
+
+    def take(self) -> bool:
+        """Take this turn of the event loop, unless it is taken. Then the caller must wait."""
+        if self._is_taken:
+            return False
+        self._is_taken = True
+        asyncio.get_running_loop().call_soon(self._pass_on)
+        return True
+
+    def _pass_on(self) -> None:
+        """Give the next turn to the next task."""
+        self._is_taken = False
+        while self.kinds and not self._is_taken:
+            waiting = self.kinds.popleft()
+            future = waiting.popleft()
+            if waiting:
+                self.kinds.append(waiting)
             if not future.done():
                 future.set_result(None)
-                self._gone += 1
-        self._is_scheduled = bool(self._gone)
-        if self._is_scheduled:
-            asyncio.get_running_loop().call_soon(self._begin_turn)
+                self.take()

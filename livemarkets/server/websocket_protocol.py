@@ -19,7 +19,7 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
-from livemarkets.server.close_codes import CLOSE_CODES
+from livemarkets.server.close_codes import CLOSE_CODES, restarting
 from livemarkets.server.frame_writer import EXTENSION, FrameWriter
 from livemarkets.server.open_files import KEPT_BACK, SHORT_OF_FILES, files_left
 from livemarkets.server.strict_frames import StrictFrameProtocol
@@ -31,8 +31,8 @@ _CLOSE_SECONDS = 5.0
 """Limit for the peer's part of the closing handshake. A peer that does not read would never complete it."""
 _SHUTDOWN_SECONDS = 1.0
 """The same limit while the server shuts down."""
-_SLICE_BYTES = 4096
-"""Bytes parsed between two checks of the frame rate."""
+_SLICE_BYTES = 1024
+"""Bytes parsed in one turn of the event loop. Frames may have 6 bytes, and one read 256 kB."""
 _FRAMES_PER_SECOND = 1000
 """A peer that sends more frames is disconnected: each frame takes 10 to 20 µs of the event loop."""
 _FRAGMENTS = 1024
@@ -52,6 +52,8 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
 
     _writer: FrameWriter | None = None
     _pong = b""
+    _unread = b""
+    """Received, and not parsed yet. While there is any, the socket is not read."""
     _is_discarding = False
     _discards_until = 0.0
     _second = 0.0
@@ -76,16 +78,47 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
             self.transport.pause_reading()  # no frame may be processed before the handshake is answered
 
     def data_received(self, data: bytes) -> None:
-        """Parse the data in slices, so that the frame rate is checked often enough."""
-        for at in range(0, len(data), _SLICE_BYTES):
-            if self._is_discarding:
-                self._close_when_quiet()
-                return
-            super().data_received(data[at : at + _SLICE_BYTES])
-        if not self.handshake_initiated:  # the head is too large: send the answer, which uvicorn would not do
-            self._is_discarding = True
-            self.transport.write(b"".join(self.conn.data_to_send()))
-            self.transport.close()
+        """Parse the data in slices, one in each turn of the event loop."""
+        if self._unread:  # somebody has resumed reading meanwhile
+            self._unread += data
+            self.transport.pause_reading()
+        elif self.handshake_initiated:
+            self._parse(data)
+        else:
+            super().data_received(data)
+            if not self.handshake_initiated:  # the head is too large: uvicorn would not send the answer
+                self._is_discarding = True
+                self.transport.write(b"".join(self.conn.data_to_send()))
+                self.transport.close()
+
+    def _parse(self, data: bytes) -> None:
+        if self._is_discarding:
+            self._close_when_quiet()
+            return
+        super().data_received(data[:_SLICE_BYTES])
+        self._keep(data[_SLICE_BYTES:])
+
+    def _keep(self, rest: bytes) -> None:
+        if rest and not (self._is_discarding or self.transport.is_closing()):
+            self._unread = rest
+            self.transport.pause_reading()
+            self.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        data, self._unread = self._unread, b""
+        if data and not self.transport.is_closing():
+            self._parse(data)
+            if not (self._unread or self.read_paused or self.transport.is_closing()):
+                self.transport.resume_reading()
+
+    async def receive(self) -> Any:
+        """Return the next ASGI message. As uvicorn's, but what is read already is parsed first."""
+        message = await self.queue.get()
+        if self.read_paused and self.queue.empty():
+            self.read_paused = False
+            if not self._unread:
+                self.transport.resume_reading()
+        return message
 
     def handle_events(self) -> None:
         """Handle the parsed events, unless the frame rate is too high."""
@@ -155,6 +188,11 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
         self._end_frames()
         super().keepalive_timeout()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the peer would read a close frame."""
+        return bool(self.handshake_complete) and self.conn.state is State.OPEN
+
     def shutdown(self) -> None:
         """The server shuts down."""
         is_over = self.handshake_complete and self.conn.state is not State.OPEN
@@ -165,6 +203,8 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
             self.loop.call_later(_SHUTDOWN_SECONDS, self.transport.abort)
             return
         self._end_frames(_SHUTDOWN_SECONDS)
+        assert isinstance(self.conn, StrictFrameProtocol)
+        self.conn.restarting = restarting(len(self.connections))
         super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -172,6 +212,7 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
         if self._writer is not None:
             self._writer.end()
         super().connection_lost(exc)
+        self._unread = b""
         self.conn.parser.close()  # it refers to `conn`: see run.py
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.market.channels import ALL_SYMBOLS
@@ -15,16 +15,22 @@ __all__ = ["accepted", "admit", "refused", "why_unknown"]
 
 _SUGGESTIONS_FOR = 3
 """How many unknown names of one message get suggestions, which are the costly part of an answer."""
+_NAMES_AT_ONCE = 250
+"""A message may have 1,400 names, which take milliseconds."""
 
 
-def admit(
+async def admit(
     feed: ExchangeFeed,
     channel: str,
     interval: str | None,
     names: Sequence[str | RefusedName],
     held: Collection[StreamKey],
+    pause: Callable[[], Awaitable[None]],
 ) -> tuple[list[StreamKey], list[SymbolResult]]:
     """Return the streams to subscribe, and a result for each name of a message.
+
+    Between parts of many names, it pauses. When it returns, the streams can be subscribed without an `await`
+    since their room was checked.
 
     Args:
         feed: the exchange.
@@ -32,30 +38,49 @@ def admit(
         interval: that of candles; `None` in other channels.
         names: the names of the message.
         held: the streams that the client has. They are accepted, also when the symbol has left the list.
+        pause: lets the event loop run.
 
     """
-    keys: list[StreamKey] = []
+    keys: dict[str, StreamKey] = {}
     results: list[SymbolResult] = []
-    streams, unknown = len(feed.keys()), 0
-    for name in names:
+    unknown = 0
+    for at, name in enumerate(names):
+        if at and at % _NAMES_AT_ONCE == 0:
+            await pause()
         if isinstance(name, RefusedName):
             results.append(refused(name.shown, name.reason))
             continue
         key = feed.interned(StreamKey(feed.exchange, channel, name, interval))
-        is_wanted = feed.is_wanted(key)
-        if name != ALL_SYMBOLS and not (
-            feed.directory.accepts(name) or key in held or feed.quality.delivers(key)
-        ):
+        if name == ALL_SYMBOLS or feed.directory.accepts(name) or key in held or feed.quality.delivers(key):
+            keys[name] = key
+            results.append(accepted(name))
+        else:
             unknown += 1
             suggestions = feed.directory.suggest(name) if unknown <= _SUGGESTIONS_FOR else []
             results.append(refused(name, why_unknown(feed, name), suggestions))
-        elif not is_wanted and not feed.symbols.has_room(streams + 1):
-            results.append(refused(name, _why_full(feed), code="symbol_limit"))
+    if not feed.symbols.has_room(len(feed.keys()) + len(keys)):
+        results = _without_room(feed, keys, results)
+    return list(keys.values()), results
+
+
+def _without_room(
+    feed: ExchangeFeed, keys: dict[str, StreamKey], results: Sequence[SymbolResult]
+) -> list[SymbolResult]:
+    """Remove the streams for which there is no room, and return the results with their refusals."""
+    streams = len(feed.keys())
+    for name, key in list(keys.items()):
+        if feed.is_wanted(key):
+            continue
+        if feed.symbols.has_room(streams + 1):
+            streams += 1
         else:
-            streams += not is_wanted
-            keys.append(key)
-            results.append(accepted(name))
-    return keys, results
+            del keys[name]
+    return [
+        refused(result.symbol, _why_full(feed), code="symbol_limit")
+        if result.ok and result.symbol not in keys
+        else result
+        for result in results
+    ]
 
 
 def accepted(symbol: str) -> SymbolResult:

@@ -35,15 +35,17 @@ class Beginnings:
     Args:
         mailbox: the client's mailbox.
         fanout: the delivery to all readers.
+        turns: spreads the beginnings of all clients over the turns of the event loop.
 
     """
 
-    __slots__ = ("_beginner", "_fanout", "_mailbox", "_tasks", "_waiting")
+    __slots__ = ("_beginner", "_fanout", "_mailbox", "_tasks", "_turns", "_waiting")
 
-    def __init__(self, mailbox: Mailbox, fanout: Fanout) -> None:
+    def __init__(self, mailbox: Mailbox, fanout: Fanout, turns: Turns) -> None:
         self._mailbox = mailbox
         self._fanout = fanout
-        self._waiting: dict[StreamKey, tuple[Beginning, Turns]] = {}
+        self._turns = turns
+        self._waiting: dict[StreamKey, Beginning] = {}
         self._tasks: dict[StreamKey, asyncio.Task[None]] = {}
         self._beginner: asyncio.Task[None] | None = None
 
@@ -56,16 +58,9 @@ class Beginnings:
         """Whether every stream is started."""
         return not (self._waiting or self._tasks)
 
-    def add(self, key: StreamKey, beginning: Beginning, turns: Turns) -> None:
-        """Start a stream when the others before it have begun.
-
-        Args:
-            key: the stream.
-            beginning: how it is started.
-            turns: spreads the beginnings of all clients over the turns of the event loop.
-
-        """
-        self._waiting[key] = (beginning, turns)
+    def add(self, key: StreamKey, beginning: Beginning) -> None:
+        """Start a stream when the others before it have begun."""
+        self._waiting[key] = beginning
         if self._beginner is None:
             self._beginner = asyncio.create_task(self._begin_waiting(), name="beginnings of streams")
 
@@ -85,14 +80,14 @@ class Beginnings:
         try:
             while self._waiting:
                 key = next(iter(self._waiting))
-                beginning, turns = self._waiting.pop(key)
+                beginning = self._waiting.pop(key)
                 task = asyncio.create_task(self._begin(key, beginning), name=f"bring up {key}")
                 self._tasks[key] = task
                 task.add_done_callback(partial(self._forget, key))
                 if beginning.is_one_by_one:
                     await asyncio.wait({task})
                 else:
-                    await turns.wait()
+                    await self._turns.wait()
         finally:
             self._beginner = None
 

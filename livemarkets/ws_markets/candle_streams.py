@@ -78,7 +78,7 @@ class CandleStreams:
 
     def resume(self, key: StreamKey, terms: Terms, after: int) -> None:
         """Start a stream again after a closed candle."""
-        self._beginnings.add(key, self.begin(key, terms, 0, after), terms.feed.resumer.turns)
+        self._beginnings.add(key, self.begin(key, terms, 0, after))
 
     def leave(self, key: StreamKey) -> None:
         """Stop delivering a stream. Idempotent."""

@@ -21,6 +21,7 @@ from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.protocol.encoding import encode_gap, encode_released, encode_snapshots
 from livemarkets.protocol.messages import Subscription
 from livemarkets.protocol.requests import SubscribeRequest
+from livemarkets.server.turns import Turns
 from livemarkets.ws_markets.beginning import encode_part, with_gaps
 from livemarkets.ws_markets.beginnings import Beginning, Beginnings
 from livemarkets.ws_markets.candle_streams import CandleStreams
@@ -44,6 +45,7 @@ class ClientStreams:
         manager: the subscriptions of all subscribers.
         trades: the recent trades of every stream.
         fanout: the delivery to all readers.
+        turns: spreads what is sent before the live streams over the turns of the event loop.
 
     """
 
@@ -57,6 +59,7 @@ class ClientStreams:
         "_posting",
         "_terms",
         "_trades",
+        "_turns",
         "_updates",
     )
 
@@ -67,14 +70,16 @@ class ClientStreams:
         manager: SubscriptionManager,
         trades: RecentTrades,
         fanout: Fanout,
+        turns: Turns,
     ) -> None:
         self._address = address
         self._mailbox = mailbox
         self._manager = manager
         self._trades = trades
         self._fanout = fanout
+        self._turns = turns
         self._terms: dict[StreamKey, Terms] = {}
-        self._beginnings = Beginnings(mailbox, fanout)
+        self._beginnings = Beginnings(mailbox, fanout, turns)
         self._posting = asyncio.Lock()
         self._updates = UpdateStreams(mailbox, fanout, self._posting)
         self._candles = CandleStreams(mailbox, fanout, self._posting, address, self._beginnings)
@@ -82,6 +87,10 @@ class ClientStreams:
     def keys(self) -> list[StreamKey]:
         """Return the subscribed streams in the order of subscription."""
         return self._manager.subscriptions(self._mailbox)
+
+    def modes(self) -> list[str]:
+        """Return the mode of each subscribed stream."""
+        return [terms.mode for terms in self._terms.values()]
 
     def describe(self) -> list[Subscription]:
         """Return the subscribed streams, each with what the client asked for and how far it is."""
@@ -135,7 +144,7 @@ class ClientStreams:
                 beginning = None
                 self._introduce(key, request.snapshot, terms)
             if beginning is not None:
-                self._beginnings.add(key, beginning, feed.resumer.turns)
+                self._beginnings.add(key, beginning)
 
     def end(self, keys: Iterable[StreamKey]) -> None:
         """Unsubscribe streams. Idempotent."""
@@ -195,7 +204,7 @@ class ClientStreams:
             snapshot = await self._post_older(key, first, terms)
         async with self._posting:  # many streams of a client must not find room in the same turn
             await self._mailbox.room.wait()
-            await terms.feed.resumer.turns.wait()
+            await self._turns.wait()
             if self._held(key, terms) <= _TRADES_AT_ONCE:
                 self._introduce(key, snapshot, terms)
                 await asyncio.sleep(0)  # posted messages are sent at the end of this turn
@@ -271,7 +280,7 @@ class ClientStreams:
     async def _post_when_there_is_room(self, payloads: Iterable[bytes], terms: Terms) -> None:
         async with self._posting:
             await self._mailbox.room.wait()
-            await terms.feed.resumer.turns.wait()
+            await self._turns.wait()
             self._post_all(payloads)
             await asyncio.sleep(0)
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import uuid4
 
-import msgspec
 from fastapi import WebSocket
 from loguru import logger
 
@@ -43,38 +42,16 @@ from livemarkets.rate_limit import Refusals, TokenBucket
 from livemarkets.server.turns import Turns
 from livemarkets.ws_markets.admission import accepted, admit, refused
 from livemarkets.ws_markets.client_streams import ClientStreams
+from livemarkets.ws_markets.limits import RouteLimits
 from livemarkets.ws_markets.quality import QualityReaders
 
-__all__ = ["SWEEP_SECONDS", "Hub", "MarketsConnection", "RouteLimits"]
+__all__ = ["SWEEP_SECONDS", "Hub", "MarketsConnection"]
 
 SWEEP_SECONDS = 1.0
 """How often :meth:`MarketsConnection.sweep` is called."""
 CLOSE_FLOODING = 1008
 _SYMBOLS_WAIT_SECONDS = 2.0
 _FEW_NAMES = 20
-
-
-class RouteLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of one client, and of the number of clients."""
-
-    clients: int
-    symbols: int
-    """Distinct symbols, whatever the number of channels."""
-    streams: int
-    """Names, over all channels."""
-    buffer_bytes: int
-    messages_per_second: int = 20
-    names_per_second: int = 400
-    """How many symbols the messages of a client name on average. A message above that waits."""
-    names_at_once: int = 2_000
-    message_bytes: int = 16_384
-    flood_messages: int = 400
-    """How many consecutive messages over the rate limit close the connection."""
-    clients_per_address: int = 2_000
-    """Limit per address, so that one address cannot use up `clients`."""
-    heartbeat_seconds: int = 5
-    stuck_seconds: float = 30.0
-    """A client that reads nothing for this time, while messages wait for it, is disconnected."""
 
 
 class Hub(Protocol):
@@ -88,6 +65,7 @@ class Hub(Protocol):
     limits: RouteLimits
     clock: Clock
     turns: Turns
+    part_turns: Turns
     refusals: Refusals
 
     def note_too_slow(self) -> None:
@@ -97,15 +75,7 @@ class Hub(Protocol):
 class MarketsConnection:
     """One client of `/ws/markets`."""
 
-    __slots__ = (
-        "_bucket",
-        "_hub",
-        "_ignored",
-        "_names",
-        "_streams",
-        "client_id",
-        "mailbox",
-    )
+    __slots__ = ("_bucket", "_hub", "_ignored", "_names", "client_id", "mailbox", "streams")
 
     def __init__(self, hub: Hub, mailbox: Mailbox, address: str) -> None:
         self.client_id = uuid4().hex[:12]
@@ -120,7 +90,7 @@ class MarketsConnection:
         self._names = TokenBucket(
             rate_per_second=limits.names_per_second, burst=limits.names_at_once, clock=hub.clock.monotonic
         )
-        self._streams = ClientStreams(address, mailbox, hub.manager, hub.trades, hub.fanout)
+        self.streams = ClientStreams(address, mailbox, hub.manager, hub.trades, hub.fanout, hub.part_turns)
         self._ignored = 0
 
     async def serve(self, websocket: WebSocket) -> None:
@@ -147,8 +117,8 @@ class MarketsConnection:
     def release(self) -> None:
         """Release the mailbox and all subscriptions. Idempotent."""
         self.mailbox.close()
-        self._hub.quality.forget(self.mailbox, self._streams.keys())
-        self._streams.release()
+        self._hub.quality.forget(self.mailbox, self.streams.keys())
+        self.streams.release()
 
     def _post(self, payload: bytes) -> None:
         self._hub.fanout.post(self.mailbox, payload)
@@ -221,22 +191,25 @@ class MarketsConnection:
         if isinstance(request, PingRequest):
             self._post(encode_pong(request.id, hub.clock.now_ms()))
         elif isinstance(request, ListRequest):
-            await self._may_cost(len(self._streams.keys()))
-            self._post(encode_list(request.id, self._streams.describe()))
+            await self._may_cost(len(self.streams.keys()))
+            self._post(encode_list(request.id, self.streams.describe()))
         elif isinstance(request, UnsubscribeRequest):
             await self._may_cost(len(request.symbols))
             self._unsubscribe(request)
         else:
             self._check_channel(request)
-            await self._may_cost(len(request.symbols) or len(self._streams.keys()))
+            await self._may_cost(len(request.symbols) or len(self.streams.keys()))
             names = [name for name in request.symbols if isinstance(name, str) and name != ALL_SYMBOLS]
             await hub.feeds[request.exchange].find_symbols(names, _SYMBOLS_WAIT_SECONDS)
-            self._subscribe(request)
+            await self._subscribe(request)
 
-    def _subscribe(self, request: SubscribeRequest) -> None:
+    async def _subscribe(self, request: SubscribeRequest) -> None:
         hub = self._hub
-        feed, held = hub.feeds[request.exchange], dict.fromkeys(self._streams.keys())
-        keys, results = admit(feed, request.channel, request.interval, self._named(request, held), held)
+        feed, held = hub.feeds[request.exchange], dict.fromkeys(self.streams.keys())
+        names = self._named(request, held)
+        keys, results = await admit(
+            feed, request.channel, request.interval, names, held, self._hub.turns.wait
+        )
         for result in results:
             if not result.ok:
                 hub.refusals.note("subscription", str(result.code))
@@ -244,13 +217,13 @@ class MarketsConnection:
         # The first subscription changes the exchange's state, which is sent at once. The reply comes first.
         self._post(encode_results(Subscribed, request, results, held | dict.fromkeys(keys)))
         before = (feed.status.state, feed.status.reason)
-        self._streams.want(keys)
+        self.streams.want(keys)
         if (feed.status.state, feed.status.reason) == before:
             self._post(encode_status(feed.status))
         if request.is_quality_alone:  # what is subscribed goes on as it is
-            self._streams.begin(feed, [key for key in keys if key not in held], request)
+            self.streams.begin(feed, [key for key in keys if key not in held], request)
         else:
-            self._streams.begin(feed, keys, request)
+            self.streams.begin(feed, keys, request)
         hub.quality.subscribe(self.mailbox, feed.quality, keys, request.quality)
 
     def _named(self, request: SubscribeRequest, held: Iterable[StreamKey]) -> Sequence[str | RefusedName]:
@@ -268,7 +241,7 @@ class MarketsConnection:
             raise ClientMessageError("unknown_channel", text, request.id)
 
     def _check_limit(self, keys: Sequence[StreamKey], request: SubscribeRequest) -> None:
-        streams = set(self._streams.keys()).union(keys)
+        streams = set(self.streams.keys()).union(keys)
         symbols = {(key.exchange, key.symbol) for key in streams}
         limits = self._hub.limits
         for what, total, limit in (
@@ -291,9 +264,9 @@ class MarketsConnection:
             if isinstance(symbol, str)
         }
         self._hub.quality.end(self.mailbox, named)
-        self._streams.end(filter(named.__contains__, self._streams.keys()))
+        self.streams.end(filter(named.__contains__, self.streams.keys()))
         results = [
             refused(name.shown, name.reason) if isinstance(name, RefusedName) else accepted(name)
             for name in request.symbols
         ]
-        self._post(encode_results(Unsubscribed, request, results, self._streams.keys()))
+        self._post(encode_results(Unsubscribed, request, results, self.streams.keys()))

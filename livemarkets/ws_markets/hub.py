@@ -8,11 +8,13 @@ Each connection is read by the endpoint's coroutine. It is written to once per t
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Mapping
 
 import msgspec
 from fastapi import WebSocket
+from msgspec.structs import replace
 from starlette.responses import PlainTextResponse, Response
 
 from livemarkets.delivery.fanout import Fanout
@@ -27,13 +29,16 @@ from livemarkets.protocol.messages import SUBPROTOCOL
 from livemarkets.rate_limit import Refusals, UsageCounter
 from livemarkets.security.addresses import client_address
 from livemarkets.server.turns import Turns
-from livemarkets.ws_markets.connection import SWEEP_SECONDS, MarketsConnection, RouteLimits
+from livemarkets.ws_markets.connection import SWEEP_SECONDS, MarketsConnection
+from livemarkets.ws_markets.limits import RouteLimits
 from livemarkets.ws_markets.quality import QualityReaders
 from livemarkets.ws_markets.sinks import open_sink
 
-__all__ = ["HubStatistics", "MarketsHub", "RouteLimits"]
+__all__ = ["HubStatistics", "MarketsHub"]
 
 _RETRY = {"Retry-After": "5"}
+_RETRY_STOPPED_SECONDS = 1, 5
+_STOPPING = "this server is about to stop"
 
 
 class HubStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +47,8 @@ class HubStatistics(msgspec.Struct, frozen=True, kw_only=True):
     clients: int
     """Connections that are open at present."""
     refused: Mapping[str, int]
-    """Handshakes refused since the start, by reason: `origin`, `token`, `files`, `full`, `address`."""
+    """Handshakes refused since the start, by reason: `origin`, `token`, `files`, `full`, `address`,
+    `stopping`."""
     closed_slow: int
     """Clients disconnected because they stopped reading."""
 
@@ -58,6 +64,7 @@ class MarketsHub:
         limits: limits of clients (:class:`RouteLimits`).
         clock: source of the time.
         refusals: counts refused messages and subscriptions.
+        turns: what the whole program shares.
 
     """
 
@@ -71,6 +78,7 @@ class MarketsHub:
         limits: RouteLimits,
         clock: Clock,
         refusals: Refusals,
+        turns: Turns,
     ) -> None:
         self.feeds = feeds
         self.manager = manager
@@ -80,8 +88,12 @@ class MarketsHub:
         self.limits = limits
         self.clock = clock
         self.refusals = refusals
-        self.turns = Turns(1)
+        self.turns = Turns(turns)
+        """Spreads long messages over the turns of the event loop."""
+        self.part_turns = Turns(turns)
+        """Spreads what is sent before the live streams."""
         self.connections: set[MarketsConnection] = set()
+        self._is_draining = False
         self._refused: Counter[str] = Counter()
         self._closed_slow = 0
         self._per_address = UsageCounter()
@@ -106,6 +118,15 @@ class MarketsHub:
     def is_full(self) -> bool:
         """Return whether the next client would be refused because there are too many."""
         return len(self.connections) >= self.limits.clients
+
+    def drain(self) -> None:
+        """Refuse new clients from now on, and tell those with a subscription that the server will stop.
+
+        The state of their exchange is told as it is: nothing has happened to it.
+        """
+        self._is_draining = True
+        for feed in self.feeds.values():
+            self._handle_status(replace(feed.status, reason=_STOPPING))
 
     async def run(self) -> None:
         """Send heartbeats and disconnect clients that stopped reading, until cancelled."""
@@ -138,6 +159,9 @@ class MarketsHub:
                     connection.release()
 
     def _denial(self, address: str) -> tuple[Response | None, str]:
+        if self._is_draining:
+            retry = {"Retry-After": str(random.randint(*_RETRY_STOPPED_SECONDS))}
+            return PlainTextResponse(f"{_STOPPING}\n", 503, retry), "stopping"
         if self.is_full():
             return PlainTextResponse("too many clients\n", 503, _RETRY), "full"
         if self._per_address.in_use(address) >= self.limits.clients_per_address:

@@ -6,10 +6,10 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
-__all__ = ["FAVICON", "favicon_url", "head_html"]
+__all__ = ["FAVICON", "favicon_url", "head_html", "sheet_html"]
 
 _FOLDER = Path(__file__).parent
-_SHEETS = ("tokens", "base", "shell", "home", "labs", "overview", "grid", "market", "tape", "plain")
+_SHEETS = ("tokens", "base", "shell", "home", "labs", "overview", "status", "grid", "market", "tape", "plain")
 _SCRIPTS = ("theme", "refusals")
 
 FAVICON = (
@@ -36,3 +36,9 @@ def head_html() -> str:
     sheets = "\n".join((_FOLDER / f"{name}.css").read_text(encoding="utf-8") for name in _SHEETS)
     scripts = "\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS)
     return f"<style>{sheets}</style><script>{scripts}</script>"
+
+
+@cache
+def sheet_html(name: str) -> str:
+    """Return a style sheet that only one page has, as HTML for its head."""
+    return f"<style>{(_FOLDER / f'{name}.css').read_text(encoding='utf-8')}</style>"

@@ -17,7 +17,7 @@ import pytest
 
 from benchmarks.apps import PATH, TRADE, subscription
 from benchmarks.load import Readers, start_venue
-from benchmarks.programs import BenchmarkError
+from benchmarks.natives import compiler
 from tests.attacks.floods import FLOODS, flooding
 from tests.support.helpers import measured
 from tests.support.measuring import MeasuredApp, measured_main
@@ -29,6 +29,8 @@ SYMBOLS = [
     f"{base}{quote}" for quote in ("USDT", "BTC", "EUR") for base in (f"A{n:03}" for n in range(1_100))
 ]
 READ = SYMBOLS[:200]
+SHARES = 2
+"""The exchange divides its trades among all symbols, and the attack `changes` wants 200 that nobody reads."""
 PAGES = 3
 SETTLE_SECONDS = 3.0
 """Until the attackers' pages are built. Each takes the page framework 10 ms, and their number is limited."""
@@ -57,12 +59,11 @@ def listing(folder: Path) -> Path:
 @contextlib.asynccontextmanager
 async def running(folder: Path, trades_per_second: int) -> AsyncIterator[MeasuredApp]:
     """The app and an exchange with a long list; skipped where there is no C compiler."""
-    try:
-        venue, port = await asyncio.to_thread(
-            start_venue, "--rate", str(trades_per_second), "--info", str(listing(folder))
-        )
-    except BenchmarkError as error:
-        pytest.skip(str(error))
+    if compiler() is None:
+        pytest.skip("the exchange of this test is written in C, and there is no C compiler here")
+    venue, port = await asyncio.to_thread(
+        start_venue, "--rate", str(trades_per_second), "--info", str(listing(folder))
+    )
     with venue:
         async with measured_main(f"127.0.0.1:{port}") as app:
             yield app
@@ -98,7 +99,7 @@ async def test_no_attacker_holds_the_loop_and_no_reader_misses_an_id(
         "--seconds",
         str(seconds + SETTLE_SECONDS),
     ]
-    async with running(tmp_path, trades_per_second) as app:
+    async with running(tmp_path, SHARES * trades_per_second) as app:
         others = await asyncio.to_thread(Readers, app.port, PATH, readers, [*options, "--warmup", "2"])
         with others:
             async with honest_pages(app.port), flooding(app.port, SYMBOLS):
@@ -113,6 +114,6 @@ async def test_no_attacker_holds_the_loop_and_no_reader_misses_an_id(
         f"collections {held.collections_ms} ms"
     )
     assert (load.breaks, load.closed) == (0, 0)
-    assert load.messages
+    assert load.messages / readers / load.wall_seconds > 0.9 * trades_per_second, "somebody lacks CPU time"
     assert held.p999_ms < p999_ms
     assert held.longest_ms < longest_ms

@@ -11,6 +11,7 @@ import pytest
 from loguru import logger
 
 from livemarkets.config import log
+from livemarkets.config.log_volume import LogVolume
 
 Lines = Callable[[], list[str]]
 
@@ -177,3 +178,23 @@ def test_what_peers_can_cause_is_written_once_a_minute_and_shortened(lines: Line
     (line,) = lines()
     assert len(line) < 700
     assert " the end (5010 characters)" in line
+
+
+def test_the_lines_of_the_last_minute_are_counted(lines: Lines) -> None:
+    volume = log.setup("DEBUG", json_lines=False)
+    logger.debug("not for people")
+    logger.info("one")
+    logging.getLogger("tests.library").warning("two")
+    assert volume.last_minute() == 2
+    assert len(lines()) == 3
+
+
+def test_older_lines_are_forgotten() -> None:
+    now = 1000.0
+    volume = LogVolume(lambda: now)
+    for _ in range(200):
+        volume.note()
+        now += 0.5
+    assert volume.last_minute() == pytest.approx(120, abs=2)
+    now += 61
+    assert volume.last_minute() == 0

@@ -219,7 +219,7 @@ class Candles(RuleBasedStateMachine):
                 assert all(self.market.closed[open_ts] == version for open_ts, version in closed.items())
                 reader.leave()
         assert not self.fanout.candles._streams
-        assert not self.fanout.candles._slow or all(not each for each in self.fanout.candles._slow.values())
+        assert not self.fanout.candles._slow
 
 
 TestCandles = Candles.TestCase

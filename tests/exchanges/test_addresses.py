@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livemarkets.exchanges.addresses import Addresses
+from livemarkets.exchanges.statistics import without_credentials
 
 
 def test_a_failed_address_is_passed_over_and_tried_again_later() -> None:
@@ -43,3 +44,16 @@ def test_every_address_stays_on_offer_whatever_happens(events: list[tuple[str, b
             addresses.note_success(url)
         assert sorted(addresses.in_order(now)) == list("abc")
         assert all(not addresses.is_resting(url, now + 300.0) for url in addresses)
+
+
+def test_each_address_is_described_without_secrets() -> None:
+    addresses = Addresses(
+        ["wss://eve:secret@one.example:9443/path?key=1#x", "wss://two.example"], rest_seconds=10.0
+    )
+    addresses.note_failure("wss://two.example", 100.0)
+    first, second = addresses.describe(104.0, lambda url: "socks5://proxy:1080" if "two" in url else None)
+    assert (first.url, first.failures, first.rest_seconds) == ("wss://one.example:9443/path", 0, 0.0)
+    assert first.proxy is None
+    assert (second.url, second.failures, second.rest_seconds) == ("wss://two.example", 1, 6.0)
+    assert second.proxy == "socks5://proxy:1080"
+    assert without_credentials("wss://[broken") == "(not an address)"

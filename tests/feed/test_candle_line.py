@@ -69,6 +69,35 @@ def test_the_history_is_believed_at_once_if_the_candle_ended_long_ago() -> None:
     assert told(line.answer(answer, 200.0, at_ms(3, 20))) == expected
 
 
+def test_a_history_that_has_nothing_yet_changes_nothing() -> None:
+    """It comes from a database that lags, or the symbol was listed a moment ago."""
+    line = new_line()
+    assert told(line.begin([], 0.0, at_ms(0))) == []
+    line.accept(make_candle(0, 1), 0.0)
+    line.accept(make_candle(1, 1), 61.0)
+    assert told(line.answer([], 63.0, at_ms(1, 3))) == []
+    answer = [make_candle(0, 4), make_candle(1, 1)]
+    assert told(line.answer(answer, 64.0, at_ms(1, 15))) == [(0, True, 4), (1, False, 1)]
+
+
+def test_what_the_history_has_forgotten_is_declared_at_once() -> None:
+    """The exchange has listed the symbol anew, and deleted its candles."""
+    line = new_line()
+    line.accept(make_candle(0, 1, closed=True), 60.0)
+    line.accept(make_candle(2, 1), 150.0)
+    line.accept(make_candle(3, 1), 200.0)
+    answer = [make_candle(3, 1)]
+    for seconds in (1.0, 3.0):
+        assert told(line.answer(answer, 200.0 + seconds, at_ms(3, 20 + seconds))) == []
+    assert line.answer([make_candle(0, 1), *answer], 204.0, at_ms(3, 24)) == [], "another copy still has it"
+    assert line.answer(answer, 205.0, at_ms(3, 25)) == []
+    gap, running, other, *later = line.answer(answer, 211.0, at_ms(3, 31))
+    assert gap == CandleGap(BTC_1M, at_ms(1), at_ms(2) - 1, "upstream")
+    assert told([running]) == [(2, False, 1)]
+    assert other == CandleGap(BTC_1M, at_ms(2), at_ms(3) - 1, "upstream")
+    assert told(later) == [(3, False, 1)]
+
+
 def test_the_last_candle_of_an_answer_is_not_closed_however_late_it_is() -> None:
     line = new_line()
     line.accept(make_candle(0, 1), 0.0)

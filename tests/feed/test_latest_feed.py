@@ -1,14 +1,16 @@
 """The streams in which the newest wins: what is published, what their silence means, what tickers show."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import msgspec
 import pytest
 
+from livemarkets.errors import ExchangeUnreachable
 from livemarkets.exchanges.base import Evidence, Silence, StreamState
-from livemarkets.feed.latest_feed import LatestFeed, UpdateLimits
+from livemarkets.feed.latest_feed import LatestFeed
+from livemarkets.feed.latest_streams import UpdateLimits
 from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.feed.silence import SilenceDetector, SilenceLimits
 from livemarkets.feed.trade_streams import TradeStreams
@@ -24,6 +26,7 @@ from tests.support.updates import (
     BTC_BOOK,
     BTC_DEPTH,
     BTC_TICKER,
+    START_MS,
     make_book,
     make_delta,
     make_depth,
@@ -34,10 +37,27 @@ from tests.support.updates import (
 KEYS = (BTC_BOOK, BTC_DEPTH, BTC_TICKER, ALL_TICKERS)
 
 
+class Values:
+    """What an exchange answers who asks for present values; nothing while it cannot be reached."""
+
+    def __init__(self) -> None:
+        self.now: list[Update] = []
+        self.asked: list[tuple[str, list[str]]] = []
+        self.is_reachable = True
+
+    async def first_values(
+        self, channel: str, symbols: Sequence[str], *, asker: str | None = None
+    ) -> Sequence[Update]:
+        self.asked.append((channel, list(symbols)))
+        if not self.is_reachable:
+            raise ExchangeUnreachable("gone")
+        return self.now
+
+
 class World:
     """A feed with a client and a publisher that write down what they are told."""
 
-    def __init__(self) -> None:
+    def __init__(self, values: Values | None = None) -> None:
         self.now = asyncio.get_running_loop().time
         self.latest = LatestPriceStore()
         self.trades = TradeStreams(LedgerLimits(), self.latest, RecentTrades(10))
@@ -53,7 +73,7 @@ class World:
             self.trades,
             lambda key, trade_id: self.newest.append((key, trade_id)),
             lambda: self.changes.append(self.feed.mute),
-            None,
+            values,
             lambda symbol: True,
             limits=UpdateLimits(),
             clock=Clock(self.now, self.now_ms),
@@ -83,13 +103,14 @@ class World:
             await asyncio.sleep(0.1)
 
 
-def play(scene: Callable[[World], Coroutine[Any, Any, None]]) -> World:
+def play(scene: Callable[[World], Coroutine[Any, Any, None]], values: Values | None = None) -> World:
     async def main() -> World:
-        world = World()
+        world = World(values)
         async with asyncio.TaskGroup() as tasks:
-            task = tasks.create_task(world.feed.run())
+            running = [tasks.create_task(world.feed.run()), tasks.create_task(world.feed.questions.run())]
             await scene(world)
-            task.cancel()
+            for task in running:
+                task.cancel()
         return world
 
     return run_in_simulated_time(main())
@@ -222,3 +243,113 @@ def test_a_mute_stream_that_is_no_longer_wanted_is_forgotten() -> None:
         assert not world.feed.is_mute(ALL_TICKERS)
 
     assert play(scene).changes == [[ALL_TICKERS], []]
+
+
+# after an interruption
+
+
+async def interrupt(world: World, *keys: StreamKey, seconds: float = 0.2) -> None:
+    """Let streams be away for a moment; the client's status says so."""
+    world.pending |= set(keys)
+    world.feed.note_interruptions()
+    await asyncio.sleep(seconds)
+    world.pending -= set(keys)
+    world.feed.note_interruptions()
+
+
+async def bring(world: World, *updates: tuple[StreamKey, Update]) -> None:
+    for key, update in updates:
+        world.feed.add(key)
+        world.feed.on_update(key, update)
+    await asyncio.sleep(3)
+
+
+def test_what_changed_during_an_interruption_is_asked_for() -> None:
+    """Nothing else would tell: the exchange sends the best bid and ask when they change next."""
+    values = Values()
+
+    async def scene(world: World) -> None:
+        await bring(world, (BTC_BOOK, make_book(7)), (BTC_DEPTH, make_depth(7)))
+        assert values.asked == [], "the stream itself has brought a value"
+        changed = msgspec.structs.replace(make_book(9), update_id=None)
+        values.now = [changed]
+        await interrupt(world, BTC_BOOK, BTC_DEPTH)
+        await asyncio.sleep(3)
+        assert values.asked == [("book", ["BTCUSDT"])], "once; and depth comes by itself"
+        assert world.feed.newest(BTC_BOOK) == world.published[-1][1] == changed
+        world.feed.on_update(BTC_BOOK, make_book(8))
+        assert world.feed.newest(BTC_BOOK) == make_book(8), "what the stream brings replaces it"
+
+    play(scene, values)
+
+
+def test_what_did_not_change_during_an_interruption_is_not_told_again() -> None:
+    values = Values()
+
+    async def scene(world: World) -> None:
+        await bring(world, (BTC_BOOK, make_book(7)), (BTC_TICKER, make_ticker(7)))
+        told = len(world.published)
+        for key, value in (
+            (BTC_BOOK, msgspec.structs.replace(make_book(7), update_id=None, recv_ts=START_MS + 9)),
+            (BTC_TICKER, msgspec.structs.replace(make_ticker(7), ts=START_MS + 99, recv_ts=START_MS + 99)),
+        ):
+            values.now = [value]
+            await interrupt(world, key)
+            await asyncio.sleep(3)
+        assert [channel for channel, _ in values.asked] == ["book", "tickers"]
+        assert len(world.published) == told
+        assert world.feed.newest(BTC_BOOK) == make_book(7)
+
+    play(scene, values)
+
+
+def test_a_stream_that_brings_something_after_an_interruption_is_not_asked_for() -> None:
+    values = Values()
+
+    async def scene(world: World) -> None:
+        await bring(world, (BTC_BOOK, make_book(7)))
+        await interrupt(world, BTC_BOOK)
+        world.feed.on_update(BTC_BOOK, make_book(8))
+        await asyncio.sleep(3)
+
+    play(scene, values)
+    assert values.asked == []
+
+
+def test_the_question_after_an_interruption_is_repeated_until_it_is_answered() -> None:
+    values = Values()
+
+    async def scene(world: World) -> None:
+        await bring(world, (BTC_BOOK, make_book(7)))
+        values.is_reachable = False
+        await interrupt(world, BTC_BOOK)
+        await asyncio.sleep(600)
+        assert 10 < len(values.asked) < 40, "ever less often"
+        values.is_reachable = True
+        values.now = [make_book(9)]
+        await asyncio.sleep(60)
+
+    assert play(scene, values).feed.newest(BTC_BOOK) == make_book(9)
+
+
+def test_of_all_tickers_those_that_traded_during_an_interruption_are_told() -> None:
+    """Whatever the stream brings afterwards is about those that trade then."""
+    values = Values()
+
+    async def scene(world: World) -> None:
+        rows = make_row(1, "BTCUSDT", last_id=1), make_row(1, "ETHUSDT", last_id=1)
+        await bring(world, (ALL_TICKERS, make_delta(*rows)))
+        traded = make_row(5, "ETHUSDT", last_id=2)
+        values.now = [make_delta(make_row(5, "BTCUSDT", last_id=1), traded)]
+        await interrupt(world, ALL_TICKERS)
+        world.feed.on_update(ALL_TICKERS, make_delta(make_row(3, "SOLUSDT", last_id=1)))
+        await asyncio.sleep(3)
+        assert values.asked == [("tickers", ["*"])]
+        assert world.published[-1] == (ALL_TICKERS, make_delta(traded))
+        await interrupt(world, ALL_TICKERS)
+        await asyncio.sleep(30)
+        assert len(values.asked) == 1, "at most one such question a minute"
+        await asyncio.sleep(40)
+        assert len(values.asked) == 2
+
+    play(scene, values)

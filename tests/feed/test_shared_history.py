@@ -164,6 +164,19 @@ def test_readers_at_the_ends_of_pages_share_them_too(after: int) -> None:
     run_in_simulated_time(main())
 
 
+@pytest.mark.parametrize("after", [9_000, 9_001, 9_050, 9_099, 9_100])
+def test_what_one_page_can_have_costs_one_page(after: int) -> None:
+    """A client that resumed 50 symbols, 1,000 trades behind each, used up its share of REST by 100 pages."""
+
+    async def main() -> None:
+        readers = Readers(Exchange())
+        got = await readers.resume(readers.stream(), after)
+        assert ids(got) == list(range(after + 1, 10_001))
+        assert len(readers.exchange.pages) == 1
+
+    run_in_simulated_time(main())
+
+
 def test_the_newest_ids_of_all_symbols_are_asked_for_by_one_call() -> None:
     async def main() -> None:
         readers = Readers(Exchange())

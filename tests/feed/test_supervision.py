@@ -27,6 +27,29 @@ async def test_work_that_fails_begins_again() -> None:
         await task
 
 
+async def test_a_task_group_whose_child_fails_while_it_waits_begins_again() -> None:
+    """Before Python 3.13, such a group leaves the mark of a cancellation on the task that it is in."""
+    attempts = 0
+
+    async def child() -> None:
+        await asyncio.sleep(0)
+        if attempts < 3:
+            raise RuntimeError("a defect, on purpose")
+        await asyncio.Event().wait()
+
+    async def work() -> None:
+        nonlocal attempts
+        attempts += 1
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(child())
+
+    task = asyncio.create_task(supervise("this test", work, restart_seconds=0))
+    await eventually(lambda: attempts == 3)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 @pytest.mark.parametrize("fails", [True, False], ids=["a child fails", "the work ends by itself"])
 async def test_a_cancellation_that_a_task_group_swallows_still_ends_it(fails: bool) -> None:
     """One child has failed, its sibling is still closing, and then the whole is cancelled."""

@@ -158,6 +158,23 @@ async def test_what_is_refused_is_counted_by_reason(app: RunningApp) -> None:
     assert refused(app)["fetch", "foreign"] == 1
 
 
+async def test_the_ages_of_trades_are_measured_at_each_step(exchange: Simulator) -> None:
+    async with running_app(settings_for(exchange)) as app:
+        client = await app.connect()
+        await client.subscribe("BTCUSDT")
+        await client.next("status", state="live")
+
+        async def are_measured() -> bool:
+            exchange.faults.burst(symbol="BTCUSDT", trades=1)
+            text = (await app.get("/metrics")).text
+            told = re.findall(r"^livemarkets_trade_(?:hop|age)_seconds_count\{(.*)\} ([\d.]+)$", text, re.M)
+            counts = {labels: float(count) for labels, count in told}
+            assert len(counts) == 4
+            return all(counts.values())
+
+        assert await eventually(are_measured)
+
+
 async def test_the_delay_of_the_loop_is_measured_until_the_end(exchange: Simulator) -> None:
     async with running_app(settings_for(exchange)) as app:
         await eventually(lambda: values(app)["loop_delay_seconds_count",] >= 2)

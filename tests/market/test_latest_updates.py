@@ -49,6 +49,15 @@ def test_an_exchange_may_begin_its_numbers_anew() -> None:
     assert store.get(BTC_BOOK) is renumbered
 
 
+def test_the_same_update_is_a_repeat_however_late_it_is() -> None:
+    """An order book that does not change is sent ten times a second."""
+    store = LatestUpdates()
+    store.put(BTC_DEPTH, make_depth(7))
+    assert store.put(BTC_DEPTH, make_depth(7, recv_ts=START_MS + 60_000)) is None
+    other = make_depth(7, levels=5, recv_ts=START_MS + 60_000)
+    assert store.put(BTC_DEPTH, other) is other, "the exchange has begun its numbers anew"
+
+
 def test_of_all_tickers_the_newest_row_of_each_symbol_is_kept() -> None:
     store = LatestUpdates()
     first = make_delta(make_row(5, "BTCUSDT"), make_row(5, "ETHUSDT"))

@@ -151,6 +151,18 @@ def test_coming_back_within_the_linger_costs_nothing(clock: ManualClock) -> None
     assert told == [(BTC, True)]
 
 
+def test_streams_expire_some_at_a_time_the_oldest_first(clock: ManualClock) -> None:
+    """Each drops its trades, and 200 streams take 20 ms."""
+    manager = SubscriptionManager(linger_seconds=5, clock=clock)
+    keys = [StreamKey.trades("binance", f"A{number}USDT") for number in range(5)]
+    manager.subscribe_all("page", keys)
+    manager.release("page")
+    clock.advance(5)
+    assert manager.expire(2) == keys[:2]
+    assert manager.wanted("binance") == set(keys[2:])
+    assert [manager.expire(2), manager.expire(2), manager.expire(2)] == [keys[2:4], keys[4:], []]
+
+
 def test_subscriptions_keep_the_order_in_which_they_were_asked_for(clock: ManualClock) -> None:
     manager = SubscriptionManager(linger_seconds=5, clock=clock)
     manager.subscribe("page", ETH)

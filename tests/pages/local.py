@@ -14,11 +14,13 @@ from decimal import Decimal
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from loguru import logger
+from msgspec.structs import replace
 from nicegui import ui
 from starlette.middleware.base import RequestResponseEndpoint
 
 import pages
 from livemarkets.config.settings import Settings
+from livemarkets.embedded.faults import OFFERS, FaultRefused
 from livemarkets.market.channels import ALL_SYMBOLS, BOOK, CANDLES, CHANNELS, DEPTH, TICKERS
 from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import (
@@ -37,8 +39,10 @@ from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
 from livemarkets.market.updates import BookUpdate, DepthUpdate, TickerRow, TickersDelta, ticker_of
 from livemarkets.server.turns import Turns
+from livemarkets.status.report import Need, StatusReport, StreamReport
 from pages.labs.watchlist import PageSubscriber
 from tests.pages.local_candles import LocalCandles
+from tests.support import reports
 from tests.support.helpers import eventually
 
 PRICES = {
@@ -117,6 +121,45 @@ def ticker_row(
     )
 
 
+class LocalFaults:
+    """Buttons that note who pressed them."""
+
+    def __init__(self) -> None:
+        self.offers = {offer.name: offer for offer in OFFERS}
+        self.caused: list[str] = []
+        self.refusal = ""
+
+    async def inject(self, name: str) -> None:
+        if self.refusal:
+            raise FaultRefused(self.refusal)
+        self.caused.append(name)
+
+
+class LocalInspection:
+    """A sound server, with the exchanges of the small application, and with what a test adds."""
+
+    def __init__(self, services: "LocalServices") -> None:
+        self._services = services
+        self.needs: list[Need] = []
+        self.streams: dict[str, list[StreamReport]] = {}
+        self.asked = 0
+
+    async def report(self) -> StatusReport:
+        self.asked += 1
+        services = self._services
+        statuses = [services.status(name) for name in services.exchanges()]
+        described = [
+            reports.exchange(
+                each.exchange,
+                state=each.state.value,
+                reason=each.reason,
+                worst=self.streams.get(each.exchange, []),
+            )
+            for each in statuses
+        ]
+        return replace(reports.report(*described), ts=services.now_ms(), needs=self.needs)
+
+
 class LocalServices:
     """The application as the pages see it. States, trades and the clock do what they are told."""
 
@@ -133,9 +176,12 @@ class LocalServices:
         self.clock_set_by_ms = 0
         self.manager = SubscriptionManager(linger_seconds=linger_seconds, clock=lambda: self.now_ms() / 1000)
         self.latest = LatestPriceStore()
-        self.page_turns = Turns(1)
+        self.page_turns = Turns()
         self.trades = RecentTrades(self.settings.feed_length)
         self.updates = LatestUpdates()
+        self.inspection = LocalInspection(self)
+        self.buttons = LocalFaults()
+        self.faults = self.buttons if self.settings.simulator_enabled else None
         self.directories = {name: SymbolDirectory() for name in self.exchanges()}
         self.past = {name: LocalCandles(self.now_ms) for name in self.exchanges()}
         self.offered: Set[str] = frozenset(CHANNELS)

@@ -20,7 +20,7 @@ from pages.elements.symbol_picker import SymbolPicker
 from pages.elements.trade_tape import TradeTape
 from pages.labs.fallback import FALLBACK_AFTER_MS
 from pages.labs.undo import UNDO_MS
-from tests.pages.local import LocalServices, ticker_row
+from tests.pages.local import PRICES, LocalServices, ticker_row
 from tests.pages.visiting import only, opened, wanted
 from tests.support.helpers import eventually
 
@@ -176,6 +176,18 @@ async def test_a_hidden_page_is_sent_nothing_and_catches_up(visitor: User, servi
     visitor.find(kind=MarketGrid).trigger("visibility", True)
 
     assert grid.rows["BTCUSDT"].price == "1.00"
+
+
+async def test_the_values_of_many_rows_are_sent_in_pieces(visitor: User, services: LocalServices) -> None:
+    """With 200 rows they take 15 ms, on each return to the page."""
+    symbols = list(PRICES)
+    grid = await opened(visitor, services, f"/labs?symbols={','.join(symbols)}")
+    for symbol in symbols:
+        services.put(symbol, "1.00")
+    await eventually(lambda: len(grid.rows) == len(symbols))
+    visitor.find(kind=MarketGrid).trigger("visibility", True)
+    assert len(grid.rows) == 25 < len(symbols)
+    await eventually(lambda: list(grid.rows) == symbols)
 
 
 async def test_a_fallback_is_shown_loudly_and_ends_by_itself(visitor: User, services: LocalServices) -> None:

@@ -55,15 +55,22 @@ class WeakLink:
         await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._is_cut:
-            writer.transport.abort()
+        if self._refuses(writer):
             return
         upstream = socket.socket()
         if self._bytes_per_second:
             upstream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SLOW_BYTES)
         upstream.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(upstream, ("127.0.0.1", self._target_port))
+        try:
+            await asyncio.get_running_loop().sock_connect(upstream, ("127.0.0.1", self._target_port))
+        except OSError:  # the server is not there
+            upstream.close()
+            writer.transport.abort()
+            return
         onward_reader, onward = await asyncio.open_connection(sock=upstream, limit=_SLOW_BYTES)
+        if self._refuses(writer):  # it was cut meanwhile
+            onward.transport.abort()
+            return
         self._writers |= {writer, onward}
         try:
             async with asyncio.TaskGroup() as both:
@@ -72,6 +79,12 @@ class WeakLink:
                 both.create_task(self._forward(onward_reader, writer, rate), name="to the browser")
         finally:
             self._writers -= {writer, onward}
+
+    def _refuses(self, writer: asyncio.StreamWriter) -> bool:
+        """End a new connection if the link is cut."""
+        if self._is_cut:
+            writer.transport.abort()
+        return self._is_cut
 
     async def _forward(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rate: float = 0.0

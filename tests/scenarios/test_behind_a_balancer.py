@@ -1,7 +1,9 @@
-"""Two instances behind nginx, as `docs/proxies.md` shows them, and a proxy whose Host does not fit."""
+"""Two instances behind the nginx of `deploy/nginx/`, and a proxy whose Host does not fit."""
 
 from __future__ import annotations
 
+import contextlib
+import signal
 from pathlib import Path
 
 import httpx
@@ -110,6 +112,23 @@ async def test_readers_and_logins_are_shared_by_two_instances(tmp_path: Path) ->
                 assert await first.works()
                 assert await second.works()
                 assert [await readers(port) for port in (one, other)] == [1, 1]
+
+
+async def test_a_new_reader_never_meets_an_instance_that_is_about_to_stop(tmp_path: Path) -> None:
+    async with (
+        running_main(LIVE_ACCESS_TOKEN=TOKEN, LIVE_DRAIN_SECONDS="300") as (stopping, one),
+        running_main(LIVE_ACCESS_TOKEN=TOKEN) as (_, other),
+        running_nginx(tmp_path, Front(instances_server(), [one, other])) as [port],
+        contextlib.AsyncExitStack() as stack,
+    ):
+        stopping.signal(signal.SIGTERM)
+        await stopping.says("no new clients")
+        bearer = {"Authorization": f"Bearer {TOKEN}"}
+        for _ in range(4):
+            url = f"ws://127.0.0.1:{port}/ws/markets"
+            reader = await stack.enter_async_context(open_client(url, additional_headers=bearer))
+            assert await reader.works()
+        assert [await readers(port) for port in (one, other)] == [0, 4]
 
 
 async def served_by(balancer: int, *instances: int) -> list[int]:

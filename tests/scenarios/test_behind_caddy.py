@@ -12,8 +12,9 @@ from tests.pages.browser import browser
 from tests.pages.through_a_proxy import visit
 from tests.support.app import Process, running_exchange, running_main, running_process
 from tests.support.certificates import make_certificate
+from tests.support.documents import blocks
 from tests.support.helpers import eventually, free_port
-from tests.support.nginx import replaced, shown
+from tests.support.nginx import replaced
 
 TOKEN = "open-Sesame_42?>+/~"
 GLOBAL = """{
@@ -35,7 +36,8 @@ async def test_a_browser_is_served_whole(tmp_path: Path, chromium: str, prefix: 
     async with running_exchange() as exchange:
         address = exchange.ws_url.removeprefix("ws://")
         async with running_main(address, LIVE_ROOT_PATH=prefix, LIVE_ACCESS_TOKEN=TOKEN) as (_, app):
-            site = replaced(shown("caddy", name), name, own)
+            [shown] = [block for block in blocks("docs/proxies.md", "caddy") if block.startswith(name)]
+            site = replaced(shown, name, own)
             (tmp_path / "Caddyfile").write_text(GLOBAL + replaced(site, "127.0.0.1:8080", f"127.0.0.1:{app}"))
             arguments = ("run", "--adapter", "caddyfile", "--config", tmp_path / "Caddyfile")
             home = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}

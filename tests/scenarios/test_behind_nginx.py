@@ -1,4 +1,4 @@
-"""The app behind Debian's nginx, with the sites that `docs/proxies.md` shows."""
+"""The app behind Debian's nginx, with the sites of `deploy/nginx/`."""
 
 from __future__ import annotations
 

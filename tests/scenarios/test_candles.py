@@ -27,7 +27,11 @@ pytestmark = pytest.mark.long
 
 RECORDING = "spot_btc_eth_20240808_trade.jsonl.gz"
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
-SPANS_MS = {"1s": 1000, "1m": 60_000}
+HOUR_MS = 3_600_000
+SPANS_MS = {"1s": 1000} | {f"{n}m": n * 60_000 for n in (1, 3, 5, 15, 30)}
+SPANS_MS |= {f"{n}h": n * HOUR_MS for n in (1, 2, 4, 6, 8, 12)} | {"1d": 24 * HOUR_MS, "3d": 72 * HOUR_MS}
+"""The intervals with candles that end in the recording: it has the midnight at which 3 days end, but no week
+and no month. The candles of 15 minutes and more began before it: here they are of the trades that it has."""
 SPEED = 60.0
 FIGURES = ("open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume", "trades")
 
@@ -42,32 +46,36 @@ class Bucket:
 
     def __init__(self, symbol: str, interval: str, open_ms: int, price: str) -> None:
         self.symbol, self.interval, self.open_ms, self.price = symbol, interval, open_ms, price
-        self.trades: list[dict[str, Any]] = []
+        self.prices = [Decimal(price)] * 4  # open, high, low, close
+        self.sums = [Decimal(0)] * 3
+        self.count = 0
+        self.ids: list[int] = []  # of the first and the last trade
 
     @property
     def name(self) -> tuple[str, str, int]:
         return self.symbol, self.interval, self.open_ms
 
+    def add(self, trade: dict[str, Any]) -> None:
+        price, size = Decimal(trade["p"]), Decimal(trade["q"])
+        opened, high, low, _ = self.prices if self.count else [price] * 4
+        self.prices = [opened, max(high, price), min(low, price), price]
+        amounts = size, price * size, Decimal(0) if trade["m"] else size
+        self.sums = [total + amount for total, amount in zip(self.sums, amounts, strict=True)]
+        self.count += 1
+        self.price = trade["p"]
+        self.ids = [*self.ids[:1], trade["t"]]
+
     def figures(self) -> dict[str, Any]:
-        prices = [Decimal(trade["p"]) for trade in self.trades] or [Decimal(self.price)]
-        sizes = [Decimal(trade["q"]) for trade in self.trades]
-        return {
-            "open": prices[0],
-            "high": max(prices),
-            "low": min(prices),
-            "close": prices[-1],
-            "volume": sum(sizes),
-            "quote_volume": sum(price * size for price, size in zip(prices, sizes, strict=False)),
-            "taker_buy_volume": sum(Decimal(trade["q"]) for trade in self.trades if not trade["m"]),
-            "trades": len(self.trades),
-            "first_id": self.trades[0]["t"] if self.trades else None,
-            "last_id": self.trades[-1]["t"] if self.trades else None,
+        figures = dict(zip(FIGURES, (*self.prices, *self.sums, self.count), strict=True))
+        return figures | {
+            "first_id": self.ids[0] if self.ids else None,
+            "last_id": self.ids[-1] if self.ids else None,
         }
 
     def frame(self, now_ms: int, *, closed: bool) -> dict[str, Any]:
         """As Binance tells it at this time."""
         figures = self.figures()
-        first_id, last_id = (figures["first_id"], figures["last_id"]) if self.trades else (-1, -1)
+        first_id, last_id = (figures["first_id"], figures["last_id"]) if self.count else (-1, -1)
         letters = dict(zip("ohlcvqV", FIGURES, strict=False))
         k: dict[str, Any] = {letter: f"{figures[name]:f}" for letter, name in letters.items()}
         k |= {"t": self.open_ms, "T": self.open_ms + SPANS_MS[self.interval] - 1, "s": self.symbol}
@@ -89,13 +97,13 @@ def with_klines(lines: list[dict[str, Any]], ended: list[Bucket]) -> Iterator[di
             while bucket.open_ms < open_ms:  # also where nothing traded
                 ended.append(bucket)
                 yield {"recv_ms": recv_ms, "frame": bucket.frame(now_ms, closed=True)}
-                price = bucket.trades[-1]["p"] if bucket.trades else bucket.price
-                bucket = running[symbol, interval] = Bucket(symbol, interval, bucket.open_ms + span_ms, price)
+                next_ms = bucket.open_ms + span_ms
+                bucket = running[symbol, interval] = Bucket(symbol, interval, next_ms, bucket.price)
         yield line
         for interval in SPANS_MS:
             bucket = running[symbol, interval]
-            bucket.trades.append(trade)
-            if now_ms - told_at.get((symbol, interval), 0) >= 1000 or len(bucket.trades) % 200 == 0:
+            bucket.add(trade)
+            if now_ms - told_at.get((symbol, interval), 0) >= 1000 or bucket.count % 200 == 0:
                 told_at[symbol, interval] = now_ms
                 yield {"recv_ms": recv_ms, "frame": bucket.frame(now_ms, closed=False)}
 
@@ -114,6 +122,10 @@ async def test_candles_of_genuine_trades_are_those_of_our_own(shared_data: Path,
             await subscribe(client, interval, snapshot=0)
         await client.subscribe(*SYMBOLS)
         told: dict[tuple[str, str, int], dict[str, Any]] = {}
+        assert {bucket.interval for bucket in ended} == SPANS_MS.keys()
+        begun_ms = lines[0]["recv_ms"]
+        whole = {bucket.interval for bucket in ended if bucket.open_ms >= begun_ms}
+        assert whole == {"1s", "1m", "3m", "5m"}
         while len(told) < len(ended):
             message = await client.receive(20)
             assert message["type"] not in ("gap", "lagged"), message
@@ -121,7 +133,7 @@ async def test_candles_of_genuine_trades_are_those_of_our_own(shared_data: Path,
                 name = message["symbol"], message["interval"], message["open_ts"]
                 assert name not in told
                 told[name] = message
-        traded = sum(bool(bucket.trades) for bucket in ended)
+        traded = sum(bool(bucket.count) for bucket in ended)
         statistics = app.services.feeds["binance"].statistics
         await eventually(lambda: statistics().candles.agreed == traded)
         assert statistics().candles.disagreed == 0

@@ -20,6 +20,7 @@ from livemarkets.server.websocket_protocol import RawFrameProtocol
 from tests.exchanges.binance.test_updates import BOOK_DATA, ROW_DATA
 from tests.support.app import running_app, running_exchange, settings_for
 from tests.support.helpers import eventually
+from tests.support.markets_client import MarketsClient
 from tests.support.scripted_exchange import scripted_exchange
 from tests.support.upstream import quick
 
@@ -122,9 +123,20 @@ async def test_a_client_that_reads_nothing_costs_little_and_ends_on_the_newest()
             assert deltas < 250, "most were merged"
 
 
-@pytest.mark.parametrize("seed", range(3))
+async def listed(client: MarketsClient) -> set[tuple[str, str, str | None]]:
+    """What a client holds, as the server lists it."""
+    answer = await client.ask("list")
+    return {(each["channel"], each["symbol"], each.get("interval")) for each in answer["subscriptions"]}
+
+
+@pytest.mark.parametrize(
+    "seed", [*range(3), *(pytest.param(n, marks=pytest.mark.verify) for n in range(3, 30))]
+)
 async def test_the_exchange_sends_what_anybody_reads_and_nothing_else(seed: int) -> None:
-    """Clients subscribe and unsubscribe at random, over all channels; one leaves without a word."""
+    """Clients subscribe and unsubscribe at random, over all channels, wait for no answer, and vanish.
+
+    Meanwhile the exchange cuts connections.
+    """
     random = Random(seed)
     names: list[tuple[str, str, str | None]] = [
         (channel, symbol, interval)
@@ -139,6 +151,7 @@ async def test_the_exchange_sends_what_anybody_reads_and_nothing_else(seed: int)
         async with running_app(settings_for(None, **urls), tuning=tuning, ws=RawFrameProtocol) as app:
             clients = [await app.connect() for _ in range(3)]
             held: list[set[tuple[str, str, str | None]]] = [set(), set(), set()]
+            awaited: list[list[str]] = [[], [], []]  # the types of answers
 
             def is_reconciled() -> bool:
                 wanted = {stream_name(StreamKey("binance", *name)) for name in set[Any]().union(*held)}
@@ -147,14 +160,22 @@ async def test_the_exchange_sends_what_anybody_reads_and_nothing_else(seed: int)
             for turn in range(45):
                 number, name = random.randrange(3), random.choice(names)
                 kind = "subscribe" if random.random() < 0.6 else "unsubscribe"
-                fields = {"exchange": "binance", "channel": name[0], "symbol": name[1]}
+                fields: dict[str, Any] = {"exchange": "binance", "channel": name[0], "symbol": name[1]}
                 fields |= {"interval": name[2]} if name[2] is not None else {}
+                if kind == "subscribe":  # how it is read is no part of the name
+                    fields |= {"mode": random.choice(("all", "latest")), "snapshot": random.choice((0, 1))}
+                    fields |= {"levels": random.choice((5, 10, 20))} if name[0] == "depth" else {}
                 await clients[number].send(type=kind, **fields)
-                answer = await clients[number].next(f"{kind}d")
+                awaited[number].append(f"{kind}d")
                 (held[number].add if kind == "subscribe" else held[number].discard)(name)
-                mine = [symbol for channel, symbol, each in held[number] if (channel, each) == name[::2]]
-                assert sorted(answer["subscriptions"]) == sorted(mine)
-                if turn % 15 == 14:
+                if turn % 15 == 7:
+                    await exchange.drop()
+                if turn % 15 == 14:  # until now nobody has waited for an answer
+                    for client, names_held, answers in zip(clients, held, awaited, strict=True):
+                        for answer in answers:
+                            await client.next(answer)
+                        answers.clear()
+                        assert await listed(client) == names_held
                     await eventually(is_reconciled, 10)
             for client, names_held in zip(clients, held, strict=True):
                 names_held.clear()

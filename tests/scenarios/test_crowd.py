@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import pytest
@@ -87,7 +88,7 @@ async def test_a_crowd_that_resumes_after_a_restart_loses_nothing(
     asked: list[str] = []
     answer = RestApi.answer
 
-    def note(self: RestApi, target: str, now_ms: float, **options: str) -> Answer:
+    def note(self: RestApi, target: str, now_ms: float, **options: Any) -> Answer:
         asked.append(target)
         return answer(self, target, now_ms, **options)
 

@@ -6,7 +6,7 @@ import httpx
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from livemarkets.rate_limit import Refusals
+from livemarkets.rate_limit import Refusals, UsageCounter
 from livemarkets.security.middleware import SecurityMiddleware
 from livemarkets.security.page_limits import PageLimits
 from livemarkets.security.token_auth import TokenAuth
@@ -26,7 +26,8 @@ async def test_pages_above_the_rate_of_an_address_are_refused_and_counted() -> N
         (),
         lambda reason: None,
         refusals=refusals,
-        page_turns=Turns(1),
+        page_turns=Turns(),
+        page_sockets=UsageCounter(),
         limits=PageLimits(burst=3, per_second=1.0),
         clock=clock,
     )

@@ -27,7 +27,7 @@ class Server:
         self.sent: list[Message] = []
         self.closed: list[tuple[int, str]] = []
         self.refusals = Refusals()
-        self.turns = Turns(1)
+        self.turns = Turns()
 
     async def receive(self) -> Message:
         return self.event

@@ -7,6 +7,7 @@ import gc
 import weakref
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 from starlette.types import Receive, Scope, Send
 
@@ -65,13 +66,26 @@ async def world() -> AsyncIterator[World]:
         gc.unfreeze()
 
 
-async def test_what_a_full_collection_leaves_is_frozen(world: World) -> None:
-    gc.collect(1)
+@pytest.mark.parametrize("generation", [1, 2])
+async def test_what_stays_is_frozen_when_some_thousand_objects_have_come(
+    world: World, generation: int
+) -> None:
+    """A full collection that comes late has much to look at, and holds the event loop."""
+    gc.collect(0)
     await asyncio.sleep(0)
     assert not world.has_frozen
-    gc.collect()
+    gc.collect(generation)
     assert not world.has_frozen, "not in the middle of what goes on"
     await eventually(lambda: world.has_frozen)
+
+
+async def test_what_becomes_garbage_before_it_is_frozen_is_freed(world: World) -> None:
+    cycle = Cycle()
+    gone = weakref.ref(cycle)
+    gc.collect(1)
+    del cycle
+    await eventually(lambda: world.has_frozen)
+    assert gone() is None
 
 
 async def test_what_a_request_leaves_in_cycles_is_never_frozen(world: World) -> None:

@@ -360,6 +360,34 @@ async def test_rest_limit_says_when_to_come_back(simulator: Simulator, rest: Res
     assert (await rest(simulator, "trades", symbol="BTCUSDT")).status_code == 200
 
 
+async def test_rest_lag_serves_what_the_database_has_by_then(simulator: Simulator, rest: Rest) -> None:
+    """Its last kline has fewer trades than in truth; what is in memory is up to date."""
+    await rest(simulator, "trades", symbol="BTCUSDT")
+    simulator.faults.rest_lag(behind_seconds=30.0)
+    now_ms = simulator.now_ms()
+    answers = {
+        name: (await rest(simulator, name, symbol="BTCUSDT", **fields)).json()
+        for name, fields in (
+            ("historicalTrades", {}),
+            ("aggTrades", {}),
+            ("trades", {}),
+            ("klines", {"interval": "1s", "limit": 20}),
+        )
+    }
+    assert now_ms - 40_000 < answers["historicalTrades"][-1]["time"] <= now_ms - 25_000
+    assert answers["aggTrades"][-1]["T"] <= now_ms - 25_000
+    assert answers["trades"][-1]["time"] > now_ms - 25_000
+    newest_ms = answers["klines"][-1][0]
+    assert now_ms - 40_000 < newest_ms <= now_ms - 25_000
+    simulator.faults.clear()
+    fields = {"symbol": "BTCUSDT", "interval": "1h", "limit": 1}
+    whole = (await rest(simulator, "klines", **fields)).json()[0]
+    simulator.faults.rest_lag(behind_seconds=3.0, count=1)
+    partial = (await rest(simulator, "klines", **fields)).json()[0]
+    assert partial[8] < whole[8], "the number of trades"
+    assert (await rest(simulator, "klines", **fields)).json()[0][8] >= whole[8]
+
+
 # Altogether
 
 
@@ -411,6 +439,7 @@ def test_every_documented_fault_has_a_verb() -> None:
         "mute",
         "rest_down",
         "rest_limit",
+        "rest_lag",
         "garbage",
         "skew",
         "burst",

@@ -4,57 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import sys
 import time
-from collections import Counter
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
-from typing import IO
 
-import httpx
-import msgspec
-
-from livemarkets.app import Tuning
-from livemarkets.exchanges.binance.attempts import AttemptTimings
-from livemarkets.exchanges.binance.client import ClientTimings
-from livemarkets.exchanges.binance.connection import ConnectionTimings
-from livemarkets.exchanges.binance.session import SessionTimings
-from livemarkets.exchanges.binance.shard import ShardTimings
-from livemarkets.feed.exchange_feed import FeedLimits
-from livemarkets.feed.ledger import LedgerLimits
+from tests.soak.app import Plan, metrics, resident_kb, running_app
+from tests.soak.candle_truth import CandleVerdict
+from tests.soak.channel_reader import ChannelReader
+from tests.soak.channels import ChannelMarket, channel_readers, judge_channels, late_readers
 from tests.soak.exchanges import CampaignExchange, ExchangeFactory, ExchangeFigures
 from tests.soak.foreign import foreign_campaign
 from tests.soak.reader import Reader
 from tests.soak.simulated import simulated_exchange
 from tests.soak.truth import Verdict, judge
-from tests.support.helpers import PROJECT_ROOT, eventually, free_port
+from tests.support.helpers import eventually
+
+__all__ = ["EXCHANGES", "Outcome", "Plan", "run"]
 
 EXCHANGES: dict[str, ExchangeFactory] = {"simulator": simulated_exchange, "foreign": foreign_campaign}
 """The exchanges that a campaign can run on."""
 _SAMPLE_SECONDS = 0.5
+_LINGER_SECONDS = 20.0
+"""Longer than a stream stays subscribed after its last reader left."""
 _LEFT_OUT = 5
 """Ids that the exchange leaves out when all faults have ended."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What a campaign does."""
-
-    exchange: str = "simulator"
-    """One of `EXCHANGES`."""
-    seed: int = 1
-    faults: int = 1000
-    seconds: float = 600.0
-    clients: int = 5
-    has_ledger: bool = True
-    """Off to prove that the campaign can fail."""
-    settle_seconds: float = 60.0
-    """How long every client may take, once the faults have ended, to have all that was traded."""
-    log: Path | None = None
-    """Where the app's log goes; `None` throws it away."""
 
 
 @dataclass
@@ -65,6 +38,9 @@ class Outcome:
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     """By client."""
     readers: list[Reader] = field(default_factory=list)
+    channel_readers: list[ChannelReader] = field(default_factory=list)
+    candles: dict[str, CandleVerdict] = field(default_factory=dict)
+    """By channel reader."""
     injected: dict[str, int] = field(default_factory=dict)
     exchange: ExchangeFigures = field(
         default_factory=lambda: ExchangeFigures(trades={}, accepted=0, refused=0, violations={})
@@ -75,12 +51,22 @@ class Outcome:
     metrics: dict[str, float] = field(default_factory=dict)
     app_ended: bool = False
     unsettled: list[str] = field(default_factory=list)
+    left_upstream: list[str] = field(default_factory=list)
+    """Streams that are subscribed at the exchange though everybody has gone."""
 
     @property
     def total(self) -> Verdict:
         """All clients' figures together."""
         total = Verdict()
         for verdict in self.verdicts.values():
+            total.add(verdict)
+        return total
+
+    @property
+    def candle_total(self) -> CandleVerdict:
+        """All channel readers' figures together."""
+        total = CandleVerdict()
+        for verdict in self.candles.values():
             total.add(verdict)
         return total
 
@@ -94,33 +80,8 @@ class Outcome:
     @property
     def is_clean(self) -> bool:
         """Whether every promise was kept."""
-        total = self.total
-        return total.is_clean and not self.exchange.violations and not self.app_ended and not self.unsettled
-
-
-def tuning(plan: Plan) -> Tuning:
-    """Shorter waits than a real exchange deserves, so that much happens in little time."""
-    return Tuning(
-        client=ClientTimings(
-            streams_per_connection=3,
-            shard=ShardTimings(
-                connection=ConnectionTimings(
-                    open_seconds=3.0,
-                    ping_seconds=2.0,
-                    pong_seconds=2.0,
-                    session=SessionTimings(ack_timeout_seconds=2.0, rejection_seconds=2.0),
-                ),
-                lifetime_seconds=60.0,
-                takeover_seconds=3.0,
-                attempts=AttemptTimings(
-                    backoff_initial_seconds=0.1, backoff_cap_seconds=2.0, good_life_seconds=0.5
-                ),
-            ),
-        ),
-        feed=FeedLimits(
-            ledger=LedgerLimits(patience_seconds=45.0, proof_seconds=0.2), has_ledger=plan.has_ledger
-        ),
-    )
+        broken = self.exchange.violations or self.app_ended or self.unsettled or self.left_upstream
+        return self.total.is_clean and self.candle_total.is_clean and not broken
 
 
 async def run(plan: Plan) -> Outcome:
@@ -129,56 +90,12 @@ async def run(plan: Plan) -> Outcome:
     outcome = Outcome(plan)
     async with EXCHANGES[plan.exchange](plan.seed) as exchange:
         try:
-            async with _app(plan, exchange) as (process, port):
+            async with running_app(plan, exchange) as (process, port):
                 await _campaign(plan, random, exchange, process, port, outcome)
                 outcome.app_ended = process.returncode is not None
         finally:
             outcome.exchange = exchange.figures()
     return outcome
-
-
-@contextlib.asynccontextmanager
-async def _app(
-    plan: Plan, exchange: CampaignExchange
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
-    port = free_port()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LIVE_")} | {
-        "LIVE_STREAM_ENABLED": "true",
-        "LIVE_PORT": str(port),
-        "LIVE_BINANCE_WS_URL": exchange.ws_url,
-        "LIVE_BINANCE_REST_URL": exchange.rest_url,
-        "SOAK_TUNING": msgspec.json.encode(tuning(plan)).decode(),
-    }
-    with _log_file(plan) as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "tests.soak.serve",
-            cwd=PROJECT_ROOT,
-            env=environment,
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            await _until_alive(port)
-            yield process, port
-        finally:
-            if process.returncode is None:
-                process.terminate()
-                await process.wait()
-
-
-def _log_file(plan: Plan) -> IO[str]:
-    return open(plan.log or os.devnull, "w", encoding="utf-8")
-
-
-async def _until_alive(port: int) -> None:
-    async with httpx.AsyncClient(trust_env=False) as http, asyncio.timeout(20):
-        while True:
-            with contextlib.suppress(httpx.HTTPError):
-                if (await http.get(f"http://127.0.0.1:{port}/healthz")).status_code == 200:
-                    return
-            await asyncio.sleep(0.05)
 
 
 async def _campaign(
@@ -202,29 +119,54 @@ async def _campaign(
         )
         for number in range(plan.clients)
     ]
-    tasks = [asyncio.create_task(reader.run(), name=reader.name) for reader in outcome.readers]
+    market = exchange.channels
+    if market is not None:
+        outcome.channel_readers = channel_readers(url, symbols, random)
+    everybody: list[Reader | ChannelReader] = [*outcome.readers, *outcome.channel_readers]
+    tasks = [asyncio.create_task(reader.run(), name=reader.name) for reader in everybody]
     sampler = asyncio.create_task(_sample(process.pid, outcome), name="sampler")
     try:
-        await _all_started(outcome.readers)
+        await _all_started(outcome.readers, outcome.channel_readers)
         await _inject(plan, random, exchange, outcome)
         outcome.injected = dict(exchange.injected)
         exchange.clear()
         await _leave_ids_out(exchange)
+        for channel_reader in outcome.channel_readers:
+            channel_reader.hurry.set()
+        if market is not None:
+            market.cut_and_halt()
         newest = {symbol: exchange.newest(symbol) for symbol in symbols}
-        outcome.unsettled = await _settled(outcome.readers, newest, plan.settle_seconds)
-        outcome.metrics = await _metrics(port)
+        outcome.unsettled = await _settled(outcome, newest, market)
+        outcome.metrics = await metrics(port)
     finally:
         for task in (*tasks, sampler):
             task.cancel()
         await asyncio.gather(*tasks, sampler, return_exceptions=True)
+    await _until_nothing_is_left(exchange, outcome)
+    for channel_reader in outcome.channel_readers:
+        assert market is not None
+        outcome.candles[channel_reader.name] = judge_channels(channel_reader, market)
     for reader in outcome.readers:
         verdict = outcome.verdicts[reader.name] = Verdict()
         for symbol in symbols:
             verdict.add(judge(reader.events[symbol], exchange.numberings(symbol), newest[symbol]))
 
 
-async def _all_started(readers: list[Reader]) -> None:
-    await eventually(lambda: all(all(reader.events.values()) for reader in readers), 30, because="a start")
+async def _all_started(readers: list[Reader], channel_readers: list[ChannelReader]) -> None:
+    """Wait until all have something of every name, but for those that take their time."""
+    trades = [reader.events for reader in readers]
+    candles = [reader.candles for reader in channel_readers if reader.pace == "fast"]
+    await eventually(
+        lambda: all(all(record.values()) for kind in (trades, candles) for record in kind),
+        30,
+        because="a start",
+    )
+
+
+async def _until_nothing_is_left(exchange: CampaignExchange, outcome: Outcome) -> None:
+    with contextlib.suppress(AssertionError):
+        await eventually(lambda: not exchange.subscribed(), _LINGER_SECONDS)
+    outcome.left_upstream = sorted(exchange.subscribed())
 
 
 async def _leave_ids_out(exchange: CampaignExchange) -> None:
@@ -251,42 +193,28 @@ async def _inject(plan: Plan, random: Random, exchange: CampaignExchange, outcom
         outcome.fault_times.append((time.monotonic() - start, name))
 
 
-async def _settled(readers: list[Reader], newest: dict[str, int], seconds: float) -> list[str]:
+async def _settled(outcome: Outcome, newest: dict[str, int], market: ChannelMarket | None) -> list[str]:
     """Wait until every client has what was traded up to the end of the faults; return who has not."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + outcome.plan.settle_seconds
     while True:
         late = [
             f"{reader.name} has {symbol} up to {reader.reached(symbol)} of {newest[symbol]}"
-            for reader in readers
+            for reader in outcome.readers
             for symbol in newest
             if reader.reached(symbol) < newest[symbol]
         ]
+        if market is not None and not late:
+            late = late_readers(outcome.channel_readers, market)
         if not late or time.monotonic() > deadline:
             return late
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.2)
 
 
 async def _sample(pid: int, outcome: Outcome) -> None:
     start = time.monotonic()
     while True:
         with contextlib.suppress(OSError, StopIteration):
-            outcome.memory_kb.append((time.monotonic() - start, _resident_kb(pid)))
+            outcome.memory_kb.append((time.monotonic() - start, resident_kb(pid)))
         received = sum(len(events) for reader in outcome.readers for events in reader.events.values())
         outcome.received.append((time.monotonic() - start, received))
         await asyncio.sleep(_SAMPLE_SECONDS)
-
-
-def _resident_kb(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
-
-
-async def _metrics(port: int) -> dict[str, float]:
-    async with httpx.AsyncClient(trust_env=False) as http:
-        text = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
-    found: Counter[str] = Counter()
-    for line in text.splitlines():
-        if not line.startswith("#") and 'exchange="simulator"' not in line:
-            name, _, value = line.rpartition(" ")
-            found[name.partition("{")[0]] += float(value)  # type: ignore[assignment]
-    return dict(found)

@@ -9,6 +9,8 @@ from typing import Protocol
 
 import msgspec
 
+from tests.soak.channels import ChannelMarket
+
 __all__ = ["CampaignExchange", "ExchangeFactory", "ExchangeFigures"]
 
 
@@ -64,6 +66,13 @@ class CampaignExchange(Protocol):
 
     def numberings(self, symbol: str) -> list[dict[int, str]]:
         """Return price and size of all trades by id, for every numbering, oldest first."""
+
+    @property
+    def channels(self) -> ChannelMarket | None:
+        """The truth about the other channels; `None` if the exchange has only trades."""
+
+    def subscribed(self) -> set[str]:
+        """Return the streams that are subscribed."""
 
     def figures(self) -> ExchangeFigures:
         """Return what it counted."""

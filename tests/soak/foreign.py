@@ -85,6 +85,13 @@ class ForeignCampaign:
             }
         ]
 
+    @property
+    def channels(self) -> None:
+        """It has only trades."""
+
+    def subscribed(self) -> set[str]:
+        return set(self.exchange.carried)
+
     def figures(self) -> ExchangeFigures:
         rules = self.exchange.rules
         return ExchangeFigures(

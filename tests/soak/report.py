@@ -72,6 +72,7 @@ def _rows(outcome: Outcome) -> list[tuple[str, str]]:
         ("declared, by cause", str(dict(total.declared) or "none")),
         ("backfilled", str(total.backfilled)),
         ("numberings begun anew", str(total.renumbered)),
+        *_channel_rows(outcome),
         ("App", ""),
         *(
             (name, f"{value:g}")
@@ -79,11 +80,34 @@ def _rows(outcome: Outcome) -> list[tuple[str, str]]:
             if name.startswith("livemarkets_")
         ),
         ("memory after warm-up, at the end", f"{_memory(outcome)} ({outcome.memory_growth:.1%})"),
-        ("not settled", "; ".join(outcome.unsettled) or "nobody"),
+        ("not settled", "; ".join(outcome.unsettled[:20]) or "nobody"),
+        ("left at the exchange when all have gone", ", ".join(outcome.left_upstream) or "nothing"),
         ("verdict", "every promise was kept" if outcome.is_clean else "A PROMISE WAS BROKEN"),
     ]
-    rows += [("  example", example) for example in total.examples]
+    rows += [("  example", example) for example in (*total.examples, *outcome.candle_total.examples)]
     return rows
+
+
+def _channel_rows(outcome: Outcome) -> list[tuple[str, str]]:
+    if not outcome.channel_readers:
+        return []
+    total = outcome.candle_total
+    rows = [("Other channels", "")]
+    for reader in outcome.channel_readers:
+        counts = reader.counts
+        updates = sum(counts[kind] for kind in ("book", "ticker", "tickers", "depth"))
+        rows.append(
+            (
+                f"{reader.name} ({counts['connections']} connections)",
+                f"updates {updates}, left out {counts['skipped']}, candles {counts['candle']}, "
+                f"lagged {counts['lagged']}, gaps {counts['gap']}",
+            )
+        )
+    return [
+        *rows,
+        ("candles closed, running, revised", f"{total.closed}, {total.running}, {total.revised}"),
+        *((f"candles {name}", str(count)) for name, count in total.faults().items()),
+    ]
 
 
 def _one(verdict: Verdict, silence_seconds: float) -> str:

@@ -28,6 +28,7 @@ from livemarkets.market.clock import system_clock
 from livemarkets.server.run import configuration
 from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
 from livemarkets.simulator.market.source import Source
+from tests.support.contract import hold_answer_to_contract
 from tests.support.helpers import PROJECT_ROOT, free_port
 from tests.support.markets_client import MarketsClient, open_client
 
@@ -62,9 +63,12 @@ class RunningApp:
         return client
 
     async def get(self, path: str, **parameters: Any) -> httpx.Response:
-        """Ask a route over HTTP."""
+        """Ask a route over HTTP. The answer is as the contract says."""
         async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
-            return await client.get(self.http_url + path, params=parameters)
+            response = await client.get(self.http_url + path, params=parameters)
+        media_type = response.headers.get("content-type", "")
+        hold_answer_to_contract(response.url.path, response.status_code, media_type, response.content)
+        return response
 
     async def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
         """Send any request."""
@@ -318,6 +322,7 @@ def main_environment(exchange_url: str | None = None, **variables: str) -> tuple
         "LIVE_PORT": str(port),
         "LIVE_BINANCE_WS_URL": ws_url,
         "LIVE_BINANCE_REST_URL": rest_url,
+        "LIVE_DRAIN_SECONDS": "0",  # no balancer looks at it
     }
     return port, environment | variables
 

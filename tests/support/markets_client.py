@@ -13,6 +13,8 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.support.contract import hold_to_contract
+
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
@@ -27,10 +29,11 @@ class MarketsClient:
         await self.socket.send(msgspec.json.encode(message).decode())
 
     async def receive(self, timeout_seconds: float = 5.0) -> dict[str, Any]:
-        """The next message, whatever it is."""
+        """The next message, whatever it is. It is as the contract says."""
         async with asyncio.timeout(timeout_seconds):
             message = _decode(await self.socket.recv())
         assert isinstance(message, dict)
+        hold_to_contract(message)
         return message
 
     async def until(

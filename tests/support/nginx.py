@@ -1,4 +1,4 @@
-"""Debian's nginx with the sites that `docs/proxies.md` shows, without any right and on ports of its own."""
+"""Debian's nginx with the sites of `deploy/nginx/`, without any right and on ports of its own."""
 
 from __future__ import annotations
 
@@ -18,10 +18,8 @@ from tests.support.certificates import Certificate
 from tests.support.helpers import PROJECT_ROOT
 
 UNPACKED = PROJECT_ROOT / ".venv" / "nginx" / "usr" / "sbin"
-SNIPPET = "/etc/nginx/snippets/livemarkets.conf"
-ROOT_SITE = "/etc/nginx/sites-enabled/livemarkets"
-LOCATION = "in the server of the site"
-INSTANCES = "/etc/nginx/sites-enabled/livemarkets, with the map from above"
+SITES = PROJECT_ROOT / "deploy" / "nginx" / "sites"
+SNIPPET = PROJECT_ROOT / "deploy" / "nginx" / "snippets" / "livemarkets.conf"
 HOST_SNIPPET = "snippets/livemarkets_host.conf"
 """The same with `$host`, which has no port."""
 
@@ -49,39 +47,37 @@ http {{
 """
 
 
-def shown(language: str, first_line: str) -> str:
-    """A block of `docs/proxies.md`, by its language and its first line."""
-    text = (PROJECT_ROOT / "docs" / "proxies.md").read_text(encoding="utf-8")
-    blocks = re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    [block] = [block for block in blocks if block.partition("\n")[0].lstrip("# ") == first_line]
-    return str(block)
-
-
 def replaced(text: str, old: str, new: str) -> str:
     """The text with `new` in place of `old`, which has to be there."""
-    assert old in text, f"docs/proxies.md does not say {old!r}"
+    assert old in text, f"the configuration does not say {old!r}"
     return text.replace(old, new)
+
+
+def _parts(site: str) -> tuple[str, str]:
+    """The map that every site needs once, and the rest of a site of `deploy/nginx/sites/`."""
+    text = (SITES / f"{site}.conf").read_text(encoding="utf-8")
+    before, end, rest = text.partition("\n}\n")
+    return before + end, rest
 
 
 def connection_map() -> str:
     """The map that every site needs once."""
-    return shown("nginx", ROOT_SITE).partition("server {")[0]
+    return _parts("root")[0]
 
 
 def root_server() -> str:
     """The server of a host of its own."""
-    return "server {" + shown("nginx", ROOT_SITE).partition("server {")[2]
+    return _parts("root")[1]
 
 
 def path_server() -> str:
-    """The same with the app under a path: the location stands in place of the one for everything."""
-    before, _, rest = root_server().partition("    location / {")
-    return before + shown("nginx", LOCATION) + rest.partition("    }\n")[2]
+    """The server of a host that has the app under a path."""
+    return _parts("path")[1]
 
 
 def instances_server(*, is_sticky: bool = True) -> str:
     """The server in front of two instances. Each has names of its own, so that several fit into one nginx."""
-    text = shown("nginx", INSTANCES)
+    text = _parts("instances")[1]
     if is_sticky:
         return text
     for name in ("livemarkets_pages", "livemarkets_readers"):
@@ -90,11 +86,11 @@ def instances_server(*, is_sticky: bool = True) -> str:
 
 
 class Front(NamedTuple):
-    """A server of the document, or one like it, and what stands behind it."""
+    """A server of `deploy/nginx/`, or one like it, and what stands behind it."""
 
     server: str
     apps: Sequence[int]
-    """The ports of the apps that stand in the place of those in the document."""
+    """The ports of the apps that stand in the place of those in the file."""
     certificate: Certificate | None = None
     """Without one, the server speaks HTTP in clear."""
 
@@ -118,7 +114,7 @@ async def running_nginx(folder: Path, *fronts: Front) -> AsyncIterator[list[int]
     program = shutil.which("nginx", path=os.pathsep.join(places))
     if program is None:
         pytest.skip("no nginx found: `make test` unpacks Debian's where that is possible")
-    snippet = shown("nginx", SNIPPET)
+    snippet = SNIPPET.read_text(encoding="utf-8")
     (folder / "snippets").mkdir()
     (folder / "snippets" / "livemarkets.conf").write_text(snippet)
     (folder / HOST_SNIPPET).write_text(replaced(snippet, "Host $http_host;", "Host $host;"))

@@ -208,8 +208,12 @@ class HarbourClient:
         return self._refused.get(key.symbol)
 
     def statistics(self) -> ClientStatistics:
-        counts = {"connections": self._connections, "connects": self._connects, "rotations": 0}
-        return ClientStatistics(**counts, complaints=dict(self._complaints))
+        return ClientStatistics(
+            connections=self._connections,
+            connects=self._connects,
+            rotations=0,
+            complaints=dict(self._complaints),
+        )
 
     async def run(self) -> None:
         while True:

@@ -263,6 +263,7 @@ async def test_an_interval_is_a_part_of_the_name(world: World) -> None:
         ({"interval": 60}, "interval must be one of"),
         ({"interval": "1m", "snapshot": 1001}, "snapshot must be a whole number from 0 to 1000"),
         ({"interval": "1m", "order": "id"}, "order is a field of the channel trades"),
+        ({"interval": "1m", "after": {"BTCUSDT": "x"}}, "after must have the open_ts, a whole number from 0"),
         ({"interval": "1m", "after": {"ETHUSDT": 1}}, "not a symbol of this message"),
     ],
 )

@@ -13,7 +13,7 @@ import pytest
 
 from livemarkets.app import Tuning
 from livemarkets.feed.exchange_feed import FeedLimits
-from livemarkets.feed.latest_feed import UpdateLimits
+from livemarkets.feed.latest_streams import UpdateLimits
 from livemarkets.market.clock import system_clock
 from livemarkets.market.models import StreamKey
 from livemarkets.server.websocket_protocol import RawFrameProtocol
@@ -199,7 +199,7 @@ async def test_what_a_channel_does_not_have_is_refused(world: World) -> None:
     for fields, text in (
         (
             {"channel": "book", "after": {"BTCUSDT": 5}},
-            "after is a field of the channel trades, candles, not of book",
+            "after is a field of the channels trades and candles, not of book",
         ),
         ({"channel": "tickers", "order": "arrival"}, "order is a field of the channel trades"),
         ({"channel": "book", "levels": 5}, "levels is a field of the channel depth, not of book"),
@@ -492,6 +492,19 @@ async def test_all_tickers_begin_with_all_symbols_asked_for_once(world: World) -
         assert [row["symbol"] for row in snapshot["data"]] == list(SYMBOLS)
     assert [parameters for call, parameters in world.exchange.calls if call == "ticker/24hr"] == [{}]
     await client.socket.close()
+
+
+async def test_what_changed_during_a_cut_is_told_though_nothing_follows(world: World) -> None:
+    client = await world.app.connect()
+    await world.subscribed(client, BOOK_STREAM, channel="book", symbol="BTCUSDT")
+    await world.book()
+    await client.next("book")
+    world.exchange.answers["ticker/bookTicker"] = lambda parameters: [
+        rest_book(symbol) for symbol in asked(parameters)
+    ]
+    await world.exchange.drop()
+    book = await client.next("book", 10)
+    assert (book["bid"], book["update_id"]) == (Decimal("1.50"), None)
 
 
 async def test_without_first_values_the_snapshot_comes_soon_and_empty(world: World) -> None:

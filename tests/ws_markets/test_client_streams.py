@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from livemarkets.market.stores import RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.protocol.encoding import encode_trade
 from livemarkets.protocol.requests import SubscribeRequest
-from livemarkets.server import turns
+from livemarkets.server.turns import Turns as LoopTurns
 from livemarkets.ws_markets.client_streams import ClientStreams
 from tests.support.delivery import Peer, Turns, read_frames
 from tests.support.ticks import make_tick
@@ -55,9 +54,6 @@ class NoHistory:
 
 
 class NoLedger:
-    def __init__(self) -> None:
-        self.resumer = SimpleNamespace(turns=turns.Turns(8))
-
     def ledger(self, key: StreamKey) -> None:
         return None
 
@@ -67,7 +63,7 @@ async def test_snapshots_of_many_symbols_are_sent_one_by_one_as_the_client_reads
     fanout = loop_turns.fanout([peer])
     mailbox = fanout.open(peer, limit_bytes=LIMIT_BYTES)
     manager = SubscriptionManager(linger_seconds=0.0, clock=loop_turns.clock)
-    streams = ClientStreams("", mailbox, manager, trades, fanout)
+    streams = ClientStreams("", mailbox, manager, trades, fanout, LoopTurns())
     keys = [StreamKey.trades("binance", symbol) for symbol in SYMBOLS]
     for key in keys:
         for trade_id in range(TRADES):
@@ -102,7 +98,7 @@ async def test_a_snapshot_of_all_that_a_long_memory_has_is_sent_in_parts_as_the_
     fanout = turns.fanout([peer])
     mailbox = fanout.open(peer, limit_bytes=LIMIT_BYTES)
     manager = SubscriptionManager(linger_seconds=0.0, clock=turns.clock)
-    streams = ClientStreams("", mailbox, manager, trades, fanout)
+    streams = ClientStreams("", mailbox, manager, trades, fanout, LoopTurns())
     key = StreamKey.trades("binance", "BTCUSDT")
     feed = Feed(trades, key)
     for trade_id in range(1, 30_001):
@@ -135,7 +131,7 @@ async def test_a_client_that_asks_again_and_again_costs_no_task_for_each_stream(
     loop_turns, peer, trades = Turns(), Peer(0), RecentTrades(1)
     mailbox = loop_turns.fanout([peer]).open(peer, limit_bytes=LIMIT_BYTES)
     manager = SubscriptionManager(linger_seconds=0.0, clock=loop_turns.clock)
-    streams = ClientStreams("", mailbox, manager, trades, loop_turns.fanout([peer]))
+    streams = ClientStreams("", mailbox, manager, trades, loop_turns.fanout([peer]), LoopTurns())
     keys = [StreamKey.trades("binance", symbol) for symbol in SYMBOLS]
     request = SubscribeRequest(None, "binance", "trades", tuple(SYMBOLS), 1, {}, None)
     feed: Any = NoLedger()

@@ -23,6 +23,7 @@ from livemarkets.http_api.web_app import create_app
 from livemarkets.market.channels import ALL_SYMBOLS, TICKERS
 from livemarkets.market.models import StreamKey
 from livemarkets.market.updates import StreamUpdate
+from livemarkets.ws_markets.admission import admit
 from livemarkets.ws_markets.connection import MarketsConnection
 from pages.labs.url import read_typed
 from tests.exchanges.binance.test_updates import ROW_DATA
@@ -143,6 +144,21 @@ MESSAGES: dict[str, list[dict[str, Any]]] = {
     "tickers, latest only": [message("subscribe", ["*", *LISTED[:199]], channel="tickers", mode="latest")],
     "list": [message("subscribe", LISTED[:200]), {"type": "list"}],
 }
+
+
+async def test_many_names_are_looked_up_in_parts(services: Services) -> None:
+    """At once, those of one message take 5 ms, and several clients may send one in the same moment."""
+    parts = 1
+
+    async def pause() -> None:
+        nonlocal parts
+        parts += 1
+
+    names = [*unlisted(1200), *LISTED[:200]]
+    keys, results = await admit(services.feeds["binance"], "trades", None, names, {}, pause)
+    assert [result.ok for result in results] == [False] * 1200 + [True] * 200
+    assert [key.symbol for key in keys] == LISTED[:200]
+    assert parts >= 1400 / 250
 
 
 @pytest.mark.parametrize("messages", MESSAGES.values(), ids=MESSAGES.keys())

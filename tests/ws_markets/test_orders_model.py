@@ -31,6 +31,7 @@ from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.protocol.encoding import encode_gap, encode_lagged
 from livemarkets.protocol.requests import SubscribeRequest
 from livemarkets.protocol.updates import encode_rows
+from livemarkets.server.turns import Turns as LoopTurns
 from livemarkets.ws_markets import client_streams
 from livemarkets.ws_markets.client_streams import ClientStreams
 from livemarkets.ws_markets.publisher import MarketsPublisher
@@ -97,7 +98,9 @@ class Reader:
     def connect(self) -> None:
         """Begin a connection."""
         self.mailbox = self._fanout.open(self.peer, limit_bytes=LIMIT_BYTES)
-        self.streams = ClientStreams("", self.mailbox, self._manager, self._feed.trades, self._fanout)
+        self.streams = ClientStreams(
+            "", self.mailbox, self._manager, self._feed.trades, self._fanout, LoopTurns()
+        )
 
     def disconnect(self) -> None:
         """End the connection. What waits for it is lost."""

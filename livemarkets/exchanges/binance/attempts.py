@@ -81,6 +81,7 @@ class Attempts:
         self._told: dict[str, float] = {}  # until when an address wants no attempt
         self._failed_at = 0.0
         self._bans = 0
+        self._banned_until = 0.0
         self._opening: set[Attempt] = set()
         self._works_since: float | None = None  # proof of an attempt that began after the last failure
         self._good_url: str | None = None
@@ -92,7 +93,7 @@ class Attempts:
         self.addresses.replace(fresh)
         if is_new:
             self._recover()
-            self._retry_at = 0.0
+            self._retry_at = self._banned_until = 0.0
         self._told = {url: until for url, until in self._told.items() if url in self.addresses}
 
     def due_at(self, now: float) -> float | None:
@@ -103,6 +104,10 @@ class Attempts:
         if self.failures and self._works_since is None and self._opening:
             return None
         return max(now + self._budget.delay(now), self._allowed_at())
+
+    def ban_seconds(self, now: float) -> float:
+        """Return how long the exchange has forbidden every connection from now on; 0 if it has not."""
+        return max(0.0, self._banned_until - now)
 
     def begin(self, now: float, *, is_planned: bool = False) -> Attempt:
         """Count an attempt and choose its address.
@@ -164,6 +169,7 @@ class Attempts:
                 delay = min(delay, self._timings.short_life_cap_seconds)
         if error.is_ban:
             delay = max(delay, self._ban_seconds(error.retry_after_seconds))
+            self._banned_until = max(self._banned_until, now + delay)
         elif error.retry_after_seconds is not None:
             pause = min(error.retry_after_seconds, self._timings.backoff_cap_seconds)
             self._told[attempt.url] = now + pause

@@ -21,12 +21,14 @@ from livemarkets.exchanges.base import (
 )
 from livemarkets.exchanges.binance.attempts import Attempts
 from livemarkets.exchanges.binance.connection import Connection, ConnectionEvents
+from livemarkets.exchanges.binance.describe import describe_client
 from livemarkets.exchanges.binance.routes import Routes
 from livemarkets.exchanges.binance.shard import Shard
 from livemarkets.exchanges.binance.stream_names import STREAM_CHANNELS
 from livemarkets.exchanges.binance.suspicion import Remedy, Suspicions
 from livemarkets.exchanges.binance.timings import ClientTimings
 from livemarkets.exchanges.budgets import ConnectBudget
+from livemarkets.exchanges.latency import LatencyMeter
 from livemarkets.exchanges.outage_log import OutageLog
 from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import Clock
@@ -50,6 +52,7 @@ class BinanceClient:
         timings: limits and time limits (:class:`ClientTimings`).
         clock: source of the time.
         outbound: which proxy and which certificates; `None` for direct connections.
+        latency: measures some of the trades; `None` if nothing does.
 
     """
 
@@ -68,6 +71,7 @@ class BinanceClient:
         timings: ClientTimings,
         clock: Clock,
         outbound: Outbound | None = None,
+        latency: LatencyMeter | None = None,
     ) -> None:
         self.exchange = exchange
         self.status = ClientStatus(ExchangeState.IDLE)
@@ -76,6 +80,7 @@ class BinanceClient:
         self.handle_update = events.on_update
         self._attempts = Attempts(urls, budget, timings.shard.attempts, random.uniform)
         self._outbound = outbound or Outbound()
+        self._latency = latency
         self._timings = timings
         self._clock = clock
         self._complaints: Counter[str] = Counter()
@@ -164,12 +169,8 @@ class BinanceClient:
 
     def statistics(self) -> ClientStatistics:
         """Return the counters since the start."""
-        return ClientStatistics(
-            connections=len(self.connections),
-            connects=self._connects,
-            rotations=sum(shard.rotations for shard in self._shards),
-            complaints=dict(self._complaints),
-        )
+        now, counted = self._clock.monotonic(), (self._connects, self._complaints)
+        return describe_client(self._shards, self._attempts, self._outbound, *counted, now)
 
     async def run(self) -> None:
         """Run until cancelled, then close every connection."""
@@ -246,6 +247,7 @@ class BinanceClient:
             timings=self._timings.shard.connection,
             clock=self._clock,
             outbound=self._outbound,
+            latency=self._latency,
         )
 
     def handle_invalid(self, key: StreamKey, trade_id: int) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from typing import Protocol
 
 from loguru import logger
@@ -22,12 +23,14 @@ from livemarkets.exchanges.binance.messages import (
     ServerShutdown,
     parse_frame,
 )
+from livemarkets.exchanges.binance.pings import Pings
 from livemarkets.exchanges.binance.routes import Route, Routes
 from livemarkets.exchanges.binance.session import Session
 from livemarkets.exchanges.binance.stream_names import is_update_stream, stream_name
 from livemarkets.exchanges.binance.timings import ConnectionTimings
 from livemarkets.exchanges.dial import dial
 from livemarkets.exchanges.failures import first_of, unreachable
+from livemarkets.exchanges.latency import LatencyMeter
 from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName, StreamKey, TradeTick
@@ -67,6 +70,7 @@ class Connection:
         timings: time limits (:class:`ConnectionTimings`).
         clock: source of the time.
         outbound: which proxy and which certificates.
+        latency: measures some of the trades; `None` if nothing does.
 
     """
 
@@ -81,6 +85,7 @@ class Connection:
         timings: ConnectionTimings,
         clock: Clock,
         outbound: Outbound,
+        latency: LatencyMeter | None = None,
     ) -> None:
         self.name = name
         self.url = url
@@ -95,11 +100,14 @@ class Connection:
         self._events = events
         self._timings = timings
         self._outbound = outbound
+        self._latency = latency
         self._clock = clock.monotonic
         self._now_ms = clock.now_ms
         self._wake = asyncio.Event()
         self._retired = False
         self._socket: ClientConnection | None = None
+        self.pings: Pings | None = None
+        """`None` until it has opened."""
 
     @property
     def is_open(self) -> bool:
@@ -137,8 +145,10 @@ class Connection:
             close_seconds=timings.close_seconds,
         )
         try:
+            watching = nullcontext() if self._latency is None else self._latency.watching(socket_)
             async with socket_:
-                await self._converse(socket_)
+                with watching:
+                    await self._converse(socket_)
         except* (OSError, WebSocketException, ExchangeUnreachable) as group:
             error = first_of(group)
             if not (self._retired and isinstance(error, ConnectionClosed)):
@@ -259,17 +269,11 @@ class Connection:
 
     async def _talk(self, socket_: ClientConnection) -> None:
         """Send control messages and pings within the rate limit, until the connection is retired."""
-        ping_at = self._clock() + self._timings.ping_seconds
-        pong: asyncio.Future[float] | None = None
+        pings = self.pings = Pings(socket_, self._timings, self._clock())
         while not self._retired:
             self._wake.clear()  # first, so that any change from now on ends the pause
             now = self._clock()
-            if (
-                pong is not None
-                and not pong.done()
-                and now >= ping_at - self._timings.ping_seconds + self._timings.pong_seconds
-            ):
-                raise ExchangeUnreachable("connection lost: a ping was not answered")
+            pings.check(now)
             request = self.session.next_request(now)
             if self.session.lost_answers >= self._timings.lost_answers:
                 raise ExchangeUnreachable("the exchange does not answer subscribe requests")
@@ -277,15 +281,11 @@ class Connection:
                 self._ask_to_be_replaced("the exchange no longer answers subscribe requests")
             if request is not None:
                 await socket_.send(request, text=True)
-            elif now >= ping_at and self.session.reserve(now):
-                pong = await socket_.ping()  # type: ignore[assignment]
-                ping_at = now + self._timings.ping_seconds
-            await self._pause(now, ping_at, pong)
+            elif now >= pings.due_at and self.session.reserve(now):
+                await pings.send(now)
+            await self._pause(now, pings.next_at())
 
-    async def _pause(self, now: float, ping_at: float, pong: asyncio.Future[float] | None) -> None:
-        due = ping_at
-        if pong is not None and not pong.done():
-            due = min(due, ping_at - self._timings.ping_seconds + self._timings.pong_seconds)
+    async def _pause(self, now: float, due: float) -> None:
         session_due = self.session.next_due(now)
         if session_due is not None:
             due = min(due, session_due)

@@ -26,6 +26,7 @@ __all__ = [
     "plausible",
     "plausible_ms",
     "shortened",
+    "trade_times",
 ]
 
 _SMALLEST = Decimal("1e-20")
@@ -89,6 +90,17 @@ class _TradeFrame(msgspec.Struct, gc=False):
     data: _TradeData
 
 
+class _Times(msgspec.Struct, gc=False):
+    e: Literal["trade"]
+    E: int
+    T: int
+
+
+class _TimesFrame(msgspec.Struct, gc=False):
+    data: _Times
+
+
+_decode_times = msgspec.json.Decoder(_TimesFrame).decode
 _decode_trade = msgspec.json.Decoder(_TradeFrame).decode
 _decode_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -132,6 +144,17 @@ def parse_frame(raw: bytes, exchange: ExchangeName, recv_ts: int) -> Frame:
     # `m`: the buyer was the maker, so the taker sold.
     side: Literal["sell", "buy"] = "sell" if data.m else "buy"
     return TradeTick(exchange, data.s, data.p, data.q, side, data.T, data.t, recv_ts)
+
+
+def trade_times(raw: bytes) -> tuple[int, int] | None:
+    """Return when a trade was matched and when its frame was made, ms since the epoch; `None` for others."""
+    if b'"trade"' not in raw:
+        return None
+    try:
+        data = _decode_times(raw).data
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError):
+        return None
+    return (data.T, data.E) if plausible_ms(data.T) and plausible_ms(data.E) else None
 
 
 def plausible_ms(time_ms: int) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from livemarkets.exchanges.base import ExchangeEvents, ExchangePorts
 from livemarkets.exchanges.binance.client import BinanceClient
+from livemarkets.exchanges.binance.messages import trade_times
 from livemarkets.exchanges.binance.rest import BinanceRest
 from livemarkets.exchanges.binance.timings import ClientTimings
 from livemarkets.exchanges.budgets import ConnectBudget
+from livemarkets.exchanges.latency import LatencyMeter
 from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName
@@ -27,6 +30,7 @@ class BinancePorts:
         timings: limits of the client.
         clock: source of the time.
         outbound: which proxy and which certificates.
+        deliveries: returns how many trades were handed to readers since the start.
 
     """
 
@@ -40,6 +44,7 @@ class BinancePorts:
         timings: ClientTimings,
         clock: Clock,
         outbound: Outbound,
+        deliveries: Callable[[], int],
     ) -> None:
         self._exchange: ExchangeName = exchange
         self._ws_urls = ws_urls
@@ -49,12 +54,20 @@ class BinancePorts:
         self._outbound = outbound
         self._rest = BinanceRest(exchange, rest_urls, clock=clock, outbound=outbound)
         self._client: BinanceClient | None = None
+        self._latency = LatencyMeter(
+            clock.monotonic,
+            clock.now_ms,
+            trade_times,
+            lambda seconds, callback: asyncio.get_running_loop().call_later(seconds, callback),
+            deliveries,
+            lambda callback: asyncio.get_running_loop().call_soon(callback),
+        )
 
     def ports(self, prepare: Callable[[], Awaitable[None]] | None = None) -> ExchangePorts:
         """Return the ports. `prepare` is awaited before anything is sent to the exchange."""
         rest = self._rest
         channels, candles = BinanceClient.channels, rest.candle_history
-        return ExchangePorts(self._connect, rest, rest, prepare, channels, rest, candles)
+        return ExchangePorts(self._connect, rest, rest, prepare, channels, rest, candles, self._latency)
 
     def use(self, ws_url: str, rest_url: str) -> None:
         """Use these addresses from now on."""
@@ -72,5 +85,6 @@ class BinancePorts:
             timings=self._timings,
             clock=self._clock,
             outbound=self._outbound,
+            latency=self._latency,
         )
         return self._client

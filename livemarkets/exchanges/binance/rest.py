@@ -70,6 +70,7 @@ class BinanceRest:
         self.governor = Governor(clock)
         self._exchange: ExchangeName = exchange
         self._now_ms = clock.now_ms
+        self._monotonic = clock.monotonic
         self._outbound = outbound or Outbound()
         self._client: httpx.AsyncClient | None = None
         self._calls = RestCalls(exchange, self._ready_client, self.governor, clock)
@@ -134,8 +135,12 @@ class BinanceRest:
 
     def statistics(self) -> HistoryStatistics:
         """Return the counters since the start, and the use of the rate limit."""
+        calls, now = self._calls, self._monotonic()
         return HistoryStatistics(
-            calls=self._calls.calls, failures=self._calls.failures, rate_limit=self.governor.statistics()
+            calls=calls.calls,
+            failures=calls.failures,
+            rate_limit=self.governor.statistics(),
+            addresses=calls.addresses.describe(now, self._outbound.describe_proxy),
         )
 
     async def newest_ids(

@@ -32,7 +32,7 @@ _SAME_TIME_SECONDS = 0.001
 """A change of a due time by less is no news."""
 
 
-class _Held(msgspec.Struct, eq=False):
+class Held(msgspec.Struct, eq=False):
     """What belongs to one connection until it ends."""
 
     attempt: Attempt
@@ -60,6 +60,7 @@ class Shard:
         self.standby: Connection | None = None
         self.retry_at: float | None = None
         """When the next attempt is due, monotonic seconds; `None` when none is waiting for its time."""
+        self.held: dict[Connection, Held] = {}  # also those that are being closed
         self.rotations = 0
         """Connections that were replaced before they ended."""
         self._owner = owner
@@ -67,7 +68,6 @@ class Shard:
         self._attempts = attempts
         self._clock = clock
         self._uniform = uniform
-        self._held: dict[Connection, _Held] = {}
         self._rotation = Rotation(timings.takeover_seconds)
         self._wake = asyncio.Event()
         self._was_ready = False
@@ -93,7 +93,7 @@ class Shard:
         """Replace the connection, make before break; if it is mute, by one to another address."""
         if self._rotation.reason is None and self.active is not None:
             if is_mute:
-                self._attempts.note_mute(self._held[self.active].attempt.url, self._clock())
+                self._attempts.note_mute(self.held[self.active].attempt.url, self._clock())
             self._rotation.reason = reason
             self._wake.set()
 
@@ -141,7 +141,7 @@ class Shard:
 
     def handle_change(self, connection: Connection) -> None:
         """Check the connections again."""
-        held = self._held.get(connection)
+        held = self.held.get(connection)
         if held is not None:
             if connection.is_open and not held.attempt.is_open:
                 self._attempts.note_open(held.attempt)
@@ -168,7 +168,7 @@ class Shard:
                 self._step(now)
                 await self._pause(now)
         finally:
-            tasks = [held.task for held in self._held.values()]
+            tasks = [held.task for held in self.held.values()]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -177,7 +177,7 @@ class Shard:
         if not self.streams:
             self._let_go()
             return
-        for connection in self._held:
+        for connection in self.held:
             if connection is self.active or connection is self.standby:
                 connection.set_wanted(self.streams.values())
         if self.active is None and self.standby is not None:
@@ -192,7 +192,7 @@ class Shard:
         if self._rotation.reason is None:
             if self.active.end_reason is not None:
                 self._rotation.reason = self.active.end_reason
-            elif now >= self._held[self.active].expires_at:
+            elif now >= self.held[self.active].expires_at:
                 self._rotation.reason = "the connection is near the exchange's age limit"
         return self._rotation.reason is not None
 
@@ -231,7 +231,7 @@ class Shard:
         self.retry_at = None
         connection = self._owner.new_connection(self.name, attempt.url, self)
         connection.set_wanted(self.streams.values())
-        self._held[connection] = _Held(
+        self.held[connection] = Held(
             attempt,
             now + self._timings.lifetime_seconds * self._uniform(0.95, 1.0),
             asyncio.create_task(self._hold(connection), name=connection.name),
@@ -259,7 +259,7 @@ class Shard:
             return
         # A refused handshake counts even if nobody wants the connection any more: it may be a ban.
         now = self._clock()
-        delay = self._attempts.note_failure(self._held[connection].attempt, error, now)
+        delay = self._attempts.note_failure(self.held[connection].attempt, error, now)
         if is_in_use:
             self.retry_at = now + delay
             other = self.standby if connection is self.active else self.active
@@ -267,7 +267,7 @@ class Shard:
             self._owner.handle_failure(what, delay, is_covered=other is not None and other.is_open)
 
     def _forget(self, connection: Connection) -> None:
-        self._attempts.note_end(self._held.pop(connection).attempt)
+        self._attempts.note_end(self.held.pop(connection).attempt)
         self._owner.handle_outcome()
         if connection is self.active:
             self.active = None
@@ -280,7 +280,7 @@ class Shard:
         self._owner.handle_change()
 
     def _let_go(self) -> None:
-        for connection in self._held:
+        for connection in self.held:
             connection.retire()
         self.active = self.standby = None
         self._rotation.end()
@@ -291,7 +291,7 @@ class Shard:
         """Wait for a change or the next due time after `now`."""
         times = [self.retry_at, self._rotation.deadline]
         if self.active is not None and self.standby is None:
-            times.append(self._held[self.active].expires_at)
+            times.append(self.held[self.active].expires_at)
         due = [at for at in times if at is not None and at > now]
         wait = max(0.005, min(due) - now) if due and self.streams else None
         with contextlib.suppress(TimeoutError):

@@ -18,6 +18,7 @@ _CLOSE_CODES = {*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)}
 """The valid codes in a close frame (RFC 6455, section 7.4)."""
 
 _BOUNDS: dict[str, tuple[int, int]] = {
+    "behind_seconds": (0, _DAY_SECONDS),
     "connection": (1, _LARGEST_ID),
     "count": (1, 100_000),
     "garbage count": (1, 1000),  # all of them are written at once

@@ -11,11 +11,12 @@ import time
 from collections import Counter
 from typing import Literal
 
-from livemarkets.simulator.faults.active import AckFault, ActiveFault, Refusal, RestFault, once
+from livemarkets.simulator.faults.active import AckFault, ActiveFault, Refusal, once
 from livemarkets.simulator.faults.commands import command
 from livemarkets.simulator.faults.disturbances import Disturbance, Disturbances, Lose, Mute, Repeat, Swap
 from livemarkets.simulator.faults.garbage import GARBAGE
 from livemarkets.simulator.faults.listing import ListingFaults
+from livemarkets.simulator.faults.rest_faults import RestFaults
 from livemarkets.simulator.faults.target import Exchange, connections_of, subscribed_symbols
 from livemarkets.simulator.market.source import SimulatorError, Source
 from livemarkets.simulator.protocol.connection import ExchangeConnection
@@ -24,15 +25,15 @@ from livemarkets.simulator.protocol.control_messages import ErrorShape
 __all__ = ["Faults"]
 
 
-class Faults(ListingFaults):
+class Faults(ListingFaults, RestFaults):
     """The faults of one exchange. Several may be active. `count` and `seconds` limit how long they last."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.injected: Counter[str] = Counter()
         self.disturbances = Disturbances()
         self.handshakes: ActiveFault[Refusal] = ActiveFault()
         self.acks: ActiveFault[AckFault] = ActiveFault()
-        self.rest: ActiveFault[RestFault] = ActiveFault()
         self.shape: ErrorShape | None = None
         self._exchange: Exchange | None = None
         self._timers: list[asyncio.TimerHandle] = []
@@ -45,8 +46,9 @@ class Faults(ListingFaults):
     def clear(self) -> None:
         """End every active fault."""
         self.disturbances.clear()
-        for fault in (self.handshakes, self.acks, self.rest):
+        for fault in (self.handshakes, self.acks):
             fault.clear()
+        self._clear_rest()
         self.shape = None
         self._cancel_timers()
         if self._exchange is not None:
@@ -234,28 +236,6 @@ class Faults(ListingFaults):
         """Shift the exchange's clock: event and trade times are off by `ms`."""
         self._begin("skew")
         self._bound().source.skew_ms = ms
-
-    # REST
-
-    @command
-    def rest_down(self, *, count: int | None = None, seconds: float | None = None, status: int = 0) -> None:
-        """Drop REST connections without an answer, or answer with an HTTP status such as 503."""
-        self._begin("rest_down")
-        self.rest.set(RestFault(status=status), count, seconds)
-
-    @command
-    def rest_limit(
-        self,
-        *,
-        count: int | None = None,
-        seconds: float | None = None,
-        retry_after_seconds: int = 1,
-        status: int = 429,
-    ) -> None:
-        """Answer REST calls with 429 and Retry-After (default: one call)."""
-        self._begin("rest_limit")
-        fault = RestFault(status=status, retry_after_seconds=retry_after_seconds)
-        self.rest.set(fault, *once(count, seconds))
 
     def end(self) -> None:
         """Cancel all timers, because the exchange is closing."""

@@ -60,11 +60,12 @@ class Candles:
         self._bars = bars
         self._past_parts: dict[tuple[int, int], Bar | None] = {}
 
-    def bar(self, open_ms: int, close_ms: int) -> Bar | None:
-        """Return the kline of one interval; `None` when nothing traded."""
+    def bar(self, open_ms: int, close_ms: int, until_ms: int | None = None) -> Bar | None:
+        """Return the kline of one interval, with the trades before a time; `None` when nothing traded."""
         past = self._past
-        bar = self._past_part(open_ms, min(close_ms + 1, past.end_ms)) if open_ms < past.end_ms else None
-        if close_ms >= past.end_ms and (traded := self._bars.between(open_ms, close_ms + 1)) is not None:
+        end_ms = close_ms + 1 if until_ms is None else min(close_ms + 1, until_ms)
+        bar = self._past_part(open_ms, min(end_ms, past.end_ms)) if open_ms < past.end_ms else None
+        if end_ms > past.end_ms and (traded := self._bars.between(open_ms, end_ms)) is not None:
             if bar is None:
                 bar = traded
             else:
@@ -90,15 +91,20 @@ class Candles:
         limit: int,
         now_ms: int,
         offset_ms: int = 0,
+        until_ms: int | None = None,
     ) -> list[Bar]:
         """Return klines as REST does: from `start_ms` on the oldest, without it the newest up to `end_ms`.
 
-        Both are compared with the open time, and are included.
+        Both are compared with the open time, and are included. With `until_ms`, what happened in the second
+        of that time or later is left out.
         """
         oldest_ms = self._oldest_ms(interval, offset_ms)
         if oldest_ms is None:
             return []
         newest_ms = max(now_ms, self._bars.last_ms)
+        if until_ms is not None:
+            until_ms = until_ms // 1000 * 1000
+            newest_ms = min(newest_ms, until_ms - 1)
         if end_ms is not None:
             newest_ms = min(newest_ms, end_ms)
         spans: list[tuple[int, int]] = []
@@ -118,7 +124,7 @@ class Candles:
             while span[0] <= newest_ms and len(spans) < limit:
                 spans.append(span)
                 span = span_of(span[1] + 1, interval, offset_ms)
-        return self._filled(spans)
+        return self._filled(spans, until_ms)
 
     def summary(self, start_ms: int, now_ms: int) -> Summary | None:
         """Return a summary of the trades since a time; `None` when there has never been a trade.
@@ -138,12 +144,12 @@ class Candles:
         bar.previous_close = before or bar.open
         return bar
 
-    def _filled(self, spans: list[tuple[int, int]]) -> list[Bar]:
+    def _filled(self, spans: list[tuple[int, int]], until_ms: int | None = None) -> list[Bar]:
         """Return the klines of consecutive spans, flat ones where nothing traded."""
         rows: list[Bar] = []
         price = 0
         for open_ms, close_ms in spans:
-            bar = self.bar(open_ms, close_ms)
+            bar = self.bar(open_ms, close_ms, until_ms)
             if bar is None:
                 price = price or self._close_before(open_ms)
                 if not price:

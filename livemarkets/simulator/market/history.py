@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 
@@ -89,6 +89,11 @@ class History:
     def recent(self, limit: int) -> list[Trade]:
         """Return the newest `limit` trades, oldest first."""
         return self.trades[-limit:]
+
+    def until(self, time_ms: float, limit: int) -> list[Trade]:
+        """Return the newest `limit` trades until a time, oldest first."""
+        end = bisect_right(self.trades, time_ms, key=_BY_TIME)
+        return self.trades[max(end - limit, 0) : end]
 
     def since(self, from_id: int, limit: int) -> list[Trade]:
         """Return the oldest kept trades whose id is `from_id` or greater."""

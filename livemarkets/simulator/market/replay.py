@@ -126,6 +126,7 @@ class Replay:
         now_ms: float,
         *,
         offset_ms: int = 0,
+        behind_ms: int = 0,
     ) -> list[Bar]:
         """Return the klines that have been played, until the last trade."""
         return self._symbols[symbol].candles(interval, start_ms, end_ms, limit, offset_ms)

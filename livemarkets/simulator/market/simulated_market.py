@@ -192,10 +192,13 @@ class SimulatedMarket:
         now_ms: float,
         *,
         offset_ms: int = 0,
+        behind_ms: int = 0,
     ) -> list[Bar]:
         """Return klines of a listed symbol."""
         candles = self.candles_of(symbol, now_ms)
-        return candles.rows(interval, start_ms, end_ms, limit, int(now_ms) + self.skew_ms, offset_ms)
+        exchange_ms = int(now_ms) + self.skew_ms
+        until_ms = exchange_ms - behind_ms if behind_ms else None
+        return candles.rows(interval, start_ms, end_ms, limit, exchange_ms, offset_ms, until_ms)
 
     def summary(self, symbol: str, start_ms: int, now_ms: float) -> Summary | None:
         """Return a summary of the trades since a time."""

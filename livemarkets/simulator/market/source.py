@@ -63,6 +63,7 @@ class Source(Protocol):
         now_ms: float,
         *,
         offset_ms: int = 0,
+        behind_ms: int = 0,
     ) -> list[Bar]:
         """Return klines of a listed symbol, oldest first, flat ones where nothing traded.
 
@@ -74,6 +75,7 @@ class Source(Protocol):
             limit: how many at most.
             now_ms: the time.
             offset_ms: the time zone in which intervals open, such as 28,800,000 for UTC+8.
+            behind_ms: how old they are, as from a database that lags. A recording's do not lag.
 
         """
 

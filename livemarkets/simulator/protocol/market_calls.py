@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 from livemarkets.simulator.market.history import Aggregate, Trade
@@ -50,8 +51,9 @@ class MarketCalls:
         """Answer `historicalTrades`."""
         symbol, limit, from_id = self._symbol(query), query.limit(), query.integer("fromId")
         history = self._source.history(symbol, now_ms)
-        trades = history.recent(limit) if from_id is None else history.since(from_id, limit)
-        return [_trade(trade) for trade in trades]
+        until_ms = self._database_ms(query, now_ms)
+        trades = history.until(until_ms, limit) if from_id is None else history.since(from_id, limit)
+        return [_trade(trade) for trade in trades if trade.time_ms <= until_ms]
 
     def aggregate_trades(self, query: Query, now_ms: float) -> Any:
         """Answer `aggTrades`."""
@@ -59,10 +61,14 @@ class MarketCalls:
         from_id = query.integer("fromId")
         start_ms, end_ms = query.times()
         history = self._source.history(symbol, now_ms)
+        until_ms = self._database_ms(query, now_ms)
         if from_id is not None:
             if start_ms is not None or end_ms is not None:
                 raise Refused(*BAD_COMBINATION)
-            return [_aggregate(item) for item in history.aggregates_since(from_id, limit)]
+            found = history.aggregates_since(from_id, limit)
+            return [_aggregate(item) for item in found if item.time_ms <= until_ms]
+        if until_ms < inf:
+            end_ms = int(until_ms) if end_ms is None else min(end_ms, int(until_ms))
         return [_aggregate(item) for item in history.aggregates_between(start_ms, end_ms, limit)]
 
     def klines(self, query: Query, now_ms: float) -> Any:
@@ -72,7 +78,16 @@ class MarketCalls:
             raise Refused(-1120, "Invalid interval.")
         start_ms, end_ms = query.times()
         zone_ms = query.time_zone_ms()
-        bars = self._source.candles(symbol, interval, start_ms, end_ms, limit, now_ms, offset_ms=zone_ms)
+        bars = self._source.candles(
+            symbol,
+            interval,
+            start_ms,
+            end_ms,
+            limit,
+            now_ms,
+            offset_ms=zone_ms,
+            behind_ms=query.behind_ms,
+        )
         return [_bar(bar) for bar in bars]
 
     def average_price(self, query: Query, now_ms: float) -> Any:
@@ -87,6 +102,12 @@ class MarketCalls:
             "price": from_units(price),
             "closeTime": last[-1].time_ms if last else 0,
         }
+
+    def _database_ms(self, query: Query, now_ms: float) -> float:
+        """Return up to when the database has what happened; times are those of the exchange's clock."""
+        if not query.behind_ms:
+            return inf
+        return now_ms + self._source.skew_ms - query.behind_ms
 
     def _symbol(self, query: Query) -> str:
         return rules_of(self._source, query.mandatory("symbol")).symbol

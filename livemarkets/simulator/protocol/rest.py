@@ -75,15 +75,25 @@ class RestApi:
         """The supported paths."""
         return self._calls.keys()
 
-    def respond(self, request: HttpRequest, now_ms: float) -> Answer:
+    def respond(self, request: HttpRequest, now_ms: float, behind_ms: int = 0) -> Answer:
         """Return the answer to a request. Its body, if it has one, has no parameters for these calls."""
         unit = request.headers.get_all("X-MBX-TIME-UNIT")
         return self.answer(
-            request.target, now_ms, method=request.method, time_unit=unit[0] if unit else "MILLISECOND"
+            request.target,
+            now_ms,
+            method=request.method,
+            time_unit=unit[0] if unit else "MILLISECOND",
+            behind_ms=behind_ms,
         )
 
     def answer(
-        self, target: str, now_ms: float, *, method: str = "GET", time_unit: str = "MILLISECOND"
+        self,
+        target: str,
+        now_ms: float,
+        *,
+        method: str = "GET",
+        time_unit: str = "MILLISECOND",
+        behind_ms: int = 0,
     ) -> Answer:
         """Return the answer to a call.
 
@@ -92,6 +102,7 @@ class RestApi:
             now_ms: the time.
             method: the HTTP method. HEAD is answered as GET.
             time_unit: the unit of times in the answer.
+            behind_ms: by how much the database is behind.
 
         """
         parts = urlsplit(target)
@@ -106,7 +117,7 @@ class RestApi:
         try:
             if time_unit not in TIME_UNITS:
                 raise Refused(*BAD_TIME_UNIT)
-            query = Query(parts.query, weight)
+            query = Query(parts.query, weight, behind_ms)
             result = function(query, now_ms)
             query.finish()
         except Refused as refused:

@@ -43,11 +43,13 @@ class Query:
     Args:
         text: the query of the address.
         weight: request weight of the call, which its parameters may change.
+        behind_ms: by how much an answer from the database is behind.
 
     """
 
-    def __init__(self, text: str, weight: int) -> None:
+    def __init__(self, text: str, weight: int, behind_ms: int = 0) -> None:
         self.weight = weight
+        self.behind_ms = behind_ms
         pairs = parse_qsl(text, keep_blank_values=True)
         self.values = dict(pairs)
         if len(self.values) != len(pairs):

@@ -139,7 +139,8 @@ class HttpRequests:
             if fault.status == 0:
                 return None
             return _weighed(_faulty(fault.status, fault.retry_after_seconds), meter)
-        answer = self._api.respond(request, now_ms)
+        behind_seconds = self._faults.lag.take() or 0.0
+        answer = self._api.respond(request, now_ms, int(behind_seconds * 1000))
         within = meter.use(answer.weight, now_ms)
         self.rest_weight += answer.weight
         self.rest_weight_peak = max(self.rest_weight_peak, meter.used)

@@ -190,8 +190,17 @@ class MarketGrid(
             if self._props.get(name) != value:
                 self._props[name] = value
 
-    def put(self, news: Iterable[_News], *, now_ms: int) -> None:
-        """Show what is new of the rows. Only values that changed are sent; without any, nothing."""
+    def put(
+        self,
+        news: Iterable[_News],
+        *,
+        now_ms: int,
+        traces: Mapping[str, Sequence[TradeTick]] | None = None,
+    ) -> None:
+        """Show what is new of the rows, perhaps with the trades before it.
+
+        Only values that changed are sent; without any, nothing.
+        """
         changed: list[dict[str, Any]] = []
         for symbol, trade, ticker in news:
             before = self.rows.get(symbol)
@@ -199,7 +208,10 @@ class MarketGrid(
             if row != before:
                 changed.append(row.news(before))
         if changed:
-            self.run_method("apply", {"now": now_ms, "rows": changed})
+            payload: dict[str, Any] = {"now": now_ms, "rows": changed}
+            if traces is not None:
+                payload["traces"] = _prices(traces)
+            self.run_method("apply", payload)
 
     def put_all(
         self, news: Iterable[_News], *, traces: Mapping[str, Sequence[TradeTick]], now_ms: int
@@ -207,9 +219,8 @@ class MarketGrid(
         """Show exactly these values; other rows are empty. `traces` are the trades before them."""
         self.rows = {symbol: self._take(symbol, trade, ticker) for symbol, trade, ticker in news}
         self._ticks = {symbol: tick for symbol, tick in self._ticks.items() if symbol in self.rows}
-        prices = {symbol: [format(tick.price, "f") for tick in trace] for symbol, trace in traces.items()}
         rows = [row.news(None) for row in self.rows.values()]
-        self.run_method("apply", {"now": now_ms, "full": True, "rows": rows, "traces": prices})
+        self.run_method("apply", {"now": now_ms, "full": True, "rows": rows, "traces": _prices(traces)})
 
     def _take(self, symbol: str, trade: TradeTick | None, ticker: TickerUpdate | None) -> GridRow:
         change, bid, ask, last = "", "", "", None
@@ -267,6 +278,10 @@ def _take_move(event: GenericEventArguments, on_move: Callable[[str, int], None]
     match event.args:
         case {"symbol": str(symbol), "place": int(place)} if abs(place) < _MAX_ARGUMENT_LENGTH * 10:
             on_move(symbol, place)
+
+
+def _prices(traces: Mapping[str, Sequence[TradeTick]]) -> dict[str, list[str]]:
+    return {symbol: [format(tick.price, "f") for tick in trace] for symbol, trace in traces.items()}
 
 
 def side_index(side: Side) -> int:

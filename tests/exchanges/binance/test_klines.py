@@ -15,7 +15,6 @@ from livemarkets.market.channels import CANDLE_INTERVALS, CANDLES
 from livemarkets.market.models import StreamKey
 
 RECV_TS = 1_723_161_255_350
-DATA = Path(__file__).parents[4] / "shared" / "data"
 KEY = StreamKey("binance", CANDLES, "BNBBTC", "1m")
 
 # As in web-socket-streams.md.
@@ -150,11 +149,10 @@ def test_every_interval_has_a_stream() -> None:
             stream_name(KEY._replace(parameter=wrong))
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="the recordings are not here")
-def test_the_candles_of_the_recordings_arrive_digit_for_digit() -> None:
+def test_the_candles_of_the_recordings_arrive_digit_for_digit(shared_data: Path) -> None:
     count = closed = 0
     for name in ("spot_alts_20211012", "binanceus_alts_20211012"):
-        text = gzip.decompress((DATA / f"{name}_agg_book_kline_depth.jsonl.gz").read_bytes())
+        text = gzip.decompress((shared_data / f"{name}_agg_book_kline_depth.jsonl.gz").read_bytes())
         for line in text.splitlines():
             recorded = json.loads(line)
             stream, data = recorded["frame"]["stream"], recorded["frame"]["data"]

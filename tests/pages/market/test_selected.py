@@ -32,14 +32,13 @@ CANDLES = StreamKey("binance", "candles", "BTCUSDT", "1m")
 
 
 def subscribed(services: LocalServices) -> set[str]:
-    """What is wanted beside the trades."""
-    return {str(key) for key in services.manager.wanted("binance") if key.channel != "trades"}
+    """What is wanted beside the trades, and the 24 h figures of each row."""
+    keys = services.manager.wanted("binance")
+    return {str(key) for key in keys if key.channel not in ("trades", "tickers")}
 
 
 def streams_of(symbol: str, interval: str, *more: str) -> set[str]:
-    return {f"binance {name} {symbol}" for name in ("tickers", "book", *more)} | {
-        f"binance candles {symbol} {interval}"
-    }
+    return {f"binance {name} {symbol}" for name in ("book", *more)} | {f"binance candles {symbol} {interval}"}
 
 
 async def test_what_only_the_selected_market_needs_is_wanted_for_it_alone(
@@ -99,7 +98,7 @@ async def test_keys_choose_the_interval_pause_the_tape_and_show_the_book(
 async def test_an_exchange_is_asked_only_for_what_it_has(visitor: User, services: LocalServices) -> None:
     services.offered = frozenset({"trades", "tickers"})
     await opened(visitor, services)
-    assert subscribed(services) == {"binance tickers BTCUSDT"}
+    assert subscribed(services) == set()
     assert only(visitor, CandleChart).props["hint"] == "binance has no candles."
 
 

@@ -1,0 +1,1 @@
+"""Everything that the status page and `/api/status` show, as one value."""

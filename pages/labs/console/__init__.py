@@ -1,0 +1,1 @@
+"""The console: a person sends messages to `/ws/markets` from the browser, and watches the frames."""

@@ -1,0 +1,273 @@
+"""The client library and the real app through kills, restarts, cuts and stops of either side.
+
+Every id of every symbol comes once and in order, or is declared. The program gets what its frames brought.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import random
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from livemarkets.http_api.client_script import CLIENT_SCRIPT
+from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
+from tests.clients.reading import Line, Reading, read_lines
+from tests.pages.weak_link import WeakLink, weak_link
+from tests.support.app import Process, main_environment, running_exchange, running_process
+from tests.support.copied_clients import newest_id
+from tests.support.helpers import PROJECT_ROOT, eventually
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "ADAUSDT", "BNBUSDT", "LINKUSDT")
+TRADES_PER_SECOND = 400.0
+WAIT_SECONDS = 60
+Program = Callable[[str], contextlib.AbstractAsyncContextManager[Process]]
+"""Starts a program that reads, which is told what in JSON."""
+CLIENT = {"PYTHONPATH": str(PROJECT_ROOT / "clients" / "python")}
+
+
+def in_python(argument: str) -> contextlib.AbstractAsyncContextManager[Process]:
+    return running_process("-m", "tests.clients.reading", argument, environment=CLIENT)
+
+
+class World:
+    """The exchange, the app as `main.py`, a link to it, and the program that reads; each can be hurt."""
+
+    def __init__(
+        self, exchange: Simulator, link: WeakLink, environment: dict[str, str], folder: Path, program: Program
+    ) -> None:
+        self.exchange = exchange
+        self.link = link
+        self.server: Process
+        self.reader: Process
+        self.runs = 0
+        self._environment = environment
+        self._folder = folder
+        self._read = 0
+        self._positions: dict[str, int] = {}
+        self._program = program
+        self._processes = contextlib.AsyncExitStack()
+
+    @property
+    def items(self) -> Path:
+        return self._folder / "items.jsonl"
+
+    def positions(self) -> dict[str, int]:
+        """What the program has been told of, by symbol."""
+        if self.items.exists():
+            with self.items.open("rb") as file:
+                file.seek(self._read)
+                lines = file.read().rpartition(b"\n")[0]
+            self._read += len(lines) + bool(lines)
+            for line in lines.splitlines():
+                read = msgspec.json.decode(line, type=Line)
+                self._positions[read.symbol] = read.position
+        return self._positions
+
+    async def start_server(self) -> None:
+        self.server = await self._processes.enter_async_context(
+            running_process("main.py", environment=self._environment)
+        )
+        await self.server.says("Live Markets is listening on")
+
+    async def start_reader(self) -> None:
+        url = self.link.address.replace("http", "ws")
+        reading = Reading(url, list(SYMBOLS), str(self._folder), self.runs, sleeps=True)
+        self.runs += 1
+        self.reader = await self._processes.enter_async_context(
+            self._program(msgspec.json.encode(reading).decode())
+        )
+
+    async def reaches_the_present(self) -> None:
+        """Wait until the program has been told of everything that was traded until now."""
+        newest = {symbol: newest_id(self.exchange, symbol) for symbol in SYMBOLS}
+
+        def has_all() -> bool:
+            missing = {s: newest[s] - last for s, last in self.positions().items() if last < newest[s]}
+            assert not missing, f"{missing} are missing; it said {self.reader.lines[-5:]}"
+            return True
+
+        await eventually(has_all, WAIT_SECONDS, interval_seconds=0.05)
+
+    async def notices(self, do: Callable[[], object]) -> None:
+        """Do something, and wait until the program says that it has lost the connection."""
+        before = self.losses
+        do()
+        await eventually(lambda: self.losses > before, WAIT_SECONDS, because="a connection that is lost")
+
+    @property
+    def losses(self) -> int:
+        return sum(line.startswith("WAITING") for line in self.reader.lines)
+
+    async def trades_on(self, count: int) -> None:
+        """Wait until the exchange has traded so often."""
+        symbol = SYMBOLS[0]
+        target = newest_id(self.exchange, symbol) + count
+        await eventually(lambda: newest_id(self.exchange, symbol) >= target, WAIT_SECONDS)
+
+    async def aclose(self) -> None:
+        self.link.mend()
+        for process in (self.server, self.reader):
+            with contextlib.suppress(ProcessLookupError):
+                process.signal(signal.SIGCONT)
+        await self._processes.aclose()
+
+
+# --- what happens to them ------------------------------------------------------------------------------
+
+
+async def the_server_is_killed(world: World) -> None:
+    await world.notices(lambda: world.server.signal(signal.SIGKILL))
+    await world.server.ended()
+    await world.start_server()
+
+
+async def the_server_is_restarted(world: World) -> None:
+    await world.notices(lambda: world.server.signal(signal.SIGTERM))
+    assert await world.server.ended() == 0
+    await world.start_server()
+
+
+async def the_network_is_cut(world: World) -> None:
+    await world.notices(world.link.cut)
+    world.link.mend()
+
+
+async def the_network_goes_silent(world: World) -> None:
+    await world.notices(world.link.hold)
+    world.link.mend()
+
+
+async def the_server_is_stopped(world: World) -> None:
+    await world.notices(lambda: world.server.signal(signal.SIGSTOP))
+    world.server.signal(signal.SIGCONT)
+
+
+async def the_program_is_stopped(world: World) -> None:
+    world.reader.signal(signal.SIGSTOP)
+    for symbol in SYMBOLS[:2]:
+        world.exchange.faults.burst(symbol=symbol, trades=3000)
+    await world.trades_on(20)
+    world.reader.signal(signal.SIGCONT)
+
+
+async def the_program_is_killed(world: World) -> None:
+    world.reader.signal(signal.SIGKILL)
+    await world.reader.ended()
+    await world.trades_on(20)
+    await world.start_reader()
+
+
+FAULTS: tuple[Callable[[World], Awaitable[None]], ...] = (
+    the_server_is_killed,
+    the_server_is_restarted,
+    the_network_is_cut,
+    the_network_goes_silent,
+    the_server_is_stopped,
+    the_program_is_stopped,
+    the_program_is_killed,
+)
+
+
+@contextlib.asynccontextmanager
+async def world_in(folder: Path, program: Program) -> AsyncIterator[World]:
+    market = SimulatedMarket(seed=7, symbols=SYMBOLS, trades_per_second=TRADES_PER_SECOND / len(SYMBOLS))
+    limits = ExchangeLimits(
+        messages_per_second=1000, connects_per_window=10_000, rest_weight_per_minute=1_000_000
+    )
+    async with running_exchange(market, limits=limits) as exchange:
+        port, environment = main_environment(exchange.ws_url.removeprefix("ws://"))
+        async with weak_link(f"127.0.0.1:{port}") as link:
+            environment |= {"LIVE_CLIENT_BUFFER_BYTES": "65536"}
+            world = World(exchange, link, environment, folder, program)
+            try:
+                await world.start_server()
+                await world.start_reader()
+                await eventually(lambda: len(world.positions()) == len(SYMBOLS), WAIT_SECONDS)
+                await world.reaches_the_present()
+                yield world
+            finally:
+                await world.aclose()
+
+
+def check(world: World, folder: Path) -> str:
+    """Each id came once, in order, or was declared; and each run was given what its frames brought."""
+    lines = read_lines(world.items)
+    held, declared = Counter[str](), Counter[str]()
+    for symbol in SYMBOLS:
+        told = [line for line in lines if line.symbol == symbol]
+        wrong = [(a, b) for a, b in itertools.pairwise(told) if b.first != a.last + 1]
+        assert wrong == [], wrong[:3]
+        held[symbol] = sum(line.kind == "trade" for line in told)
+        declared.update(f"{line.kind} {line.text}" for line in told if line.kind != "trade")
+    assert "gap undeclared" not in declared
+    for run in range(world.runs):
+        mine = [line for line in lines if line.run == run and line.kind == "trade"]
+        before = {line.symbol: line.position for line in lines if line.run < run}
+        for symbol in SYMBOLS:
+            given = [(line.first, line.text) for line in mine if line.symbol == symbol]
+            brought = brought_by(folder / f"frames-{run}.jsonl", symbol, before.get(symbol, 0))
+            assert given == brought[: len(given)], (run, symbol)
+    return f"{held.total()} trades; {dict(declared)}; {world.runs} runs"
+
+
+def brought_by(frames: Path, symbol: str, after: int) -> list[tuple[int, str]]:
+    """The trades of a symbol in frames, without those that had come before."""
+    found = []
+    for frame in frames.read_bytes().rpartition(b"\n")[0].splitlines():
+        message = json.loads(frame, parse_float=str)
+        if message.get("symbol") == symbol and message["type"] in ("trade", "snapshot"):
+            for trade in message.get("data", [message]):
+                if trade["id"] > after:
+                    after = trade["id"]
+                    found.append((after, f"{trade['price']} {trade['size']} {trade['side']}"))
+    return found
+
+
+async def hurt(
+    folder: Path, faults: list[Callable[[World], Awaitable[None]]], program: Program = in_python
+) -> str:
+    async with world_in(folder, program) as world:
+        for fault in faults:
+            await fault(world)
+            await world.reaches_the_present()
+        world.reader.signal(signal.SIGTERM)
+        await world.reader.ended()
+        return check(world, folder)
+
+
+@pytest.mark.long
+async def test_faults_cost_nothing_that_is_not_declared(tmp_path: Path) -> None:
+    short = (the_server_is_killed, the_network_is_cut, the_network_goes_silent, the_program_is_stopped)
+    await hurt(tmp_path, [*short, the_program_is_killed])
+
+
+def fifty(seed: int) -> list[Callable[[World], Awaitable[None]]]:
+    return [*FAULTS, *random.Random(seed).choices(FAULTS, k=50 - len(FAULTS))]
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("seed", range(4))
+async def test_fifty_rounds_of_faults_cost_nothing_that_is_not_declared(seed: int, tmp_path: Path) -> None:
+    print(await hurt(tmp_path, fifty(seed)))  # noqa: T201
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("seed", range(4))
+async def test_fifty_rounds_of_faults_cost_a_program_in_javascript_nothing(
+    seed: int, tmp_path: Path, node_with_ws: tuple[str, dict[str, str]]
+) -> None:
+    node, environment = node_with_ws
+    environment = environment | {"CLIENT_MODULE": str(CLIENT_SCRIPT)}
+
+    def in_javascript(argument: str) -> contextlib.AbstractAsyncContextManager[Process]:
+        return running_process("tests/clients/reading.mjs", argument, program=node, environment=environment)
+
+    print(await hurt(tmp_path, fifty(seed), in_javascript))  # noqa: T201

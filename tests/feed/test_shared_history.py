@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import weakref
 from collections import Counter
 from collections.abc import Sequence
 from random import Random
@@ -278,6 +280,38 @@ def test_ten_minutes_of_a_dead_rest_cost_few_calls_however_many_resume() -> None
         exchange.error = None
         for got in await asyncio.gather(*tasks):
             assert ids(got) == list(range(9_001, 10_001))
+
+    run_in_simulated_time(main())
+
+
+class Failing(Exchange):
+    """An exchange that cannot be reached, and knows which of its errors are still in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.errors: list[weakref.ref[Exception]] = []
+
+    async def _answer(self) -> None:
+        error = ExchangeUnreachable("connection refused")
+        self.errors.append(weakref.ref(error))
+        raise error
+
+
+def test_nothing_stays_of_calls_that_failed() -> None:
+    """REVIEW B10: the last error of every symbol was kept for ever, with the frames that it had passed."""
+
+    async def main() -> None:
+        exchange = Failing()
+        readers = Readers(exchange)
+        keys = [readers.stream(f"A{number}USDT", live=[10_000]) for number in range(20)]
+        tasks = [asyncio.create_task(readers.resume(key, 9_000)) for key in keys]
+        await asyncio.sleep(10)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert len(exchange.errors) > 3
+        gc.collect()
+        assert [error() for error in exchange.errors if error() is not None] == []
 
     run_in_simulated_time(main())
 

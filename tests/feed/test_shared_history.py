@@ -345,6 +345,24 @@ def test_waiting_for_the_rate_limit_is_no_failure_of_rest(is_limited: bool, seco
     run_in_simulated_time(main())
 
 
+def test_the_call_that_goes_when_the_rate_limit_allows_it_again_is_waited_for() -> None:
+    """For a moment nothing is held up any more, and nothing has been answered for long."""
+
+    async def main() -> None:
+        exchange = Exchange()
+        exchange.seconds = 30.5  # of which the call waits 30 s for its turn
+        exchange.limited = frozenset({Purpose.RESUME})
+        loop = asyncio.get_running_loop()
+        loop.call_later(30.0, setattr, exchange, "limited", frozenset())
+        loop.call_later(30.2, setattr, exchange, "seconds", 0.1)
+        readers = Readers(exchange)
+        got = await readers.resume(readers.stream(live=range(9_991, 10_001)), 9_000)
+        assert gaps(got) == []
+        assert ids(got) == list(range(9_001, 10_001))
+
+    run_in_simulated_time(main())
+
+
 def test_a_reader_that_used_up_its_share_holds_up_nobody_else() -> None:
     """The call that was never made for it is no failure of the exchange."""
 

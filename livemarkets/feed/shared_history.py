@@ -106,6 +106,7 @@ class SharedHistory:
         self._collecting: _NewestQuestion | None = None  # the one that symbols can still be added to
         self._newest: dict[str, tuple[float, int | None]] = {}
         self._answered_at = float("-inf")
+        self._limited_at = float("-inf")  # when the rate limit was last seen to hold calls up
         self._failures = 0
         self._retry_at = float("-inf")
         self._retrying = asyncio.Lock()
@@ -127,11 +128,14 @@ class SharedHistory:
                 self._unused = loop.call_later(_KEPT_UNUSED_SECONDS, self._drop_all)
 
     def is_working(self, since: float) -> bool:
-        """Return whether the exchange answered since then, or only its rate limit holds calls up."""
-        if self._answered_at >= since:
-            return True
+        """Return whether the exchange answered since then, or its rate limit held calls up.
+
+        When the limit allows calls again, their answers are still to come.
+        """
         limit = self._history.statistics().rate_limit
-        return limit is not None and Purpose.RESUME in limit.limited
+        if limit is not None and Purpose.RESUME in limit.limited:
+            self._limited_at = self._clock()
+        return max(self._answered_at, self._limited_at) >= since
 
     async def newest_id(self, symbol: str, patience: Patience) -> int | None:
         """Return the newest trade id of a symbol, at most a second old.

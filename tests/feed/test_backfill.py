@@ -495,6 +495,19 @@ async def test_rest_that_lags_costs_nothing_that_the_stream_brought(lag_seconds:
     assert bench.late <= PATIENCE + 1
 
 
+@simulated
+async def test_rest_that_lags_drops_no_lone_trade_of_a_quiet_stream() -> None:
+    """REVIEW B7: some answers without it were taken for the proof that its id was false."""
+    history = SlowHistory(60)
+    async with at_work(history) as bench:
+        for trade_id in range(1, 14):
+            history.trade(trade_id)
+        bench.arrive(Ledger(BTC, LIMITS), 1, 2, 3, 13)
+        await bench.shows(1, 2, 3, (4, 12, "upstream"), 13, within=PATIENCE + 2)
+    assert len(history.calls) > 3
+    assert bench.false == []
+
+
 @pytest.mark.parametrize("middle_seconds", [1, 3, 5])
 @simulated
 async def test_a_replica_that_lacks_the_middle_for_a_moment_denies_nothing(middle_seconds: float) -> None:

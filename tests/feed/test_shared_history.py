@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import weakref
 from collections import Counter
 from collections.abc import Sequence
 from random import Random
@@ -295,6 +297,38 @@ def test_ten_minutes_of_a_dead_rest_cost_few_calls_however_many_resume() -> None
     run_in_simulated_time(main())
 
 
+class Failing(Exchange):
+    """An exchange that cannot be reached, and knows which of its errors are still in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.errors: list[weakref.ref[Exception]] = []
+
+    async def _answer(self) -> None:
+        error = ExchangeUnreachable("connection refused")
+        self.errors.append(weakref.ref(error))
+        raise error
+
+
+def test_nothing_stays_of_calls_that_failed() -> None:
+    """REVIEW B10: the last error of every symbol was kept for ever, with the frames that it had passed."""
+
+    async def main() -> None:
+        exchange = Failing()
+        readers = Readers(exchange)
+        keys = [readers.stream(f"A{number}USDT", live=[10_000]) for number in range(20)]
+        tasks = [asyncio.create_task(readers.resume(key, 9_000)) for key in keys]
+        await asyncio.sleep(10)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert len(exchange.errors) > 3
+        gc.collect()
+        assert [error() for error in exchange.errors if error() is not None] == []
+
+    run_in_simulated_time(main())
+
+
 def test_rest_that_is_behind_the_stream_is_waited_for() -> None:
     async def main() -> None:
         exchange = Exchange()
@@ -320,6 +354,24 @@ def test_waiting_for_the_rate_limit_is_no_failure_of_rest(is_limited: bool, seco
         assert gaps(got) == [(9_001, 9_990, "history")]
         assert readers.now() - began == pytest.approx(seconds, abs=2)
         assert len(exchange.pages) <= 1, "it does not give up its place"
+
+    run_in_simulated_time(main())
+
+
+def test_the_call_that_goes_when_the_rate_limit_allows_it_again_is_waited_for() -> None:
+    """For a moment nothing is held up any more, and nothing has been answered for long."""
+
+    async def main() -> None:
+        exchange = Exchange()
+        exchange.seconds = 30.5  # of which the call waits 30 s for its turn
+        exchange.limited = frozenset({Purpose.RESUME})
+        loop = asyncio.get_running_loop()
+        loop.call_later(30.0, setattr, exchange, "limited", frozenset())
+        loop.call_later(30.2, setattr, exchange, "seconds", 0.1)
+        readers = Readers(exchange)
+        got = await readers.resume(readers.stream(live=range(9_991, 10_001)), 9_000)
+        assert gaps(got) == []
+        assert ids(got) == list(range(9_001, 10_001))
 
     run_in_simulated_time(main())
 

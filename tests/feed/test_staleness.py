@@ -57,6 +57,8 @@ class Exchange:
         self.answer_seconds = 0.01
         self.asking = self.asked_at_once = 0
         self.asked: list[tuple[float, str]] = []
+        self.halted: set[str] = set()
+        """Symbols that the exchange lists, but does not trade at present."""
         self.done: list[tuple[float, str, str]] = []
         """When, `resubscribe` or `rotate`, and which symbol."""
         self.tended: list[str] = []
@@ -69,6 +71,7 @@ class Exchange:
             self,
             self._take,
             lambda: self.changes.append((self.clock(), [key.symbol for key in self.watcher.mute])),
+            lambda key: key.symbol not in self.halted,
             limits=StalenessLimits(),
             clock=self.clock,
         )
@@ -209,6 +212,31 @@ def test_a_symbol_that_never_traded_may_be_silent_too(newest: int | None) -> Non
     assert not venue.done
     assert not venue.changes
     assert venue.questions("RAREBTC") <= 10
+
+
+def test_a_halted_symbol_is_not_asked_about() -> None:
+    """FIELD-2, experiment 7: nor after a reconnect, nor does it cost the connection."""
+
+    async def play(venue: Exchange) -> None:
+        venue.watch("BTCUSDT", every_seconds=0.1)
+        venue.watch("HALTUSDT")
+        for _ in range(60):
+            await asyncio.sleep(1)
+            venue.trade("HALTUSDT")
+        venue.halted.add("HALTUSDT")
+        await asyncio.sleep(HALF_AN_HOUR)
+        venue.reconnect()
+        await asyncio.sleep(1)
+        venue.acknowledge()
+        await asyncio.sleep(HALF_AN_HOUR)
+        assert venue.questions("HALTUSDT") == 0
+        venue.halted.clear()
+        await asyncio.sleep(HALF_AN_HOUR)
+
+    venue = in_simulated_time(play)
+    assert venue.questions("HALTUSDT") > 0, "its silence means something again"
+    assert venue.done == []
+    assert venue.changes == []
 
 
 def test_a_whole_exchange_may_be_silent() -> None:

@@ -135,4 +135,6 @@ def reaches_back(newest: FetchedTrades, from_id: int, newest_known: int) -> bool
     """Return whether the newest trades include the wanted ones, or nobody has seen the wanted ones yet."""
     if newest.newest_id is None or newest.newest_id < from_id:
         return newest_known < from_id
+    if newest.newest_id == from_id < newest_known:
+        return False  # it has the proof alone, the trade before a hole
     return newest.covered_to >= from_id

@@ -133,6 +133,8 @@ def test_a_field_of_two_megabytes_does_not_matter() -> None:
         ({"result": None, "id": 1}, Reply(1, None)),
         ({"result": ["btcusdt@trade"], "id": 3}, Reply(3, None, ["btcusdt@trade"])),
         ({"result": True, "id": 2}, Reply(2, None, True)),
+        ({"result": None, "id": "5"}, Reply(5, None)),
+        ({"result": None, "id": "٥"}, Reply(None, None)),
         (
             {"code": 2, "msg": "Invalid request: invalid stream", "id": 7},
             Reply(7, "Invalid request: invalid stream (code 2)"),

@@ -13,6 +13,7 @@ import pytest
 from livemarkets.errors import ExchangeError, ExchangeUnreachable, MalformedMessage, RestError
 from livemarkets.exchanges.base import PAGE_TRADES
 from livemarkets.exchanges.binance.rest import BinanceRest
+from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import Clock, system_clock
 from livemarkets.simulator import Simulator
 from tests.support.helpers import free_port
@@ -343,3 +344,26 @@ async def test_an_error_that_no_library_names_costs_the_call_alone(
         with pytest.raises(ExchangeUnreachable, match="UnicodeError: a defect of a library"):
             await rest.symbols()
     assert (await rest.symbols()).symbols
+
+
+class _FirstClientFails(Outbound):
+    """A way out whose first HTTP client cannot be made: its library dislikes something in the environment."""
+
+    has_failed = False
+
+    def http_client(self, *, timeout_seconds: float) -> httpx.AsyncClient:
+        if not self.has_failed:
+            self.has_failed = True
+            raise ImportError("no library for this proxy, on purpose")
+        return super().http_client(timeout_seconds=timeout_seconds)
+
+
+async def test_a_client_that_cannot_be_made_costs_the_call_alone(venue: Simulator) -> None:
+    """REVIEW B4: such an error tore down the streams of the exchange every second."""
+    rest = BinanceRest("simulator", [venue.rest_url], clock=system_clock(), outbound=_FirstClientFails())
+    try:
+        with pytest.raises(ExchangeUnreachable, match="ImportError: no library for this proxy"):
+            await rest.symbols()
+        assert (await rest.symbols()).symbols
+    finally:
+        await rest.aclose()

@@ -164,11 +164,15 @@ async def test_where_memory_does_not_reach_back_the_database_is_asked_too() -> N
         assert [call.name for call in server.calls] == ["trades", "historicalTrades"]
 
 
-async def test_where_memory_lacks_what_the_stream_has_shown_the_database_is_asked_too() -> None:
-    """A replica, or another program in the exchange's place, may be behind with either of them."""
+@pytest.mark.parametrize("newest", [1000, 4989, 4990])
+async def test_where_memory_lacks_what_the_stream_has_shown_the_database_is_asked_too(newest: int) -> None:
+    """A replica, or another program in the exchange's place, may be behind with either of them.
+
+    4990 is the id before the hole: it is asked for as a proof.
+    """
 
     def answer(call: Call) -> Reply:
-        return Reply(200, trades(1, 1000)) if call.name == "trades" else healthy(call)
+        return Reply(200, trades(newest - 999, newest)) if call.name == "trades" else healthy(call)
 
     async with rest_server(answer) as server, rest_of(server) as rest:
         fetched = await rest.trades_from("BTCUSDT", 4990, newest_known=5000)

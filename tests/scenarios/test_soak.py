@@ -271,7 +271,7 @@ def test_a_page_of_a_campaign_that_hardly_ran_is_no_error() -> None:
 @pytest.mark.parametrize(
     ("exchange", "faults", "seconds", "received", "deaths"),
     [
-        pytest.param("simulator", 30, 8.0, 1_500, 1, id="every kind of fault"),
+        pytest.param("simulator", 32, 8.0, 1_500, 1, id="every kind of fault"),
         pytest.param("simulator", 300, 120.0, 10_000, 5, id="many times", marks=pytest.mark.verify),
         pytest.param("foreign", 120, 45.0, 10_000, 5, id="the foreign exchange", marks=pytest.mark.verify),
     ],

@@ -17,8 +17,8 @@ __all__ = ["SimulatedExchange", "simulated_exchange"]
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "DOGEUSDT")
 _UNIT_DIGITS = 8
-_KINDS = ("trade",) * 4 + ("kline_1s", "kline_1m", "bookTicker", "ticker", "depth20@100ms")
-"""The streams of a symbol that are lost, repeated or muted; those of trades as often as all others nearly."""
+_UPDATES = ("kline_1s", "kline_1m", "bookTicker", "ticker", "depth20@100ms")
+"""The streams of a symbol beside that of its trades."""
 _SOON_MS = 10_000
 
 
@@ -119,7 +119,10 @@ class SimulatedExchange:
             return random.choice(self.symbols)
 
         def stream() -> str:
-            return f"{symbol().lower()}@{random.choice(_KINDS)}"
+            return f"{symbol().lower()}@trade"
+
+        def updates() -> str:
+            return f"{symbol().lower()}@{random.choice(_UPDATES)}"
 
         return {
             "drop": f.drop,
@@ -153,6 +156,9 @@ class SimulatedExchange:
                 seconds=random.uniform(0.2, 2.0), status=random.choice((0, 500, 503))
             ),
             "rest_limit": lambda: f.rest_limit(count=1, retry_after_seconds=1),
+            "lose updates": lambda: f.lose(stream=updates(), count=random.randint(1, 10)),
+            "repeat updates": lambda: f.repeat(stream=updates(), count=random.randint(1, 10)),
+            "swap updates": lambda: f.swap(stream=updates(), count=random.randint(1, 3)),
             "rest_lag": lambda: f.rest_lag(
                 behind_seconds=random.uniform(0.5, 8.0), seconds=random.uniform(1.0, 10.0)
             ),

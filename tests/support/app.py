@@ -67,7 +67,13 @@ class RunningApp:
         async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
             response = await client.get(self.http_url + path, params=parameters)
         media_type = response.headers.get("content-type", "")
-        hold_answer_to_contract(response.url.path, response.status_code, media_type, response.content)
+        hold_answer_to_contract(
+            response.url.path,
+            response.status_code,
+            media_type,
+            response.content,
+            is_enabled=self.services.settings.stream_enabled,
+        )
         return response
 
     async def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:

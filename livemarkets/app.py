@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence, Set
+from functools import partial
 
 import msgspec
 from loguru import logger
@@ -23,6 +24,7 @@ from livemarkets.exchanges.binance.timings import ClientTimings
 from livemarkets.exchanges.outbound import Outbound
 from livemarkets.feed.candle_feed import CandleFeed
 from livemarkets.feed.exchange_feed import ExchangeFeed, FeedLimits
+from livemarkets.feed.expiry import expire_streams
 from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.feed.supervision import supervise
 from livemarkets.http_api.fetching import FetchGuard
@@ -53,9 +55,6 @@ from livemarkets.ws_markets.publisher import MarketsPublisher
 
 __all__ = ["Services", "Tuning", "build"]
 
-_EXPIRE_SECONDS = 0.1
-_EXPIRED_AT_ONCE = 20
-"""Streams of which a turn of the event loop drops the trades: 0.1 ms for each."""
 _STOP_SECONDS = 2.0
 """Limit for the shutdown; longer than the closing handshake with an exchange."""
 _PAGE_SYMBOLS_SECONDS = 10.0
@@ -207,16 +206,10 @@ class Services:
             for feed in self.feeds.values():
                 tasks.create_task(feed.run(), name=f"{feed.exchange} feed")
             if self.feeds:
+                expire = partial(expire_streams, self.manager, self.turns)
                 tasks.create_task(supervise("heartbeat task", self.hub.run), name="heartbeats")
                 tasks.create_task(supervise("quality task", self.hub.quality.run), name="quality")
-                tasks.create_task(supervise("linger task", self._expire), name="linger")
-
-    async def _expire(self) -> None:
-        turns = Turns(self.turns)
-        while True:
-            await asyncio.sleep(_EXPIRE_SECONDS)
-            while self.manager.expire(_EXPIRED_AT_ONCE):
-                await turns.wait()
+                tasks.create_task(supervise("linger task", expire), name="linger")
 
     def _handle_wanted(self, key: StreamKey, is_wanted: bool) -> None:
         self.feeds[key.exchange].handle_wanted(key, is_wanted)
@@ -250,9 +243,7 @@ class Services:
 
     def _add_feed(self, exchange: ExchangeName, ports: ExchangePorts) -> None:
         if exchange in self.feeds or exchange != exchange.lower():
-            raise ValueError(
-                f"no exchange can be named {exchange!r}: the name is taken, or not in lower case"
-            )
+            raise ValueError(f"the exchange name {exchange!r} is taken, or not in lower case")
         self.feeds[exchange] = ExchangeFeed(
             exchange,
             ports,

@@ -15,6 +15,7 @@ from pages.elements.theme_toggle import ThemeToggle
 from pages.paths import prefixed
 from pages.ports import PageServices
 from pages.style import head_html
+from pages.wording import Banner
 
 __all__ = ["Shell", "shell", "text"]
 
@@ -31,6 +32,24 @@ class Shell:
     """The room in the header for what a page needs always at hand."""
     links: Mapping[str, ui.element]
     """The links of the navigation, by the path of their page."""
+
+    def show(
+        self, services: PageServices, banner: Banner | None = None, *, asked: str, shown: str | None = None
+    ) -> None:
+        """Show the states of all exchanges.
+
+        Args:
+            services: the application.
+            banner: what the banner says.
+            asked: the exchange that the person chose.
+            shown: the exchange that the page shows, if it is another one.
+        """
+        now_ms = services.now_ms()
+        if self.strip is not None and banner is not None:
+            self.strip.show(banner, now_ms=now_ms)
+        if self.badge is not None:
+            statuses = [services.status(exchange) for exchange in services.exchanges()]
+            self.badge.show(statuses, asked=asked, shown=shown or asked, now_ms=now_ms)
 
     def link_to(self, path: str, href: str) -> None:
         """Have the link to a page bring along what this page shows. Without a change, nothing is sent."""

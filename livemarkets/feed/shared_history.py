@@ -26,8 +26,7 @@ _STRIDE = PAGE_TRADES - 1
 that is missing at the seam then lies between two ids of one page."""
 _NEWEST_TRADES = PAGE_TRADES - 100
 """Readers within so many ids of the newest one share a page of the newest trades, which the exchange has in
-memory. It trades on meanwhile, so a whole page might not reach back. Readers farther away that one page can
-serve ask for it from their own id: two that begin at a multiple would cost twice as much."""
+memory. It trades on meanwhile, so a whole page might not reach back."""
 _TRADES_KEPT = 250_000
 _PAGE_KEPT_SECONDS = 120.0
 _KEPT_UNUSED_SECONDS = 5.0
@@ -128,10 +127,7 @@ class SharedHistory:
                 self._unused = loop.call_later(_KEPT_UNUSED_SECONDS, self._drop_all)
 
     def is_working(self, since: float) -> bool:
-        """Return whether the exchange answered since then, or its rate limit held calls up.
-
-        When the limit allows calls again, their answers are still to come.
-        """
+        """Return whether the exchange answered since then, or its rate limit held answers up."""
         limit = self._history.statistics().rate_limit
         if limit is not None and Purpose.RESUME in limit.limited:
             self._limited_at = self._clock()
@@ -298,5 +294,6 @@ def _first_id(trade_id: int, newest: int | None) -> int:
     """Return the first id of the page to ask for."""
     if newest is None or newest - trade_id >= PAGE_TRADES:
         return max(1, (trade_id - 1) // _STRIDE * _STRIDE)
+    # One page from their own id costs half of two that begin at a multiple.
     oldest_for_one_page = max(trade_id - 1, newest - PAGE_TRADES + 1)
     return max(1, min(oldest_for_one_page, newest - _NEWEST_TRADES))

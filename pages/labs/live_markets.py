@@ -13,6 +13,7 @@ from pages.elements.market_grid.market_grid import MarketGrid
 from pages.elements.page_address import PageAddress
 from pages.elements.symbol_picker import SymbolPicker
 from pages.in_turns import InTurns
+from pages.labs.directories import load_directory
 from pages.labs.market.selected import SelectedMarket
 from pages.labs.messages import Messages
 from pages.labs.overview.url import OverviewUrl
@@ -31,8 +32,6 @@ FLUSH_SECONDS = 0.25
 """How often a page reads the stores and sends what changed. People cannot read faster than that."""
 FLUSHES_PER_SORT = 4
 """Rows that are sorted by their values move once a second at most."""
-_ROWS_AT_ONCE = 25
-"""Rows whose values are sent in one turn of the event loop, in 2 ms."""
 
 
 def register(services: PageServices) -> None:
@@ -247,12 +246,8 @@ class LabsPage:
         self._address.write(self._prefix + view.url, is_step=is_step)
 
     def _show_states(self) -> None:
-        watch, now_ms = self.watch, self._services.now_ms()
-        if self._frame.strip is not None:
-            self._frame.strip.show(watch.strip, now_ms=now_ms)
-        if self._frame.badge is not None:
-            statuses = [self._services.status(exchange) for exchange in self._services.exchanges()]
-            self._frame.badge.show(statuses, asked=watch.view.exchange, shown=watch.shown, now_ms=now_ms)
+        watch = self.watch
+        self._frame.show(self._services, watch.strip, asked=watch.view.exchange, shown=watch.shown)
         self.grid.set_state(
             selected=watch.selected,
             tone=watch.tone,
@@ -274,15 +269,11 @@ class LabsPage:
 
     def _send_values(self) -> Iterator[None]:
         """Send all values, those of many rows in pieces: with 200 rows they take 15 ms."""
-        news, traces = self.watch.values.all(), self.watch.values.traces()
-        for at in range(0, len(news) or 1, _ROWS_AT_ONCE):
-            if at:
+        for index, (news, traces) in enumerate(self.watch.values.pieces()):
+            if index:
                 yield
-            part = news[at : at + _ROWS_AT_ONCE]
-            put = self.grid.put if at else self.grid.put_all
-            put(part, traces={row.symbol: traces[row.symbol] for row in part}, now_ms=self._services.now_ms())
-        if len(news) > _ROWS_AT_ONCE:
-            yield
+            put = self.grid.put if index else self.grid.put_all
+            put(news, traces=traces, now_ms=self._services.now_ms())
         self.market.send_all()
 
     async def _take_turn(self) -> None:
@@ -292,7 +283,7 @@ class LabsPage:
     def _flush(self) -> None:
         notices = self.watch.follow()
         for exchange in self.watch.take_due_directories():
-            self._load_directory(exchange)
+            load_directory(self._services, exchange, self._root)
         if notices is not None:
             self.note(notices, is_more=True)
             self._lay_out()
@@ -305,10 +296,3 @@ class LabsPage:
         if self._flushes % FLUSHES_PER_SORT == 0 and self.watch.sort_anew():
             self.grid.arrange(self.watch.order)
         self.market.flush()
-
-    def _load_directory(self, exchange: str) -> None:
-        async def load() -> None:
-            await self._services.ensure_symbols(exchange)
-
-        with self._root:  # the timer is cancelled when the page is deleted, and with it the wait
-            ui.timer(0, load, once=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from livemarkets.market.channels import TICKERS
@@ -17,6 +17,10 @@ _TRACE_LENGTH = 120
 _TRACES_LENGTH = 6_000
 """The same for all rows together: with more than 50 rows, each has fewer."""
 _Value = TypeVar("_Value")
+
+
+_ROWS_AT_ONCE = 25
+"""Rows in a piece: their values take 2 ms."""
 
 
 class RowNews(NamedTuple):
@@ -86,11 +90,14 @@ class RowValues:
         symbols = (symbol for symbol in self._keys if symbol in self.trades or symbol in self.tickers)
         return [RowNews(symbol, self.trades.get(symbol), self.tickers.get(symbol)) for symbol in symbols]
 
-    def traces(self) -> Mapping[str, Sequence[TradeTick]]:
-        """Return the newest trades of each row, for its sparkline."""
+    def pieces(self) -> Iterator[tuple[Sequence[RowNews], Mapping[str, Sequence[TradeTick]]]]:
+        """Yield the rows of :meth:`all` in pieces, each with the newest trades of its rows. One at least."""
+        news = self.all()
         length = min(_TRACE_LENGTH, _TRACES_LENGTH // max(1, len(self._keys)))
         recent = self._services.trades.recent
-        return {symbol: recent(trade, length) for symbol, (trade, _) in self._keys.items()}
+        for at in range(0, len(news) or 1, _ROWS_AT_ONCE):
+            part = news[at : at + _ROWS_AT_ONCE]
+            yield part, {row.symbol: recent(self._keys[row.symbol][0], length) for row in part}
 
 
 def _keep(kept: dict[str, _Value], symbol: str, value: _Value | None) -> None:

@@ -217,11 +217,8 @@ class ConsolePage:
             ui.navigate.history.replace(self._prefix + self.view.url)
 
     def _refresh(self) -> None:
-        if self._frame.badge is not None:
-            services = self._services
-            statuses = [services.status(exchange) for exchange in services.exchanges()]
-            shown = self.draft.exchange if self.draft.exchange in services.exchanges() else DEFAULT_EXCHANGE
-            self._frame.badge.show(statuses, asked=shown, shown=shown, now_ms=services.now_ms())
+        is_offered = self.draft.exchange in self._services.exchanges()
+        self._frame.show(self._services, asked=self.draft.exchange if is_offered else DEFAULT_EXCHANGE)
 
 
 _HINTS = {"symbols": "BTCUSDT,ETHUSDT", "after": "BTCUSDT=3735683259"}

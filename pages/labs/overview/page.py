@@ -10,6 +10,7 @@ from pages.elements.copy_button import CopyButton
 from pages.elements.movers import Mover, Movers
 from pages.elements.overview_table.overview_table import OverviewTable
 from pages.elements.search_box import SearchBox
+from pages.labs.directories import load_directory
 from pages.labs.overview.overview import Overview
 from pages.labs.overview.ranking import COLUMNS, COMMON_ASSET, MOVERS_AMONG
 from pages.labs.overview.url import OverviewUrl, read_overview
@@ -171,7 +172,7 @@ class OverviewPage:
     def _flush(self) -> None:
         due = self.state.take_due_directory()
         if due is not None:
-            self._load_directory(due)
+            load_directory(self._services, due, self._root)
         if not self._is_visible:
             return
         is_new = self.state.sample()
@@ -191,13 +192,9 @@ class OverviewPage:
         self._flush()
 
     def _show_states(self) -> None:
-        state, now_ms = self.state, self._services.now_ms()
+        state = self.state
         view, exchanges = state.view, self._services.exchanges()
-        if self._frame.strip is not None:
-            self._frame.strip.show(state.banner, now_ms=now_ms)
-        if self._frame.badge is not None:
-            statuses = [self._services.status(exchange) for exchange in exchanges]
-            self._frame.badge.show(statuses, asked=view.exchange, shown=view.exchange, now_ms=now_ms)
+        self._frame.show(self._services, state.banner, asked=view.exchange)
         self.exchanges.set_options({exchange: label(exchange) for exchange in exchanges}, view.exchange)
         self._tag.set_visibility(state.is_simulated)
         self._count.set_text(state.counted())
@@ -238,11 +235,3 @@ class OverviewPage:
     def _show_table(self) -> None:
         state, now_ms = self.state, self._services.now_ms()
         self.table.show(state.order, state.rows, state.info, news_ms=state.news_ms, now_ms=now_ms)
-
-    def _load_directory(self, exchange: str) -> None:
-        async def load() -> None:
-            await self._services.ensure_symbols(exchange)
-
-        # The timer is cancelled when the page is deleted, and with it the wait for the exchange.
-        with self._root:
-            ui.timer(0, load, once=True)

@@ -112,10 +112,7 @@ class StatusPage:
 
     def _show(self, report: StatusReport) -> None:
         services, now_ms = self._services, self._services.now_ms()
-        if self._frame.badge is not None:
-            exchanges = services.exchanges()
-            statuses = [services.status(exchange) for exchange in exchanges]
-            self._frame.badge.show(statuses, asked=exchanges[0], shown=exchanges[0], now_ms=now_ms)
+        self._frame.show(services, asked=services.exchanges()[0])
         self.needs.show(report.needs)
         for exchange in report.exchanges:
             if exchange.exchange in self.sections:

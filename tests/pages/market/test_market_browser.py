@@ -106,6 +106,8 @@ async def test_on_a_phone_nothing_is_cut_off_and_the_book_takes_the_place_of_the
         await shown.goto("/labs?symbols=X09EUR")
         await has_price(shown, "X09EUR")
         assert await shown.run("document.documentElement.scrollWidth") == width
+        await page.locator("tr[data-symbol=X09EUR]").click()
+        await page.get_by_role("button", name="Book").wait_for()
         assert not await page.locator(".order-book").is_visible()
         await page.get_by_role("button", name="Book").click()
         await page.locator(".order-book").wait_for()

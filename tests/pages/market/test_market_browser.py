@@ -21,6 +21,10 @@ async def trade(shown: Tab, symbol: str, price: str, size: str = "1.00000000") -
     assert (await shown.page.request.post(f"{shown.base}/control/trade?{query}")).ok
 
 
+async def head_has_the_price_of(shown: Tab, symbol: str) -> bool:
+    return await shown.text(".head-price") == await shown.price(symbol) != ""
+
+
 async def test_head_tape_and_book_say_what_the_market_does(
     module_chrome: Browser, local_address: str
 ) -> None:
@@ -33,7 +37,7 @@ async def test_head_tape_and_book_say_what_the_market_does(
         quality = page.locator(".head-quality")
         await expect(quality).to_contain_text(re.compile(r"live · [\d.]+ trades/s · 0 lost"), timeout=20_000)
         assert "In the last hour" in (await quality.get_attribute("title") or "")
-        await page.locator(".head-price", has_text="07").wait_for()
+        await soon(lambda: head_has_the_price_of(shown, "X07EUR"), 15)
 
         # Twenty levels of each side, best on top, and the sum up to a level on hover.
         bid = page.locator(".book-bid")

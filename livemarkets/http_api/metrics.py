@@ -221,7 +221,9 @@ class MarketsCollector(Collector):
             value=hub.closed_slow,
         )
         yield GaugeMetricFamily(
-            "livemarkets_subscribers", "Pages and clients with a subscription", value=subscribers
+            "livemarkets_subscribers",
+            "Clients and pages with a subscription; a Live page counts twice, for its rows and its market",
+            value=subscribers,
         )
         yield GaugeMetricFamily(
             "livemarkets_streams_subscribed", "Streams with a subscriber", value=subscribed

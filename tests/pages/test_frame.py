@@ -55,7 +55,7 @@ async def test_on_a_laptop_one_bar_stands_above_fifteen_rows_and_the_whole_marke
         await soon(partial(are_in_sight, shown, *bar))
         await soon(partial(are_in_sight, shown, ".labs-market", ".tape-bar", ".tape-line"))
         assert await shown.page.evaluate(LANDMARKS) == [1, 1, 1]
-        assert await shown.texts(".shell-nav a") == ["Live", "Overview"]
+        assert await shown.texts(".shell-nav a") == ["Live", "Overview", "Status"]
         assert await shown.run("document.querySelector('.market-strip').offsetHeight") <= 1
         assert set(ALWAYS) <= set(await columns_in_sight(shown))
 

@@ -29,7 +29,7 @@ async def visit(chrome: Browser, address: str, prefix: str, *, token: str) -> No
         await has_price(shown, "SOLUSDT")
 
         await shown.page.set_viewport_size({"width": 390, "height": 844})
-        assert await shown.texts(".shell-nav a:visible") == ["Live", "Overview"]
+        assert await shown.texts(".shell-nav a:visible") == ["Live", "Overview", "Status"]
         await shown.page.set_viewport_size({"width": 1400, "height": 800})
         await shown.page.get_by_role("link", name="Overview", exact=True).click()
         await has_price(shown, "BTCUSDT")

@@ -90,13 +90,16 @@ async def test_clients_that_come_and_vanish_cost_no_collection(
 
 
 async def test_pages_that_are_closed_leave_little_for_a_collection(app: MeasuredApp) -> None:
-    """A page has some 5,000 objects, 2,300 of them in cycles of the framework."""
+    """A page has some 5,000 objects, 2,300 of them in cycles of the framework.
+
+    Its rows and its market are a subscriber each.
+    """
     left: list[int] = []
     for _ in range(2):  # the first ones cost what is loaded once
         async with contextlib.AsyncExitStack() as stack:
             pages = [await stack.enter_async_context(open_page(app.port)) for _ in range(PAGES)]
             reading = [asyncio.create_task(page.read()) for page in pages]
-            await eventually(lambda: metric(app, f"livemarkets_subscribers {PAGES}.0"))
+            await eventually(lambda: metric(app, f"livemarkets_subscribers {2 * PAGES}.0"))
             await app.held("collect")
         await asyncio.gather(*reading)
         await eventually(lambda: metric(app, "livemarkets_subscribers 0.0"), 20)

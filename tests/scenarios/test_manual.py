@@ -304,4 +304,4 @@ async def test_the_javascript_client_runs_in_a_browser(chromium: str) -> None:
 
 
 def test_every_example_of_http_is_json() -> None:
-    assert len([json.loads(block) for block in blocks("docs/http.md", "json")]) == 11
+    assert len([json.loads(block) for block in blocks("docs/http.md", "json")]) == 12

@@ -43,7 +43,7 @@ async def target(running: Target) -> AsyncIterator[Target]:
     running.growth_bytes = type(running).growth_bytes
     yield running
     await eventually(running.only_the_witness_is_left, 20, because="somebody stays")
-    await eventually(lambda: running.open_files() <= files, because="connections stay open")
+    await eventually(lambda: running.open_files() <= files, 20, because="connections stay open")
     await running.witness.goes_on()  # to clean up after an attack is part of what the attack costs
     assert running.rss_bytes() < running.memory_bytes + running.growth_bytes
     assert "Traceback" not in running.process.output

@@ -17,7 +17,10 @@ from livemarkets.network.certificates import trusted
 from livemarkets.network.proxies import Proxy, ProxyRules
 from livemarkets.network.tcp import open_tcp
 
-__all__ = ["Outbound", "OutboundFailure"]
+__all__ = ["IDLE_SECONDS", "Outbound", "OutboundFailure"]
+
+IDLE_SECONDS = 5.0
+"""How long a connection to REST stays open without a call."""
 
 
 class OutboundFailure(ExchangeUnreachable, httpx.ConnectError):
@@ -158,7 +161,7 @@ class _Way(httpx.AsyncHTTPTransport):
             ssl_context=tls,
             network_backend=_Backend(proxy),
             max_keepalive_connections=20,
-            keepalive_expiry=5.0,
+            keepalive_expiry=IDLE_SECONDS,
         )
 
 

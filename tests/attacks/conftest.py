@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from livemarkets.exchanges.outbound import IDLE_SECONDS
 from livemarkets.simulator import Simulator
 from tests.attacks.target import Target, under_attack
 from tests.support.app import running_exchange
@@ -43,7 +44,9 @@ async def target(running: Target) -> AsyncIterator[Target]:
     running.growth_bytes = type(running).growth_bytes
     yield running
     await eventually(running.only_the_witness_is_left, 20, because="somebody stays")
-    await eventually(lambda: running.open_files() <= files, 20, because="connections stay open")
+    # A page asks the exchange for candles, and the connection for it stays open for a while.
+    patience = IDLE_SECONDS + 5.0
+    await eventually(lambda: running.open_files() <= files, patience, because="connections stay open")
     await running.witness.goes_on()  # to clean up after an attack is part of what the attack costs
     assert running.rss_bytes() < running.memory_bytes + running.growth_bytes
     assert "Traceback" not in running.process.output

@@ -26,7 +26,7 @@ LIMITS = Limits(
     open_seconds=2.0,
     connect_seconds=1.5,
     pace_tolerance=0.8,
-    side_trades=2,
+    side_trades=5,
     settle_seconds=1.0,
 )
 """Short, so that six seconds are enough to break each of them."""

@@ -2,13 +2,13 @@
 
 import gzip
 import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from livemarkets.feed.silence import SilenceDetector, SilenceLimits
+from tests.support.recordings import BITCOIN_AND_ETHER, recording
 
 LIMITS = SilenceLimits()
 SLOT = LIMITS.slot_seconds
@@ -154,28 +154,25 @@ GRACE_SECONDS = 0.3 + 0.1
 
 
 @pytest.mark.parametrize(("symbol", "most"), [("BTCUSDT", 5), ("ETHUSDT", 10)])
-def test_the_genuine_rhythm_is_no_cause_for_alarm(shared_data: Path, symbol: str, most: int) -> None:
+def test_the_genuine_rhythm_is_no_cause_for_alarm(symbol: str, most: int) -> None:
     """In six minutes of the recording only the longest pauses are worth a question."""
     course = Course()
-    waits = [wait for wait, _ in _play(course, shared_data, symbol)]
+    waits = [wait for wait, _ in _play(course, symbol)]
     assert len(course.questions) <= most
     assert max(waits) < 4.0
 
 
-def test_a_mute_btcusdt_is_noticed_within_3_seconds_at_any_moment(shared_data: Path) -> None:
+def test_a_mute_btcusdt_is_noticed_within_3_seconds_at_any_moment() -> None:
     course = Course()
-    for wait, seconds in _play(course, shared_data, "BTCUSDT"):
+    for wait, seconds in _play(course, "BTCUSDT"):
         if seconds > 10:
             assert wait + SLOT + GRACE_SECONDS < 3.0, f"{seconds} s after the beginning"
 
 
-def _play(course: Course, folder: Path, symbol: str) -> list[tuple[float, float]]:
+def _play(course: Course, symbol: str) -> list[tuple[float, float]]:
     """Let the recording pass; return the silence that would be suspected, and when, for every slot."""
-    path = folder / "spot_btc_eth_20240808_trade.jsonl.gz"
-    if not path.exists():
-        pytest.skip(f"the genuine recording {path.name} is not in ../shared/data")
     times: list[float] = []
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
+    with gzip.open(recording(BITCOIN_AND_ETHER), "rt", encoding="utf-8") as lines:
         for line in lines:
             message = json.loads(line)
             if message["frame"]["data"]["s"] == symbol:

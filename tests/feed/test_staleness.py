@@ -8,7 +8,6 @@ import gzip
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +26,7 @@ from tests.support.app import RunningApp, running_app, running_exchange, setting
 from tests.support.helpers import eventually
 from tests.support.listener import Listener, listening
 from tests.support.markets_client import missing_ids
+from tests.support.recordings import BITCOIN_AND_ETHER, recording
 from tests.support.simulated_time import run_in_simulated_time
 from tests.support.ticks import make_tick
 from tests.support.upstream import quick
@@ -615,12 +615,9 @@ def test_a_quiet_stream_is_not_called_mute_until_its_next_trade() -> None:
     assert [mute for _, mute in in_simulated_time(play).changes] == [["RAREBTC"], []]
 
 
-def test_a_mute_btcusdt_is_noticed_within_3_seconds_at_its_genuine_rhythm(shared_data: Path) -> None:
+def test_a_mute_btcusdt_is_noticed_within_3_seconds_at_its_genuine_rhythm() -> None:
     """The recording is muted again and again; the time counts from the first trade that does not arrive."""
-    path = shared_data / "spot_btc_eth_20240808_trade.jsonl.gz"
-    if not path.exists():
-        pytest.skip(f"the genuine recording {path.name} is not in ../shared/data")
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
+    with gzip.open(recording(BITCOIN_AND_ETHER), "rt", encoding="utf-8") as lines:
         recorded = [(row["recv_ms"] / 1000, row["frame"]["data"]["s"]) for row in map(json.loads, lines)]
     delays: list[float] = []
 

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.app import running_main, running_process
 from tests.support.markets_client import MarketsClient, missing_ids, open_client
+from tests.support.recordings import BITCOIN_AND_ETHER, recording
 
 COUNTS = {"BTCUSDT": 9_757, "ETHUSDT": 6_106}
 SPEED = 90
@@ -30,18 +31,15 @@ class Recorded(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def recording(shared_data: Path) -> Path:
-    path = shared_data / "spot_btc_eth_20240808_trade.jsonl.gz"
-    if not path.exists():
-        pytest.skip(f"the genuine recording {path.name} is not in ../shared/data")
-    return path
+def genuine() -> Path:
+    return recording(BITCOIN_AND_ETHER)
 
 
 @pytest.fixture(scope="module")
-def recorded(recording: Path) -> dict[str, list[Recorded]]:
+def recorded(genuine: Path) -> dict[str, list[Recorded]]:
     """What the exchange sent, by symbol."""
     trades: dict[str, list[Recorded]] = {symbol: [] for symbol in COUNTS}
-    with gzip.open(recording, "rt", encoding="utf-8") as lines:
+    with gzip.open(genuine, "rt", encoding="utf-8") as lines:
         for line in lines:
             data = json.loads(line)["frame"]["data"]
             side = "sell" if data["m"] else "buy"
@@ -50,9 +48,9 @@ def recorded(recording: Path) -> dict[str, list[Recorded]]:
 
 
 @pytest.fixture
-async def client(recording: Path) -> AsyncIterator[MarketsClient]:
+async def client(genuine: Path) -> AsyncIterator[MarketsClient]:
     """A client of a `main.py` whose Binance is the simulator program with the recording in it."""
-    arguments = ("-m", "livemarkets.simulator", "--port", "0", "--replay", recording, "--speed", str(SPEED))
+    arguments = ("-m", "livemarkets.simulator", "--port", "0", "--replay", genuine, "--speed", str(SPEED))
     async with running_process(*arguments) as simulator:
         found = re.search(r"(127\.0\.0\.1:\d+)", await simulator.says("127.0.0.1:"))
         assert found is not None

@@ -23,6 +23,7 @@ from livemarkets.simulator.market.source import Source
 from livemarkets.simulator.market.streams import StreamEvent
 from tests.support.app import RunningApp, running_app, running_exchange, settings_for
 from tests.support.helpers import eventually
+from tests.support.recordings import recording
 from tests.support.upstream import quick
 
 ADDED_SECONDS = 0.050
@@ -152,11 +153,8 @@ class Burst:
 
 
 @pytest.fixture(scope="module")
-def burst(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Burst:
-    recording = shared_data / RECORDING
-    if not recording.exists():
-        pytest.skip(f"the genuine recording {RECORDING} is not in ../shared/data")
-    return Burst(recording, tmp_path_factory.mktemp("burst"))
+def burst(tmp_path_factory: pytest.TempPathFactory) -> Burst:
+    return Burst(recording(RECORDING), tmp_path_factory.mktemp("burst"))
 
 
 async def added_delays(

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,10 +12,6 @@ from websockets.exceptions import ConnectionClosed
 
 from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
 from livemarkets.simulator.market.source import Source
-from tests.support.helpers import PROJECT_ROOT
-
-RECORDINGS = PROJECT_ROOT.parent / "shared" / "data"
-TRADES = RECORDINGS / "spot_btc_eth_20240808_trade.jsonl.gz"
 
 ROOMY = ExchangeLimits(messages_per_second=1000)
 """Limits for tests that are about something else."""
@@ -129,11 +124,3 @@ async def rest() -> AsyncIterator[Callable[..., Awaitable[httpx.Response]]]:
             return await client.get(f"{simulator.rest_url}/api/v3/{path}", params=parameters)
 
         yield get
-
-
-def recording(name: str) -> Path:
-    """A genuine recording; skips the test where there is none."""
-    path = RECORDINGS / name
-    if not path.exists():
-        pytest.skip(f"the genuine recordings are not on this machine ({path})")
-    return path

@@ -19,8 +19,9 @@ from livemarkets.simulator.faults.commands import describe_commands
 from livemarkets.simulator.faults.disturbances import Disturbances, Lose, Mute, Repeat, Swap
 from livemarkets.simulator.faults.garbage import GARBAGE
 from livemarkets.simulator.market.streams import StreamEvent
-from tests.simulator.conftest import Client, Started, quick_market, recording
+from tests.simulator.conftest import Client, Started, quick_market
 from tests.support.helpers import eventually
+from tests.support.recordings import recording
 
 Dial = Callable[..., Awaitable[Client]]
 Rest = Callable[..., Awaitable[httpx.Response]]

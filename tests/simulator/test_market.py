@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from livemarkets.simulator import SimulatedMarket, SimulatorError
 from livemarkets.simulator.market.history import Trade
 from livemarkets.simulator.market.symbols import DEFAULT_RULES, from_units
-from tests.simulator.conftest import recording
+from tests.support.recordings import recording
 
 NOW_MS = 1_723_161_255_000.0
 HALF_AN_HOUR_S = 1800

@@ -14,7 +14,7 @@ from livemarkets.simulator import Replay, SimulatorError
 from livemarkets.simulator.market.streams import StreamEvent
 from livemarkets.simulator.market.symbols import from_units
 from livemarkets.simulator.protocol.rest import RestApi
-from tests.simulator.conftest import recording
+from tests.support.recordings import recording
 
 NOW_MS = 1_800_000_000_000.0
 BOTH = {"btcusdt@trade", "ethusdt@trade"}

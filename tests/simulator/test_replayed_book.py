@@ -9,8 +9,8 @@ import pytest
 
 from livemarkets.simulator import Replay
 from livemarkets.simulator.market.symbols import from_units, to_units
-from tests.simulator.conftest import recording
 from tests.simulator.local_book import LocalBook
+from tests.support.recordings import recording
 
 NOW_MS = 1_800_000_000_000.0
 ALTS = "spot_alts_20211012_agg_book_kline_depth.jsonl.gz"

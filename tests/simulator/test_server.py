@@ -12,8 +12,9 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from livemarkets.simulator import ExchangeLimits, Replay, SimulatedMarket, Simulator, SimulatorError
-from tests.simulator.conftest import Client, Started, quick_market, recording
+from tests.simulator.conftest import Client, Started, quick_market
 from tests.support.helpers import eventually, free_port
+from tests.support.recordings import recording
 
 Dial = Callable[..., Awaitable[Client]]
 Rest = Callable[..., Awaitable[httpx.Response]]

@@ -22,7 +22,7 @@ from livemarkets.simulator.market.streams import (
     trade_payload,
 )
 from livemarkets.simulator.market.symbols import from_units, to_units
-from tests.simulator.conftest import recording
+from tests.support.recordings import recording
 
 TRADE = Trade(3735683259, 6183763000000, 2000000, 1723161255342, True)
 

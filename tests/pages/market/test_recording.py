@@ -15,6 +15,7 @@ from playwright.async_api import Browser
 from tests.pages.browser import Tab, soon, tab
 from tests.support.app import running_main, running_process
 from tests.support.helpers import free_port
+from tests.support.recordings import BITCOIN_AND_ETHER, recording
 
 MINUTE_MS = 60_000
 
@@ -31,17 +32,14 @@ DRAWN = """(() => {
 
 
 @pytest.fixture(scope="module")
-def recording(shared_data: Path) -> Path:
-    path = shared_data / "spot_btc_eth_20240808_trade.jsonl.gz"
-    if not path.exists():
-        pytest.skip(f"the genuine recording {path.name} is not in ../shared/data")
-    return path
+def genuine() -> Path:
+    return recording(BITCOIN_AND_ETHER)
 
 
-def trades_of(recording: Path, symbol: str) -> Iterable[tuple[int, Decimal, Decimal]]:
+def trades_of(genuine: Path, symbol: str) -> Iterable[tuple[int, Decimal, Decimal]]:
     """Time, price and size of each trade, in the order of ids."""
     found: dict[int, tuple[int, Decimal, Decimal]] = {}
-    with gzip.open(recording, "rt", encoding="utf-8") as lines:
+    with gzip.open(genuine, "rt", encoding="utf-8") as lines:
         for line in lines:
             data = json.loads(line)["frame"]["data"]
             if data["s"] == symbol:
@@ -49,10 +47,10 @@ def trades_of(recording: Path, symbol: str) -> Iterable[tuple[int, Decimal, Deci
     return [found[trade_id] for trade_id in sorted(found)]
 
 
-def candles_of(recording: Path, symbol: str, span_ms: int) -> list[dict[str, Any]]:
+def candles_of(genuine: Path, symbol: str, span_ms: int) -> list[dict[str, Any]]:
     """One candle for each such span, as the chart draws it: open, close, lowest, highest."""
     spans: dict[int, list[tuple[Decimal, Decimal]]] = {}
-    for ts, price, size in trades_of(recording, symbol):
+    for ts, price, size in trades_of(genuine, symbol):
         spans.setdefault(ts // span_ms * span_ms, []).append((price, size))
     return [
         {
@@ -70,10 +68,10 @@ async def drawn(shown: Tab) -> list[dict[str, Any]]:
     return found
 
 
-async def test_the_candles_on_the_screen_are_those_of_the_trades(chrome: Browser, recording: Path) -> None:
-    trades = list(trades_of(recording, "BTCUSDT"))
+async def test_the_candles_on_the_screen_are_those_of_the_trades(chrome: Browser, genuine: Path) -> None:
+    trades = list(trades_of(genuine, "BTCUSDT"))
     port = free_port()
-    arguments = ("--port", str(port), "--replay", str(recording), "--speed", "90", "--lead-in", "2")
+    arguments = ("--port", str(port), "--replay", str(genuine), "--speed", "90", "--lead-in", "2")
     async with (
         running_process("-m", "livemarkets.simulator", *arguments),
         running_main(f"127.0.0.1:{port}") as (_, app_port),
@@ -88,7 +86,7 @@ async def test_the_candles_on_the_screen_are_those_of_the_trades(chrome: Browser
 
         await soon(is_at_the_end, 40, because="the recording ends")
         for key, span_ms in (("2", MINUTE_MS), ("3", 5 * MINUTE_MS)):
-            expected = candles_of(recording, "BTCUSDT", span_ms)
+            expected = candles_of(genuine, "BTCUSDT", span_ms)
             assert len(expected) > 1
             await shown.page.keyboard.press(key)
 

@@ -18,6 +18,7 @@ from livemarkets_client.errors import SubscribeError
 from livemarkets_client.models import Book, Ticker, Trade
 from livemarkets_client.requests import normalise
 from livemarkets_client.subscription import Subscription
+from livemarkets_client.until import run_until
 
 __all__ = ["Row", "fitting", "table", "watch"]
 
@@ -75,25 +76,13 @@ async def watch(
     rows = {name: Row(name) for name in map(normalise, symbols)}
     is_terminal = sys.stdout.isatty()
     async with connect(url, token=token, exchange=exchange) as markets:
-        tasks = [
-            asyncio.create_task(_keep(subscription, rows, is_terminal=is_terminal), name="reads")
-            for subscription in (
-                markets.trades(*rows, every_ms=_EVERY_MS, on_gap="skip"),
-                markets.tickers(*rows, every_ms=_EVERY_MS),
-                markets.book(*rows, every_ms=_EVERY_MS),
-            )
-        ]
-        if is_terminal:
-            tasks.append(asyncio.create_task(_paint(markets, rows), name="paints"))
-        tasks.append(asyncio.create_task(stop.wait(), name="waits for the end"))  # type: ignore[arg-type]
-        try:
-            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-    for task in ended:
-        task.result()
+        subscriptions = (
+            markets.trades(*rows, every_ms=_EVERY_MS, on_gap="skip"),
+            markets.tickers(*rows, every_ms=_EVERY_MS),
+            markets.book(*rows, every_ms=_EVERY_MS),
+        )
+        reading = [_keep(each, rows, is_terminal=is_terminal) for each in subscriptions]
+        await run_until(stop, [*reading, _paint(markets, rows)] if is_terminal else reading)
 
 
 async def _keep(subscription: Subscription[Any], rows: dict[str, Row], *, is_terminal: bool) -> None:

@@ -19,6 +19,7 @@ from livemarkets_client.recording import Accounts, Note, Position, Writer, posit
 from livemarkets_client.requests import normalise
 from livemarkets_client.states import Transition
 from livemarkets_client.subscription import Subscription
+from livemarkets_client.until import run_until
 
 __all__ = ["Options", "record"]
 
@@ -98,17 +99,7 @@ async def record(options: Options, stop: asyncio.Event, say: Callable[[str], Non
     try:
         async with client as markets:
             subscriptions = _subscriptions(markets, options, recorder.accounts.positions())
-            tasks = [asyncio.create_task(_drain(each, say), name="reads") for each in subscriptions]
-            tasks.append(asyncio.create_task(_flush(recorder, say), name="flushes"))
-            tasks.append(asyncio.create_task(stop.wait(), name="waits for the end"))  # type: ignore[arg-type]
-            try:
-                ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-        for task in ended:
-            task.result()
+            await run_until(stop, [*(_drain(each, say) for each in subscriptions), _flush(recorder, say)])
     finally:
         recorder.writer.close(_now_ms())
 

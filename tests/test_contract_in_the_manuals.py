@@ -51,7 +51,7 @@ def rows(text: str) -> list[list[str]]:
 
 
 def test_the_examples_of_the_contract_are_those_of_the_manual() -> None:
-    kept = (EXAMPLES / "messages.jsonl").read_text(encoding="utf-8").splitlines()
+    kept = (EXAMPLES / "message_examples.jsonl").read_text(encoding="utf-8").splitlines()
     assert kept == list(dict.fromkeys(examples_in(manual("ws-markets.md"))))
 
 
@@ -131,7 +131,7 @@ def test_every_error_code_and_close_code_has_its_row_and_its_advice() -> None:
 
 
 def test_the_examples_of_answers_are_those_of_the_manual() -> None:
-    lines = (EXAMPLES / "answers.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (EXAMPLES / "answer_examples.jsonl").read_text(encoding="utf-8").splitlines()
     kept = [re.sub(r'^\{"/[^"]+":(.*)\}$', r"\1", line) for line in lines]
     report = '{"ts":'  # a part of what `/api/status` answers, which is an object of any shape
     others = (report, '{"error"')

@@ -99,7 +99,7 @@ def asyncapi(address: str, *, has_token: bool) -> dict[str, Any]:
 @cache
 def asyncapi_template() -> dict[str, Any]:
     """Return what is the same in every document. To make it takes 40 ms; nobody changes it."""
-    examples = read_examples("messages.jsonl")
+    examples = read_examples("message_examples.jsonl")
     client, server = _messages(CLIENT_TYPES, examples), _messages(SERVER_TYPES, examples)
     codes = [
         {"code": code, "meaning": meaning, "advice": ERROR_ADVICE[code]}

@@ -56,7 +56,9 @@ def openapi(address: str, *, has_token: bool, is_enabled: bool) -> dict[str, Any
 def openapi_template(*, is_enabled: bool) -> dict[str, Any]:
     """Return what is the same in every document. Nobody changes it."""
     served = (*PLAIN_OPERATIONS, *((_ASYNCAPI, *OPERATIONS) if is_enabled else ()))
-    examples = {path: answer for line in read_examples("answers.jsonl") for path, answer in line.items()}
+    examples = {
+        path: answer for line in read_examples("answer_examples.jsonl") for path, answer in line.items()
+    }
     paths = {each.path: {"get": _operation(each, examples.get(each.path))} for each in served}
     types = [ErrorAnswer, *(answer for each in served for answer in each.answers)]
     return {

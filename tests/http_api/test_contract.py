@@ -99,19 +99,21 @@ def assert_each_change_is_refused(message: dict[str, Any]) -> None:
             assert what_is_wrong(dropped), f"without {path}: {dropped}"
 
 
-@pytest.mark.parametrize("message", read_examples("messages.jsonl"), ids=lambda message: message["type"])
+@pytest.mark.parametrize(
+    "message", read_examples("message_examples.jsonl"), ids=lambda message: message["type"]
+)
 def test_an_example_is_right_and_each_change_of_it_is_not(message: dict[str, Any]) -> None:
     assert_each_change_is_refused(message)
 
 
 def test_the_examples_show_every_message_and_shape() -> None:
     components = asyncapi_template()["components"]
-    shown = {example["type"] for example in read_examples("messages.jsonl")}
+    shown = {example["type"] for example in read_examples("message_examples.jsonl")}
     assert shown == set(components["messages"])
     assert shown == {*protocol.CLIENT_MESSAGE_TYPES, *protocol.SERVER_MESSAGE_TYPES}
     channels = {
         (example["type"], example["channel"])
-        for example in read_examples("messages.jsonl")
+        for example in read_examples("message_examples.jsonl")
         if "channel" in example
     }
     assert {("gap", "trades"), ("gap", "candles"), ("lagged", "trades"), ("lagged", "candles")} <= channels
@@ -172,7 +174,7 @@ async def test_real_messages_are_right_and_each_change_of_them_is_not(busy_app: 
         assert_each_change_is_refused(message)
 
 
-@pytest.mark.parametrize("line", read_examples("answers.jsonl"), ids=lambda line: next(iter(line)))
+@pytest.mark.parametrize("line", read_examples("answer_examples.jsonl"), ids=lambda line: next(iter(line)))
 def test_a_changed_answer_over_http_is_refused(line: dict[str, Any]) -> None:
     ((path, answer),) = line.items()
     _, checks = answer_checks()

@@ -30,7 +30,9 @@ from tests.pages.visiting import only
 from tests.support.contract import what_is_wrong
 
 EXCHANGES = ("binance", "simulator")
-OF_CLIENTS = [each for each in read_examples("messages.jsonl") if each["type"] in CLIENT_MESSAGE_TYPES]
+OF_CLIENTS = [
+    each for each in read_examples("message_examples.jsonl") if each["type"] in CLIENT_MESSAGE_TYPES
+]
 URL = "ws://127.0.0.1:8080/ws/markets"
 
 
@@ -141,7 +143,9 @@ def paths_of(value: dict[str, Any], above: str = "") -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("example", read_examples("messages.jsonl"), ids=lambda example: example["type"])
+@pytest.mark.parametrize(
+    "example", read_examples("message_examples.jsonl"), ids=lambda example: example["type"]
+)
 def test_each_field_of_each_message_has_a_meaning(example: dict[str, Any]) -> None:
     messages = explanations()["messages"]
     about = messages.get(f"{example['type']} {example.get('channel')}") or messages[example["type"]]

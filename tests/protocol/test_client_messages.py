@@ -120,7 +120,7 @@ def test_the_contract_refuses_what_the_server_refuses(name: str, message: object
 
 @pytest.mark.parametrize(
     "message",
-    [each for each in read_examples("messages.jsonl") if each["type"] in CLIENT_MESSAGE_TYPES],
+    [each for each in read_examples("message_examples.jsonl") if each["type"] in CLIENT_MESSAGE_TYPES],
     ids=lambda message: message["type"],
 )
 def test_the_server_takes_each_example(message: dict[str, Any]) -> None:

@@ -201,8 +201,8 @@ def _rules(symbol: str, base: str, rate: float) -> SymbolRules:
 
 
 RULES = (
-    _rules("BTCUSDT", "BTC", 42.0),  # so that in seconds enough orders take several prices
-    _rules("ETHUSDT", "ETH", 24.0),
+    _rules("BTCUSDT", "BTC", 28.0),  # in seconds, enough orders take several prices
+    _rules("ETHUSDT", "ETH", 16.0),
     _rules("币安人生USDT", "币安人生", 3.0),
     _rules("MUTEUSDT", "MUTE", 0.03),  # with this seed: three trades, 52 s before its first use
     _rules("NEVERUSDT", "NEVER", 1e-6),

@@ -65,7 +65,7 @@ def observed(certificate: Certificate) -> Iterator[dict[str, Findings]]:
 
     All at once need more than a processor, and then every answer is late.
     """
-    places = asyncio.Semaphore(3)
+    places = asyncio.Semaphore(2)
 
     async def in_turn(observation: Awaitable[Findings]) -> Findings:
         async with places:

@@ -42,13 +42,21 @@ class Outbound:
         variables: the variables of the environment that are set, for proxies
             (:data:`livemarkets.network.proxies.VARIABLES`) and certificates
             (:data:`livemarkets.network.certificates.CERTIFICATE_VARIABLES`).
+        idle_seconds: how long a connection to REST stays open without a call.
 
     Raises:
         UnusableProxy: the setting is no usable proxy.
 
     """
 
-    def __init__(self, setting: str = "", variables: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        setting: str = "",
+        variables: Mapping[str, str] | None = None,
+        *,
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:
+        self.idle_seconds = idle_seconds
         self._variables = dict(variables or {})
         self._rules = ProxyRules(setting, self._variables)
         self._tls: ssl.SSLContext | None = None
@@ -131,7 +139,7 @@ class _Transport(httpx.AsyncBaseTransport):
         key = request.url.scheme, proxy
         way = self._ways.get(key)
         if way is None:
-            way = self._ways[key] = _Way(tls, proxy)
+            way = self._ways[key] = _Way(tls, proxy, self._outbound.idle_seconds)
         try:
             return await way.handle_async_request(request)
         except OutboundFailure:
@@ -150,19 +158,51 @@ class _Transport(httpx.AsyncBaseTransport):
 
 
 class _Way(httpx.AsyncHTTPTransport):
-    """A pool of connections that are opened as those of the streams are."""
+    """A pool of connections that are opened as those of the streams are.
 
-    def __init__(self, tls: ssl.SSLContext | None, proxy: Proxy | None) -> None:
+    The pool itself looks for idle connections only when another call comes. After the last call they would
+    stay open, also those that the exchange has closed.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None, proxy: Proxy | None, idle_seconds: float) -> None:
         if tls is None:
             tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody: these connections have no TLS
         super().__init__(verify=tls, trust_env=False)
+        self._idle_seconds = idle_seconds
+        self._closing: asyncio.Task[None] | None = None
         # httpx has no argument for this. Its own way through a SOCKS proxy leaks a socket per failed call.
-        self._pool = httpcore.AsyncConnectionPool(
+        self._connections = self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls,
             network_backend=_Backend(proxy),
             max_keepalive_connections=20,
-            keepalive_expiry=IDLE_SECONDS,
+            keepalive_expiry=idle_seconds,
         )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close_idle(), name="idle REST connections")
+        return await super().handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        if self._closing is not None:
+            self._closing.cancel()
+            await asyncio.wait({self._closing})
+        await super().aclose()
+
+    async def _close_idle(self) -> None:
+        """Close connections that were idle for too long, until none is open."""
+        try:
+            while True:
+                await asyncio.sleep(self._idle_seconds)
+                for connection in self._connections.connections:
+                    if connection.has_expired():
+                        await connection.aclose()
+                if all(connection.is_closed() for connection in self._connections.connections):
+                    break
+        finally:
+            self._closing = None
 
 
 class _Backend(httpcore.AnyIOBackend):

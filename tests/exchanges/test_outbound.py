@@ -318,3 +318,35 @@ async def test_calls_at_the_same_time_leave_no_connection_behind(venue: Simulato
     assert venue.http.sockets >= 1
     await rest.aclose()
     await eventually(lambda: venue.http.sockets == 0)
+
+
+async def test_a_connection_without_a_call_is_closed_though_no_call_follows(venue: Simulator) -> None:
+    client = Outbound(idle_seconds=0.05).http_client(timeout_seconds=5.0)
+    ping = f"{venue.rest_url}/api/v3/ping"
+    for _ in range(2):
+        answers = await asyncio.gather(*(client.get(ping) for _ in range(3)))
+        assert [each.status_code for each in answers] == [200] * 3
+        await eventually(lambda: venue.http.sockets == 0, because="nobody calls any more")
+    await client.aclose()
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "idle REST connections"]
+
+
+async def test_a_call_that_takes_longer_than_connections_stay_is_not_cut(venue: Simulator) -> None:
+    others_are_closed = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n12")
+        await others_are_closed.wait()
+        writer.write(b"34")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    client = Outbound(idle_seconds=0.05).http_client(timeout_seconds=10.0)
+    async with client.stream("GET", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/") as answer:
+        await client.get(f"{venue.rest_url}/api/v3/ping")
+        await eventually(lambda: venue.http.sockets == 0)
+        others_are_closed.set()
+        assert await answer.aread() == b"1234"
+    await client.aclose()
+    server.close()

@@ -35,6 +35,9 @@ class AttemptTimings(msgspec.Struct, frozen=True, kw_only=True):
     good_life_seconds: float = 10.0
     """A connection that worked for this long proves that its address works and that attempts may be quick
     again. Its loss is no failure of the address: the exchange ends connections, such as at 24 h."""
+    stray_seconds: float | None = None
+    """How long a connection to another address than the preferred one is kept; `None` for as long as any.
+    Two legs that stay at one address would end together."""
 
 
 class Attempt(msgspec.Struct, eq=False):
@@ -81,7 +84,6 @@ class Attempts:
         self._told: dict[str, float] = {}  # until when an address wants no attempt
         self._failed_at = 0.0
         self._bans = 0
-        self._banned_until = 0.0
         self._opening: set[Attempt] = set()
         self._works_since: float | None = None  # proof of an attempt that began after the last failure
         self._good_url: str | None = None
@@ -93,7 +95,7 @@ class Attempts:
         self.addresses.replace(fresh)
         if is_new:
             self._recover()
-            self._retry_at = self._banned_until = 0.0
+            self._retry_at = self._budget.banned_until = 0.0
         self._told = {url: until for url, until in self._told.items() if url in self.addresses}
 
     def due_at(self, now: float) -> float | None:
@@ -107,7 +109,7 @@ class Attempts:
 
     def ban_seconds(self, now: float) -> float:
         """Return how long the exchange has forbidden every connection from now on; 0 if it has not."""
-        return max(0.0, self._banned_until - now)
+        return max(0.0, self._budget.banned_until - now)
 
     def begin(self, now: float, *, is_planned: bool = False) -> Attempt:
         """Count an attempt and choose its address.
@@ -124,6 +126,12 @@ class Attempts:
         attempt = Attempt(self._choose(now, is_planned), now)
         self._opening.add(attempt)
         return attempt
+
+    def lifetime(self, attempt: Attempt, usual_seconds: float) -> float:
+        """Return how many seconds after its beginning an attempt's connection is replaced."""
+        stray = self._timings.stray_seconds
+        is_stray = stray is not None and attempt.url != next(iter(self.addresses), attempt.url)
+        return min(usual_seconds, stray) if is_stray and stray is not None else usual_seconds
 
     def note_open(self, attempt: Attempt) -> None:
         """Note that the handshake succeeded. That alone proves nothing: the exchange may close at once."""
@@ -169,7 +177,7 @@ class Attempts:
                 delay = min(delay, self._timings.short_life_cap_seconds)
         if error.is_ban:
             delay = max(delay, self._ban_seconds(error.retry_after_seconds))
-            self._banned_until = max(self._banned_until, now + delay)
+            self._budget.banned_until = max(self._budget.banned_until, now + delay)
         elif error.retry_after_seconds is not None:
             pause = min(error.retry_after_seconds, self._timings.backoff_cap_seconds)
             self._told[attempt.url] = now + pause

@@ -233,7 +233,7 @@ class Shard:
         connection.set_wanted(self.streams.values())
         self.held[connection] = Held(
             attempt,
-            now + self._timings.lifetime_seconds * self._uniform(0.95, 1.0),
+            now + self._attempts.lifetime(attempt, self._timings.lifetime_seconds) * self._uniform(0.95, 1.0),
             asyncio.create_task(self._hold(connection), name=connection.name),
         )
         self._owner.handle_change()

@@ -135,6 +135,8 @@ class LegStream:
 
     __slots__ = (
         "_ahead",
+        "_ahead_first",
+        "_ahead_last",
         "_ahead_since",
         "_behind",
         "_behind_id",
@@ -160,8 +162,9 @@ class LegStream:
         """The place of the last update."""
         self._clock = clock
         self._ahead: set[int] = set()
+        self._ahead_first = self._ahead_last = -1  # of those that were there when the hole was found
         self._ahead_since = 0.0
-        self._newest_then = -1  # what `newest` was when the first of them came
+        self._newest_then = -1  # what `newest` was at that time
         self._behind_id = -1
         self._behind = 0  # consecutive lower ids with later times
 
@@ -200,14 +203,16 @@ class LegStream:
         for tick in ticks:
             if tick.id <= self.newest:
                 self._note_behind(tick)
-            elif tick.id not in self._ahead:
-                if not self._ahead:
-                    self._ahead_since, self._newest_then = self._clock(), self.newest
+            else:
                 self._ahead.add(tick.id)
                 self.newest_ts = max(self.newest_ts, tick.ts)
         self._close()
-        if self._ahead and self._clock() - self._ahead_since >= _LATE_SECONDS:
-            self._decide()
+        if self._ahead:
+            now = self._clock()
+            if self._ahead_first not in self._ahead:
+                self._note_hole(now)
+            elif now - self._ahead_since >= _LATE_SECONDS:
+                self._decide(now)
 
     def _close(self) -> None:
         """Continue the row with what was ahead of it."""
@@ -215,18 +220,23 @@ class LegStream:
             self.newest += 1
             self._ahead.discard(self.newest)
 
-    def _decide(self) -> None:
-        """Decide about a hole that was not closed: it was missed, or the ids above it are false."""
+    def _note_hole(self, now: float) -> None:
+        self._ahead_first, self._ahead_last = min(self._ahead), max(self._ahead)
+        self._ahead_since, self._newest_then = now, self.newest
+
+    def _decide(self, now: float) -> None:
+        """Decide about holes that were not closed: they were missed, or the ids above them are false."""
         if self.newest > self._newest_then:
             self._ahead.clear()  # the row goes on below them
         elif len(self._ahead) > 1:
-            first = min(self._ahead)
-            missing = first - self.newest - 1
+            last = self._ahead_last
+            later = {trade_id for trade_id in self._ahead if trade_id > last}
+            missing = last - self.newest - (len(self._ahead) - len(later))
             self.tally.missed += missing if missing <= _MOST_MISSED else 0
-            self.newest = first - 1
+            self.newest, self._ahead = last, later
             self._close()
-            self._newest_then = self.newest
-            self._ahead_since = self._clock()
+            if self._ahead:
+                self._note_hole(now)
 
     def _note_behind(self, tick: TradeTick) -> None:
         if tick.ts <= self.newest_ts:

@@ -100,7 +100,7 @@ class Legs:
         return StreamState.REJECTED if is_rejected else StreamState.PENDING
 
     def rejection(self, key: StreamKey) -> str | None:
-        """Return the exchange's error text if it refused the stream on a leg and no leg has it, else `None`."""
+        """Return the exchange's error text if a leg was refused the stream and no leg has it, else `None`."""
         if self.state_of(key) is not StreamState.REJECTED:
             return None
         return next(filter(None, (leg.client.rejection(key) for leg in self.legs)), None)

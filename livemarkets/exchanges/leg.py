@@ -205,7 +205,7 @@ class Leg:
         return LegStatistics(
             number=self.number,
             state=self._state,
-            reason=f"{mute} streams are mute" if self._state is ExchangeState.STALE else status.reason,
+            reason=_mute(mute) if self._state is ExchangeState.STALE else status.reason,
             since=self._since,
             urls=tuple(dict.fromkeys(map(without_credentials, urls))),
             brought=tally.brought,
@@ -216,3 +216,7 @@ class Leg:
             lead_p50_ms=round(leads[round(last * 0.5)] * 1000, 3) if leads else None,
             lead_p99_ms=round(leads[round(last * 0.99)] * 1000, 3) if leads else None,
         )
+
+
+def _mute(streams: int) -> str:
+    return "1 stream is mute" if streams == 1 else f"{streams} streams are mute"

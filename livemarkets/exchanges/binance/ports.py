@@ -144,5 +144,6 @@ def _timings_of_leg(timings: ClientTimings, number: int, legs: int) -> ClientTim
     """Return the time limits of a leg: the connections of two legs do not reach their age together."""
     shard = timings.shard
     lifetime = shard.lifetime_seconds * (1 - (number - 1) / (2 * legs))
-    attempts = replace(shard.attempts, stray_seconds=_STRAY_SECONDS)
+    stray = shard.attempts.stray_seconds
+    attempts = replace(shard.attempts, stray_seconds=_STRAY_SECONDS if stray is None else stray)
     return replace(timings, shard=replace(shard, lifetime_seconds=lifetime, attempts=attempts))

@@ -60,6 +60,28 @@ def test_a_ban_holds_for_every_shard_and_whoever_comes_or_goes(attempts: Attempt
     assert attempts.due_at(12.0) == pytest.approx(max(11.0 + seconds, 13.0)), "nothing makes it shorter"
 
 
+def test_a_ban_holds_for_the_other_legs_too() -> None:
+    budget = ConnectBudget()
+    one, other = (Attempts(URLS, budget, AttemptTimings(), lambda least, most: most) for _ in range(2))
+    one.note_failure(one.begin(10.0), BANNED, 10.0)
+    assert other.due_at(10.0) == pytest.approx(610.0)
+    assert other.ban_seconds(10.0) == 600.0
+    assert other.failures == 0
+
+
+def test_a_leg_does_not_stay_at_an_address_that_another_one_prefers(attempts: Attempts) -> None:
+    assert attempts.lifetime(connected(attempts, 0.0), 80_000.0) == 80_000.0
+    attempts.note_failure(attempts.begin(1.0), TIMEOUT, 1.0)
+    elsewhere = attempts.begin(2.0)
+    assert elsewhere.url == SECOND
+    assert attempts.lifetime(elsewhere, 80_000.0) == 80_000.0, "without legs it may stay"
+    timings = AttemptTimings(stray_seconds=600.0)
+    leg = Attempts(URLS, ConnectBudget(), timings, lambda least, most: most)
+    assert leg.lifetime(Attempt(FIRST, 0.0), 80_000.0) == 80_000.0
+    assert leg.lifetime(Attempt(SECOND, 0.0), 80_000.0) == 600.0
+    assert leg.lifetime(Attempt(SECOND, 0.0), 60.0) == 60.0
+
+
 def test_a_ban_without_a_length_grows(attempts: Attempts) -> None:
     now, delays = 0.0, []
     for _ in range(6):

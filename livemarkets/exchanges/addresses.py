@@ -81,6 +81,11 @@ class Addresses:
         address = self._addresses.get(url)
         return address is not None and now < address.rests_until
 
+    def rests_until(self, url: str) -> float:
+        """Return until when the address is passed over, monotonic seconds; the past if it is not."""
+        address = self._addresses.get(url)
+        return 0.0 if address is None else address.rests_until
+
     def describe(self, now: float, proxy_for: Callable[[str], object]) -> list[AddressStatistics]:
         """Return how each address fares; `proxy_for` returns the proxy of an address, or why it has none."""
         return [

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from random import Random
 from typing import Any
 
@@ -20,6 +20,7 @@ from websockets.asyncio.client import connect
 
 from livemarkets.app import Tuning
 from livemarkets.exchanges.base import StreamState
+from livemarkets.exchanges.binance.timings import ConnectionTimings
 from livemarkets.exchanges.leg import Leg
 from livemarkets.exchanges.legs import Legs
 from livemarkets.market.models import ExchangeState, StreamKey
@@ -28,10 +29,12 @@ from livemarkets.simulator.market.streams import StreamEvent
 from tests.support.app import RunningApp, running_app, running_exchange, settings_for
 from tests.support.helpers import eventually
 from tests.support.leg_links import LegLink, leg_links
-from tests.support.upstream import quick
+from tests.support.upstream import QUICK, quick
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 KEYS = [StreamKey.trades("binance", symbol) for symbol in SYMBOLS]
+TUNING = Tuning(client=quick(connection=ConnectionTimings(session=QUICK.session), rest_seconds=0.2))
+"""A leg that is mute for a moment does not count as lost, however busy the machine is."""
 _TRADE = re.compile(rb'"e":"trade".*"s":"([A-Z]+)","t":(\d+),"p":"([0-9.]+)"')
 
 
@@ -77,9 +80,29 @@ class World:
         streams = ((leg._streams[key], ids[key.symbol]) for key in KEYS)
         return all(max(stream.newest, *stream._ahead, 0) >= newest for stream, newest in streams)
 
+    def has_reached(self, ids: dict[str, int]) -> bool:
+        """Whether readers were told of everything up to these ids."""
+        ledgers = [(self.feed.ledger(key), ids[key.symbol]) for key in KEYS]
+        return all(ledger is not None and ledger.newest_seen() >= newest for ledger, newest in ledgers)
+
+    async def more_trades(self, count: int) -> None:
+        """Wait until the exchange has made so many more."""
+        target = sum(map(len, self.made.values())) + count
+        await eventually(lambda: sum(map(len, self.made.values())) >= target, 30, because="trades")
+
+    async def number(self, at: int) -> int:
+        """The exchange's number of the connection of a leg."""
+        return (await eventually(lambda: self.links[at].numbers, 10))[-1]
+
     async def whole(self) -> None:
-        """Wait until every leg is well, and has brought what happened before it was."""
-        await eventually(lambda: all(map(self.is_well, self.legs)), 30, because="both legs live")
+        """Wait until every leg is well at its own address, and has brought what happened before it was."""
+        await eventually(
+            lambda: (
+                all(map(self.is_well, self.legs)) and [len(link.numbers) for link in self.links] == [1, 1]
+            ),
+            30,
+            because="both legs live",
+        )
         ids = self.newest()
         await eventually(
             lambda: all(self.has_brought(leg, ids) for leg in self.legs), 30, because=f"both legs at {ids}"
@@ -113,12 +136,14 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def two_legs(*, seed: int = 7, count: int = 2, trades_per_second: float = 50.0) -> AsyncIterator[World]:
-    market = SimulatedMarket(seed=seed, symbols=SYMBOLS, trades_per_second=trades_per_second)
-    async with running_exchange(market) as exchange, leg_links(exchange, count) as links:
+async def two_legs(*, seed: int = 7, **fields: Any) -> AsyncIterator[World]:
+    """Run the app with two legs, whole at first, while REST is down."""
+    market = SimulatedMarket(seed=seed, symbols=SYMBOLS, trades_per_second=50.0)
+    async with running_exchange(market) as exchange, leg_links(exchange, 2) as links:
         urls = ",".join(link.url for link in links)
-        settings = settings_for(exchange, binance_ws_url=urls, binance_legs=count, simulator_enabled=False)
-        async with running_app(settings, tuning=Tuning(client=quick())) as app:
+        legs = {"binance_ws_url": urls, "binance_legs": 2, "simulator_enabled": False}
+        settings = settings_for(exchange, **(legs | fields))
+        async with running_app(settings, tuning=TUNING) as app:
             world = World(exchange, links, app)
             sink = logger.add(lambda line: world.log.append(str(line)), level="WARNING")
             task = asyncio.create_task(world.reads(), name="reader")
@@ -137,43 +162,44 @@ async def two_legs(*, seed: int = 7, count: int = 2, trades_per_second: float = 
 # One thing at a time
 
 
-def kill(world: World, link: LegLink) -> None:
-    link.kill()
+async def kill(world: World, at: int) -> None:
+    world.links[at].kill()
+    await eventually(lambda: not world.is_well(world.legs[at]), 30)
 
 
-def slow(world: World, link: LegLink) -> None:
-    link.slow()
+async def slow(world: World, at: int) -> None:
+    world.links[at].slow()
 
 
-def mute(world: World, link: LegLink) -> None:
-    link.mute()
+async def mute(world: World, at: int) -> None:
+    world.links[at].mute()
 
 
-def skip(world: World, link: LegLink) -> None:
-    world.exchange.faults.lose(count=7, connection=link.numbers[-1])
+async def skip(world: World, at: int) -> None:
+    world.exchange.faults.lose(count=7, connection=await world.number(at))
 
 
-def repeat(world: World, link: LegLink) -> None:
-    world.exchange.faults.repeat(count=7, connection=link.numbers[-1])
+async def repeat(world: World, at: int) -> None:
+    world.exchange.faults.repeat(count=7, connection=await world.number(at))
 
 
-def swap(world: World, link: LegLink) -> None:
-    world.exchange.faults.swap(count=3, connection=link.numbers[-1])
+async def swap(world: World, at: int) -> None:
+    world.exchange.faults.swap(count=3, connection=await world.number(at))
 
 
-def garbage(world: World, link: LegLink) -> None:
-    world.exchange.faults.garbage(connection=link.numbers[-1])
+async def garbage(world: World, at: int) -> None:
+    world.exchange.faults.garbage(connection=await world.number(at))
 
 
-def odd_id(world: World, link: LegLink) -> None:
-    link.lie("id")
+async def odd_id(world: World, at: int) -> None:
+    world.links[at].lie("id")
 
 
-def odd_price(world: World, link: LegLink) -> None:
-    link.lie("price")
+async def odd_price(world: World, at: int) -> None:
+    world.links[at].lie("price")
 
 
-EVENTS: tuple[Callable[[World, LegLink], None], ...] = (
+EVENTS: tuple[Callable[[World, int], Awaitable[None]], ...] = (
     *(kill, slow, mute, skip, repeat, swap, garbage, odd_id, odd_price),
 )
 
@@ -191,19 +217,56 @@ async def test_whatever_happens_to_one_leg_costs_nothing(seed: int, events: int)
     async with two_legs(seed=seed) as world:
         turns = random.sample(EVENTS, k=len(EVENTS)) + random.choices(EVENTS, k=events)
         for number, event in enumerate(turns[:events]):
-            link = world.links[number % 2 if number < len(EVENTS) else random.randrange(2)]
-            event(world, link)
-            trades = sum(map(len, world.made.values()))
-            more = random.randint(5, 30)
-            await eventually(lambda t=trades + more: sum(map(len, world.made.values())) >= t, 30)  # type: ignore[misc]
-            link.mend()
+            at = number % 2 if number < len(EVENTS) else random.randrange(2)
+            await event(world, at)
+            await world.more_trades(random.randint(5, 30))
+            world.links[at].mend()
             await world.whole()
         last = world.newest()
-        await eventually(lambda: world.feed.statistics().holes_open == 0, 10)
-        await eventually(
-            lambda: all(world.feed.ledger(key).newest_seen() >= last[key.symbol] for key in KEYS)
-        )  # type: ignore[union-attr]
+        await eventually(lambda: world.feed.statistics().holes_open == 0, 10, because="no holes")
+        await eventually(lambda: world.has_reached(last), 10)
         world.check()
         assert set(world.statuses) <= {"connecting", "live"}
         assert world.statuses.count("live") == 1, "nobody was told of any trouble"
         assert len(world.log) <= 2 * len(EVENTS), "the log is not flooded"
+
+
+async def test_a_hole_on_both_legs_is_a_hole() -> None:
+    """So the test before would find what is lost."""
+    async with two_legs(gap_patience_seconds=1.0) as world:
+        world.exchange.faults.lose(count=3, stream="btcusdt@trade")
+        await eventually(lambda: [each for each in world.read if each["type"] == "gap"], 20)
+        (gap,) = [each for each in world.read if each["type"] == "gap"]
+        assert (gap["symbol"], gap["cause"], gap["to_id"] - gap["from_id"]) == ("BTCUSDT", "upstream", 2)
+        assert world.statuses.count("live") == 1
+
+
+async def test_one_leg_alone_is_told_and_does_all_the_work_until_the_other_one_is_back() -> None:
+    async with two_legs() as world:
+        first, second = (await world.app.services.inspection.report()).exchanges[0].legs
+        assert (first.state, second.state) == ("live", "live")
+        assert [*first.urls, *second.urls] == [f"{link.url}/stream" for link in world.links]
+        world.links[1].is_full = True
+        await kill(world, 0)
+        won = world.legs[1].tally.first
+        await eventually(lambda: world.legs[1].tally.first >= won + 10, 30)
+        metrics = (await world.app.get("/metrics")).text
+        for line in (
+            'leg_up{exchange="binance",leg="1"} 0.0',
+            'leg_up{exchange="binance",leg="2"} 1.0',
+            'exchange_state{exchange="binance",state="live"} 1.0',
+            'leg_trades_first_total{exchange="binance",leg="2"}',
+            'leg_lead_seconds_bucket{exchange="binance",le="0.001",leg="1"}',
+        ):
+            assert f"livemarkets_{line}" in metrics
+
+        async def is_told() -> bool:
+            told = (await world.app.get("/api/status")).json()["exchanges"][0]
+            return [told["state"], *(leg["state"] for leg in told["legs"])] == ["live", "down", "live"]
+
+        await eventually(is_told, 10)
+        world.links[1].is_full = False
+        await eventually(lambda: len(world.links[1].numbers) == 2, 30, because="both at the second address")
+        world.links[0].mend()
+        await world.whole()  # each at its own address again
+        world.check()

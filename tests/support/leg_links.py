@@ -21,6 +21,8 @@ class LegLink:
     def __init__(self, exchange: Simulator) -> None:
         self.false_ids: set[int] = set()
         """The ids under which it brought something else."""
+        self.is_full = False
+        """Whether new connections are closed at once, and those that are open stay."""
         self._exchange = exchange
         self._is_cut = False
         self._pause_seconds = 0.0
@@ -44,8 +46,7 @@ class LegLink:
     def kill(self) -> None:
         """End the connections; new ones are closed at once."""
         self._is_cut = True
-        for writer in [*self._pairs, *self._pairs.values()]:
-            writer.transport.abort()
+        self._end_if_cut()
 
     def mute(self) -> None:
         """Connections stay open, and nothing passes."""
@@ -74,14 +75,17 @@ class LegLink:
         self.kill()
         await self._server.wait_closed()
 
+    def _end_if_cut(self) -> None:
+        for writer in [*self._pairs, *self._pairs.values()] if self._is_cut else ():
+            writer.transport.abort()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._is_cut:
+        if self._is_cut or self.is_full:
             writer.transport.abort()
             return
         onward_reader, onward = await asyncio.open_connection("127.0.0.1", self._exchange.port)
         self._pairs[writer] = onward
-        if self._is_cut:
-            self.kill()
+        self._end_if_cut()  # it may have been cut meanwhile
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._forward(reader, onward), name="to the exchange")

@@ -26,9 +26,6 @@ from livemarkets.market.models import ExchangeName
 
 __all__ = ["BinancePorts"]
 
-_STRAY_SECONDS = 600.0
-"""So long a leg keeps a connection to an address that another leg prefers."""
-
 
 class BinancePorts:
     """An exchange that speaks Binance's protocol. It makes the ports for one feed.
@@ -144,6 +141,5 @@ def _timings_of_leg(timings: ClientTimings, number: int, legs: int) -> ClientTim
     """Return the time limits of a leg: the connections of two legs do not reach their age together."""
     shard = timings.shard
     lifetime = shard.lifetime_seconds * (1 - (number - 1) / (2 * legs))
-    stray = shard.attempts.stray_seconds
-    attempts = replace(shard.attempts, stray_seconds=_STRAY_SECONDS if stray is None else stray)
+    attempts = replace(shard.attempts, returns=True)
     return replace(timings, shard=replace(shard, lifetime_seconds=lifetime, attempts=attempts))

@@ -1,5 +1,6 @@
 """When the next attempt may be made, at which address, and what is said meanwhile: for a whole exchange."""
 
+import math
 from random import Random
 
 import pytest
@@ -69,17 +70,21 @@ def test_a_ban_holds_for_the_other_legs_too() -> None:
     assert other.failures == 0
 
 
-def test_a_leg_does_not_stay_at_an_address_that_another_one_prefers(attempts: Attempts) -> None:
-    assert attempts.lifetime(connected(attempts, 0.0), 80_000.0) == 80_000.0
-    attempts.note_failure(attempts.begin(1.0), TIMEOUT, 1.0)
-    elsewhere = attempts.begin(2.0)
+def test_a_leg_returns_to_its_address_when_that_may_work_again(attempts: Attempts) -> None:
+    assert attempts.returns_at(SECOND) == math.inf, "without legs it may stay"
+    leg = Attempts(URLS, ConnectBudget(), AttemptTimings(returns=True), lambda least, most: most)
+    leg.note_failure(leg.begin(1.0), TIMEOUT, 1.0)
+    elsewhere = connected(leg, 2.0)
     assert elsewhere.url == SECOND
-    assert attempts.lifetime(elsewhere, 80_000.0) == 80_000.0, "without legs it may stay"
-    timings = AttemptTimings(stray_seconds=600.0)
-    leg = Attempts(URLS, ConnectBudget(), timings, lambda least, most: most)
-    assert leg.lifetime(Attempt(FIRST, 0.0), 80_000.0) == 80_000.0
-    assert leg.lifetime(Attempt(SECOND, 0.0), 80_000.0) == 600.0
-    assert leg.lifetime(Attempt(SECOND, 0.0), 60.0) == 60.0
+    assert (leg.returns_at(FIRST), leg.returns_at(SECOND)) == (math.inf, 11.0)
+    probe = leg.begin(11.0, is_planned=True, is_return=True)
+    assert probe.url == FIRST
+    before = leg.failures, leg.reason, leg.is_down
+    assert leg.note_failure(probe, TIMEOUT, 12.0) == 0.0
+    assert (leg.failures, leg.reason, leg.is_down) == before, "the exchange works, as was known before"
+    assert leg.returns_at(SECOND) == 32.0, "it is tried ever more seldom"
+    ban = leg.begin(32.0, is_planned=True, is_return=True)
+    assert leg.note_failure(ban, BANNED, 32.0) == pytest.approx(600.0)
 
 
 def test_a_ban_without_a_length_grows(attempts: Attempts) -> None:

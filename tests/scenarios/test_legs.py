@@ -32,9 +32,21 @@ from tests.support.leg_links import LegLink, leg_links
 from tests.support.upstream import QUICK, quick
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
+PLACES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "book": lambda message: message["update_id"],
+    "depth": lambda message: message["update_id"],
+    "ticker": lambda message: message["ts"],
+    "candle": lambda message: (message["open_ts"], message["closed"], message["trades"]),
+}
+"""By type of message, what rises from one to the next of a stream."""
 KEYS = [StreamKey.trades("binance", symbol) for symbol in SYMBOLS]
-TUNING = Tuning(client=quick(connection=ConnectionTimings(session=QUICK.session), rest_seconds=0.2))
+TUNING = Tuning(
+    client=quick(
+        connection=ConnectionTimings(session=QUICK.session), rest_seconds=0.2, longest_rest_seconds=0.4
+    )
+)
 """A leg that is mute for a moment does not count as lost, however busy the machine is."""
+pytestmark = pytest.mark.long
 _TRADE = re.compile(rb'"e":"trade".*"s":"([A-Z]+)","t":(\d+),"p":"([0-9.]+)"')
 
 
@@ -80,6 +92,16 @@ class World:
         streams = ((leg._streams[key], ids[key.symbol]) for key in KEYS)
         return all(max(stream.newest, *stream._ahead, 0) >= newest for stream, newest in streams)
 
+    def check_updates(self) -> None:
+        """No update of the other channels twice, or back in time."""
+        newest: dict[tuple[str, str], Any] = {}
+        for message in self.read:
+            if place_of := PLACES.get(message["type"]):
+                stream, place = (message["type"], message["symbol"]), place_of(message)
+                assert stream not in newest or place > newest[stream], message
+                newest[stream] = place
+        assert {kind for kind, _ in newest} == set(PLACES)
+
     def has_reached(self, ids: dict[str, int]) -> bool:
         """Whether readers were told of everything up to these ids."""
         ledgers = [(self.feed.ledger(key), ids[key.symbol]) for key in KEYS]
@@ -112,8 +134,10 @@ class World:
         """Read like a program that only writes down."""
         url = f"ws://127.0.0.1:{self.app.port}/ws/markets"
         async with connect(url, proxy=None, compression=None, max_queue=None) as socket:
-            request = {"type": "subscribe", "exchange": "binance", "channel": "trades", "symbols": SYMBOLS}
-            await socket.send(msgspec.json.encode(request).decode())
+            for channel in ("trades", "book", "depth", "tickers", "candles"):
+                request = {"type": "subscribe", "exchange": "binance", "channel": channel, "symbols": SYMBOLS}
+                fields = {"interval": "1m"} if channel == "candles" else {}
+                await socket.send(msgspec.json.encode(request | fields).decode())
             async for raw in socket:
                 self.read.append(msgspec.json.decode(raw))
 
@@ -123,6 +147,8 @@ class World:
         false = set.union(*(link.false_ids for link in self.links))
         for message in self.read:
             assert message["type"] not in ("gap", "lagged", "error"), message
+            if message.get("channel", "trades") != "trades":
+                continue
             for tick in message.get("data", [message] if message["type"] == "trade" else []):
                 symbol, trade_id = tick["symbol"], tick["id"]
                 newest = max(found[symbol], default=trade_id - 1)
@@ -131,6 +157,7 @@ class World:
                 if trade_id not in false and trade_id in self.made[symbol]:
                     assert float(self.made[symbol][trade_id]) == tick["price"]
         assert all(len(found[symbol]) > 10 for symbol in SYMBOLS)
+        self.check_updates()
         statistics = self.feed.statistics()
         assert (statistics.lost, statistics.gaps, statistics.backfilled) == (0, 0, 0)
 
@@ -148,7 +175,10 @@ async def two_legs(*, seed: int = 7, **fields: Any) -> AsyncIterator[World]:
             sink = logger.add(lambda line: world.log.append(str(line)), level="WARNING")
             task = asyncio.create_task(world.reads(), name="reader")
             try:
-                await eventually(lambda: len(world.read) > 2, 10)
+                kinds = {*PLACES, "trade"}
+                await eventually(
+                    lambda: {each["type"] for each in world.read} >= kinds, 20, because="all kinds"
+                )
                 await world.feed.ensure_symbols(5)
                 exchange.faults.rest_down(seconds=3600)
                 await world.whole()
@@ -231,18 +261,8 @@ async def test_whatever_happens_to_one_leg_costs_nothing(seed: int, events: int)
         assert len(world.log) <= 2 * len(EVENTS), "the log is not flooded"
 
 
-async def test_a_hole_on_both_legs_is_a_hole() -> None:
-    """So the test before would find what is lost."""
+async def test_one_leg_alone_is_told_and_does_all_the_work_and_a_hole_on_both_is_a_hole() -> None:
     async with two_legs(gap_patience_seconds=1.0) as world:
-        world.exchange.faults.lose(count=3, stream="btcusdt@trade")
-        await eventually(lambda: [each for each in world.read if each["type"] == "gap"], 20)
-        (gap,) = [each for each in world.read if each["type"] == "gap"]
-        assert (gap["symbol"], gap["cause"], gap["to_id"] - gap["from_id"]) == ("BTCUSDT", "upstream", 2)
-        assert world.statuses.count("live") == 1
-
-
-async def test_one_leg_alone_is_told_and_does_all_the_work_until_the_other_one_is_back() -> None:
-    async with two_legs() as world:
         first, second = (await world.app.services.inspection.report()).exchanges[0].legs
         assert (first.state, second.state) == ("live", "live")
         assert [*first.urls, *second.urls] == [f"{link.url}/stream" for link in world.links]
@@ -270,3 +290,9 @@ async def test_one_leg_alone_is_told_and_does_all_the_work_until_the_other_one_i
         world.links[0].mend()
         await world.whole()  # each at its own address again
         world.check()
+        world.exchange.faults.lose(count=3, stream="btcusdt@trade")
+        gap = await eventually(lambda: [each for each in world.read if each["type"] == "gap"], 20)
+        assert [(each["symbol"], each["cause"], each["to_id"] - each["from_id"]) for each in gap] == [
+            ("BTCUSDT", "upstream", 2)
+        ]
+        assert world.statuses.count("live") == 1

@@ -37,7 +37,8 @@ class AttemptTimings(msgspec.Struct, frozen=True, kw_only=True):
     """A connection that worked for this long proves that its address works and that attempts may be quick
     again. Its loss is no failure of the address: the exchange ends connections, such as at 24 h."""
     rest_seconds: float = 10.0
-    """How long an address is passed over after its first failure; longer after each further one."""
+    longest_rest_seconds: float = 300.0
+    """How long an address is passed over after its first failure, and at most after further ones."""
     returns: bool = False
     """Whether a connection to another address than the preferred one is replaced as soon as that may work
     again. Two legs that stay at one address would end together."""
@@ -74,7 +75,8 @@ class Attempts:
         timings: AttemptTimings,
         uniform: Callable[[float, float], float],
     ) -> None:
-        self.addresses = Addresses(urls, rest_seconds=timings.rest_seconds)
+        rests = timings.rest_seconds, timings.longest_rest_seconds
+        self.addresses = Addresses(urls, rest_seconds=rests[0], longest_rest_seconds=rests[1])
         self.failures = 0
         """Failures since the exchange last worked."""
         self.is_down = False

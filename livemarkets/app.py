@@ -31,13 +31,7 @@ from livemarkets.http_api.fetching import FetchGuard
 from livemarkets.market.channels import TRADES
 from livemarkets.market.clock import Clock, system_clock
 from livemarkets.market.latest_updates import LatestUpdates
-from livemarkets.market.models import (
-    ExchangeName,
-    ExchangeState,
-    ExchangeStatus,
-    StreamKey,
-    StreamQuality,
-)
+from livemarkets.market.models import ExchangeName, ExchangeState, ExchangeStatus, StreamKey, StreamQuality
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
@@ -273,6 +267,7 @@ class Services:
             clock=self.clock,
             outbound=self._outbound,
             deliveries=lambda: self.fanout.statistics().delivered.get(TRADES, 0),
+            legs=self.settings.binance_legs,
         )
 
 

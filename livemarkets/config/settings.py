@@ -82,6 +82,12 @@ class Settings(BaseSettings):
         "base addresses of Binance's REST API, tried in order; `/api/v3/…` is appended",
         allowed="one or more http:// or https:// addresses, separated by commas",
     )
+    binance_legs: int = _number(
+        1,
+        "connections by which each stream is read at once, at different addresses; a trade counts once",
+        least=1,
+        most=4,
+    )
     simulator_enabled: bool = _switch(True, "whether the exchange `simulator` is offered beside `binance`")
     default_symbols: Symbols = _field(
         ("BTCUSDT", "ETHUSDT"),

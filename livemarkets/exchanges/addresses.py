@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from livemarkets.exchanges.statistics import AddressStatistics, without_credentials
 
-__all__ = ["Addresses"]
+__all__ = ["Addresses", "of_leg"]
+
+
+def of_leg(urls: Sequence[str], number: int, legs: int) -> tuple[str, ...]:
+    """Return the addresses in the order of one of several legs, so that each prefers another address.
+
+    First comes its own, then those that no leg prefers, then those of the other legs. If there are fewer
+    addresses than legs, some legs have the same one.
+
+    Args:
+        urls: in the order of preference.
+        number: of the leg, from 1 on.
+        legs: how many there are.
+
+    """
+    if not urls:
+        return ()
+    own = urls[(number - 1) % len(urls)]
+    return tuple(dict.fromkeys([own, *urls[legs:], *urls[:legs]]))
 
 
 class _Address:
@@ -62,6 +80,11 @@ class Addresses:
         """Return whether the address is passed over at present."""
         address = self._addresses.get(url)
         return address is not None and now < address.rests_until
+
+    def rests_until(self, url: str) -> float:
+        """Return until when the address is passed over, monotonic seconds; the past if it is not."""
+        address = self._addresses.get(url)
+        return 0.0 if address is None else address.rests_until
 
     def describe(self, now: float, proxy_for: Callable[[str], object]) -> list[AddressStatistics]:
         """Return how each address fares; `proxy_for` returns the proxy of an address, or why it has none."""

@@ -42,7 +42,7 @@ from livemarkets.exchanges.history import (
     TradeHistory,
 )
 from livemarkets.exchanges.latency import LatencyMeter
-from livemarkets.exchanges.statistics import AddressStatistics, ConnectionStatistics
+from livemarkets.exchanges.statistics import AddressStatistics, ConnectionStatistics, LegStatistics
 from livemarkets.market.channels import TRADES
 from livemarkets.market.models import ExchangeState, StreamKey, TradeTick
 from livemarkets.market.updates import StreamUpdate
@@ -154,6 +154,8 @@ class ClientStatistics(msgspec.Struct, frozen=True, kw_only=True):
     addresses: Sequence[AddressStatistics] = ()
     ban_seconds: float = 0.0
     """How long the exchange has forbidden connections from now on; 0 if they are allowed."""
+    legs: Sequence[LegStatistics] = ()
+    """The clients that it consists of; empty if it is one."""
 
 
 class ExchangeEvents(Protocol):

@@ -1,5 +1,7 @@
 """The budget of connection attempts to an exchange, and the reconnect backoff. No I/O.
 
+All clients of an exchange share its budget: the exchange counts attempts, and forbids them, per IP address.
+
 Source: Binance spot API documents, `web-socket-streams.md` ("WebSocket Limits": 300 connections per
 attempt every 5 minutes per IP).
 """
@@ -42,14 +44,17 @@ class ConnectBudget:
     def __init__(self, *, limit: int = 270, window_seconds: float = 300.0) -> None:
         self.limit = limit
         self.window_seconds = window_seconds
+        self.banned_until = 0.0
+        """Until when the exchange forbids every attempt from here, monotonic seconds."""
         self._attempts: deque[float] = deque()
 
     def delay(self, now: float) -> float:
         """Return the delay before the next attempt in seconds; 0 when it is allowed now."""
         self._forget(now)
+        ban = max(0.0, self.banned_until - now)
         if len(self._attempts) < self.limit:
-            return 0.0
-        return self._attempts[0] + self.window_seconds - now
+            return ban
+        return max(ban, self._attempts[0] + self.window_seconds - now)
 
     def spend(self, now: float) -> None:
         """Count an attempt."""

@@ -9,14 +9,15 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Protocol
 
 import msgspec
 
 from livemarkets.server.histogram import Histogram
 
-__all__ = ["HOPS", "HopStatistics", "LatencyMeter", "LatencyStatistics", "Take"]
+__all__ = ["HOPS", "HopStatistics", "LatencyMeter", "LatencyStatistics", "Reader", "Take", "TradeWatch"]
 
 Take = Callable[[list[bytes]], None]
 CallLater = Callable[[float, Callable[[], None]], "Timer"]
@@ -87,6 +88,13 @@ class Reader(Protocol):
     on_texts: Take
 
 
+class TradeWatch(Protocol):
+    """What measures some of the trades of a connection."""
+
+    def watching(self, reader: Reader) -> AbstractContextManager[None]:
+        """Measure some of the reads of a connection until the context ends."""
+
+
 class _Watch:
     """Stands in the way of one read now and then. Afterwards nothing refers to it."""
 
@@ -153,9 +161,17 @@ class LatencyMeter:
         self._slots: deque[_Slot] = deque(maxlen=_SLOTS)
 
     @contextmanager
-    def watching(self, reader: Reader) -> Iterator[None]:
-        """Measure some of the reads of a connection until the context ends."""
-        watch = _Watch(reader, self._measure, self._call_later)
+    def watching(self, reader: Reader, first: Callable[[], int] | None = None) -> Iterator[None]:
+        """Measure some of the reads of a connection until the context ends.
+
+        Args:
+            reader: the connection.
+            first: returns how many trades its leg has brought before every other leg. Reads that bring none
+                of these are not counted, because no reader waits for them. `None` if there are no legs.
+
+        """
+        measure = self._measure if first is None else partial(self._measure, first=first)
+        watch = _Watch(reader, measure, self._call_later)
         watch.arm()
         try:
             yield
@@ -190,17 +206,17 @@ class LatencyMeter:
             plot=[None if slot is None else slot.percentiles(hop) for slot in ended],
         )
 
-    def _measure(self, take: Take, raws: list[bytes]) -> None:
+    def _measure(self, take: Take, raws: list[bytes], first: Callable[[], int] | None = None) -> None:
         began, now_ms, before = self._monotonic(), self._now_ms(), self._deliveries()
+        brought = -1 if first is None else first()
         times = next(filter(None, map(self._read_times, raws)), None)
-        if times is None:
-            take(raws)
+        take(raws)
+        if times is None or (first is not None and first() == brought):
             return
         matched_ms, event_ms = times
         slot = self._slot(began)
         self._note(slot, "matched_to_event", event_ms - matched_ms)
         self._note(slot, "event_to_received", now_ms - event_ms)
-        take(raws)
         if self._deliveries() > before:
             self._call_soon(lambda: self._note_sent(slot, began, matched_ms))
 

@@ -6,7 +6,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-__all__ = ["AddressStatistics", "ConnectionStatistics", "without_credentials"]
+from livemarkets.market.models import ExchangeState
+from livemarkets.server.histogram import Histogram
+
+__all__ = ["AddressStatistics", "ConnectionStatistics", "LegStatistics", "without_credentials"]
 
 
 class ConnectionStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +45,33 @@ class AddressStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """How long it is passed over from now on; 0 if it is used."""
     proxy: str | None
     """The proxy on the way, without user name and password, or why none can be used; `None` for none."""
+
+
+class LegStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several clients that bring the same streams. Counters since the start."""
+
+    number: int
+    """From 1 on."""
+    state: ExchangeState
+    """That of its client, or `STALE` while a stream is mute on it that comes on another leg."""
+    reason: str | None
+    since: float
+    """When the state began, monotonic seconds."""
+    urls: tuple[str, ...]
+    """The addresses of its open connections, without user name and password."""
+    brought: int
+    """Trades read, repeats included."""
+    first: int
+    """Trades that it brought before every other leg."""
+    missed: int
+    """Trades that it skipped. What it missed while it was away counts when it has been back for a moment."""
+    disagreed: int
+    """Sampled trades that differ from what the first leg brought under the same id."""
+    lead: Histogram
+    """How many seconds it was ahead of the next leg, by a sample of the trades that it brought first."""
+    lead_p50_ms: float | None
+    """Of the last minute; `None` without a sample."""
+    lead_p99_ms: float | None
 
 
 def without_credentials(url: str) -> str:

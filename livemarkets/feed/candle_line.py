@@ -295,6 +295,6 @@ def _is_newer(candle: Candle, known: Candle) -> bool:
     """Return whether a candle of the stream replaces what is known of it. Two connections may bring it."""
     if candle.closed or known.closed:
         return candle.closed
-    return candle.trades > known.trades or (
-        candle.trades == known.trades and (known.first_id is None or candle.ts > known.ts)
-    )
+    if candle.trades != known.trades:
+        return candle.trades > known.trades
+    return candle.ts > known.ts or (known.first_id is None and candle.first_id is not None)

@@ -7,6 +7,7 @@ from typing import Protocol
 from prometheus_client.registry import Collector
 
 from livemarkets.http_api.latency_metrics import LatencyMetrics, MeasuredFeeds
+from livemarkets.http_api.leg_metrics import LegMetrics
 from livemarkets.http_api.metrics import MarketsCollector, MeasuredServices
 from livemarkets.http_api.process_metrics import MeasuredProcess, ProcessMetrics
 
@@ -19,4 +20,9 @@ class Measured(MeasuredServices, MeasuredFeeds, MeasuredProcess, Protocol):
 
 def collectors(services: Measured) -> tuple[Collector, ...]:
     """Return the collectors of all metrics."""
-    return MarketsCollector(services), LatencyMetrics(services), ProcessMetrics(services)
+    return (
+        MarketsCollector(services),
+        LatencyMetrics(services),
+        LegMetrics(services),
+        ProcessMetrics(services),
+    )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from livemarkets.exchanges.base import ClientStatistics, HistoryStatistics
-from livemarkets.exchanges.statistics import AddressStatistics, ConnectionStatistics
+from livemarkets.exchanges.statistics import AddressStatistics, ConnectionStatistics, LegStatistics
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.status.report import (
     AddressReport,
     ClockReport,
     ConnectionReport,
     ExchangeReport,
+    LegReport,
     RestReport,
     StateChange,
 )
@@ -42,6 +43,7 @@ async def describe_exchange(
         complaints=statistics.client.complaints,
         symbols_known=statistics.symbols_known,
         connections=[_connection(each, times) for each in statistics.client.each],
+        legs=[_leg(each, times) for each in statistics.client.legs],
         addresses=_addresses(statistics.client.addresses, times),
         rest=_rest(statistics.history, times),
         streams=await describe_streams(feed, statistics, times),
@@ -63,6 +65,22 @@ def _connection(each: ConnectionStatistics, times: Times) -> ConnectionReport:
         opened_ts=None if each.opened_at is None else times.ts(each.opened_at),
         rotates_ts=times.ts(each.expires_at),
         round_trip_ms=None if round_trip is None else round(round_trip * 1000, 2),
+    )
+
+
+def _leg(each: LegStatistics, times: Times) -> LegReport:
+    return LegReport(
+        leg=each.number,
+        state=each.state.value,
+        reason=each.reason,
+        since_ts=times.ts(each.since),
+        urls=each.urls,
+        trades=each.brought,
+        first=each.first,
+        missed=each.missed,
+        disagreed=each.disagreed,
+        lead_p50_ms=each.lead_p50_ms,
+        lead_p99_ms=each.lead_p99_ms,
     )
 
 

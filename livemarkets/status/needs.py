@@ -124,6 +124,7 @@ def _of_exchange(exchange: ExchangeReport, now_ms: int) -> Iterator[Need]:
             f"{name} from here too.",
             until_ts=exchange.rest.paused_until_ts,
         )
+    yield from _of_legs(exchange, now_ms)
     yield from _of_addresses(exchange)
     yield from _of_clock(exchange)
 
@@ -138,6 +139,24 @@ def _way_to(exchange: ExchangeReport) -> str:
         return "Wait: it heals by itself. If it does not, look into the log of this server."
     return (
         "Check the network of this machine. If it needs a proxy, set LIVE_PROXY_URL in .env.local. " + _DOCTOR
+    )
+
+
+def _of_legs(exchange: ExchangeReport, now_ms: int) -> Iterator[Need]:
+    well = [leg for leg in exchange.legs if leg.state == "live"]
+    failing = [leg for leg in exchange.legs if leg.state != "live" and now_ms - leg.since_ts > _NOT_LIVE_MS]
+    if not well or not failing:
+        return  # all is well, or the exchange is not live, which is told
+    some = "one leg alone" if len(well) == 1 else f"{len(well)} of {len(exchange.legs)} legs"
+    why = "; ".join(
+        f"leg {leg.leg} is {leg.state}" + (f" ({leg.reason})" if leg.reason else "") for leg in failing
+    )
+    yield Need(
+        kind="leg",
+        level="warning",
+        what=f"{_name(exchange)} comes by {some}: {why}.",
+        way="Nothing is missing yet, but the next failure would be felt. It is tried again by itself. "
+        "If it does not come back, see below which address fails.",
     )
 
 

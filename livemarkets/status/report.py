@@ -14,6 +14,7 @@ __all__ = [
     "ClockReport",
     "ConnectionReport",
     "ExchangeReport",
+    "LegReport",
     "Need",
     "ProcessReport",
     "ReaderReport",
@@ -68,6 +69,31 @@ class AddressReport(msgspec.Struct, frozen=True, kw_only=True):
     """Until when it is passed over; `None` if it is used."""
     proxy: str | None
     """The proxy on the way, without its password."""
+
+
+class LegReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several clients that bring the same streams. Counters are since the start."""
+
+    leg: int
+    """From 1 on."""
+    state: str
+    """As of an exchange. `stale`: it does not bring a stream that comes on another leg."""
+    reason: str | None
+    since_ts: int
+    """When the state began."""
+    urls: Sequence[str]
+    """The addresses of its open connections."""
+    trades: int
+    """Trades read, repeats included."""
+    first: int
+    """Trades that it brought before every other leg."""
+    missed: int
+    """Trades that it skipped."""
+    disagreed: int
+    """Sampled trades that differ from what the first leg brought under the same id."""
+    lead_p50_ms: float | None
+    """How far it was ahead of the next leg, of what it brought first; `None` without a sample in a minute."""
+    lead_p99_ms: float | None
 
 
 class RestReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,6 +190,8 @@ class ExchangeReport(msgspec.Struct, frozen=True, kw_only=True):
     complaints: Mapping[str, int]
     symbols_known: int
     connections: Sequence[ConnectionReport]
+    legs: Sequence[LegReport]
+    """Empty if the streams come by one connection alone."""
     addresses: Sequence[AddressReport]
     rest: RestReport
     streams: StreamsReport

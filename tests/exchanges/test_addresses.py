@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livemarkets.exchanges.addresses import Addresses
+from livemarkets.exchanges.addresses import Addresses, of_leg
 from livemarkets.exchanges.statistics import without_credentials
 
 
@@ -57,3 +57,11 @@ def test_each_address_is_described_without_secrets() -> None:
     assert (second.url, second.failures, second.rest_seconds) == ("wss://two.example", 1, 6.0)
     assert second.proxy == "socks5://proxy:1080"
     assert without_credentials("wss://[broken") == "(not an address)"
+
+
+def test_each_leg_prefers_another_address_and_those_of_no_leg_come_next() -> None:
+    assert [of_leg("abcd", number, 2) for number in (1, 2)] == [tuple("acdb"), tuple("bcda")]
+    assert [of_leg("ab", number, 2) for number in (1, 2)] == [("a", "b"), ("b", "a")]
+    assert [of_leg(["a"], number, 2) for number in (1, 2)] == [("a",), ("a",)]
+    assert [of_leg("ab", number, 3)[0] for number in (1, 2, 3)] == ["a", "b", "a"]
+    assert of_leg((), 2, 2) == ()

@@ -56,3 +56,12 @@ def test_the_default_budget_keeps_the_limit_of_the_exchange() -> None:
     assert budget.delay(309.9) == pytest.approx(0.1)
     assert budget.delay(310) == 0
     assert budget.used(310) == 0
+
+
+def test_a_ban_is_one_of_all_clients_that_share_the_budget() -> None:
+    budget = ConnectBudget(limit=1, window_seconds=300)
+    budget.banned_until = 130.0
+    assert budget.delay(100.0) == 30.0
+    budget.spend(100.0)
+    assert budget.delay(100.0) == 300.0
+    assert budget.delay(500.0) == 0.0

@@ -135,6 +135,29 @@ def test_other_frames_are_no_samples() -> None:
     assert way.meter.statistics().least_ms is None
 
 
+def test_a_read_that_brings_nothing_first_is_not_counted() -> None:
+    way = Way()
+    way.watching.__exit__(None, None, None)
+    first = 0
+    way.watching = way.meter.watching(way, lambda: first)
+    way.watching.__enter__()
+    way.read([b"1000"])
+    assert (way.taken, way.meter.statistics().hops["event_to_received"].samples) == (1, 0)
+    take = way._take
+
+    def wins(raws: list[bytes]) -> None:
+        nonlocal first
+        first += 1
+        take(raws)
+
+    way.watching.__exit__(None, None, None)
+    way.on_texts = wins
+    way.watching = way.meter.watching(way, lambda: first)
+    way.watching.__enter__()
+    way.read([b"1000"])
+    assert (way.taken, way.meter.statistics().hops["event_to_received"].samples) == (2, 1)
+
+
 def test_percentiles_are_of_a_minute_and_the_plot_of_five() -> None:
     way = Way()
     for age_ms in range(1, 101):

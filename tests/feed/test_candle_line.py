@@ -46,6 +46,14 @@ def test_a_candle_runs_and_is_closed_once() -> None:
     assert line.waiting_since is None
 
 
+def test_a_candle_without_trades_is_told_once_by_two_connections() -> None:
+    line = new_line()
+    empty = make_candle(0, 0)
+    assert told(line.accept(empty, 0.0)) == [(0, False, 0)]
+    assert told(line.accept(replace(empty, recv_ts=empty.recv_ts + 3), 0.1)) == []
+    assert told(line.accept(replace(empty, ts=empty.ts + 2000), 2.0)) == [(0, False, 0)]
+
+
 def test_a_later_candle_waits_until_two_answers_agree_on_the_one_before() -> None:
     line = new_line()
     line.accept(make_candle(0, 1), 0.0)

@@ -10,6 +10,7 @@ from livemarkets.status.report import (
     AddressReport,
     ClockReport,
     ExchangeReport,
+    LegReport,
     ProcessReport,
     ReadersReport,
     RestReport,
@@ -25,6 +26,24 @@ LATER = NOW + 480_000
 def address(url: str, *, rests: bool = False) -> AddressReport:
     """An address that is used, or passed over."""
     return AddressReport(url=url, failures=int(rests), rests_until_ts=LATER if rests else None, proxy=None)
+
+
+def leg(number: int, state: str = "live", *, for_ms: int = 0, **changes: Any) -> LegReport:
+    """One of several legs."""
+    sound = LegReport(
+        leg=number,
+        state=state,
+        reason=None,
+        since_ts=NOW - for_ms,
+        urls=["wss://one.example/stream"],
+        trades=100,
+        first=50,
+        missed=0,
+        disagreed=0,
+        lead_p50_ms=1.5,
+        lead_p99_ms=20.0,
+    )
+    return replace(sound, **changes)
 
 
 def stream(symbol: str, state: str = "live", *, for_ms: int = 0, lost: int = 0) -> StreamReport:
@@ -83,6 +102,7 @@ def exchange(name: str = "binance", **changes: Any) -> ExchangeReport:
         complaints={},
         symbols_known=5,
         connections=[],
+        legs=[],
         addresses=[address("wss://one.example"), address("wss://two.example")],
         rest=rest,
         streams=streams,

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any
 
 from livemarkets.exchanges.base import ClientStatus, Evidence, Silence, StreamState
 from livemarkets.exchanges.binance.attempts import AttemptTimings
@@ -35,13 +36,14 @@ QUICK = ConnectionTimings(
 
 def quick(**changes: object) -> ClientTimings:
     """Timings of a client; `changes` go to its shards and their attempts."""
-    attempts = {
+    attempts: dict[str, Any] = {
         "backoff_initial_seconds": 0.05,
         "backoff_cap_seconds": 0.2,
         "ban_seconds": 0.05,
         "good_life_seconds": 0.01,
     }
-    attempts |= {name: changes.pop(name) for name in list(changes) if name in attempts}  # type: ignore[misc]
+    own = AttemptTimings.__struct_fields__
+    attempts |= {name: changes.pop(name) for name in list(changes) if name in own}
     defaults = {
         "connection": QUICK,
         "takeover_seconds": 0.5,

@@ -6,6 +6,7 @@ wants it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
@@ -35,6 +36,12 @@ class AttemptTimings(msgspec.Struct, frozen=True, kw_only=True):
     good_life_seconds: float = 10.0
     """A connection that worked for this long proves that its address works and that attempts may be quick
     again. Its loss is no failure of the address: the exchange ends connections, such as at 24 h."""
+    rest_seconds: float = 10.0
+    longest_rest_seconds: float = 300.0
+    """How long an address is passed over after its first failure, and at most after further ones."""
+    returns: bool = False
+    """Whether a connection to another address than the preferred one is replaced as soon as that may work
+    again. Two legs that stay at one address would end together."""
 
 
 class Attempt(msgspec.Struct, eq=False):
@@ -42,6 +49,8 @@ class Attempt(msgspec.Struct, eq=False):
 
     url: str
     begun_at: float
+    is_return: bool = False
+    """It finds out whether the preferred address works again, while a connection to another one works."""
     is_open: bool = False
     """The handshake succeeded."""
     proved_at: float | None = None
@@ -66,7 +75,8 @@ class Attempts:
         timings: AttemptTimings,
         uniform: Callable[[float, float], float],
     ) -> None:
-        self.addresses = Addresses(urls)
+        rests = timings.rest_seconds, timings.longest_rest_seconds
+        self.addresses = Addresses(urls, rest_seconds=rests[0], longest_rest_seconds=rests[1])
         self.failures = 0
         """Failures since the exchange last worked."""
         self.is_down = False
@@ -81,7 +91,6 @@ class Attempts:
         self._told: dict[str, float] = {}  # until when an address wants no attempt
         self._failed_at = 0.0
         self._bans = 0
-        self._banned_until = 0.0
         self._opening: set[Attempt] = set()
         self._works_since: float | None = None  # proof of an attempt that began after the last failure
         self._good_url: str | None = None
@@ -93,7 +102,7 @@ class Attempts:
         self.addresses.replace(fresh)
         if is_new:
             self._recover()
-            self._retry_at = self._banned_until = 0.0
+            self._retry_at = self._budget.banned_until = 0.0
         self._told = {url: until for url, until in self._told.items() if url in self.addresses}
 
     def due_at(self, now: float) -> float | None:
@@ -107,23 +116,31 @@ class Attempts:
 
     def ban_seconds(self, now: float) -> float:
         """Return how long the exchange has forbidden every connection from now on; 0 if it has not."""
-        return max(0.0, self._banned_until - now)
+        return max(0.0, self._budget.banned_until - now)
 
-    def begin(self, now: float, *, is_planned: bool = False) -> Attempt:
+    def begin(self, now: float, *, is_planned: bool = False, is_return: bool = False) -> Attempt:
         """Count an attempt and choose its address.
 
         Args:
             now: monotonic seconds.
             is_planned: whether a connection that works stays open meanwhile (a rotation). If so, the
                 preferred address is tried. Otherwise, the one that worked last is.
+            is_return: whether the reason of the rotation is the preferred address itself.
 
         """
         if self.failures and now - max(self._failed_at, self._allowed_at()) > _FORGET_SECONDS:
             self._recover()
         self._budget.spend(now)
-        attempt = Attempt(self._choose(now, is_planned), now)
+        attempt = Attempt(self._choose(now, is_planned), now, is_return)
         self._opening.add(attempt)
         return attempt
+
+    def returns_at(self, url: str) -> float:
+        """Return when a connection to this address may be replaced by one to the preferred address."""
+        preferred = next(iter(self.addresses), url)
+        if not self._timings.returns or url == preferred:
+            return math.inf
+        return max(self.addresses.rests_until(preferred), self._told.get(preferred, 0.0))
 
     def note_open(self, attempt: Attempt) -> None:
         """Note that the handshake succeeded. That alone proves nothing: the exchange may close at once."""
@@ -153,6 +170,9 @@ class Attempts:
 
         """
         self._opening.discard(attempt)
+        if attempt.is_return and attempt.proved_at is None and not error.is_ban:
+            self._blame(attempt.url, now)  # nothing else is known that was not known before
+            return 0.0
         good_life = self._timings.good_life_seconds
         if self._works_since is not None and now - self._works_since >= good_life:
             self._recover()
@@ -169,7 +189,7 @@ class Attempts:
                 delay = min(delay, self._timings.short_life_cap_seconds)
         if error.is_ban:
             delay = max(delay, self._ban_seconds(error.retry_after_seconds))
-            self._banned_until = max(self._banned_until, now + delay)
+            self._budget.banned_until = max(self._budget.banned_until, now + delay)
         elif error.retry_after_seconds is not None:
             pause = min(error.retry_after_seconds, self._timings.backoff_cap_seconds)
             self._told[attempt.url] = now + pause

@@ -28,7 +28,7 @@ from livemarkets.exchanges.binance.stream_names import STREAM_CHANNELS
 from livemarkets.exchanges.binance.suspicion import Remedy, Suspicions
 from livemarkets.exchanges.binance.timings import ClientTimings
 from livemarkets.exchanges.budgets import ConnectBudget
-from livemarkets.exchanges.latency import LatencyMeter
+from livemarkets.exchanges.latency import TradeWatch
 from livemarkets.exchanges.outage_log import OutageLog
 from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import Clock
@@ -53,6 +53,7 @@ class BinanceClient:
         clock: source of the time.
         outbound: which proxy and which certificates; `None` for direct connections.
         latency: measures some of the trades; `None` if nothing does.
+        name: for the log and the connections, if the exchange has several clients; else the exchange's.
 
     """
 
@@ -71,9 +72,11 @@ class BinanceClient:
         timings: ClientTimings,
         clock: Clock,
         outbound: Outbound | None = None,
-        latency: LatencyMeter | None = None,
+        latency: TradeWatch | None = None,
+        name: str = "",
     ) -> None:
         self.exchange = exchange
+        self._name = name or exchange
         self.status = ClientStatus(ExchangeState.IDLE)
         self._events = events
         self.handle_trades = events.on_trades  # no call in between: this is the hot path
@@ -90,7 +93,7 @@ class BinanceClient:
         self._shard_of: dict[StreamKey, Shard] = {}
         self._moving: dict[StreamKey, Shard] = {}  # stream -> the shard that it leaves
         self._suspicions = Suspicions(events.silence_of, resubscribe_seconds=timings.resubscribe_seconds)
-        self._log = OutageLog(exchange, LogLimiter(interval_seconds=60.0, clock=clock.monotonic))
+        self._log = OutageLog(self._name, LogLimiter(interval_seconds=60.0, clock=clock.monotonic))
         self._wake = asyncio.Event()
         self._is_closing = False
 
@@ -223,7 +226,7 @@ class BinanceClient:
 
     def _new_shard(self) -> Shard:
         shard = Shard(
-            f"{self.exchange}-{len(self._shards) + 1}",
+            f"{self._name}-{len(self._shards) + 1}",
             self,
             timings=self._timings.shard,
             attempts=self._attempts,
@@ -267,7 +270,7 @@ class BinanceClient:
     def handle_failure(self, what: str, delay_seconds: float, *, is_covered: bool) -> None:
         """Log a failure."""
         if is_covered:
-            self._log.warn("covered", f"{self.exchange}: {what}; another connection delivers its streams")
+            self._log.warn("covered", f"{self._name}: {what}; another connection delivers its streams")
         elif not self._is_closing:
             self._log.note_failure(what, delay_seconds, self._clock.monotonic())
 

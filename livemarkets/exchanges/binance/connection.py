@@ -30,7 +30,7 @@ from livemarkets.exchanges.binance.stream_names import is_update_stream, stream_
 from livemarkets.exchanges.binance.timings import ConnectionTimings
 from livemarkets.exchanges.dial import dial
 from livemarkets.exchanges.failures import first_of, unreachable
-from livemarkets.exchanges.latency import LatencyMeter
+from livemarkets.exchanges.latency import TradeWatch
 from livemarkets.exchanges.outbound import Outbound
 from livemarkets.market.clock import Clock
 from livemarkets.market.models import ExchangeName, StreamKey, TradeTick
@@ -85,7 +85,7 @@ class Connection:
         timings: ConnectionTimings,
         clock: Clock,
         outbound: Outbound,
-        latency: LatencyMeter | None = None,
+        latency: TradeWatch | None = None,
     ) -> None:
         self.name = name
         self.url = url

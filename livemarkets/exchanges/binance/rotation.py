@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Set as AbstractSet
 
+import msgspec
+
+from livemarkets.exchanges.binance.attempts import Attempt
 from livemarkets.market.models import StreamKey
 
-__all__ = ["Rotation"]
+__all__ = ["RETURN", "Held", "Rotation"]
+
+RETURN = "its preferred address may work again"
+
+
+class Held(msgspec.Struct, eq=False):
+    """What belongs to one connection until it ends."""
+
+    attempt: Attempt
+    expires_at: float
+    task: asyncio.Task[None]
 
 
 class Rotation:
@@ -19,7 +33,8 @@ class Rotation:
 
     def __init__(self, takeover_seconds: float) -> None:
         self.reason: str | None = None
-        """Why the connection has to be replaced; `None` while it need not be."""
+        """Why the connection is to be replaced; `None` while it need not be. After :data:`RETURN` it stays if
+        the new one fails."""
         self.deadline: float | None = None
         """When the new connection takes over at the latest; `None` until it has all streams acknowledged."""
         self._takeover_seconds = takeover_seconds

@@ -13,13 +13,12 @@ import contextlib
 import random
 from collections.abc import Callable, Sequence
 
-import msgspec
 from loguru import logger
 
 from livemarkets.errors import ExchangeUnreachable
-from livemarkets.exchanges.binance.attempts import Attempt, Attempts
+from livemarkets.exchanges.binance.attempts import Attempts
 from livemarkets.exchanges.binance.connection import Connection
-from livemarkets.exchanges.binance.rotation import Rotation
+from livemarkets.exchanges.binance.rotation import RETURN, Held, Rotation
 from livemarkets.exchanges.binance.shard_owner import ShardOwner
 from livemarkets.exchanges.binance.stream_names import stream_name
 from livemarkets.exchanges.binance.timings import ShardTimings
@@ -30,14 +29,6 @@ __all__ = ["Shard", "ShardTimings"]
 
 _SAME_TIME_SECONDS = 0.001
 """A change of a due time by less is no news."""
-
-
-class Held(msgspec.Struct, eq=False):
-    """What belongs to one connection until it ends."""
-
-    attempt: Attempt
-    expires_at: float
-    task: asyncio.Task[None]
 
 
 class Shard:
@@ -194,6 +185,8 @@ class Shard:
                 self._rotation.reason = self.active.end_reason
             elif now >= self.held[self.active].expires_at:
                 self._rotation.reason = "the connection is near the exchange's age limit"
+            elif now >= self._attempts.returns_at(self.held[self.active].attempt.url):
+                self._rotation.reason = RETURN
         return self._rotation.reason is not None
 
     def _rotate(self, now: float) -> None:
@@ -227,7 +220,8 @@ class Shard:
             if before is None or due_at is None or abs(due_at - before) > _SAME_TIME_SECONDS:
                 self._owner.handle_change()
             return None
-        attempt = self._attempts.begin(now, is_planned=is_planned)
+        is_return = is_planned and self._rotation.reason == RETURN
+        attempt = self._attempts.begin(now, is_planned=is_planned, is_return=is_return)
         self.retry_at = None
         connection = self._owner.new_connection(self.name, attempt.url, self)
         connection.set_wanted(self.streams.values())
@@ -276,6 +270,8 @@ class Shard:
                 self._rotation.end()  # it concerned the connection that ended
         elif connection is self.standby:
             self.standby = None
+            if self._rotation.reason == RETURN:
+                self._rotation.end()
         self._wake.set()
         self._owner.handle_change()
 
@@ -291,7 +287,8 @@ class Shard:
         """Wait for a change or the next due time after `now`."""
         times = [self.retry_at, self._rotation.deadline]
         if self.active is not None and self.standby is None:
-            times.append(self.held[self.active].expires_at)
+            held = self.held[self.active]
+            times += [held.expires_at, self._attempts.returns_at(held.attempt.url)]
         due = [at for at in times if at is not None and at > now]
         wait = max(0.005, min(due) - now) if due and self.streams else None
         with contextlib.suppress(TimeoutError):

@@ -10,6 +10,7 @@ __all__ = [
     "CONNECTION_COLUMNS",
     "FACT_COLUMNS",
     "HOP_COLUMNS",
+    "LEG_COLUMNS",
     "READER_COLUMNS",
     "STREAM_COLUMNS",
 ]
@@ -26,6 +27,17 @@ CONNECTION_COLUMNS = (
     Column(name="age", title="Age"),
     Column(name="rotates", title="Replaced in", hint="When a new connection replaces it at the latest"),
     Column(name="ping", title="Ping", hint="How long the answer to the last ping took"),
+)
+LEG_COLUMNS = (
+    Column(name="leg", title="Leg", hint="All legs read the same streams", is_text=True),
+    Column(name="url", title="Address", is_text=True),
+    Column(name="state", title="State", is_text=True),
+    Column(name="age", title="For"),
+    Column(name="share", title="First", hint="Of the trades since the start, how many it brought first"),
+    Column(name="p50", title="Lead, p50", hint="How far ahead it was when it was first, in the last minute"),
+    Column(name="p99", title="Lead, p99", hint="99 of 100 times it was ahead by at most this"),
+    Column(name="missed", title="Missed", hint="Trades that it skipped, and others may have brought"),
+    Column(name="disagreed", title="Differ", hint="Sampled trades that differ from those of the first leg"),
 )
 ADDRESS_COLUMNS = (
     Column(name="url", title="Address", is_text=True),

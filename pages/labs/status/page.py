@@ -130,19 +130,21 @@ class _Section:
     def __init__(self, exchange: str) -> None:
         name = label(exchange)
         self.facts = FactTable(f"{name} at a glance", columns.FACT_COLUMNS, has_head=False)
-        self.changes, self.hops, self.streams, self.connections, self.addresses = (
+        self.changes, self.hops, self.streams, self.legs, self.connections, self.addresses = (
             FactTable(f"{name}: {caption}", each, caption=caption)
             for caption, each in (
                 ("What happened", columns.CHANGE_COLUMNS),
                 ("How old trades are", columns.HOP_COLUMNS),
                 ("Streams", columns.STREAM_COLUMNS),
+                ("Legs", columns.LEG_COLUMNS),
                 ("Connections", columns.CONNECTION_COLUMNS),
                 ("Addresses", columns.ADDRESS_COLUMNS),
             )
         )
 
     def tables(self) -> list[FactTable]:
-        return [self.facts, self.changes, self.hops, self.streams, self.connections, self.addresses]
+        shown = self.facts, self.changes, self.hops, self.streams, self.legs, self.connections, self.addresses
+        return list(shown)
 
     def show(self, exchange: ExchangeReport, now_ms: int) -> None:
         streams = exchange.streams
@@ -152,5 +154,6 @@ class _Section:
         self.streams.show(
             tables.stream_rows(streams.worst), rest=tables.rest_of(streams.others, "streams"), now_ms=now_ms
         )
+        self.legs.show(tables.leg_rows(exchange.legs), now_ms=now_ms)
         self.connections.show(tables.connection_rows(exchange.connections), now_ms=now_ms)
         self.addresses.show(tables.address_rows(exchange), now_ms=now_ms)

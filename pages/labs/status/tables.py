@@ -9,6 +9,7 @@ from livemarkets.status.report import (
     ClockReport,
     ConnectionReport,
     ExchangeReport,
+    LegReport,
     ProcessReport,
     ReaderReport,
     ReadersReport,
@@ -23,6 +24,7 @@ __all__ = [
     "connection_rows",
     "exchange_facts",
     "hop_rows",
+    "leg_rows",
     "reader_rows",
     "rest_of",
     "server_facts",
@@ -132,6 +134,27 @@ def _connection(each: ConnectionReport) -> Row:
         "age": Cell(text="opening", tone="warn") if each.opened_ts is None else Cell(age=each.opened_ts),
         "rotates": Cell(left=each.rotates_ts),
         "ping": Cell(text="" if each.round_trip_ms is None else _ms(each.round_trip_ms)),
+    }
+
+
+def leg_rows(legs: Sequence[LegReport]) -> dict[str, Row]:
+    """Return the legs, one a row."""
+    trades = sum(each.first for each in legs)
+    return {str(each.leg): _leg(each, trades) for each in legs}
+
+
+def _leg(each: LegReport, trades: int) -> Row:
+    state = each.state + (f": {each.reason}" if each.reason else "")
+    return {
+        "leg": Cell(text=str(each.leg)),
+        "url": Cell(text=", ".join(each.urls) or "none", tone="" if each.urls else "muted"),
+        "state": Cell(text=state, tone=STATE_TONES.get(each.state, "")),
+        "age": Cell(age=each.since_ts),
+        "share": Cell(text=f"{100 * each.first / trades:.1f} %" if trades else ""),
+        "p50": Cell(text="" if each.lead_p50_ms is None else _ms(each.lead_p50_ms)),
+        "p99": Cell(text="" if each.lead_p99_ms is None else _ms(each.lead_p99_ms)),
+        "missed": _count(each.missed, "warn"),
+        "disagreed": _count(each.disagreed, "bad"),
     }
 
 

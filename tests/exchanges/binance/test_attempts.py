@@ -1,5 +1,6 @@
 """When the next attempt may be made, at which address, and what is said meanwhile: for a whole exchange."""
 
+import math
 from random import Random
 
 import pytest
@@ -58,6 +59,32 @@ def test_a_ban_holds_for_every_shard_and_whoever_comes_or_goes(attempts: Attempt
     assert attempts.due_at(11.0) == pytest.approx(11.0 + max(seconds, 0.5))
     attempts.note_failure(attempts.begin(11.5), TIMEOUT, 12.0)
     assert attempts.due_at(12.0) == pytest.approx(max(11.0 + seconds, 13.0)), "nothing makes it shorter"
+
+
+def test_a_ban_holds_for_the_other_legs_too() -> None:
+    budget = ConnectBudget()
+    one, other = (Attempts(URLS, budget, AttemptTimings(), lambda least, most: most) for _ in range(2))
+    one.note_failure(one.begin(10.0), BANNED, 10.0)
+    assert other.due_at(10.0) == pytest.approx(610.0)
+    assert other.ban_seconds(10.0) == 600.0
+    assert other.failures == 0
+
+
+def test_a_leg_returns_to_its_address_when_that_may_work_again(attempts: Attempts) -> None:
+    assert attempts.returns_at(SECOND) == math.inf, "without legs it may stay"
+    leg = Attempts(URLS, ConnectBudget(), AttemptTimings(returns=True), lambda least, most: most)
+    leg.note_failure(leg.begin(1.0), TIMEOUT, 1.0)
+    elsewhere = connected(leg, 2.0)
+    assert elsewhere.url == SECOND
+    assert (leg.returns_at(FIRST), leg.returns_at(SECOND)) == (math.inf, 11.0)
+    probe = leg.begin(11.0, is_planned=True, is_return=True)
+    assert probe.url == FIRST
+    before = leg.failures, leg.reason, leg.is_down
+    assert leg.note_failure(probe, TIMEOUT, 12.0) == 0.0
+    assert (leg.failures, leg.reason, leg.is_down) == before, "the exchange works, as was known before"
+    assert leg.returns_at(SECOND) == 32.0, "it is tried ever more seldom"
+    ban = leg.begin(32.0, is_planned=True, is_return=True)
+    assert leg.note_failure(ban, BANNED, 32.0) == pytest.approx(600.0)
 
 
 def test_a_ban_without_a_length_grows(attempts: Attempts) -> None:

@@ -25,6 +25,7 @@
     paths            addresses of the app's own paths, behind a proxy too
     cycles           lets what a page leaves be freed at once
     event_costs      tells a page's socket what its events take
+    framework_costs  has the framework build a page with half the work
     cached_files     lets browsers cache the framework's files under a path prefix
     shell            frame of every page: header, navigation, badge, theme, banner
     examples         the example programs on the home page
@@ -51,6 +52,7 @@ from pages import home
 from pages.cached_files import CachedFiles
 from pages.cycles import break_cycles
 from pages.event_costs import charge_events
+from pages.framework_costs import compressed, cut_framework_costs
 from pages.labs import live_markets
 from pages.labs.console import page as console
 from pages.labs.overview import page as overview
@@ -98,6 +100,7 @@ def register(services: PageServices) -> None:
     framework.add_exception_handler(404, not_found)
     break_cycles()
     charge_events()
+    cut_framework_costs()
     home.register(services)
     if services.settings.stream_enabled:
         live_markets.register(services)
@@ -118,5 +121,6 @@ def run_with_options() -> dict[str, Any]:
         "reconnect_timeout": RECONNECT_TIMEOUT_SECONDS,
         "message_history_length": MESSAGE_HISTORY_LENGTH,
         "binding_refresh_interval": None,
+        "gzip_middleware_factory": compressed,
         "show_welcome_message": False,
     }

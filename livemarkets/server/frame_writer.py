@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from typing import Protocol
@@ -14,6 +15,10 @@ EXTENSION = "livemarkets.frames"
 _TLS_BUFFER_BYTES = 65_536
 _UNSENT_BYTES = 131_072
 """Limit of unsent bytes in the kernel (TCP_NOTSENT_LOWAT). Bytes in flight do not count."""
+_LEFT_BYTES = 4_194_304
+"""The same limit when the server is about to leave."""
+_LEFT_SECONDS = 60
+"""How long the kernel then offers it to a peer that takes nothing (TCP_USER_TIMEOUT)."""
 _TCP = (socket.AF_INET, socket.AF_INET6)
 
 
@@ -112,6 +117,20 @@ class FrameWriter:
         if self._peer is not None:
             self._peer.limit_messages(fatal_bytes)
 
+    def leave(self) -> None:
+        """Have the kernel take all that is unsent, the close frame last: the connection ends soon.
+
+        A peer that was stopped finds it later, also when the server has closed its end. Under TLS, and where
+        the kernel cannot be asked, nothing changes.
+        """
+        if self._fd >= 0:
+            _allow_unsent(self._transport)
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the kernel has taken everything."""
+        return self._fd >= 0 and not self._transport.get_write_buffer_size()
+
     def close(self, code: int, reason: str) -> None:
         """Send a close frame and end the connection, also if the peer no longer reads."""
         if self.is_open and self._peer is not None:
@@ -128,6 +147,19 @@ def _plain_socket(transport: asyncio.Transport) -> int:
     if socket_ is None or os.name == "nt" or transport.get_extra_info("sslcontext") is not None:
         return -1
     return int(socket_.fileno())
+
+
+def _allow_unsent(transport: asyncio.Transport) -> None:
+    socket_ = transport.get_extra_info("socket")
+    if not hasattr(socket, "TCP_USER_TIMEOUT") or socket_.family not in _TCP:
+        return
+    with contextlib.suppress(OSError):  # the connection is lost
+        socket_.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * _LEFT_SECONDS)
+        # The kernel doubles a size that it is told, so it makes room for as much again.
+        size = socket_.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        if size < _UNSENT_BYTES:
+            socket_.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+        socket_.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _LEFT_BYTES)
 
 
 def _limit_unsent(transport: asyncio.Transport) -> None:

@@ -241,14 +241,17 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
 
     def close_now(self, code: int, reason: str) -> None:
         """Send a close frame without waiting for room, and drop the connection if no answer comes."""
-        self._end_frames()
+        if self._writer is not None:
+            self._writer.end()
         if self.close_sent or self.disconnected or self.transport.is_closing():
             return
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
-        self.close_timer = self.loop.call_later(_CLOSE_SECONDS, self.transport.abort)
+        if self._writer is not None:
+            self._writer.leave()
+        self.close_timer = self.loop.call_later(_CLOSE_SECONDS, self._give_up)
         if self.read_paused:  # receive() is no longer called, but the peer's answer must still be read
             self.read_paused = False
             self.transport.resume_reading()
@@ -282,3 +285,10 @@ class RawFrameProtocol(WebSocketsSansIOProtocol):
         if self._writer is not None and self._writer.is_open:
             self._writer.end()
             self.loop.call_later(patience_seconds, self.transport.abort)
+
+    def _give_up(self) -> None:
+        """End the connection. What the kernel has taken, it goes on to offer to the peer."""
+        if self._writer is not None and self._writer.has_left:
+            self.transport.close()
+        else:
+            self.transport.abort()

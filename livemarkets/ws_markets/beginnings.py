@@ -20,9 +20,9 @@ __all__ = ["Beginning", "Beginnings"]
 
 
 class Beginning(NamedTuple):
-    """How a stream is started."""
+    """How streams are started. Those of a request share one: with 200 each, they were most objects of all."""
 
-    work: Callable[[], Awaitable[None]]
+    work: Callable[[StreamKey], Awaitable[None]]
     is_one_by_one: bool
     """Whether the next stream begins when this one has begun. Those that ask the exchange ask together."""
 
@@ -93,7 +93,7 @@ class Beginnings:
 
     async def _begin(self, key: StreamKey, beginning: Beginning) -> None:
         try:
-            await beginning.work()
+            await beginning.work(key)
         except Exception:
             logger.exception("could not start the stream {}", key)
             error = ClientMessageError("internal", f"could not start {key.channel} of {key.symbol}")

@@ -74,7 +74,8 @@ class CandleStreams:
                 instead; `None` if it has none.
 
         """
-        return Beginning(partial(self._introduce, key, terms, snapshot, after), is_one_by_one=False)
+        introduce = partial(self._introduce, terms=terms, snapshot=snapshot, after=after)
+        return Beginning(introduce, is_one_by_one=False)
 
     def resume(self, key: StreamKey, terms: Terms, after: int) -> None:
         """Start a stream again after a closed candle."""

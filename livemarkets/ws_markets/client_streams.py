@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 
@@ -124,6 +124,9 @@ class ClientStreams:
         expected = sum(
             min(request.snapshot, self._trades.count(key)) + self._held(key, terms) for key in keys
         )
+        introduce = partial(self._introduce_when_there_is_room, snapshot=request.snapshot, terms=terms)
+        introduction = Beginning(introduce, True)
+        resumption = Beginning(partial(self._resume_after, ids=request.after, terms=terms), False)
         for key in keys:
             self._leave(key)
             self._terms[key] = terms
@@ -136,10 +139,9 @@ class ClientStreams:
                 after = request.after.get(key.symbol)
                 beginning = self._candles.begin(key, terms, request.snapshot, after)
             elif key.symbol in request.after:
-                beginning = Beginning(partial(self._resume, key, request.after[key.symbol], terms), False)
+                beginning = resumption
             elif expected > _TRADES_AT_ONCE or not self._mailbox.room.is_set():
-                introduce = partial(self._introduce_when_there_is_room, key, request.snapshot, terms)
-                beginning = Beginning(introduce, True)
+                beginning = introduction
             else:
                 beginning = None
                 self._introduce(key, request.snapshot, terms)
@@ -221,6 +223,9 @@ class ClientStreams:
             await self._post_when_there_is_room(encode_snapshots(key, ticks[:-1]), terms)
             ticks = self._trades.after(key, ticks[-2].id, _TRADES_AT_ONCE + 1)
         return len(ticks)
+
+    async def _resume_after(self, key: StreamKey, ids: Mapping[str, int], terms: Terms) -> None:
+        await self._resume(key, ids[key.symbol], terms)
 
     async def _resume(self, key: StreamKey, after: int, terms: Terms) -> None:
         """Send what follows `after` in order of ids, then what waits behind a hole, then join the stream.

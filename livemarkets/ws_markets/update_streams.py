@@ -54,11 +54,12 @@ class UpdateStreams:
 
         """
         if key.symbol == ALL_SYMBOLS:
-            return Beginning(partial(self._introduce_all, key, terms, has_snapshot), False)
+            return Beginning(partial(self._introduce_all, terms=terms, has_snapshot=has_snapshot), False)
         if has_snapshot and terms.feed.updates.latest.is_awaited(key):
-            return Beginning(partial(self._introduce_when_known, key, terms), False)
+            return Beginning(partial(self._introduce_when_known, terms=terms), False)
         if names > _NAMES_AT_ONCE or not self._mailbox.room.is_set():
-            return Beginning(partial(self._introduce_when_there_is_room, key, terms, has_snapshot), True)
+            introduce = partial(self._introduce_when_there_is_room, terms=terms, has_snapshot=has_snapshot)
+            return Beginning(introduce, True)
         self._introduce(key, terms, has_snapshot)
         return None
 

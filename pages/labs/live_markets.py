@@ -48,6 +48,8 @@ def register(services: PageServices) -> None:
         with shell(services, path="/labs", has_strip=True, shortcuts=LIVE_SHORTCUTS) as frame:
             await services.page_turns.wait()  # in one piece, frame, page and answer take 20 ms
             page = LabsPage(services, view, frame, client.id)
+            await services.page_turns.wait()  # 200 rows take as long as everything else
+            page.lay_out()
             page.note(notices)
         client.on_connect(page.on_connect)
         client.on_delete(page.close)
@@ -96,7 +98,6 @@ class LabsPage:
                 )
         if frame.strip is not None:
             frame.strip.on_action(self.choose_simulator)
-        self._lay_out()
         ui.timer(FLUSH_SECONDS, self._take_turn)
 
     def _build_bar(self) -> None:
@@ -167,7 +168,7 @@ class LabsPage:
     def choose_simulator(self) -> None:
         """Take what the banner offers during an outage."""
         self.watch.choose_simulator()
-        self._lay_out()
+        self.lay_out()
 
     def set_market_view(self, **view: str | None) -> None:
         """Keep in the address what the person set in the market."""
@@ -185,7 +186,7 @@ class LabsPage:
         self.watch.open()
         self._was_opened = True
         self._address.url = ""
-        self._lay_out()
+        self.lay_out()
 
     def close(self) -> None:
         """Unsubscribe, and drop the elements that call this page, so that it is freed: it is closed."""
@@ -204,9 +205,9 @@ class LabsPage:
     def _lay_out_changes(self) -> None:
         """Lay out again if the person has changed something: with 200 rows it takes milliseconds."""
         if self._laid_out != self.watch.view:
-            self._lay_out()
+            self.lay_out()
 
-    def _lay_out(self) -> None:
+    def lay_out(self) -> None:
         """Update everything but the values from the watchlist, then send all values."""
         watch = self.watch
         self._laid_out = watch.view
@@ -286,7 +287,7 @@ class LabsPage:
             load_directory(self._services, exchange, self._root)
         if notices is not None:
             self.note(notices, is_more=True)
-            self._lay_out()
+            self.lay_out()
         if not self._is_visible:
             self.market.flush(is_visible=False)
             return

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -132,6 +133,12 @@ async def test_a_goodbye_is_answered_also_when_the_endpoint_reads_no_more() -> N
         assert client.close_code == 1008
 
 
+def is_closed(transport: asyncio.Transport) -> bool:
+    """Whether the server has left the connection to the kernel."""
+    socket_: socket.socket = transport.get_extra_info("socket")
+    return transport.is_closing() and socket_.fileno() < 0
+
+
 class Listener:
     """Hears what the writer tells."""
 
@@ -173,6 +180,23 @@ async def test_a_goodbye_to_a_peer_that_takes_nothing_ends_all_the_same(
         endpoint.writer.close(1013, "too slow")
         await eventually(lambda: endpoint.ended[:1] == [1013])
         await eventually(endpoint.writer._transport.is_closing)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel takes nothing more")
+async def test_a_peer_that_was_stopped_finds_the_goodbye_when_the_server_has_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A program that was stopped for 50 s found code 1006 (FIELD-2 1D, 35)."""
+    monkeypatch.setattr(preframed, "_CLOSE_SECONDS", 0.2)
+    async with connected(frozen=True) as (endpoint, client):
+        await stuff(endpoint.writer)
+        transport: Any = endpoint.writer._transport
+        endpoint.writer.close(1013, "too slow")
+        await eventually(lambda: is_closed(transport), 10)
+        client.transport.resume_reading()
+        async with asyncio.timeout(10):
+            await client.wait_closed()
+        assert (client.close_code, client.close_reason) == (1013, "too slow")
 
 
 @pytest.mark.long

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from typing import Any
 
@@ -146,3 +147,29 @@ async def test_a_client_that_asks_again_and_again_costs_no_task_for_each_stream(
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert len(asyncio.all_tasks()) == before
+
+
+@pytest.mark.parametrize("after", [{}, dict.fromkeys(SYMBOLS, 0)], ids=["snapshots", "resumptions"])
+async def test_streams_that_wait_to_begin_are_no_work_for_a_garbage_collection(after: dict[str, int]) -> None:
+    """Of 14,000 objects that a collection looked at beside attackers, 10,000 were of such streams."""
+    loop_turns, peer, trades = Turns(), Peer(0), RecentTrades(1)
+    fanout = loop_turns.fanout([peer])
+    mailbox = fanout.open(peer, limit_bytes=LIMIT_BYTES)
+    manager = SubscriptionManager(linger_seconds=0.0, clock=loop_turns.clock)
+    streams = ClientStreams("", mailbox, manager, trades, fanout, LoopTurns())
+    keys = [StreamKey.trades("binance", symbol) for symbol in SYMBOLS]
+    request = SubscribeRequest(None, "binance", "trades", tuple(SYMBOLS), 1, after, None)
+    feed: Any = NoLedger()
+    streams.want(keys)
+    mailbox.room.clear()
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(gc.get_objects())
+        streams.begin(feed, keys, request)
+        made = len(gc.get_objects()) - before
+    finally:
+        gc.enable()
+    assert made < 2 * len(keys)
+    streams.release()
+    await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""axe-core finds nothing on any page, in both themes, on a laptop and on a phone. Short form: test_comfort."""
+"""axe-core finds nothing on any page, in both themes, on a laptop and a phone. Short form: test_comfort."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ async def test_head_tape_and_book_say_what_the_market_does(
         await page.keyboard.press("p")
         await page.locator("tr[data-symbol=SHIBUSDT]").click()
         await trade(shown, "SHIBUSDT", "0.00001402", "987654321.00000000")
-        size = page.locator(".tape-size", has_text="988\u2009M").first
+        size = page.locator(".tape-size", has_text="987\u2009M").first
         await size.wait_for()
         assert await size.get_attribute("title") == "987,654,321 SHIB"
 

@@ -71,6 +71,7 @@ export function letRowsBeCarried(body, scroller, { orderOf, onMove, onCarry }) {
   let from = null; // where the finger came down
   let timer = null;
   let isCarried = false;
+  let hasMoved = false; // since it is carried
 
   function lift() {
     isCarried = true;
@@ -86,6 +87,7 @@ export function letRowsBeCarried(body, scroller, { orderOf, onMove, onCarry }) {
       onCarry(false);
     }
     isCarried = false;
+    hasMoved = false;
     touched = null;
   }
 
@@ -102,6 +104,7 @@ export function letRowsBeCarried(body, scroller, { orderOf, onMove, onCarry }) {
       return;
     }
     event.preventDefault(); // the list stays where it is
+    hasMoved = true;
     scroll(clientY);
     const row = document.elementFromPoint(clientX, clientY)?.closest("tr");
     target.mark(row && row !== touched && body.contains(row) ? row : null, clientY);
@@ -120,13 +123,11 @@ export function letRowsBeCarried(body, scroller, { orderOf, onMove, onCarry }) {
   );
   body.addEventListener("touchmove", follow, { passive: false });
   body.addEventListener("touchend", (event) => {
-    if (isCarried) {
-      event.preventDefault(); // it is no tap
-      const { symbol } = touched.dataset;
-      const place = target.place(orderOf(), symbol);
-      if (place !== null) onMove(symbol, place);
-    }
+    if (hasMoved) event.preventDefault(); // it is no tap
+    const { symbol } = touched?.dataset ?? {};
+    const place = hasMoved ? target.place(orderOf(), symbol) : null;
     end();
+    if (place !== null) onMove(symbol, place);
   });
   body.addEventListener("touchcancel", end);
   // Holding a finger opens a menu, or drags as a mouse would, unless it is told not to.

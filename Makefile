@@ -10,6 +10,7 @@ COMPAT := .venv-compat
 TABLES := .venv-tables
 WS_VERSION := 8.23.0
 BIOME_VERSION := 2.6.8
+AXE_VERSION := 4.14.1
 KOSOKU_VERSION := 0.1.0
 
 # Four workers for the whole, none for what ARGS chooses. One that hangs or crashes ends the run.
@@ -18,7 +19,7 @@ SIDE_BY_SIDE := -n auto --dist loadfile --no-loadscope-reorder --max-worker-rest
 # Copies of the lock files, made once their contents are installed, so an unchanged lock costs nothing.
 RUNTIME := $(VENV)/requirements.lock
 DEVELOPMENT := $(VENV)/requirements-dev.lock
-NODE := $(VENV)/node/ws-$(WS_VERSION)-biome-$(BIOME_VERSION)
+NODE := $(VENV)/node/ws-$(WS_VERSION)-biome-$(BIOME_VERSION)-axe-$(AXE_VERSION)
 BIOME := $(VENV)/node/node_modules/.bin/biome
 KOSOKU := $(VENV)/kosoku-$(KOSOKU_VERSION)
 
@@ -122,14 +123,14 @@ $(DEVELOPMENT): requirements-dev.lock $(RUNTIME)
 	@$(PIP) install --require-hashes --requirement $<
 	@cp $< $@
 
-# For Node.js: a WebSocket client that is not Python's, and the linter of JavaScript and CSS. Together, since npm
-# removes what it is not told of. Without Node.js the tests of that client and that linter are skipped.
+# From npm: a WebSocket client that is not Python's, the linter of JavaScript and CSS, and the checks of axe-core for
+# the pages. Together, since npm removes what it is not told of. Without Node.js, what needs them is skipped.
 $(NODE): | $(VENV)/pyvenv.cfg
 	@if command -v node >/dev/null && command -v npm >/dev/null; then \
 	  npm install --silent --no-save --no-audit --no-fund --prefix $(VENV)/node \
-	    ws@$(WS_VERSION) @biomejs/biome@$(BIOME_VERSION); \
+	    ws@$(WS_VERSION) @biomejs/biome@$(BIOME_VERSION) axe-core@$(AXE_VERSION); \
 	else \
-	  mkdir -p $(@D); echo "No Node.js here: its interoperability tests and its linter will be skipped"; \
+	  mkdir -p $(@D); echo "No Node.js here: its interoperability tests, its linter and axe-core will be skipped"; \
 	fi
 	@touch $@
 

@@ -136,7 +136,8 @@ def _build_examples(url: str, *, has_token: bool) -> None:
                 with ui.element("div").classes("card-head"):
                     text("h2", title)
                     CopyButton("Copy", code)
-                text("pre", code)
+                # It scrolls sideways, so the keyboard has to reach it.
+                text("pre", code).props(f'tabindex=0 role=region aria-label="{title}: code"')
 
 
 def _build_interfaces() -> None:

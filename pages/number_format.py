@@ -8,6 +8,8 @@ __all__ = ["decimals_of", "percent", "read_amount", "significant_decimals", "tri
 
 _MOST_DIGITS = 18
 """Before and after the decimal point, of a number that a person types."""
+_MOST_CHARACTERS = 60
+"""Of the text of such a number: with spaces and separators, more than its digits need."""
 
 
 def decimals_of(step: Decimal) -> int:
@@ -42,6 +44,8 @@ def percent(value: Decimal) -> str:
 
 def read_amount(text: str) -> Decimal | None:
     """Read a price, a size or a value that a person typed; empty text is 0. `None` when it is none."""
+    if len(text) > _MOST_CHARACTERS:
+        return None
     plain = text.strip().replace(" ", "")
     # A comma is a decimal point where it stands alone, and separates thousands where three digits follow.
     head, comma, tail = plain.partition(",")

@@ -5,12 +5,13 @@ import { countdownText } from "time_format";
 
 export default {
   template: `
-    <div class="market-strip" :data-tone="shownTone" :class="{ 'is-wrong': isWrong || isLost }">
+    <section class="market-strip" aria-label="State of the prices" :data-tone="shownTone"
+      :class="{ 'is-wrong': isWrong || isLost }">
       <p role="status" aria-live="polite"><span class="strip-mark" aria-hidden="true">{{ mark }}</span
         ><strong v-if="shownHead">{{ shownHead }}</strong> {{ shownText }}</p>
       <p class="strip-retry" v-if="retry">{{ retry }}</p>
       <button type="button" class="strip-action" v-if="action && !isLost" @click="$emit('action')">{{ action }}</button>
-    </div>`,
+    </section>`,
   props: {
     tone: { type: String, default: "quiet" },
     head: { type: String, default: "" },

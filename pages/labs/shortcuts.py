@@ -12,6 +12,7 @@ LIVE_SHORTCUTS = (
     Shortcut(("Enter",), "Show the market of the row"),
     Shortcut(("Delete",), "Remove the row"),
     Shortcut(("Alt + ↑", "Alt + ↓"), "Move the row up or down"),
+    Shortcut(("Hold, then drag",), "Move the row with a finger"),
     Shortcut(("p",), "Pause or resume the tape"),
     Shortcut(("1", "2", "3", "4", "5"), "Candles of 1 s, 1 min, 5 min, 1 h, 1 day"),
     Shortcut(("b",), "Show or hide the order book"),

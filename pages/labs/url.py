@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal, InvalidOperation
 from urllib.parse import urlencode
 
 from livemarkets.market.models import ExchangeName, StreamKey
 from livemarkets.market.symbols import SYMBOL_SHAPE, read_symbols
 from pages.labs.sorting import OWN_ORDER, SORT_COLUMNS, Sort
+from pages.number_format import read_amount
 
 __all__ = [
     "DEFAULT_EXCHANGE",
@@ -18,7 +18,6 @@ __all__ = [
     "Notice",
     "WatchlistUrl",
     "clip",
-    "read_minimum",
     "read_typed",
     "read_view",
     "with_market",
@@ -31,7 +30,6 @@ DEFAULT_INTERVAL = "1m"
 
 _MAX_TEXT_LENGTH = 16_384
 """Characters of the `symbols` parameter that are read: more than the largest allowed list needs."""
-_MAX_VALUE_LENGTH = 24
 _MAX_PRIVATE_LENGTH = 100
 _MAX_QUOTED_LENGTH = 24
 _MAX_QUOTED_WORDS = 3
@@ -172,20 +170,16 @@ def _read_interval(text: str, notices: list[Notice]) -> str:
 
 
 def _read_minimum(text: str, notices: list[Notice]) -> str:
-    minimum = read_minimum(text)
+    minimum = _minimum_text(text)
     if minimum is None:
         notices.append(Notice(f"{clip(text)} is no value. The tape shows all trades. Example: min=1000."))
     return minimum or ""
 
 
-def read_minimum(text: str) -> str | None:
+def _minimum_text(text: str) -> str | None:
     """Return a smallest value as it stands in an address; empty for all, `None` if it is not a value."""
-    try:
-        value = Decimal(text[:_MAX_VALUE_LENGTH].strip().replace(",", "").replace("_", "!") or "0")
-    except InvalidOperation:
-        return None
-    is_sensible = value.is_finite() and value >= 0 and abs(value.adjusted()) <= _MAX_VALUE_LENGTH
-    if not is_sensible:
+    value = read_amount(text)
+    if value is None:
         return None
     return f"{value.normalize():f}" if value else ""
 
@@ -215,7 +209,7 @@ def with_market(
     """
     private = {**view.private}
     private |= {name: text for name, text in (("paused", paused), ("alert", alert)) if text is not None}
-    value = view.minimum if minimum is None else read_minimum(minimum)
+    value = view.minimum if minimum is None else _minimum_text(minimum)
     return replace(
         view,
         interval=interval if interval in INTERVALS else view.interval,

@@ -38,6 +38,7 @@ from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
 from livemarkets.market.updates import BookUpdate, DepthUpdate, TickerRow, TickersDelta, ticker_of
+from livemarkets.security.token_auth import TokenAuth
 from livemarkets.server.turns import Turns
 from livemarkets.status.report import Need, StatusReport, StreamReport
 from pages.labs.watchlist import PageSubscriber
@@ -443,6 +444,8 @@ def build(services: RunningServices) -> FastAPI:
             past.cut(key, 2)
         elif what == "backfill":
             past.backfill(key)
+        elif what == "give-up":
+            past.give_up(key)
         else:
             past.revise(key, 3, Decimal(what))
 
@@ -467,6 +470,7 @@ def build(services: RunningServices) -> FastAPI:
         response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         return response
 
+    app.include_router(pages.login_router(TokenAuth("a-token-of-sixteen-and-more")))
     pages.register(services)
     ui.run_with(app, **pages.run_with_options())
     return app

@@ -5,7 +5,8 @@ from functools import partial
 import pytest
 from playwright.async_api import Browser
 
-from tests.pages.browser import has_price, soon, tab
+from tests.pages.axe import findings, needs_axe
+from tests.pages.browser import PHONE, has_price, soon, tab
 
 # Notes with which inks canvases are drawn, and how often styles are computed for that.
 WATCH_DRAWING = """
@@ -75,6 +76,21 @@ async def test_reduced_motion_gets_a_still_mark(module_chrome: Browser, local_ad
 
         await shown.page.locator(".veil[data-mark]").first.wait_for()
         assert await shown.run("document.getAnimations().length") == 0
+
+
+@needs_axe
+async def test_axe_finds_nothing(module_chrome: Browser, local_address: str) -> None:
+    """Every page in every form: test_axe, in `make verify`."""
+    async with tab(module_chrome, local_address) as shown:
+        await shown.goto("/")
+        await shown.page.locator(".cards .card").first.wait_for()
+        assert await findings(shown) == []
+        await shown.goto("/labs?symbols=BTCUSDT")
+        await soon(lambda: shown.text(".tape-line"), 15)
+        assert await findings(shown) == []
+        await shown.page.emulate_media(color_scheme="light")
+        await shown.page.set_viewport_size(PHONE)
+        assert await findings(shown) == []
 
 
 async def test_the_first_tab_stop_leads_to_the_content(module_chrome: Browser, local_address: str) -> None:

@@ -53,7 +53,8 @@ async def test_on_a_laptop_one_bar_stands_above_fifteen_rows_and_the_whole_marke
         assert await shown.page.evaluate(ROWS_IN_SIGHT) >= 15
         bar = (f".shell-header {part}" for part in (".symbol-picker input", "select", ".lab-label"))
         await soon(partial(are_in_sight, shown, *bar))
-        await soon(partial(are_in_sight, shown, ".labs-market", ".tape-bar", ".tape-line"))
+        levels = (f".order-book tbody tr:nth-child({level})" for level in (1, 20))
+        await soon(partial(are_in_sight, shown, ".labs-market", ".tape-bar", ".tape-line", *levels))
         assert await shown.page.evaluate(LANDMARKS) == [1, 1, 1]
         assert await shown.texts(".shell-nav a") == ["Live", "Overview", "Status"]
         assert await shown.run("document.querySelector('.market-strip').offsetHeight") <= 1

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser
 
-from tests.pages.browser import Tab, has_price, local_pages, soon, tab
+from tests.pages.browser import PHONE, Tab, has_price, local_pages, soon, tab
 from tests.pages.local import QUIET
 from tests.pages.weak_link import weak_link
 
@@ -183,3 +183,36 @@ async def test_what_a_person_set_survives_a_restart_of_the_server(module_chrome:
             await server.enter_async_context(local_pages(port=int(address.rpartition(":")[2])))
         await soon(partial(has_its_view, shown), WITHIN_SECONDS)
         shown.problems[:] = [problem for problem in shown.problems if "net::ERR" not in problem]
+
+
+CENTRE = """(symbol) => {
+    const { left, top, width, height } = document.querySelector(`tr[data-symbol=${symbol}] .pair`)
+        .closest("tr").getBoundingClientRect();
+    return { x: left + width / 3, y: top + height / 2 };
+}"""
+
+
+async def test_a_finger_that_rests_on_a_row_carries_it(module_chrome: Browser, local_address: str) -> None:
+    async with tab(module_chrome, local_address, viewport=PHONE, has_touch=True) as shown:
+        await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT,SOLUSDT")
+        await has_price(shown, "SOLUSDT")
+        devices = await shown.context.new_cdp_session(shown.page)
+
+        async def touch(kind: str, symbol: str = "", down: int = 0) -> None:
+            points = [await shown.page.evaluate(CENTRE, symbol)] if symbol else []
+            for point in points:
+                point["y"] += down
+            await devices.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        await touch("touchStart", "SOLUSDT")
+        await shown.page.locator("tr[data-symbol=SOLUSDT][data-carried]").wait_for()
+        await touch("touchMove", "BTCUSDT", -12)
+        await shown.page.locator("tr[data-symbol=BTCUSDT][data-drop=above]").wait_for()
+        await touch("touchEnd")
+        await soon_is(shown.symbols, ["SOLUSDT", "BTCUSDT", "ETHUSDT"])
+        await shown.page.wait_for_url("**symbols=SOLUSDT,BTCUSDT,ETHUSDT")
+        assert await shown.page.locator("[data-carried], [data-drop]").count() == 0
+
+        assert await shown.page.locator(".labs[data-market=closed]").count() == 1, "to carry is no tap"
+        await shown.page.locator("tr[data-symbol=ETHUSDT]").tap()
+        await shown.page.locator(".labs[data-market=open]").wait_for()

@@ -163,6 +163,7 @@ def test_only_what_makes_sense_of_a_market_is_taken_over() -> None:
     assert with_market(view, interval="7m", minimum="much", alert="x" * 1000) == view
     changed = with_market(view, interval="1h", minimum="", paused="1", alert="BTCUSDT<1")
     assert (changed.interval, changed.minimum) == ("1h", "")
+    assert with_market(view, minimum="0,5").minimum == "0.5", "as the tape reads what a person types"
     assert changed.private == {"paused": "1", "alert": "BTCUSDT<1"}
     assert with_market(changed, paused="").private == {"alert": "BTCUSDT<1"}
 

@@ -81,9 +81,9 @@ export default {
     this.chart?.dispose();
   },
   methods: {
-    /** Take candles: `{of, whole, candles, running}`. `of` is their `{title, interval}`; `candles` has a list for each of
-     * `open_ts`, `open`, `high`, `low`, `close`, `volume`; `running` is the open time of the one that is not closed, or
-     * null. */
+    /** Take candles: `{of, whole, candles, running, afterHoles}`. `of` is their `{title, interval}`; `candles` has a list
+     * for each of `open_ts`, `open`, `high`, `low`, `close`, `volume`; `running` is the open time of the one that is not
+     * closed, or null; `afterHoles` has those of all candles before which some are missing. */
     apply(payload) {
       const before = this.list.candles.length;
       const isOther = payload.of.title !== this.of.title || payload.of.interval !== this.of.interval;
@@ -166,6 +166,11 @@ export default {
       this.values = candle ? this.describe(candle) : null;
     },
     describe(candle) {
+      const time = fullTime(candle.openMs, this.of.interval);
+      if (candle.missing) {
+        const words = [candle.missing === 1 ? "1 candle is missing" : `${candle.missing} candles are missing`];
+        return { time, figures: [], change: "", direction: 0, words };
+      }
       const [open, close] = candle.drawn;
       const percent = open ? (100 * (close - open)) / open : 0;
       const sign = percent < 0 ? "\u2212" : "+";
@@ -173,7 +178,7 @@ export default {
       if (this.list.isRunning(candle)) words.push("running");
       if (this.list.isShaded(candle)) words.push("trades are missing");
       return {
-        time: fullTime(candle.openMs, this.of.interval),
+        time,
         figures: [
           { name: "O", title: "Open", text: grouped(candle.open) },
           { name: "H", title: "High", text: grouped(candle.high) },
@@ -205,7 +210,8 @@ export default {
       const [first, last] = this.shownWindow();
       const shift = at < first ? at - first : at > last ? at - last : 0;
       if (shift) this.setWindow(first + shift, last + shift);
-      this.chart?.dispatchAction({ type: "showTip", seriesIndex: 0, dataIndex: at });
+      const seriesId = this.list.candles[at].missing ? "missing" : "candles"; // the one that has a value there
+      this.chart?.dispatchAction({ type: "showTip", seriesId, dataIndex: at });
     },
     zoom(factor) {
       const [first, last] = this.shownWindow();

@@ -81,12 +81,13 @@ class CandleChart(
         """Show whether the order book is displayed."""
         self._props["book"] = is_pressed
 
-    def put(self, candles: Sequence[Candle], *, is_whole: bool) -> None:
+    def put(self, candles: Sequence[Candle], *, is_whole: bool, after_holes: Sequence[int] = ()) -> None:
         """Send candles, oldest first. A candle replaces the one with the same open time.
 
         Args:
             candles: what changed.
             is_whole: whether they replace all that the browser has.
+            after_holes: the open times of all candles before which some are missing.
         """
         running = [candle.open_ts for candle in candles if not candle.closed]
         if is_whole:
@@ -98,6 +99,7 @@ class CandleChart(
                 "whole": is_whole,
                 "candles": self._columns(candles),
                 "running": running[-1] if running else None,
+                "afterHoles": list(after_holes),
             },
         )
 

@@ -101,16 +101,16 @@ export function dataOf(list) {
   const times = list.candles.map((candle) => candle.openMs);
   const newest = list.candles[list.candles.length - 1];
   const running = list.candles.findIndex((candle) => list.isRunning(candle));
-  const candles = list.candles.map((candle) => candle.drawn);
+  const candles = list.candles.map((candle) => (candle.missing ? "-" : candle.drawn));
   if (running >= 0) candles[running] = { value: candles[running], itemStyle: { color: surface, color0: surface } };
   const volumes = list.candles.map((candle, at) => ({
-    value: candle.drawnVolume,
+    value: candle.missing ? "-" : candle.drawnVolume,
     itemStyle: {
       color: candle.drawn[1] < candle.drawn[0] ? down : up,
       opacity: at === running ? 0.3 : 0.6,
     },
   }));
-  const shades = list.shaded.size ? list.candles.map((candle) => (list.isShaded(candle) ? 1 : "-")) : [];
+  const shades = list.candles.map((candle) => (list.isShaded(candle) ? 1 : "-"));
   const isDown = newest && newest.drawn[1] < newest.drawn[0];
   return {
     xAxis: [{ data: times }, { data: times }],
@@ -143,7 +143,7 @@ export function dataOf(list) {
         id: "missing",
         type: "bar",
         yAxisIndex: 2,
-        data: shades,
+        data: shades.includes(1) ? shades : [],
         silent: true,
         barWidth: "100%",
         z: 0,

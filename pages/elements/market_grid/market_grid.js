@@ -3,7 +3,7 @@
 import { make } from "dom";
 import { MarketRow } from "market_row";
 import { lastTrade, link } from "page_link";
-import { arrangeNodes, letRowsBeDragged } from "row_order";
+import { arrangeNodes, letRowsBeCarried, letRowsBeDragged } from "row_order";
 import { clock, onTick } from "server_clock";
 import { buildHead, markSorted } from "sort_head";
 import { zone } from "time_format";
@@ -43,7 +43,7 @@ export default {
   created() {
     this.rows = new Map(); // by symbol, in the order of the rows
     this.frame = null;
-    this.hold = { pointer: false, focus: false, told: false };
+    this.hold = { pointer: false, focus: false, carried: false, told: false };
   },
   mounted() {
     this.buildTable();
@@ -137,18 +137,17 @@ export default {
       this.body.addEventListener("pointerleave", () => this.setHold({ pointer: false }));
       this.body.addEventListener("focusin", ({ target }) => this.setHold({ focus: target.matches(":focus-visible") }));
       this.body.addEventListener("focusout", () => this.setHold({ focus: false }));
-      letRowsBeDragged(
-        this.body,
-        () => [...this.rows.keys()],
-        (symbol, place) => this.$emit("move", { symbol, place }),
-      );
+      const orderOf = () => [...this.rows.keys()];
+      const onMove = (symbol, place) => this.$emit("move", { symbol, place });
+      letRowsBeCarried(this.body, this.$el, { orderOf, onMove, onCarry: (carried) => this.setHold({ carried }) });
+      letRowsBeDragged(this.body, orderOf, onMove);
       this.$el.addEventListener("scroll", () => this.askPaint(), { passive: true });
       this.$el.append(table);
       this.markHead();
     },
     setHold(change) {
       Object.assign(this.hold, change);
-      const isHeld = this.hold.pointer || this.hold.focus;
+      const isHeld = this.hold.pointer || this.hold.focus || this.hold.carried;
       if (isHeld !== this.hold.told) this.$emit("hold", isHeld);
       this.hold.told = isHeld;
     },

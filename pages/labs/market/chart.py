@@ -102,7 +102,7 @@ class MarketChart:
             return
         news = self._candles.news(line, lambda trade_id: services.trades.after(key, trade_id))
         if news.candles:
-            self.element.put(news.candles, is_whole=news.is_whole)
+            self.element.put(news.candles, is_whole=news.is_whole, after_holes=self._candles.after_holes)
         self._missing.note(key, services.trades)
         self.element.shade(self._missing.among(self._candles.sent))
 

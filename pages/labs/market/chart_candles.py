@@ -40,6 +40,12 @@ class ChartCandles:
         self._told: Candle | None = None  # the running candle, as the exchange told it
         self._running: Candle | None = None  # the same with the trades since then
         self._is_over = False
+        self._after_holes: set[int] = set()
+
+    @property
+    def after_holes(self) -> list[int]:
+        """The open times of the candles that the browser has, and those before them not: they were lost."""
+        return sorted(open_ts for open_ts in self._after_holes if open_ts in self._sent)
 
     @property
     def sent(self) -> Sequence[Candle]:
@@ -49,6 +55,7 @@ class ChartCandles:
     def forget(self) -> None:
         """Begin anew: the browser has nothing."""
         self._sent.clear()
+        self._after_holes.clear()
         self._told = self._running = None
 
     def news(self, view: CandleView, trades_after: Callable[[int], Sequence[TradeTick]]) -> CandleNews:
@@ -67,17 +74,25 @@ class ChartCandles:
         newest = next(reversed(self._sent), None)
         if newest is not None and view.running is not None and view.running.open_ts < newest:
             self._sent.clear()  # the exchange's time was set back
+            self._after_holes.clear()
             newest, changed = None, candles
         is_in_place = all(
             candle.open_ts in self._sent or newest is None or candle.open_ts > newest for candle in changed
         )
         is_whole = newest is None or not is_in_place
+        self._note_hole(newest, candles[0].open_ts)
         self._sent.update((candle.open_ts, candle) for candle in changed)
         if not is_in_place:
             self._sent = dict(sorted(self._sent.items()))
         for open_ts in list(self._sent)[: -self._most]:
             del self._sent[open_ts]
         return CandleNews(self.sent if is_whole else changed, is_whole)
+
+    def _note_hole(self, newest: int | None, first: int) -> None:
+        """Note whether candles are missing between those of before and those in memory, which miss none."""
+        self._after_holes = {open_ts for open_ts in self._after_holes if open_ts <= first}
+        if newest is not None and self._sent[newest].close_ts + 1 < first:
+            self._after_holes.add(first)
 
     def _is_news(self, candle: Candle) -> bool:
         sent = self._sent.get(candle.open_ts)

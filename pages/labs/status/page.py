@@ -59,7 +59,7 @@ class StatusPage:
                 self.sections[exchange] = self._build_exchange(exchange, client_id)
             with ui.element("section").classes("card").props('aria-labelledby="server-title"'):
                 text("h2", "Server").props('id="server-title"')
-                self.server = FactTable("Server", columns.FACT_COLUMNS, has_head=False)
+                self.server = FactTable("Server at a glance", columns.FACT_COLUMNS, has_head=False)
                 self.readers = FactTable(
                     "Programs", columns.READER_COLUMNS, caption="Programs on /ws/markets"
                 )

@@ -137,5 +137,19 @@ async def test_a_cut_a_late_candle_and_lost_trades_leave_the_right_candles(
         # Trades are lost: the stretch is shaded, and said in words where the pointer is.
         assert repaired["shaded"] == 0
         assert (await shown.page.request.post(f"{shown.base}/control/lose?symbol=XRPUSDT&count=7")).ok
-        await soon(has(shown, lambda drawn: drawn["shaded"] > 0), 15)
+        # The tape soon moves on.
         await shown.page.get_by_text("… 7 lost on the way from the exchange").wait_for()
+        await soon(has(shown, lambda drawn: drawn["shaded"] > 0), 15)
+
+        # Candles are lost for good: their room stays empty and is shaded, and words say how many.
+        times = (await option(shown))["times"]
+        await change(shown, "cut")
+        await change(shown, "give-up")
+        await soon(has(shown, lambda drawn: drawn["candles"][-3:-1] == ["-", "-"]), 15)
+        holed = await option(shown)
+        assert {later - early for early, later in pairwise(holed["times"])} == {60_000}
+        assert holed["times"][-4] in (times[-1], times[-1] + 60_000)
+        assert holed["shaded"] >= repaired["shaded"] + 2
+        await shown.page.locator(".chart-plot").focus()
+        await shown.page.keyboard.press("ArrowLeft")
+        await shown.page.locator(".chart-values").get_by_text("2 candles are missing").wait_for()

@@ -81,6 +81,29 @@ def test_candles_after_a_cut_follow_those_of_before() -> None:
     assert (opens(news), news.is_whole) == ([0, 1, 2, 3, 4, 5, 6], True)
 
 
+def test_candles_that_were_given_up_leave_a_hole_until_their_history_comes() -> None:
+    chart = ChartCandles(100)
+    chart.news(View(closed(3), make_candle(3, 1)), none_after)
+    assert chart.after_holes == []
+
+    chart.news(View(closed(1, 6), make_candle(7, 1)), none_after)
+    hole = [START_MS + 6 * MINUTE_MS]
+    assert chart.after_holes == hole
+    chart.news(View(closed(2, 6), make_candle(8, 1)), none_after)
+    assert chart.after_holes == hole
+
+    chart.news(View(closed(8), make_candle(8, 1)), none_after)
+    assert chart.after_holes == []
+
+
+def test_a_minute_without_candle_is_no_hole_where_the_exchange_has_none() -> None:
+    chart = ChartCandles(100)
+    chart.news(View(closed(3), make_candle(3, 1)), none_after)
+    chart.news(View([*closed(3), *closed(1, 7)], make_candle(8, 1)), none_after)
+
+    assert chart.after_holes == []
+
+
 def test_a_browser_gets_no_more_than_it_keeps() -> None:
     chart, view = ChartCandles(10), View(closed(30), make_candle(30, 1))
     assert opens(chart.news(view, none_after)) == list(range(21, 31))

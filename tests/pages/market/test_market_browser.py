@@ -60,15 +60,15 @@ async def test_head_tape_and_book_say_what_the_market_does(
         await page.evaluate(HIDE, False)
         await soon(lambda: title_has(shown, r"^[\d,.]+ X07/EUR"), 15)
 
-        # A size of seven digits is short, and whole on hover.
+        # A long size is short, and whole on hover. No other trade is as large.
         await page.keyboard.press("p")
         await page.get_by_text("Paused").wait_for()
         await page.keyboard.press("p")
         await page.locator("tr[data-symbol=SHIBUSDT]").click()
-        await trade(shown, "SHIBUSDT", "0.00001402", "17234567.00000000")
-        size = page.locator(".tape-size", has_text="17.2\u2009M").first
+        await trade(shown, "SHIBUSDT", "0.00001402", "987654321.00000000")
+        size = page.locator(".tape-size", has_text="987\u2009M").first
         await size.wait_for()
-        assert await size.get_attribute("title") == "17,234,567 SHIB"
+        assert await size.get_attribute("title") == "987,654,321 SHIB"
 
 
 async def title_has(shown: Tab, pattern: str) -> bool:

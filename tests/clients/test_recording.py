@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import itertools
 import json
 import signal
 from collections.abc import AsyncIterator
@@ -18,8 +17,7 @@ from livemarkets_client import Gap, Lagged, Trade
 from livemarkets_client.recording import Accounts, Note, Writer, files_of, positions_of, read, read_lines
 from livemarkets_client.testing import MockServer
 from tests.clients.test_through_faults import CLIENT, WAIT_SECONDS
-from tests.support.app import Process, running_app, running_exchange, running_process, settings_for
-from tests.support.copied_clients import newest_id
+from tests.support.app import Process, running_process
 from tests.support.helpers import eventually
 
 PAIR = ("BTCUSDT", "ETHUSDT")
@@ -237,47 +235,3 @@ async def test_the_simulator_replays_the_other_channels_too(server: MockServer, 
     assert levels == {"lastUpdateId": 8, "bids": [["1.5", "2"]], "asks": []}
     bar = kline["k"]
     assert (bar["t"], bar["i"], bar["c"], bar["n"], bar["x"], bar["f"]) == (60_000, "1m", "1.25", 3, True, -1)
-
-
-async def killed_at_random(folder: Path, times: int) -> None:
-    """Record the real app with a recorder that is killed again and again; nothing is missing or altered."""
-    out = folder / "trades.jsonl.gz"
-    async with running_exchange() as exchange, running_app(settings_for(exchange)) as app:
-        url = f"ws://127.0.0.1:{app.port}"
-        recorded: dict[str, int] = {}
-
-        def has_grown() -> bool:
-            now = {each.symbol: each.after for each in positions_of(out)}
-            return len(now) == len(PAIR) and all(now[symbol] > recorded.get(symbol, 0) for symbol in PAIR)
-
-        for _ in range(times):
-            async with recorder(url, out, "--rotate-mb", "0.02") as process:
-                await eventually(has_grown, WAIT_SECONDS, interval_seconds=0.1)
-                process.signal(signal.SIGKILL)
-                await process.ended()
-            recorded = {each.symbol: each.after for each in positions_of(out)}
-        async with recorder(url, out) as process:
-            await eventually(has_grown, WAIT_SECONDS, interval_seconds=0.1)
-            process.signal(signal.SIGTERM)
-            assert await process.ended() == 0
-        items = list(read(*files_of(out)))
-        for symbol in PAIR:
-            mine = [item for item in items if item.symbol == symbol]
-            got = [item.id for item in mine if isinstance(item, Trade)]
-            assert len(got) == len(mine)  # nothing was declared missing
-            assert all(b == a + 1 for a, b in itertools.pairwise(got))
-            truth = {
-                trade.id: trade.time_ms for trade in exchange.source.history(symbol, exchange.now_ms()).trades
-            }
-            assert newest_id(exchange, symbol) >= got[-1]
-            assert all(truth[item.id] == item.ts for item in mine if isinstance(item, Trade))
-
-
-@pytest.mark.long
-async def test_a_recorder_that_is_killed_goes_on_behind_what_it_has_written(tmp_path: Path) -> None:
-    await killed_at_random(tmp_path, 2)
-
-
-@pytest.mark.verify
-async def test_a_recorder_that_is_killed_ten_times_has_everything(tmp_path: Path) -> None:
-    await killed_at_random(tmp_path, 10)

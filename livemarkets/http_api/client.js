@@ -390,6 +390,7 @@ const TIMINGS = {
 class Markets {
   constructor(url, options) {
     const { token, exchange, WebSocket, onState, onStatus, onQuality, timings } = options;
+    if (WebSocket === undefined) throw new Error("there is no WebSocket here: connect(url, { WebSocket })");
     const address = new URL(url.replace(/^http/, "ws"));
     if (address.pathname === "/") address.pathname = "/ws/markets";
     Object.assign(this, { url: address.href, exchange, state: "NEW", exchanges: {} });

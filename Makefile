@@ -149,10 +149,10 @@ $(COMPAT)/node/package-lock.json: tests/compat/package-lock.json
 	  npm ci --silent --ignore-scripts --no-audit --no-fund --prefix $(@D); \
 	else echo "No Node.js here: its clients will be left out"; fi
 
-# The readers of tables in docs/http.md: they are large and nobody's dependency. Where no wheel fits, their test is
+# The readers of tables in the documents: they are large and nobody's dependency. Where no wheel fits, their test is
 # skipped.
 $(TABLES)/requirements.lock: tests/tables/requirements.lock | $(VENV)/pyvenv.cfg
-	@echo "Installing pandas and Polars"
+	@echo "Installing pandas, Polars and pyarrow"
 	@rm -rf $(TABLES) && $(PYTHON) -m venv $(TABLES)
 	@if $(TABLES)/bin/python -m pip -qq --disable-pip-version-check install --only-binary :all: --require-hashes \
 	  --requirement $<; then cp $< $@; \

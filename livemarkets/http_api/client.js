@@ -88,6 +88,112 @@ class TradeAccount {
   }
 }
 
+/** The ids of a stream that were passed over, and have neither come nor been declared. */
+class OpenIds {
+  constructor(after) {
+    this.next = after === undefined ? undefined : after + 1; // the id after the highest one that is known
+    this.begin = undefined; // the lowest that has come, if lower ones may turn out to be pending
+    this.open = [];
+  }
+  get completeTo() {
+    return this.next === undefined ? undefined : (this.open[0]?.[0] ?? this.next) - 1;
+  }
+  get known() {
+    return this.next === undefined ? [] : without([[this.begin ?? 0, this.next - 1]], this.open);
+  }
+  settle(from, to) {
+    this._beginAt(from);
+    const opened = this._expect(from - 1);
+    const settled = this.open.filter(([low, high]) => low <= to && high >= from);
+    const fresh = settled.map(([low, high]) => [Math.max(low, from), Math.min(high, to)]);
+    if (fresh.length) this.open = without(this.open, fresh);
+    if (to >= this.next) {
+      fresh.push([Math.max(from, this.next), to]);
+      this.next = to + 1;
+    }
+    return [opened, fresh];
+  }
+  /** Note what is pending. Return that of which nothing was known, and that which had come. */
+  expect(from, to) {
+    this._beginAt(from);
+    const opened = [];
+    const begin = this.begin ?? from;
+    if (from < begin) {
+      opened.push([from, Math.min(to, begin - 1)]);
+      this.begin = from;
+    }
+    const came = without([[Math.max(from, begin), Math.min(to, this.next - 1)]], this.open);
+    this.open = [...this.open, ...opened, ...came].sort(([a], [b]) => a - b);
+    return [[...opened, ...this._expect(to)], came];
+  }
+  restart(next) {
+    Object.assign(this, { next, begin: undefined, open: [] });
+  }
+  _beginAt(from) {
+    if (this.next === undefined) this.next = this.begin = from;
+  }
+  _expect(newest) {
+    if (newest < this.next) return [];
+    const opened = [this.next, newest];
+    this.open.push(opened);
+    this.next = newest + 1;
+    return [opened];
+  }
+}
+
+/** The ids of `ranges` that are in none of `others`. */
+function without(ranges, others) {
+  let left = ranges.filter(([from, to]) => from <= to);
+  for (const [low, high] of others)
+    left = left.flatMap(([from, to]) =>
+      [
+        [from, Math.min(to, low - 1)],
+        [Math.max(from, high + 1), to],
+      ].filter(([first, last]) => first <= last),
+    );
+  return left;
+}
+
+/** Every trade in the order in which the server reads them, each id once. */
+class ArrivalAccount {
+  constructor(after) {
+    this.ids = new OpenIds(after);
+    this.earlier = this.ids.known; // from earlier connections; this server may call it pending
+  }
+  get after() {
+    return this.ids.completeTo;
+  }
+  reconnect() {
+    this.earlier = this.ids.known;
+  }
+  take(trade) {
+    const [opened, settled] = this.ids.settle(trade.id, trade.id);
+    if (!settled.length) this.earlier = without(this.earlier, [[trade.id, trade.id]]); // this server has it too
+    return [...pending(trade, opened), ...settled.map(() => trade)];
+  }
+  takeGap(gap) {
+    const { from_id, to_id, cause } = gap;
+    if (to_id < from_id) {
+      this.ids.restart(to_id + 1);
+      this.earlier = [];
+      return [gap];
+    }
+    if (cause === "pending") {
+      const [opened, came] = this.ids.expect(from_id, to_id);
+      const again = without(came, this.earlier);
+      for (const [from, to] of without(came, again)) this.ids.settle(from, to);
+      return [...pending(gap, opened), ...pending(gap, again, { takes_back: true })];
+    }
+    const [opened, settled] = this.ids.settle(from_id, to_id);
+    return [...pending(gap, opened), ...settled.map(([from, to]) => ({ ...gap, from_id: from, to_id: to }))];
+  }
+}
+
+function pending({ exchange, symbol }, ranges, more = {}) {
+  const gap = { type: "gap", exchange, channel: "trades", symbol, cause: "pending", ...more };
+  return ranges.map(([from_id, to_id]) => ({ ...gap, from_id, to_id }));
+}
+
 class CandleAccount {
   constructor(after) {
     this.closedTo = after;
@@ -131,8 +237,8 @@ function undeclared({ exchange, symbol }, from_id, to_id) {
 
 /** What was subscribed: an async iterator. */
 class Subscription {
-  constructor(markets, symbols, { onGap = "yield", after = {}, buffer = 10000, isNewest = false }) {
-    Object.assign(this, { symbols, refused: {}, missed: 0, isFull: false });
+  constructor(markets, symbols, { onGap = "yield", after = {}, buffer = 10000, isNewest = false, order }) {
+    Object.assign(this, { symbols, refused: {}, quality: {}, missed: 0, isFull: false });
     Object.assign(this, { _markets: markets, _onGap: onGap, _capacity: buffer, _isNewest: isNewest });
     Object.assign(this, {
       _items: [],
@@ -141,7 +247,9 @@ class Subscription {
       _errors: [],
       _readers: [],
       _positions: { ...after },
+      _open: order === "arrival" ? new Map() : undefined, // symbol → the ids that are open for the reader
     });
+    if (this._open) for (const [symbol, id] of Object.entries(after)) this._open.set(symbol, new OpenIds(id));
   }
 
   /** How many items have been received and not been read. */
@@ -149,7 +257,10 @@ class Subscription {
     return this._items.length - this._at + this._newest.size;
   }
 
-  /** By symbol, the last id (of candles: `open_ts`) that was read or said to be missing; to be given as `after`. */
+  /**
+   * By symbol, the last id (of candles: `open_ts`) that was read or said to be missing, in order of arrival the id
+   * before the first one that is pending; to be given as `after`.
+   */
   position() {
     return { ...this._positions };
   }
@@ -182,6 +293,10 @@ class Subscription {
         continue;
       }
       this._note(item);
+      if (item.cause === "pending") {
+        if (this._onGap !== "yield") continue; // nothing is lost yet
+        return { done: false, value: item };
+      }
       if (item.type !== "gap" && item.type !== "lagged") return { done: false, value: item };
       this.missed += 1;
       if (this._onGap === "raise" && !(item.type === "lagged" && item.channel === "candles")) throw new GapError(item);
@@ -191,12 +306,25 @@ class Subscription {
   }
 
   _note(item) {
+    if (this._open) {
+      this._noteArrival(item);
+      return;
+    }
     const before = this._positions[item.symbol];
     if (item.type === "trade") this._positions[item.symbol] = item.id;
     else if (item.to_id !== undefined) this._positions[item.symbol] = item.to_id;
     else if (item.type === "gap") this._positions[item.symbol] = item.to_open_ts;
     else if (item.type === "candle" && (item.closed || before === undefined))
       this._positions[item.symbol] = Math.max(before ?? 0, item.closed ? item.open_ts : item.open_ts - 1);
+  }
+
+  _noteArrival({ type, symbol, id, from_id = id, to_id = id, cause }) {
+    if (!this._open.has(symbol)) this._open.set(symbol, new OpenIds());
+    const ids = this._open.get(symbol);
+    if (cause === "pending") ids.expect(from_id, to_id);
+    else if (type === "gap" && to_id < from_id) ids.restart(to_id + 1);
+    else ids.settle(from_id, to_id);
+    this._positions[symbol] = ids.completeTo;
   }
 
   _put(item) {
@@ -261,11 +389,12 @@ const TIMINGS = {
 /** A connection that is made anew whenever it is lost; see `connect`. */
 class Markets {
   constructor(url, options) {
-    const { token, exchange, WebSocket, onState, onStatus, timings } = options;
+    const { token, exchange, WebSocket, onState, onStatus, onQuality, timings } = options;
+    if (WebSocket === undefined) throw new Error("there is no WebSocket here: connect(url, { WebSocket })");
     const address = new URL(url.replace(/^http/, "ws"));
     if (address.pathname === "/") address.pathname = "/ws/markets";
     Object.assign(this, { url: address.href, exchange, state: "NEW", exchanges: {} });
-    Object.assign(this, { _WebSocket: WebSocket, _onState: onState, _onStatus: onStatus });
+    Object.assign(this, { _WebSocket: WebSocket, _onState: onState, _onStatus: onStatus, _onQuality: onQuality });
     this._timings = { ...TIMINGS, ...timings };
     this._token = token;
     this._streams = new Map(); // key → { request, account, subscription, wasAccepted }
@@ -274,10 +403,18 @@ class Markets {
     this._dial();
   }
 
-  /** Every trade of symbols, in order of ids. `after`: what `position()` has returned. */
+  /**
+   * Every trade of symbols. `after`: what `position()` has returned; `order`: `id`, in which trades wait behind
+   * missing ones, or `arrival`, in which a `gap` with the cause `pending` says what is missing for the moment.
+   */
   trades(symbols, { snapshot = 1, everyMs, exchange, ...options } = {}) {
-    const terms = everyMs === undefined ? { snapshot } : { snapshot, mode: "latest", interval_ms: everyMs };
-    const account = everyMs === undefined ? TradeAccount : NewestAccount;
+    const isArrival = options.order === "arrival";
+    if (everyMs !== undefined && (options.after || isArrival))
+      throw new Error("with everyMs there is neither after nor order");
+    const latest = everyMs === undefined ? {} : { mode: "latest", interval_ms: everyMs };
+    const terms = { snapshot, ...latest, ...(isArrival ? { order: "arrival" } : {}) };
+    const inOrder = isArrival ? ArrivalAccount : TradeAccount;
+    const account = everyMs === undefined ? inOrder : NewestAccount;
     return this._subscribe("trades", symbols, terms, account, exchange, {
       ...options,
       isNewest: everyMs !== undefined,
@@ -326,9 +463,9 @@ class Markets {
     const subscription = new Subscription(this, names, { ...options, after });
     const keys = names.map((symbol) => keyOf({ exchange, channel, symbol, interval: terms.interval }));
     if (keys.some((key) => this._streams.has(key))) throw new Error(`one of ${names} is subscribed already`);
+    const request = { exchange, channel, ...terms, ...(options.quality ? { quality: true } : {}) };
     names.forEach((symbol, index) => {
-      const account = new Account(after[symbol]);
-      this._streams.set(keys[index], { symbol, request: { exchange, channel, ...terms }, account, subscription });
+      this._streams.set(keys[index], { symbol, request, account: new Account(after[symbol]), subscription });
     });
     if (this.state === "CLOSED") subscription._end(this._ended);
     this._ask();
@@ -518,6 +655,7 @@ class Markets {
     this._silenceMs = this._timings.silenceMs ?? 3000 * heartbeat_seconds;
     for (const [exchange, state] of Object.entries(exchanges)) this._takeStatus({ exchange, state });
     this._asked = new Set();
+    for (const { account } of this._streams.values()) account.reconnect?.();
     this._move("CONNECTED", CODES.WELCOMED, `welcomed by ${server}`);
     this._ask();
   }
@@ -577,7 +715,11 @@ class Markets {
     this._attempt = 0;
     const kind = { trades: "trade", candles: "candle", tickers: "ticker" }[channel] ?? channel;
     let items = [];
-    if (type === "gap" || type === "lagged") items = message.cause === "pending" ? [] : stream.account.takeGap(message);
+    if (type === "quality") {
+      if (!stream.request.quality) return;
+      stream.subscription.quality[message.symbol] = message;
+      this._onQuality?.(message);
+    } else if (type === "gap" || type === "lagged") items = stream.account.takeGap(message);
     else
       for (const row of message.data ?? [message]) items.push(...stream.account.take({ ...row, exchange, type: kind }));
     for (const item of items) stream.subscription._put(item);
@@ -590,7 +732,8 @@ class Markets {
  *
  * @param url the server's address, `https://host` or `wss://host/ws/markets`
  * @param options `token`; `exchange`, of subscriptions that name none; `WebSocket`, where there is no global one;
- *   `onState({state, code, reason, retryInMs})`; `onStatus({exchange, state, reason})`; `timings` in milliseconds
+ *   `onState({state, code, reason, retryInMs})`; `onStatus({exchange, state, reason})`; `onQuality(message)`, of
+ *   streams that were subscribed with `quality: true`; `timings` in milliseconds
  */
 export function connect(url, options = {}) {
   return new Markets(url, { exchange: "binance", WebSocket: globalThis.WebSocket, ...options });

@@ -93,7 +93,11 @@ def _serve_parser() -> ArgumentParser:
         "--trades-per-second", type=_positive, help="constant rate for every symbol, for load tests"
     )
     replay = parser.add_argument_group("or a recording")
-    replay.add_argument("--replay", metavar="FILE", help="recorded frames, one per line, gzip or plain")
+    replay.add_argument(
+        "--replay",
+        metavar="FILE",
+        help="recorded frames, one per line, gzip or plain; or what `livemarkets-client record` wrote to",
+    )
     replay.add_argument("--speed", type=_positive, default=1.0, help="2 is twice as fast as recorded")
     replay.add_argument(
         "--lead-in",

@@ -11,7 +11,8 @@ function onState({ state, code, reason, retryInMs }) {
   console.log(state, code, reason, retryInMs === undefined ? "" : `; again in ${(retryInMs / 1000).toFixed(2)} s`);
 }
 
-const markets = connect(told.url, { WebSocket, token, timings, onState });
+const onQuality = ({ symbol, state }) => console.log("quality", symbol, state);
+const markets = connect(told.url, { WebSocket, token, timings, onState, onQuality });
 const subscription = markets[told.channel ?? "trades"](told.symbols, told.options);
 process.on("SIGTERM", () => markets.close());
 let goesOn = true;
@@ -21,7 +22,8 @@ while (goesOn) {
     for (;;) {
       const { done, value: item } = await subscription.next();
       if (done) break;
-      if (item.type === "trade") console.log(item.symbol, item.id, item.side, item.price, item.size);
+      if (item.cause === "pending") console.log(`pending: ${item.symbol} ${item.from_id} to ${item.to_id}`);
+      else if (item.type === "trade") console.log(item.symbol, item.id, item.side, item.price, item.size);
       else if (item.from_id !== undefined)
         console.log(`${item.type}: ${item.symbol} ${item.from_id} to ${item.to_id} will not come`, item.cause ?? "");
       else console.log(JSON.stringify(item));

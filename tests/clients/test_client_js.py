@@ -17,9 +17,10 @@ from livemarkets.app import Tuning
 from livemarkets.http_api.client_script import CLIENT_SCRIPT
 from livemarkets_client import Code
 from livemarkets_client.testing import MockServer
+from tests.clients.test_real_app import cut, lose_trades
 from tests.support.app import (
     Process,
-    RunningApp,
+    quiet_market,
     running_app,
     running_exchange,
     running_process,
@@ -51,11 +52,6 @@ def program(node_with_ws: tuple[str, dict[str, str]]) -> Start:
 async def server() -> AsyncIterator[MockServer]:
     async with MockServer() as server:
         yield server
-
-
-def cut(app: RunningApp) -> None:
-    for connection in list(app.server.server_state.connections):
-        connection.transport.abort()
 
 
 @pytest.mark.long
@@ -113,6 +109,34 @@ async def test_the_digits_and_the_gaps_are_those_of_the_server(server: MockServe
         'position {"BTCUSDT":5}',
     ]
     assert server.requests[1]["after"] == {"BTCUSDT": 12}
+
+
+async def test_in_order_of_arrival_nothing_waits_and_each_id_comes_once_through_a_cut(program: Start) -> None:
+    options = {"order": "arrival", "snapshot": 0, "quality": True}
+    async with (
+        running_exchange(quiet_market()) as exchange,
+        running_app(settings_for(exchange, gap_patience_seconds=120), tuning=Tuning(client=quick())) as app,
+        program(app.http_url, ["BTCUSDT"], options=options) as process,
+    ):
+        await process.says("quality BTCUSDT live")
+        exchange.faults.burst(symbol="BTCUSDT", trades=2)
+        first, last = await lose_trades(app, exchange)
+        await process.says(f"BTCUSDT {last + 5} ")
+        await process.says("quality BTCUSDT recovering")
+        cut(app)
+        await process.says("WAITING 5 ")
+        exchange.faults.burst(symbol="BTCUSDT", trades=2)
+        await process.says(f"BTCUSDT {last + 7} ")
+        exchange.faults.clear()
+        await process.says(f"BTCUSDT {last} ")
+        process.signal(signal.SIGTERM)
+        assert await process.ended() == 0
+    told = [re.match(r"(BTCUSDT \d+|pending.*)", line) for line in process.lines]
+    ids = [*range(first - 2, first), *range(last + 1, last + 8), *range(first, last + 1)]
+    expected = [f"BTCUSDT {number}" for number in ids]
+    expected.insert(2, f"pending: BTCUSDT {first} to {last}")
+    assert [found[0] for found in told if found] == expected
+    assert f'position {{"BTCUSDT":{last + 7}}}' in process.lines
 
 
 async def test_each_transition_has_the_code_that_the_python_library_gives(

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import itertools
+import json
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from livemarkets.simulator import Replay
 from livemarkets_client import Gap, Lagged, Trade
 from livemarkets_client.recording import Accounts, Note, Writer, files_of, positions_of, read, read_lines
 from livemarkets_client.testing import MockServer
 from tests.clients.test_through_faults import CLIENT, WAIT_SECONDS
-from tests.support.app import Process, running_app, running_exchange, running_process, settings_for
-from tests.support.copied_clients import newest_id
+from tests.support.app import Process, running_process
 from tests.support.helpers import eventually
 
 PAIR = ("BTCUSDT", "ETHUSDT")
@@ -162,45 +163,75 @@ async def test_the_recorder_says_why_the_server_refuses_it(tmp_path: Path) -> No
     assert process.lines == ["livemarkets-client: the server answered with HTTP 401 (401)"]
 
 
-async def killed_at_random(folder: Path, times: int) -> None:
-    """Record the real app with a recorder that is killed again and again; nothing is missing or altered."""
-    out = folder / "trades.jsonl.gz"
-    async with running_exchange() as exchange, running_app(settings_for(exchange)) as app:
-        url = f"ws://127.0.0.1:{app.port}"
-        recorded: dict[str, int] = {}
-
-        def has_grown() -> bool:
-            now = {each.symbol: each.after for each in positions_of(out)}
-            return len(now) == len(PAIR) and all(now[symbol] > recorded.get(symbol, 0) for symbol in PAIR)
-
-        for _ in range(times):
-            async with recorder(url, out, "--rotate-mb", "0.02") as process:
-                await eventually(has_grown, WAIT_SECONDS, interval_seconds=0.1)
-                process.signal(signal.SIGKILL)
-                await process.ended()
-            recorded = {each.symbol: each.after for each in positions_of(out)}
-        async with recorder(url, out) as process:
-            await eventually(has_grown, WAIT_SECONDS, interval_seconds=0.1)
-            process.signal(signal.SIGTERM)
-            assert await process.ended() == 0
-        items = list(read(*files_of(out)))
-        for symbol in PAIR:
-            mine = [item for item in items if item.symbol == symbol]
-            got = [item.id for item in mine if isinstance(item, Trade)]
-            assert len(got) == len(mine)  # nothing was declared missing
-            assert all(b == a + 1 for a, b in itertools.pairwise(got))
-            truth = {
-                trade.id: trade.time_ms for trade in exchange.source.history(symbol, exchange.now_ms()).trades
-            }
-            assert newest_id(exchange, symbol) >= got[-1]
-            assert all(truth[item.id] == item.ts for item in mine if isinstance(item, Trade))
+def replayed(out: Path, *streams: str) -> list[dict[str, Any]]:
+    """What the simulator plays of a recording."""
+    market = Replay(out, speed=1e9)
+    market.want(set(streams), 0.0)
+    return [json.loads(event.raw(), parse_float=str) for event in market.advance(1e15)]
 
 
-@pytest.mark.long
-async def test_a_recorder_that_is_killed_goes_on_behind_what_it_has_written(tmp_path: Path) -> None:
-    await killed_at_random(tmp_path, 2)
+def test_the_simulator_replays_each_trade_once_and_lacks_what_a_gap_declares(tmp_path: Path) -> None:
+    out = tmp_path / "trades.jsonl.gz"
+    record(out, range(1, 6))
+    (torn,) = files_of(out)
+    torn.write_bytes(torn.read_bytes()[:-60])
+    accounts = Accounts()
+    accounts.begin(positions_of(out))
+    writer = Writer(out, accounts, 2**30)
+    writer.begin(50.0)
+    again = b",".join(frame(trade_id)[:1] + frame(trade_id)[16:] for trade_id in (3, 4, 5, 6))
+    head = b'{"type":"snapshot","exchange":"binance","channel":"trades","symbol":"BTCUSDT"'
+    writer.frame(60.0, head + b',"data":[' + again + b"]}")
+    writer.frame(61.0, head.replace(b"snapshot", b"gap") + b',"from_id":7,"to_id":8,"cause":"upstream"}')
+    writer.frame(62.0, frame(9))
+    writer.close(70.0)
+    frames = replayed(out, "btcusdt@trade")
+    assert [each["t"] for each in frames] == [1, 2, 3, 4, 5, 6, 9]
+    assert frames[-1] == {
+        "e": "trade",
+        "E": 1723161255342,
+        "s": "BTCUSDT",
+        "t": 9,
+        "p": "61837.63000000",
+        "q": "0.02000000",
+        "T": 1723161255342,
+        "m": True,
+        "M": True,
+    }
+    assert replayed(torn, "btcusdt@trade")[-1]["t"] >= 4, "one file of several"
 
 
-@pytest.mark.verify
-async def test_a_recorder_that_is_killed_ten_times_has_everything(tmp_path: Path) -> None:
-    await killed_at_random(tmp_path, 10)
+async def test_the_simulator_replays_the_other_channels_too(server: MockServer, tmp_path: Path) -> None:
+    out = tmp_path / "all.jsonl.gz"
+    book = {"bid": 1.5, "bid_size": 2, "ask": None, "ask_size": None, "update_id": 7, "recv_ts": 1}
+    depth = {"levels": 5, "bids": [[1.5, 2]], "asks": [], "update_id": 8, "recv_ts": 1}
+    candle = dict.fromkeys(("open", "high", "low", "close", "volume"), 1.25)
+    candle |= {"interval": "1m", "open_ts": 60_000, "close_ts": 119_999, "quote_volume": 2.5}
+    candle |= {"taker_buy_volume": 0.5, "trades": 3, "first_id": None, "last_id": None}
+    candle |= {"closed": True, "ts": 120_001, "recv_ts": 120_002}
+    async with recorder(server.url, out, "--channels", "book,candles:1m,depth:5") as process:
+        for kind, channel, data in (
+            ("book", "book", book),
+            ("depth", "depth", depth),
+            ("candle", "candles", candle),
+        ):
+            interval = "1m" if channel == "candles" else None
+            await server.subscribed(channel, "ETHUSDT", interval=interval)
+            head = {"type": kind, "exchange": "binance", "symbol": "ETHUSDT"}
+            server.send(head | data, ("binance", channel, "ETHUSDT", interval))
+        await eventually(lambda: len(list(read(*files_of(out)))) == 3, WAIT_SECONDS)
+        process.signal(signal.SIGINT)
+        assert await process.ended() == 0
+    streams = ("ethusdt@bookTicker", "ethusdt@depth20@100ms", "ethusdt@kline_1m")
+    quote, levels, kline = replayed(out, *streams)
+    assert quote == {
+        "u": 7,
+        "s": "ETHUSDT",
+        "b": "1.5",
+        "B": "2",
+        "a": "0.00000000",
+        "A": "0.00000000",
+    }
+    assert levels == {"lastUpdateId": 8, "bids": [["1.5", "2"]], "asks": []}
+    bar = kline["k"]
+    assert (bar["t"], bar["i"], bar["c"], bar["n"], bar["x"], bar["f"]) == (60_000, "1m", "1.25", 3, True, -1)

@@ -8,12 +8,14 @@ import functools
 import itertools
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import NamedTuple
 
+from livemarkets.http_api.client_script import CLIENT_SCRIPT
 from livemarkets.simulator import Simulator
 from tests.support.app import Process, RunningApp, running_process
 from tests.support.helpers import PROJECT_ROOT, eventually
@@ -21,12 +23,13 @@ from tests.support.helpers import PROJECT_ROOT, eventually
 PAIR = ("BTCUSDT", "ETHUSDT")
 """What they subscribe."""
 SHORT = "README"
-"""The client that says nothing when it is cut off."""
+"""The client that uses the library, and says nothing when it is cut off."""
 
 _PAUSE_SECONDS = 0.05
-_QUICK_LIBRARY = {"WEBSOCKETS_BACKOFF_INITIAL_DELAY": "0.1", "WEBSOCKETS_BACKOFF_MIN_DELAY": "0.1"}
+_REQUIRE = 'import { createRequire } from "node:module";\nconst require = createRequire(import.meta.url);\n'
+_LIBRARY = {"PYTHONPATH": str(PROJECT_ROOT / "clients" / "python")}
 _TRADE = re.compile(r"([A-Z]+) (\d+) (?:buy|sell) [\d.]+ [\d.]+")
-_HOLE = re.compile(r"(gap|lagged): ([A-Z]+) (\d+) to (\d+) will not come")
+_HOLE = re.compile(r"([Gg]ap|[Ll]agged): ([A-Z]+) (\d+) to (\d+) will not come")
 _AGAIN = "; again in "
 
 
@@ -126,7 +129,7 @@ def _events(line: str) -> Iterator[Event]:
     if found := _TRADE.match(line):
         yield Event("trade", found[1], int(found[2]), int(found[2]))
     elif found := _HOLE.match(line):
-        yield Event(found[1], found[2], int(found[3]), int(found[4]))
+        yield Event(found[1].lower(), found[2], int(found[3]), int(found[4]))
     elif line.startswith('{"type"'):
         message = json.loads(line)
         if message["type"] in ("trade", "snapshot"):
@@ -220,10 +223,14 @@ class Programs:
     ) -> AbstractAsyncContextManager[Process]:
         """JavaScript runs under the WebSocket that Node.js brings, or under the `ws` package."""
         if self._node is None:
-            return running_process("-c", text, environment=_QUICK_LIBRARY | environment)
+            return running_process("-c", text, environment=_LIBRARY | environment)
         node, inherited = self._node
-        script = self._folder / f"client-{is_built_in}.cjs"
-        library = "" if is_built_in else 'globalThis.WebSocket = require("ws");\n'
+        is_module = text.startswith("import ")
+        script = self._folder / f"client-{is_built_in}.{'mjs' if is_module else 'cjs'}"
+        required = 'globalThis.WebSocket = require("ws");\n'
+        library = "" if is_built_in else f"{_REQUIRE}{required}" if is_module else required
+        if is_module:
+            shutil.copy(CLIENT_SCRIPT, self._folder / "client.mjs")
         # Where standard output is a full pipe, Node.js lets standard error overtake it: read one of them.
         script.write_text(f"console.warn = console.log;\n{library}{text}")
         flags = ["--experimental-websocket"] if is_built_in else []

@@ -8,7 +8,7 @@ async with connect("ws://127.0.0.1:8080") as markets:
 from __future__ import annotations
 
 from livemarkets_client.backoff import Timings
-from livemarkets_client.channels import WhenSlow
+from livemarkets_client.channels import Order, WhenSlow
 from livemarkets_client.client import Markets, connect
 from livemarkets_client.errors import ConnectionEnded, GapError, LiveMarketsError, SubscribeError
 from livemarkets_client.models import (
@@ -20,6 +20,8 @@ from livemarkets_client.models import (
     ExchangeStatus,
     Gap,
     Lagged,
+    Pending,
+    Quality,
     Refusal,
     Ticker,
     Trade,
@@ -43,6 +45,9 @@ __all__ = [
     "LiveMarketsError",
     "Markets",
     "OnGap",
+    "Order",
+    "Pending",
+    "Quality",
     "Refusal",
     "State",
     "SubscribeError",

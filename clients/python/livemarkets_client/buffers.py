@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 from msgspec.structs import replace
 
 from livemarkets_client.continuity import Item
-from livemarkets_client.models import Book, Candle, Depth, Gap, Lagged, Ticker, Trade
+from livemarkets_client.models import Book, Candle, Depth, Gap, Lagged, Pending, Ticker, Trade
 
 __all__ = ["Buffer", "CandlesSkipped", "OlderReplaced", "OldestSkipped", "Waiting"]
 
@@ -55,26 +55,29 @@ class Waiting(Generic[T]):
         return self._items.popleft() if self._items else None
 
 
+_TradeItem = Trade | Gap | Lagged | Pending
+
+
 class OldestSkipped:
     """Trades: when it is full, the oldest are skipped, and a `Lagged` says which."""
 
     is_full = False
 
     def __init__(self, capacity: int) -> None:
-        self._items: deque[Trade | Gap | Lagged] = deque()
+        self._items: deque[_TradeItem] = deque()
         self._capacity = capacity
-        self._skipped: dict[str, deque[Gap | Lagged]] = {}  # by symbol, before all of its items
+        self._skipped: dict[str, deque[Gap | Lagged | Pending]] = {}  # by symbol, before all of its items
 
     def __len__(self) -> int:
         return len(self._items) + sum(map(len, self._skipped.values()))
 
-    def put(self, item: Trade | Gap | Lagged) -> None:
+    def put(self, item: _TradeItem) -> None:
         """Add an item, and skip the oldest one if there is no room for it."""
         self._items.append(item)
         if len(self._items) > self._capacity:
             self._skip(self._items.popleft())
 
-    def pop(self) -> Trade | Gap | Lagged | None:
+    def pop(self) -> _TradeItem | None:
         """Take the oldest; what was skipped is said first."""
         for symbol, skipped in self._skipped.items():
             item = skipped.popleft()
@@ -83,9 +86,9 @@ class OldestSkipped:
             return item
         return self._items.popleft() if self._items else None
 
-    def _skip(self, item: Trade | Gap | Lagged) -> None:
+    def _skip(self, item: _TradeItem) -> None:
         skipped = self._skipped.setdefault(item.symbol, deque())
-        if isinstance(item, Gap) and item.restarts_ids:
+        if isinstance(item, Pending) or (isinstance(item, Gap) and item.restarts_ids):
             skipped.append(item)
             return
         first, last, count = (

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, overload
 
+from livemarkets_client.arrival import ArrivalAccount, ArrivalPositions
 from livemarkets_client.buffers import Buffer, CandlesSkipped, OlderReplaced, OldestSkipped, Waiting
 from livemarkets_client.continuity import (
     Account,
     CandleAccount,
     LatestTradeAccount,
     NewestAccount,
+    Positions,
     TradeAccount,
 )
 from livemarkets_client.models import (
@@ -22,6 +24,7 @@ from livemarkets_client.models import (
     Depth,
     Gap,
     Lagged,
+    Pending,
     Ticker,
     Trade,
 )
@@ -29,7 +32,11 @@ from livemarkets_client.requests import StreamName, Terms, normalise
 from livemarkets_client.streams import Streams
 from livemarkets_client.subscription import Intake, OnGap, Stream, Subscription
 
-__all__ = ["Channels", "WhenSlow"]
+__all__ = ["Channels", "Order", "WhenSlow"]
+
+Order = Literal["id", "arrival"]
+"""`id`: trades behind missing ones wait for them. `arrival`: nothing waits, and a `Pending` says what is
+missing for the moment."""
 
 WhenSlow = Literal["wait", "skip"]
 """What happens to a program that reads more slowly than data come. `wait`: the connection is not read
@@ -55,10 +62,26 @@ class Channels:
         on_gap: Literal["yield"] = ...,
         snapshot: int = ...,
         every_ms: int | None = ...,
+        order: Literal["id"] = ...,
         when_slow: WhenSlow = ...,
         buffer: int = ...,
+        quality: bool = ...,
         exchange: str | None = ...,
     ) -> Subscription[Trade | Gap | Lagged]: ...
+
+    @overload
+    def trades(
+        self,
+        *symbols: str,
+        after: Mapping[str, int] | None = ...,
+        on_gap: Literal["yield"] = ...,
+        snapshot: int = ...,
+        order: Literal["arrival"],
+        when_slow: WhenSlow = ...,
+        buffer: int = ...,
+        quality: bool = ...,
+        exchange: str | None = ...,
+    ) -> Subscription[Trade | Gap | Lagged | Pending]: ...
 
     @overload
     def trades(
@@ -68,8 +91,10 @@ class Channels:
         on_gap: Literal["raise", "skip"],
         snapshot: int = ...,
         every_ms: int | None = ...,
+        order: Order = ...,
         when_slow: WhenSlow = ...,
         buffer: int = ...,
+        quality: bool = ...,
         exchange: str | None = ...,
     ) -> Subscription[Trade]: ...
 
@@ -80,11 +105,13 @@ class Channels:
         on_gap: OnGap = "yield",
         snapshot: int = 1,
         every_ms: int | None = None,
+        order: Order = "id",
         when_slow: WhenSlow = "wait",
         buffer: int = _BUFFER,
+        quality: bool = False,
         exchange: str | None = None,
     ) -> Subscription[Any]:
-        """Subscribe every trade of symbols, in order of ids.
+        """Subscribe every trade of symbols.
 
         Args:
             symbols: in any case.
@@ -94,23 +121,25 @@ class Channels:
             snapshot: how many recent trades come first.
             every_ms: at most one trade of a symbol in this time, the newest. Then nothing is a gap, and
                 a reconnect goes on with the present.
+            order: see `Order`; in both, each id comes once or is declared.
             when_slow: see `WhenSlow`.
             buffer: how many items wait here for the program.
+            quality: whether the server tells the state of these streams; see `Subscription.quality`.
             exchange: if it is another one than that of the client.
 
         """
-        skipping: Buffer[Any]
+        account: Callable[[int | None], Account] = TradeAccount
+        skipping: Buffer[Any] = OldestSkipped(buffer)
         if every_ms is not None:
-            if after:
-                raise ValueError("with every_ms there is no after")
-            account: Callable[[int | None], Account] = LatestTradeAccount
-            skipping = OlderReplaced()
-        else:
-            account, skipping = TradeAccount, OldestSkipped(buffer)
+            if after or order != "id":
+                raise ValueError("with every_ms there is neither after nor order")
+            account, skipping = LatestTradeAccount, OlderReplaced()
+        elif order == "arrival":
+            account = ArrivalAccount
         return self._subscribe(
             "trades",
             symbols,
-            Terms(snapshot, every_ms),
+            Terms(snapshot, every_ms, order=None if order == "id" else order, quality=quality),
             account,
             Waiting(buffer) if when_slow == "wait" else skipping,
             exchange,
@@ -128,6 +157,7 @@ class Channels:
         snapshot: int = ...,
         when_slow: WhenSlow = ...,
         buffer: int = ...,
+        quality: bool = ...,
         exchange: str | None = ...,
     ) -> Subscription[Candle | CandleGap | CandleLagged]: ...
 
@@ -141,6 +171,7 @@ class Channels:
         snapshot: int = ...,
         when_slow: WhenSlow = ...,
         buffer: int = ...,
+        quality: bool = ...,
         exchange: str | None = ...,
     ) -> Subscription[Candle]: ...
 
@@ -153,6 +184,7 @@ class Channels:
         snapshot: int = 1,
         when_slow: WhenSlow = "wait",
         buffer: int = _BUFFER,
+        quality: bool = False,
         exchange: str | None = None,
     ) -> Subscription[Any]:
         """Subscribe candles: every closed one once, and the running one at each update.
@@ -165,13 +197,14 @@ class Channels:
             snapshot: how many past candles come first, at most 1,000.
             when_slow: with `skip`, updates of running candles replace each other; closed ones always wait.
             buffer: how many items wait here for the program.
+            quality: as in `trades`.
             exchange: if it is another one than that of the client.
 
         """
         return self._subscribe(
             "candles",
             symbols,
-            Terms(snapshot),
+            Terms(snapshot, quality=quality),
             CandleAccount,
             Waiting(buffer) if when_slow == "wait" else CandlesSkipped(buffer),
             exchange,
@@ -186,10 +219,11 @@ class Channels:
         every_ms: int | None = None,
         when_slow: WhenSlow = "wait",
         buffer: int = _BUFFER,
+        quality: bool = False,
         exchange: str | None = None,
     ) -> Subscription[Ticker]:
         """Subscribe the figures of symbols over 24 hours; `"*"` is all symbols of the exchange."""
-        terms = Terms(every_ms=every_ms)
+        terms = Terms(every_ms=every_ms, quality=quality)
         return self._subscribe("tickers", symbols, terms, _newest, _newest_in(buffer, when_slow), exchange)
 
     def book(
@@ -198,10 +232,11 @@ class Channels:
         every_ms: int | None = None,
         when_slow: WhenSlow = "wait",
         buffer: int = _BUFFER,
+        quality: bool = False,
         exchange: str | None = None,
     ) -> Subscription[Book]:
         """Subscribe the best bid and ask of symbols."""
-        terms = Terms(every_ms=every_ms)
+        terms = Terms(every_ms=every_ms, quality=quality)
         return self._subscribe("book", symbols, terms, _newest, _newest_in(buffer, when_slow), exchange)
 
     def depth(
@@ -211,10 +246,11 @@ class Channels:
         every_ms: int | None = None,
         when_slow: WhenSlow = "wait",
         buffer: int = _BUFFER,
+        quality: bool = False,
         exchange: str | None = None,
     ) -> Subscription[Depth]:
         """Subscribe the best price levels of the order books of symbols."""
-        terms = Terms(every_ms=every_ms, levels=levels)
+        terms = Terms(every_ms=every_ms, levels=levels, quality=quality)
         return self._subscribe("depth", symbols, terms, _newest, _newest_in(buffer, when_slow), exchange)
 
     def _subscribe(
@@ -243,7 +279,8 @@ class Channels:
             Stream(StreamName(where, channel, name, interval), terms, account(known.get(name)), intake)
             for name in names
         )
-        return Subscription(names, intake, on_gap, known, self._wanted.remove)
+        positions = ArrivalPositions(known) if terms.order == "arrival" else Positions(known)
+        return Subscription(names, intake, on_gap, positions, self._wanted.remove)
 
 
 def _newest(after: int | None) -> Account:

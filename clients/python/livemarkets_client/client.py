@@ -19,7 +19,7 @@ from livemarkets_client.channels import Channels
 from livemarkets_client.connection import Connection
 from livemarkets_client.errors import ConnectionEnded
 from livemarkets_client.messages import Welcome
-from livemarkets_client.models import ExchangeStatus
+from livemarkets_client.models import ExchangeStatus, Quality
 from livemarkets_client.states import Code, State, Transition
 from livemarkets_client.streams import Streams
 from livemarkets_client.version import __version__
@@ -48,6 +48,7 @@ class Markets(Channels):
         timings: Timings,
         on_state: Callable[[Transition], None] | None,
         on_status: Callable[[ExchangeStatus], None] | None,
+        on_quality: Callable[[Quality], None] | None,
         on_frame: Callable[[bytes], None] | None,
     ) -> None:
         self._streams = Streams()
@@ -67,6 +68,7 @@ class Markets(Channels):
         self._timings = timings
         self._on_state = on_state
         self._on_status = on_status
+        self._on_quality = on_quality
         self._on_frame = on_frame
         self._moved = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -154,6 +156,7 @@ class Markets(Channels):
             self._timings,
             on_welcome=self._take_welcome,
             on_status=self._take_status,
+            on_quality=self._on_quality,
             on_frame=self._on_frame,
         )
         try:
@@ -211,6 +214,7 @@ def connect(
     timings: Timings | None = None,
     on_state: Callable[[Transition], None] | None = None,
     on_status: Callable[[ExchangeStatus], None] | None = None,
+    on_quality: Callable[[Quality], None] | None = None,
     on_frame: Callable[[bytes], None] | None = None,
 ) -> Markets:
     """Return a client to be used as `async with connect(url) as markets`.
@@ -227,6 +231,7 @@ def connect(
         timings: of the attempts to connect; `None`: those that the protocol asks for.
         on_state: called at each change of the connection's state.
         on_status: called at each change of an exchange's state.
+        on_quality: called at each change of the state of a stream that was subscribed with `quality=True`.
         on_frame: called with each frame as it came.
 
     """
@@ -239,5 +244,6 @@ def connect(
         timings=timings or Timings(),
         on_state=on_state,
         on_status=on_status,
+        on_quality=on_quality,
         on_frame=on_frame,
     )

@@ -20,6 +20,7 @@ __all__ = ["main"]
 
 TOKEN_VARIABLE = "LIVEMARKETS_TOKEN"
 _CHANNELS = ("trades", "tickers", "book", "depth", "depth:5", "depth:10", "depth:20")
+_TABLE_CHANNELS = ("trades", "tickers", "book", "depth", "candles")
 _URL = "ws://127.0.0.1:8080/ws/markets"
 
 
@@ -30,8 +31,10 @@ class _Parser(ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command. Return the exit code: 0, or 1 when the server refuses what was asked for."""
+    """Run a command. Return the exit code: 0, or 1 when it cannot be done."""
     options = _parser().parse_args(arguments)
+    if options.command == "convert":
+        return _convert(options)
     try:
         return asyncio.run(_until_interrupted(options))
     except KeyboardInterrupt:  # where signals cannot be handled
@@ -72,6 +75,29 @@ def _parser() -> ArgumentParser:
     recording.add_argument(
         "--from-start", action="store_true", help="begin with the oldest trades that can be had"
     )
+    converting = commands.add_parser(
+        "convert",
+        help="make a CSV or Parquet table of a recording",
+        description="Makes a table of what was recorded: nothing twice, with the exchange's digits. "
+        "Parquet needs pyarrow.",
+        allow_abbrev=False,
+    )
+    converting.add_argument(
+        "recording", type=Path, metavar="RECORDING", help="what --out was, or one of its files"
+    )
+    converting.add_argument(
+        "table", type=Path, metavar="TABLE", help="trades.csv, trades.csv.gz, trades.parquet"
+    )
+    converting.add_argument(
+        "--channel",
+        default="trades",
+        type=_table_channel,
+        help="such as book or candles:1m; trades unless given",
+    )
+    converting.add_argument("--gaps", type=Path, metavar="TABLE", help="another table, of what is missing")
+    converting.add_argument(
+        "--floats", action="store_true", help="in Parquet, prices and sizes as floating-point numbers"
+    )
     for command in (watching, recording):
         command.add_argument("--url", default=_URL, help=f"of the server ({_URL})")
         command.add_argument("--exchange", default="binance", help="binance unless it is given")
@@ -92,6 +118,12 @@ def _channels(text: str) -> list[str]:
         if name not in _CHANNELS and not (kind == "candles" and parameter):
             raise ArgumentTypeError(f"{name!r} is none of {', '.join(_CHANNELS)}, candles:1m")
     return names
+
+
+def _table_channel(text: str) -> str:
+    if text.partition(":")[0] != "candles" and text not in _TABLE_CHANNELS:
+        raise ArgumentTypeError(f"{text!r} is none of {', '.join(_TABLE_CHANNELS)}, candles:1m")
+    return text
 
 
 def _megabytes(text: str) -> float:
@@ -149,6 +181,28 @@ async def _record(options: Namespace, stop: asyncio.Event) -> None:
         stop,
         _progress if sys.stderr.isatty() else _say,
     )
+
+
+def _convert(options: Namespace) -> int:
+    from livemarkets_client.convert import Options, convert
+
+    try:
+        convert(
+            Options(
+                recording=options.recording,
+                table=options.table,
+                channel=options.channel,
+                gaps=options.gaps,
+                floats=options.floats,
+            ),
+            _say,
+        )
+    except (OSError, ValueError) as error:
+        _say(f"livemarkets-client: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
 
 
 def _say(text: str) -> None:

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from livemarkets_client.backoff import End, Timings
 from livemarkets_client.continuity import Item
 from livemarkets_client.messages import PROTOCOL, Error, Limits, Subscribed, Welcome, decode, encode
-from livemarkets_client.models import ExchangeStatus, Refusal
+from livemarkets_client.models import ExchangeStatus, Quality, Refusal
 from livemarkets_client.requests import subscribe_messages, unsubscribe_message
 from livemarkets_client.routing import stream_of, take
 from livemarkets_client.states import Code
@@ -41,6 +41,7 @@ class Connection:
         timings: when silence means the end.
         on_welcome: called with the first message.
         on_status: called with each state of an exchange.
+        on_quality: called with each state of a stream.
         on_frame: called with each frame, before it is read.
 
     """
@@ -53,6 +54,7 @@ class Connection:
         *,
         on_welcome: Callable[[Welcome], None],
         on_status: Callable[[ExchangeStatus], None],
+        on_quality: Callable[[Quality], None] | None,
         on_frame: Callable[[bytes], None] | None,
     ) -> None:
         self.had_data = False
@@ -62,6 +64,7 @@ class Connection:
         self._timings = timings
         self._on_welcome = on_welcome
         self._on_status = on_status
+        self._on_quality = on_quality
         self._on_frame = on_frame
         self._silence_seconds = timings.silence_seconds or _FIRST_SILENCE_SECONDS
         self._limits = Limits()
@@ -150,6 +153,8 @@ class Connection:
                 self._take_answer(message)
             case ExchangeStatus():
                 self._on_status(message)
+            case Quality():
+                self._take_quality(message)
             case Error():
                 return self._take_error(message)
             case _:
@@ -191,6 +196,13 @@ class Connection:
             else:
                 refused.append((stream, result.refusal()))
         self._streams.refuse(refused)
+
+    def _take_quality(self, message: Quality) -> None:
+        stream = self._streams.find(stream_of(message))
+        if stream is not None and stream.terms.quality:
+            stream.intake.quality[message.symbol] = message
+            if self._on_quality is not None:
+                self._on_quality(message)
 
     def _take_error(self, message: Error) -> End | None:
         if message.code == "internal":

@@ -5,11 +5,11 @@ No I/O. An account takes what the server sends, and returns what the subscriptio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from livemarkets_client.messages import GapMessage, LaggedMessage, Update
-from livemarkets_client.models import Candle, CandleGap, CandleLagged, Gap, Lagged, Trade
+from livemarkets_client.models import Candle, CandleGap, CandleLagged, Gap, Lagged, Pending, Trade
 
 __all__ = [
     "Account",
@@ -17,11 +17,14 @@ __all__ = [
     "Item",
     "LatestTradeAccount",
     "NewestAccount",
+    "Positions",
     "TradeAccount",
+    "gap_of",
+    "lagged_of",
     "position_after",
 ]
 
-Item = Update | Gap | Lagged | CandleGap | CandleLagged
+Item = Update | Gap | Lagged | Pending | CandleGap | CandleLagged
 
 
 class Account(Protocol):
@@ -30,6 +33,10 @@ class Account(Protocol):
     @property
     def after(self) -> int | None:
         """From where to go on after a reconnect; `None`: from the present."""
+
+    def reconnect(self) -> None:
+        """Begin a new connection. Only the order of arrival has to know."""
+        return
 
     def take(self, update: Update) -> Sequence[Item]:
         """Take a live update, or one of a snapshot."""
@@ -41,7 +48,7 @@ class Account(Protocol):
         """Take the declaration of what was skipped."""
 
 
-class TradeAccount:
+class TradeAccount(Account):
     """Every trade of a symbol, in order of ids.
 
     Args:
@@ -50,15 +57,20 @@ class TradeAccount:
     """
 
     def __init__(self, after: int | None = None) -> None:
-        self.after = after
+        self._last = after
+
+    @property
+    def after(self) -> int | None:
+        """The id of the last trade, or of the last one that was declared missing."""
+        return self._last
 
     def take(self, update: Update) -> Sequence[Item]:
         """Return the trade if it is the next one."""
         assert isinstance(update, Trade)
-        last = self.after
+        last = self._last
         if last is not None and update.id <= last:
             return ()
-        self.after = update.id
+        self._last = update.id
         if last is None or update.id == last + 1:
             return (update,)
         return (
@@ -74,44 +86,21 @@ class TradeAccount:
 
     def take_gap(self, message: GapMessage) -> Sequence[Item]:
         """Return what is new of a gap. Gaps inside a snapshot are declared again."""
-        if message.to_id >= message.from_id:
-            return self._pass_over(
-                Gap(
-                    exchange=message.exchange,
-                    symbol=message.symbol,
-                    from_id=message.from_id,
-                    to_id=message.to_id,
-                    cause=message.cause,
-                )
-            )
-        self.after = message.to_id  # the exchange has restarted its ids
-        return (
-            Gap(
-                exchange=message.exchange,
-                symbol=message.symbol,
-                from_id=message.from_id,
-                to_id=message.to_id,
-                cause=message.cause,
-            ),
-        )
+        gap = gap_of(message, message.from_id, message.to_id)
+        if not gap.restarts_ids:
+            return self._pass_over(gap)
+        self._last = message.to_id
+        return (gap,)
 
     def take_lagged(self, message: LaggedMessage) -> Sequence[Item]:
         """Return what is new of it."""
-        return self._pass_over(
-            Lagged(
-                exchange=message.exchange,
-                symbol=message.symbol,
-                from_id=message.from_id,
-                to_id=message.to_id,
-                skipped=message.skipped,
-            )
-        )
+        return self._pass_over(lagged_of(message, message.from_id, message.to_id))
 
     def _pass_over(self, hole: Gap | Lagged) -> Sequence[Item]:
-        last = self.after
+        last = self._last
         if last is not None and hole.to_id <= last:
             return ()
-        self.after = hole.to_id
+        self._last = hole.to_id
         if last is None or hole.from_id == last + 1:
             return (hole,)
         if hole.from_id > last + 1:
@@ -123,27 +112,30 @@ class TradeAccount:
                 cause="undeclared",
             )
             return (between, hole)
-        if isinstance(hole, Gap):
-            return (_gap_from(hole, last + 1),)
-        return (_lagged_from(hole, last + 1),)
+        return (
+            gap_of(hole, last + 1, hole.to_id)
+            if isinstance(hole, Gap)
+            else lagged_of(hole, last + 1, hole.to_id),
+        )
 
 
-def _gap_from(gap: Gap, from_id: int) -> Gap:
-    return Gap(exchange=gap.exchange, symbol=gap.symbol, from_id=from_id, to_id=gap.to_id, cause=gap.cause)
+def gap_of(gap: Gap | GapMessage, from_id: int, to_id: int) -> Gap:
+    """Return a part of a gap."""
+    return Gap(exchange=gap.exchange, symbol=gap.symbol, from_id=from_id, to_id=to_id, cause=gap.cause)
 
 
-def _lagged_from(lagged: Lagged, from_id: int) -> Lagged:
-    ids = lagged.to_id - from_id + 1
+def lagged_of(lagged: Lagged | LaggedMessage, from_id: int, to_id: int) -> Lagged:
+    """Return a part of what was skipped."""
     return Lagged(
         exchange=lagged.exchange,
         symbol=lagged.symbol,
         from_id=from_id,
-        to_id=lagged.to_id,
-        skipped=min(lagged.skipped, ids),
+        to_id=to_id,
+        skipped=min(lagged.skipped, to_id - from_id + 1),
     )
 
 
-class CandleAccount:
+class CandleAccount(Account):
     """Every closed candle of a symbol once, in order, and the running one.
 
     Args:
@@ -208,10 +200,13 @@ class CandleAccount:
         )
 
 
-class NewestAccount:
+class NewestAccount(Account):
     """Updates of which the newest replaces those before: nothing is ever missing."""
 
-    after: int | None = None
+    @property
+    def after(self) -> int | None:
+        """Return `None`: after a reconnect, the newest comes."""
+        return None
 
     def take(self, update: Update) -> Sequence[Item]:
         """Return the update."""
@@ -255,3 +250,25 @@ def position_after(item: Item, before: int | None) -> int | None:
             return reached if before is None else max(before, reached if item.closed else before)
         case _:
             return before
+
+
+class Positions:
+    """How far a program has read, by symbol.
+
+    Args:
+        after: where it begins.
+
+    """
+
+    def __init__(self, after: Mapping[str, int]) -> None:
+        self._last = dict(after)
+
+    def note(self, item: Item) -> None:
+        """Note that the program has read an item."""
+        position = position_after(item, self._last.get(item.symbol))
+        if position is not None:
+            self._last[item.symbol] = position
+
+    def by_symbol(self) -> dict[str, int]:
+        """Return the positions that are known."""
+        return dict(self._last)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from livemarkets_client.models import Book, Candle, Depth, ExchangeStatus, Refusal, Ticker, Trade
+from livemarkets_client.models import Book, Candle, Depth, ExchangeStatus, Quality, Refusal, Ticker, Trade
 
 __all__ = [
     "PROTOCOL",
@@ -139,7 +139,16 @@ UPDATES: dict[str, type[Update]] = {
 }
 """Channel → what its snapshots hold."""
 Message = (
-    Update | Welcome | Subscribed | Snapshot | Tickers | GapMessage | LaggedMessage | ExchangeStatus | Error
+    Update
+    | Welcome
+    | Subscribed
+    | Snapshot
+    | Tickers
+    | GapMessage
+    | LaggedMessage
+    | ExchangeStatus
+    | Quality
+    | Error
 )
 
 _KNOWN = frozenset(str(message.__struct_config__.tag) for message in Message.__args__)

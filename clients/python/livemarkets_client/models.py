@@ -19,6 +19,8 @@ __all__ = [
     "ExchangeStatus",
     "Gap",
     "Lagged",
+    "Pending",
+    "Quality",
     "Refusal",
     "Ticker",
     "Trade",
@@ -76,6 +78,20 @@ class Lagged(Struct, frozen=True, kw_only=True, gc=False):
     """How many trades are among these ids."""
     by: Literal["server", "client"] = "server"
     """Who skipped them: the server, whose buffer was full, or this library with `when_slow="skip"`."""
+
+
+class Pending(Struct, frozen=True, kw_only=True, gc=False):
+    """Only in order of arrival: the trades `from_id` to `to_id`, both included, have not come yet.
+
+    Each of them still comes, or a `Gap` or a `Lagged` says that it will not.
+    """
+
+    exchange: str
+    symbol: str
+    from_id: int
+    to_id: int
+    takes_back: bool = False
+    """Whether trades with these ids came before. The exchange had sent them with false ids."""
 
 
 class Candle(Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="candle"):
@@ -194,6 +210,28 @@ class ExchangeStatus(Struct, frozen=True, tag_field="type", tag="status"):
     state: str
     reason: str | None = None
     ts: int | None = None
+
+
+class Quality(Struct, frozen=True, kw_only=True, tag_field="type", tag="quality"):
+    """The state of one stream, as the server sees it."""
+
+    exchange: str
+    channel: str
+    symbol: str
+    interval: str | None = None
+    """Only candles."""
+    state: str
+    """`delisted`, `halted`, `unknown`, `stale`, `recovering` or `live`."""
+    since: int
+    """When this state began."""
+    complete_to: int | None = None
+    """The id up to which the server has every trade or has declared it. It is not for `after`."""
+    last_id: int | None = None
+    """The newest id that the server has seen."""
+    lost: int = 0
+    """How many ids were declared with the cause `upstream` in the last hour."""
+    lost_ts: int | None = None
+    """When the last of them was declared."""
 
 
 class Refusal(Struct, frozen=True):

@@ -37,6 +37,9 @@ class Terms(Struct, frozen=True):
     snapshot: int = 1
     every_ms: int | None = None
     levels: int | None = None
+    order: str | None = None
+    """Only trades: `arrival`, or `None` for the order of ids."""
+    quality: bool = False
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of `subscribe`."""
@@ -45,6 +48,10 @@ class Terms(Struct, frozen=True):
             found |= {"mode": "latest", "interval_ms": self.every_ms}
         if self.levels is not None:
             found["levels"] = self.levels
+        if self.order is not None:
+            found["order"] = self.order
+        if self.quality:
+            found["quality"] = True
         return found
 
 

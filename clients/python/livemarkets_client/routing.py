@@ -16,7 +16,7 @@ from livemarkets_client.messages import (
     Update,
     decode_list,
 )
-from livemarkets_client.models import Candle, Ticker
+from livemarkets_client.models import Candle, Quality, Ticker
 from livemarkets_client.requests import StreamName
 
 __all__ = ["DATA", "Data", "stream_of", "take"]
@@ -27,10 +27,10 @@ DATA: tuple[type[Data], ...] = Data.__args__
 _CHANNELS = {update: channel for channel, update in UPDATES.items()}
 
 
-def stream_of(message: Data) -> StreamName:
+def stream_of(message: Data | Quality) -> StreamName:
     """Return the name of the stream."""
     match message:
-        case Snapshot() | GapMessage() | LaggedMessage():
+        case Snapshot() | GapMessage() | LaggedMessage() | Quality():
             return StreamName(message.exchange, message.channel, message.symbol, message.interval)
         case Tickers():
             return StreamName(message.exchange, "tickers", "*")
@@ -54,7 +54,7 @@ def take(account: Account, message: Data) -> Sequence[Item]:
         case Tickers():
             return [item for row in message.data for item in account.take(_of(message.exchange, row))]
         case GapMessage():
-            return () if message.cause == "pending" else account.take_gap(message)
+            return account.take_gap(message)
         case LaggedMessage():
             return account.take_lagged(message)
     return account.take(message)

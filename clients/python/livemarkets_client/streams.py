@@ -68,6 +68,8 @@ class Streams:
         self._asked.clear()
         self._accepted.clear()
         self._dropped.clear()
+        for stream in self._wanted.values():
+            stream.account.reconnect()
         self.changed.set()
 
     def take_dropped(self) -> list[StreamName]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import Generic, Literal, TypeVar
 
+from livemarkets_client.arrival import ArrivalPositions
 from livemarkets_client.buffers import Buffer
-from livemarkets_client.continuity import Account, Item, position_after
+from livemarkets_client.continuity import Account, Item, Positions
 from livemarkets_client.errors import GapError, LiveMarketsError, SubscribeError
-from livemarkets_client.models import CandleGap, CandleLagged, Gap, Lagged, Refusal
+from livemarkets_client.models import CandleGap, CandleLagged, Gap, Lagged, Pending, Quality, Refusal
 from livemarkets_client.requests import StreamName, Terms
 
 __all__ = ["Intake", "OnGap", "Stream", "Subscription", "refuse"]
@@ -34,6 +35,8 @@ class Intake:
     def __init__(self, buffer: Buffer[Item]) -> None:
         self.refused: dict[str, Refusal] = {}
         """By symbol."""
+        self.quality: dict[str, Quality] = {}
+        """By symbol; empty without `quality=True`."""
         self._buffer = buffer
         self._errors: deque[LiveMarketsError] = deque()
         self._end: Callable[[], Exception] | None = None
@@ -114,7 +117,7 @@ class Subscription(Generic[T_co]):
         symbols: tuple[str, ...],
         intake: Intake,
         on_gap: OnGap,
-        after: Mapping[str, int],
+        positions: Positions | ArrivalPositions,
         release: Callable[[Intake], None],
     ) -> None:
         self.symbols = symbols
@@ -122,7 +125,7 @@ class Subscription(Generic[T_co]):
         """How many gaps and `Lagged` were passed."""
         self._intake = intake
         self._on_gap = on_gap
-        self._positions = dict(after)
+        self._positions = positions
         self._release = release
 
     def __aiter__(self) -> Subscription[T_co]:
@@ -140,10 +143,11 @@ class Subscription(Generic[T_co]):
         """
         while True:
             item = await self._intake.get()
-            position = position_after(item, self._positions.get(item.symbol))
-            if position is not None:
-                self._positions[item.symbol] = position
-            if isinstance(item, Gap | Lagged | CandleGap | CandleLagged) and not self._passes(item):
+            self._positions.note(item)
+            if isinstance(item, Pending):
+                if self._on_gap != "yield":
+                    continue  # nothing is lost yet
+            elif isinstance(item, Gap | Lagged | CandleGap | CandleLagged) and not self._passes(item):
                 continue
             return item  # type: ignore[return-value]
 
@@ -159,9 +163,15 @@ class Subscription(Generic[T_co]):
     def position(self) -> dict[str, int]:
         """Return, by symbol, the last id (of candles: `open_ts`) that was read, or said to be missing.
 
+        In order of arrival, it is the id before the first one that is pending.
         It can be stored as JSON, and given as `after` to go on behind it, also at another server.
         """
-        return dict(self._positions)
+        return self._positions.by_symbol()
+
+    @property
+    def quality(self) -> dict[str, Quality]:
+        """The state of each stream that the server has told last; empty without `quality=True`."""
+        return dict(self._intake.quality)
 
     @property
     def refused(self) -> dict[str, Refusal]:

@@ -1,6 +1,7 @@
 """Reads a recording of an exchange's frames: one JSON object per line, gzip or plain.
 
 A line is `{"recv_ms": …, "frame": {"stream": …, "data": …}}`; the text of `frame` is kept byte for byte.
+Recordings of `livemarkets-client record` are read too (:mod:`livemarkets.simulator.market.client_recording`).
 Only a recording in microseconds (`web-socket-streams.md`, "Time unit") is converted: its first time decides.
 Streams have milliseconds unless a client asks otherwise.
 """
@@ -17,6 +18,12 @@ from typing import BinaryIO, cast
 
 import msgspec
 
+from livemarkets.simulator.market.client_recording import (
+    exchange_frames,
+    files_of,
+    is_client_recording,
+    whole_lines,
+)
 from livemarkets.simulator.market.history import Aggregate, Trade
 from livemarkets.simulator.market.source import SimulatorError
 from livemarkets.simulator.market.streams import StreamEvent, split_stream
@@ -25,22 +32,9 @@ from livemarkets.simulator.market.symbols import SymbolRules, to_units
 __all__ = ["RecordedFrame", "Recording", "read_recording"]
 
 _QUOTE_ASSETS = (
-    "FDUSD",
-    "USDT",
-    "USDC",
-    "TUSD",
-    "BUSD",
-    "BTC",
-    "ETH",
-    "BNB",
-    "EUR",
-    "TRY",
-    "BRL",
-    "JPY",
-    "USD",
+    *("FDUSD", "USDT", "USDC", "TUSD", "BUSD"),
+    *("BTC", "ETH", "BNB", "EUR", "TRY", "BRL", "JPY", "USD"),
 )
-
-
 _TIME = re.compile(rb'("[ETt]":)(\d{13})\d{3}(?!\d)')
 """A time in microseconds, and its milliseconds. No id has so many digits."""
 _FIRST_TIME = re.compile(rb'"[ET]":(\d+)')
@@ -147,20 +141,42 @@ def read_recording(path: Path) -> Recording:
     digits: dict[str, _Digits] = {}
     first_ms: float | None = None
     offset_ms = 0.0
-    for number, line in _lines(path):
+    for where, recv_ms, frame in _frames(path):
+        first_ms = recv_ms if first_ms is None else first_ms
+        offset_ms = max(recv_ms - first_ms, offset_ms)
         try:
-            parsed = _LINE.decode(line)
-            first_ms = parsed.recv_ms if first_ms is None else first_ms
-            offset_ms = max(parsed.recv_ms - first_ms, offset_ms)
-            text = _in_milliseconds(recording, bytes(parsed.frame))
+            text = _in_milliseconds(recording, frame)
             recording.frames.append(_entry(offset_ms, text, digits))
         except (msgspec.MsgspecError, ArithmeticError, UnicodeDecodeError) as error:
-            raise SimulatorError(f"{path}, line {number}: not a recorded frame: {error}") from None
+            raise _no_frame(where, error) from None
     if not recording.frames:
         raise SimulatorError(f"{path}: the recording is empty")
     recording.rules = {symbol: _rules(symbol, seen) for symbol, seen in digits.items()}
     _add_aggregates(recording.frames)
     return recording
+
+
+def _frames(path: Path) -> Iterator[tuple[str, float, bytes]]:
+    """Yield the frames, each with its place in words and the time at which it came."""
+    where = str(path)
+    try:
+        files = files_of(path)
+        if is_client_recording(files):
+            for recv_ms, text in exchange_frames(line for file in files for line in whole_lines(file)):
+                yield where, recv_ms, text
+            return
+        for number, line in _lines(path):
+            where = f"{path}, line {number}"
+            parsed = _LINE.decode(line)
+            yield where, parsed.recv_ms, bytes(parsed.frame)
+    except msgspec.MsgspecError as error:
+        raise _no_frame(where, error) from None
+    except OSError as error:
+        raise SimulatorError(f"{path}: cannot read the recording: {error.strerror or error}") from None
+
+
+def _no_frame(where: str, error: Exception) -> SimulatorError:
+    return SimulatorError(f"{where}: not a recorded frame: {error}")
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:

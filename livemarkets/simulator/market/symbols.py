@@ -14,11 +14,21 @@ from string import ascii_lowercase, ascii_uppercase
 
 from livemarkets.simulator.market.names import CHEAP_USD, MORE_BASES
 
-__all__ = ["DEFAULT_RULES", "UNIT", "SymbolRules", "from_units", "in_capitals", "rules_for", "to_units"]
+__all__ = [
+    "DEFAULT_RULES",
+    "UNIT",
+    "SymbolRules",
+    "from_units",
+    "in_capitals",
+    "in_small_letters",
+    "rules_for",
+    "to_units",
+]
 
 UNIT = 10**8
 """Units per 1: Binance spot writes every price and quantity with eight decimals."""
 _CAPITALS = str.maketrans(ascii_lowercase, ascii_uppercase)
+_SMALL_LETTERS = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 def to_units(text: str) -> int:
@@ -35,6 +45,11 @@ def from_units(units: int) -> str:
 def in_capitals(name: str) -> str:
     """Return a name with a to z in upper case. All other letters stay as they are."""
     return name.translate(_CAPITALS)
+
+
+def in_small_letters(name: str) -> str:
+    """Return a name with A to Z in lower case, as the names of streams have it."""
+    return name.translate(_SMALL_LETTERS)
 
 
 _OLDEST_MS = 1_502_928_000_000

@@ -6,18 +6,36 @@ Every tab must stay free of errors and of requests to elsewhere.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Error,
+    Page,
+    Request,
+    ViewportSize,
+    async_playwright,
+)
 
 from tests.support.app import Process, running_process
 from tests.support.certificates import Certificate
 from tests.support.helpers import CHROMIUM_ARGUMENTS, eventually, free_port
 
-DESKTOP = {"width": 1400, "height": 800}
-PHONE = {"width": 390, "height": 844}
+TIMEOUT_SECONDS = 20.0
+"""How long a browser on a busy machine may take for anything."""
+
+DESKTOP: ViewportSize = {"width": 1400, "height": 800}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+IDLE = "about:blank#idle"
+"""Where a tab is between two visits, so that the next one finds what its process has already compiled."""
+
+FORGET = """() => {
+    try { localStorage.clear(); sessionStorage.clear(); return true; } catch { return false; }
+}"""
 
 
 class Tab:
@@ -28,18 +46,27 @@ class Tab:
         self.page = page
         self.base = base
         self.problems: list[str] = []
-        page.on("pageerror", lambda error: self.problems.append(f"exception: {error}"))
-        page.on("console", lambda message: self._note(message.type, message.text))
-        page.on("request", lambda request: self._check(request.url))
+        page.on("pageerror", self._note_exception)
+        page.on("console", self._note)
+        page.on("request", self._check)
 
-    def _note(self, kind: str, text: str) -> None:
-        if kind in ("error", "warning"):
-            self.problems.append(f"{kind}: {text}")
+    def let_go(self) -> None:
+        """Note nothing more."""
+        self.page.remove_listener("pageerror", self._note_exception)
+        self.page.remove_listener("console", self._note)
+        self.page.remove_listener("request", self._check)
 
-    def _check(self, url: str) -> None:
-        parts = urlsplit(url)
+    def _note_exception(self, error: Error) -> None:
+        self.problems.append(f"exception: {error}")
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.problems.append(f"{message.type}: {message.text}")
+
+    def _check(self, request: Request) -> None:
+        parts = urlsplit(request.url)
         if parts.scheme not in ("data", "blob") and parts.netloc != urlsplit(self.base).netloc:
-            self.problems.append(f"a request to elsewhere: {url}")
+            self.problems.append(f"a request to elsewhere: {request.url}")
 
     async def goto(self, path: str) -> None:
         """Open a path of the application."""
@@ -69,7 +96,7 @@ class Tab:
 
 
 async def soon(
-    predicate: Callable[[], Awaitable[Any]], timeout_seconds: float = 5.0, *, because: str = ""
+    predicate: Callable[[], Awaitable[Any]], timeout_seconds: float = TIMEOUT_SECONDS, *, because: str = ""
 ) -> Any:
     """Ask the browser until the answer is true, and return it."""
     return await eventually(predicate, timeout_seconds, interval_seconds=0.05, because=because)
@@ -106,12 +133,47 @@ async def browser(chromium: str, *, trusting: Certificate | None = None) -> Asyn
 
 
 @contextlib.asynccontextmanager
-async def tab(browser: Browser, base: str, **options: Any) -> AsyncIterator[Tab]:
-    """A tab with its own storage, on a system with a dark theme."""
-    defaults: dict[str, Any] = {"viewport": DESKTOP, "color_scheme": "dark", "timezone_id": "Europe/Berlin"}
-    context = await browser.new_context(**(defaults | options))
-    context.set_default_timeout(10_000)
-    opened = Tab(context, await context.new_page(), base)
+async def tab(
+    browser: Browser,
+    base: str,
+    *,
+    viewport: ViewportSize = DESKTOP,
+    color_scheme: Literal["dark", "light"] = "dark",
+    reduced_motion: Literal["no-preference", "reduce"] = "no-preference",
+    **options: Any,
+) -> AsyncIterator[Tab]:
+    """A tab without anything stored, on a system with a dark theme.
+
+    Without further options it may be one that an earlier visit has left: to compile the scripts of a page
+    takes longer than most visits.
+    """
+    page = None if options else next(_idle(browser), None)
+    if page is None:
+        context = await browser.new_context(timezone_id="Europe/Berlin", **options)
+        context.set_default_timeout(TIMEOUT_SECONDS * 1000)
+        page = await context.new_page()
+    await page.goto("about:blank")
+    await page.set_viewport_size(viewport)
+    await page.emulate_media(color_scheme=color_scheme, reduced_motion=reduced_motion)
+    opened = Tab(page.context, page, base)
     yield opened
-    await context.close()
+    opened.let_go()
+    if options or not await _is_left_clean(opened):
+        await page.context.close()
     assert opened.problems == [], opened.problems
+
+
+def _idle(browser: Browser) -> Iterator[Page]:
+    for context in browser.contexts:
+        if [page.url for page in context.pages] == [IDLE]:
+            yield context.pages[0]
+
+
+async def _is_left_clean(tab: Tab) -> bool:
+    """Forget what the visit has stored, and leave the page. A page that showed an error cannot."""
+    if not await tab.page.evaluate(FORGET):
+        return False
+    await tab.context.clear_cookies()
+    await tab.page.mouse.move(-1, -1)  # nothing of the next page is below it
+    await tab.page.goto(IDLE)
+    return True

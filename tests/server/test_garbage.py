@@ -63,7 +63,6 @@ async def world() -> AsyncIterator[World]:
         yield world
     finally:
         gc.callbacks.remove(world.freezing.note_collection)
-        gc.unfreeze()
 
 
 @pytest.mark.parametrize("generation", [1, 2])

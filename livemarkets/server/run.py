@@ -42,7 +42,8 @@ def listen(host: str, port: int) -> socket.socket:
 
     """
     address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(address[0], socket.SOCK_STREAM)
+    # With the protocol, since asyncio sets TCP_NODELAY only on connections that are known to be of TCP.
+    listener = socket.socket(*address[:3])
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address[4])

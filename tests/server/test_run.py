@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+import socket
 
 import pytest
 
+from livemarkets.server import run
 from tests.support.app import running_process
+from tests.support.helpers import eventually
 
 PROGRAM = """
 import sys
@@ -66,3 +70,21 @@ async def test_ctrl_c_ends_what_drains_at_once() -> None:
         await process.says("told to stop")
         process.signal(signal.SIGINT)
         assert await process.ended() == -signal.SIGINT
+
+
+async def test_what_is_written_to_a_client_does_not_wait_for_its_answer_to_what_came_before() -> None:
+    """Without `TCP_NODELAY`, a small message waits until the peer has confirmed the one before: a whole way
+    there and back, or 40 ms."""
+    accepted: list[int] = []
+
+    class Accepting(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            connection = transport.get_extra_info("socket")
+            accepted.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    with run.listen("127.0.0.1", 0) as listener:
+        async with await asyncio.get_running_loop().create_server(Accepting, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            await eventually(lambda: accepted)
+            writer.close()
+    assert accepted != [0]

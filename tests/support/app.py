@@ -25,7 +25,7 @@ from livemarkets.exchanges.binance.rest import BinanceRest
 from livemarkets.exchanges.budgets import ConnectBudget
 from livemarkets.http_api.web_app import create_app
 from livemarkets.market.clock import system_clock
-from livemarkets.server.run import configuration
+from livemarkets.server.run import configuration, listen
 from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
 from livemarkets.simulator.market.source import Source
 from tests.support.contract import hold_answer_to_contract
@@ -138,7 +138,7 @@ class _Server(uvicorn.Server):
 async def serving(web: Any, *, port: int = 0, **options: Any) -> AsyncIterator[tuple[uvicorn.Server, int]]:
     """Serve an ASGI app the way `main.py` does, on a port or a free one; options are uvicorn's."""
     server = _Server(configuration(web, **options))
-    with socket.create_server(("127.0.0.1", port)) as listener:
+    with listen("127.0.0.1", port) as listener:
         task = asyncio.create_task(server.serve(sockets=[listener]), name="server under test")
         try:
             async with asyncio.timeout(10):

@@ -1,0 +1,77 @@
+"""Trades go from an exchange through an ingest, a real NATS server and an edge to readers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+import pytest
+
+from livemarkets.bus.ingest import Ingest
+from livemarkets.market.models import StreamKey
+from livemarkets.simulator import Simulator
+from tests.support.app import RunningApp, running_app, running_exchange, settings_for
+from tests.support.bus import NatsServer, on_bus, running_nats
+from tests.support.helpers import eventually
+from tests.support.markets_client import missing_ids
+
+BTC, ETH = StreamKey.trades("binance", "BTCUSDT"), StreamKey.trades("binance", "ETHUSDT")
+
+
+class Cluster(NamedTuple):
+    exchange: Simulator
+    nats: NatsServer
+    ingest: RunningApp
+    edge: RunningApp
+
+
+@contextlib.asynccontextmanager
+async def running_cluster() -> AsyncIterator[Cluster]:
+    """An exchange, a NATS server, an ingest and an edge that knows no exchange."""
+    async with contextlib.AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        nats = await enter(running_nats())
+        exchange = await enter(running_exchange())
+        ingest_settings = settings_for(exchange, simulator_enabled=False)
+        edge_settings = settings_for(None, simulator_enabled=False)
+        ingest = await enter(running_app(on_bus(ingest_settings, "ingest", nats.url)))
+        edge = await enter(running_app(on_bus(edge_settings, "edge", nats.url)))
+        yield Cluster(exchange, nats, ingest, edge)
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[Cluster]:
+    async with running_cluster() as cluster:
+        yield cluster
+
+
+async def test_trades_reach_a_reader_of_an_edge_and_go_on_where_it_left_off(cluster: Cluster) -> None:
+    edge = cluster.edge
+    client = await edge.connect()
+    reply = await client.subscribe("BTCUSDT", "ETHUSDT", snapshot=0)
+    assert [result["ok"] for result in reply["results"]] == [True, True]
+    trades = await client.trades(60)
+    last: dict[str, int] = {}
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        ids = [trade["id"] for trade in trades if trade["symbol"] == symbol]
+        assert ids, symbol
+        assert missing_ids(ids) == []
+        last[symbol] = ids[-1]
+    await client.socket.close()
+    again = await edge.connect()
+    await again.subscribe("BTCUSDT", snapshot=0, after={"BTCUSDT": last["BTCUSDT"] - 5})
+    snapshot = await again.next("snapshot", 10, symbol="BTCUSDT")
+    assert snapshot["data"][0]["id"] == last["BTCUSDT"] - 4
+
+
+async def test_an_ingest_subscribes_what_edges_want_and_only_for_so_long(cluster: Cluster) -> None:
+    ingest, edge = cluster.ingest.services, cluster.edge
+    client = await edge.connect()
+    await client.subscribe("BTCUSDT")
+    await eventually(lambda: ingest.manager.wanted("binance") == {BTC}, 10)
+    await client.subscribe("ETHUSDT")
+    await eventually(lambda: ingest.manager.wanted("binance") == {BTC, ETH}, 10)
+    await client.unsubscribe("BTCUSDT", "ETHUSDT")
+    await eventually(lambda: ingest.manager.wanted("binance") == set(), 10)
+    assert isinstance(ingest.bus, Ingest)

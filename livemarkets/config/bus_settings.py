@@ -1,5 +1,6 @@
 """The settings of the bus: the role of this process, and how it connects to NATS."""
 
+from importlib.util import find_spec
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, SecretStr, model_validator
@@ -67,6 +68,8 @@ class BusSettings(BaseSettings):
     def _bus_problem(self) -> str | None:
         if self.role != "all" and not self.bus_url:
             return f"LIVE_ROLE is {self.role}, which needs LIVE_BUS_URL, such as nats://127.0.0.1:4222"
+        if self.role != "all" and find_spec("nats") is None:
+            return f"LIVE_ROLE is {self.role}, which needs a package: pip install 'nats-py[nkeys]'"
         if self.role == "all" and self.bus_url:
             return "LIVE_BUS_URL is set, but LIVE_ROLE is all, which uses no bus: set it to ingest or edge"
         if bool(self.bus_user) is not bool(self.bus_password.get_secret_value()):

@@ -6,7 +6,6 @@ README are tested against the meanings and bounds in this module.
 """
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -35,9 +34,6 @@ from livemarkets.network.proxies import VARIABLES
 __all__ = ["PREFIX", "Settings", "load", "outbound_variables", "readable", "variable"]
 
 PREFIX = "LIVE_"
-
-_PASSWORDS = re.compile(r"//[^/@\s]*@")
-"""A user name and a password in an address, where there should be none."""
 
 LogLevel = Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"]
 
@@ -265,11 +261,9 @@ def _explain(error: ValidationError, layers: list[Layer]) -> Iterator[str]:
         name = str(problem["loc"][0])
         place = next((layer.place for layer in layers if name in layer.fields), "the program")
         field = Settings.model_fields[name]
-        shown = (
-            "a value (not shown)"
-            if _is_secret(field)
-            else repr(_PASSWORDS.sub("//(not shown)@", str(problem["input"])[:200]))
-        )
+        text = str(problem["input"])
+        is_hidden = _is_secret(field) or (name == "bus_url" and "@" in text)
+        shown = "a value (not shown)" if is_hidden else repr(text[:200])
         detail = f" ({problem['msg']})" if problem["type"] == values.ERROR_TYPE else ""
         yield f"{variable(name)} in {place} is {shown}, but must be {_allowed(field)}{detail}"
 

@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator
-from typing import NamedTuple
 
 import pytest
 
-from livemarkets.bus.ingest import Ingest
 from livemarkets.market.models import StreamKey
-from livemarkets.simulator import Simulator
-from tests.support.app import RunningApp, running_app, running_exchange, settings_for
-from tests.support.bus import NatsServer, on_bus, running_nats
+from tests.support.bus import Cluster, running_cluster
 from tests.support.helpers import eventually
 from tests.support.markets_client import missing_ids
 
 BTC, ETH = StreamKey.trades("binance", "BTCUSDT"), StreamKey.trades("binance", "ETHUSDT")
-
-
-class Cluster(NamedTuple):
-    exchange: Simulator
-    nats: NatsServer
-    ingest: RunningApp
-    edge: RunningApp
-
-
-@contextlib.asynccontextmanager
-async def running_cluster() -> AsyncIterator[Cluster]:
-    """An exchange, a NATS server, an ingest and an edge that knows no exchange."""
-    async with contextlib.AsyncExitStack() as stack:
-        enter = stack.enter_async_context
-        nats = await enter(running_nats())
-        exchange = await enter(running_exchange())
-        ingest_settings = settings_for(exchange, simulator_enabled=False)
-        edge_settings = settings_for(None, simulator_enabled=False)
-        ingest = await enter(running_app(on_bus(ingest_settings, "ingest", nats.url)))
-        edge = await enter(running_app(on_bus(edge_settings, "edge", nats.url)))
-        yield Cluster(exchange, nats, ingest, edge)
 
 
 @pytest.fixture
@@ -74,4 +48,3 @@ async def test_an_ingest_subscribes_what_edges_want_and_only_for_so_long(cluster
     await eventually(lambda: ingest.manager.wanted("binance") == {BTC, ETH}, 10)
     await client.unsubscribe("BTCUSDT", "ETHUSDT")
     await eventually(lambda: ingest.manager.wanted("binance") == set(), 10)
-    assert isinstance(ingest.bus, Ingest)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from prometheus_client.registry import Collector
 
+from livemarkets.http_api.bus_metrics import BusMetrics, MeasuredBus
 from livemarkets.http_api.latency_metrics import LatencyMetrics, MeasuredFeeds
 from livemarkets.http_api.leg_metrics import LegMetrics
 from livemarkets.http_api.metrics import MarketsCollector, MeasuredServices
@@ -14,7 +15,7 @@ from livemarkets.http_api.process_metrics import MeasuredProcess, ProcessMetrics
 __all__ = ["Measured", "collectors"]
 
 
-class Measured(MeasuredServices, MeasuredFeeds, MeasuredProcess, Protocol):
+class Measured(MeasuredServices, MeasuredFeeds, MeasuredProcess, MeasuredBus, Protocol):
     """The measured parts of the program."""
 
 
@@ -25,4 +26,5 @@ def collectors(services: Measured) -> tuple[Collector, ...]:
         LatencyMetrics(services),
         LegMetrics(services),
         ProcessMetrics(services),
+        BusMetrics(services),
     )

@@ -23,12 +23,12 @@ from tests.support.app import (
     settings_for,
 )
 from tests.support.copied_clients import PAIR, Clients, Copied, blocks
-from tests.support.helpers import PROJECT_ROOT, free_port
+from tests.support.helpers import PROJECT_ROOT, eventually, free_port
 from tests.support.upstream import quick
 
 CLIENTS = PROJECT_ROOT / "clients" / "python"
 README = "clients/python/README.md"
-TRADES, STORED, CHANNELS, STATES, TESTS, RECORDED = blocks(README, "python")
+TRADES, STORED, ARRIVAL, CHANNELS, STATES, TESTS, RECORDED = blocks(README, "python")
 
 
 def program(text: str, port: int, folder: Path) -> contextlib.AbstractAsyncContextManager[Process]:
@@ -81,11 +81,19 @@ async def test_the_other_programs_say_what_they_read(tmp_path: Path) -> None:
         running_app(settings_for(exchange), tuning=Tuning(client=quick()), port=port),
         program(CHANNELS, port, tmp_path) as channels,
         program(STATES, port, tmp_path) as states,
+        program(ARRIVAL, port, tmp_path) as arrivals,
     ):
         await states.says("BTC/USDT ('BTCUSDT',")
         await states.says("CONNECTED 2 welcomed by livemarkets/")
         for channel in ("candle ", "book BTCUSDT ", "depth (Decimal(", "ticker SOLUSDT "):
             await channels.says(channel)
+        await arrivals.says("{'BTCUSDT': 'live'}")
+        exchange.faults.rest_down(status=500)
+        exchange.faults.lose(stream="btcusdt@trade", count=3)
+        last = (await arrivals.says(" have not come yet")).split()[2]
+        exchange.faults.clear()
+        late = re.compile(rf"{last} [\d.]+ late")
+        await eventually(lambda: any(map(late.fullmatch, arrivals.lines)), 20, because="a trade that is late")
 
 
 async def test_the_test_of_the_readme_passes(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from livemarkets.app import Tuning
 from livemarkets_client import Code
+from livemarkets_client.command import argument_parser
 from tests.clients.test_recording import record
 from tests.clients.test_through_faults import CLIENT
 from tests.support.app import (
@@ -108,6 +110,15 @@ async def test_a_recording_is_read_as_the_readme_says(tmp_path: Path) -> None:
     async with program(text, 0, tmp_path) as process:
         assert await process.ended() == 0
     assert process.lines[-1] == "BTCUSDT 3 61837.63000000 0.02000000"
+
+
+def test_the_commands_of_the_documents_are_understood() -> None:
+    texts = [
+        (PROJECT_ROOT / name).read_text() for name in (README, "docs/ws-markets.md", "docs/data-science.md")
+    ]
+    commands = re.findall(r"^livemarkets-client (.+)$", "\n".join(texts), re.MULTILINE)
+    named = {argument_parser().parse_args(shlex.split(command)).command for command in commands}
+    assert named == {"watch", "record", "convert"}
 
 
 def test_the_codes_are_those_of_the_code() -> None:

@@ -28,7 +28,8 @@ asyncio.run(main())
 """
 
 JAVASCRIPT = """\
-import { connect } from "./client.mjs"; // curl -o client.mjs http://127.0.0.1:8080/client.js
+// curl -o client.mjs http://127.0.0.1:8080/client.js
+import { connect } from "./client.mjs";
 
 const markets = connect("ws://127.0.0.1:8080/ws/markets", { exchange: "simulator" });
 for await (const item of markets.trades(["BTCUSDT", "ETHUSDT"]))

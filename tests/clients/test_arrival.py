@@ -43,7 +43,9 @@ class Server:
 
     def answers(self, after: int) -> list[Any]:
         """What it says to a client that comes with `after`."""
-        told = [(trade_id, trade(trade_id)) for trade_id in self.trades if trade_id > after]
+        told: list[tuple[int, Any]] = [
+            (trade_id, trade(trade_id)) for trade_id in self.trades if trade_id > after
+        ]
         told += [
             (max(first, after + 1), gap(max(first, after + 1), last))
             for first, last in self.gaps
@@ -193,8 +195,8 @@ def test_what_a_slow_program_skips_is_declared_in_order_of_arrival_too() -> None
         assert isinstance(item, Trade | Gap | Lagged | Pending)
         buffer.put(item)
     found: list[Item] = []
-    while (item := buffer.pop()) is not None:
-        found.append(item)
+    while (waiting := buffer.pop()) is not None:
+        found.append(waiting)
     reader.take(found)
     assert reader.complete_to == 5
     assert summary(found)[-2:] == [("upstream", 2, 2), ("trade", 5, 5)]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livemarkets_client.buffers import CandlesSkipped, OlderReplaced, OldestSkipped
-from livemarkets_client.models import Book, Candle, Gap, Lagged, Trade
+from livemarkets_client.models import Book, Candle, Gap, Lagged, Pending, Trade
 from tests.clients.test_continuity import candle, trade
 
 
@@ -20,6 +20,7 @@ def restart(from_id: int, to_id: int) -> Gap:
 def emptied(buffer: OldestSkipped) -> list[Trade | Gap | Lagged]:
     found = []
     while (item := buffer.pop()) is not None:
+        assert not isinstance(item, Pending)
         found.append(item)
     return found
 
@@ -29,7 +30,7 @@ def test_of_the_oldest_that_are_skipped_each_is_said(reads: list[bool], capacity
     buffer, got, ids = OldestSkipped(capacity), list[Trade | Gap | Lagged](), itertools.count(1)
     for is_read in reads:
         if is_read:
-            got += [item for item in [buffer.pop()] if item is not None]
+            got += [item for item in [buffer.pop()] if isinstance(item, Trade | Gap | Lagged)]
         else:
             buffer.put(trade(next(ids)))
             assert len(buffer) <= capacity + 1

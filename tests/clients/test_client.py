@@ -50,7 +50,7 @@ async def server() -> AsyncIterator[MockServer]:
 
 
 async def taken(subscription: Subscription[Any], count: int) -> list[Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         return [await anext(subscription) for _ in range(count)]
 
 

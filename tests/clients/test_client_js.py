@@ -17,7 +17,7 @@ from livemarkets.app import Tuning
 from livemarkets.http_api.client_script import CLIENT_SCRIPT
 from livemarkets_client import Code
 from livemarkets_client.testing import MockServer
-from tests.clients.test_real_app import cut, lose_trades
+from tests.clients.test_real_app import cut, is_read, lose_trades, patient
 from tests.support.app import (
     Process,
     quiet_market,
@@ -115,10 +115,11 @@ async def test_in_order_of_arrival_nothing_waits_and_each_id_comes_once_through_
     options = {"order": "arrival", "snapshot": 0, "quality": True}
     async with (
         running_exchange(quiet_market()) as exchange,
-        running_app(settings_for(exchange, gap_patience_seconds=120), tuning=Tuning(client=quick())) as app,
+        running_app(patient(exchange), tuning=Tuning(client=quick())) as app,
         program(app.http_url, ["BTCUSDT"], options=options) as process,
     ):
         await process.says("quality BTCUSDT live")
+        await is_read(app)
         exchange.faults.burst(symbol="BTCUSDT", trades=2)
         first, last = await lose_trades(app, exchange)
         await process.says(f"BTCUSDT {last + 5} ")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livemarkets_client.continuity import CandleAccount, Item, TradeAccount, position_after
+from livemarkets_client.continuity import Account, CandleAccount, Item, TradeAccount, position_after
 from livemarkets_client.messages import GapMessage, LaggedMessage
 from livemarkets_client.models import Candle, CandleGap, Gap, Lagged, Trade
 
@@ -56,7 +56,7 @@ def candle(open_ts: int, *, closed: bool, revised: bool = False) -> Candle:
     return Candle(**figures, trades=1, closed=closed, revised=revised)
 
 
-def told(account: TradeAccount, *messages: Trade | GapMessage | LaggedMessage) -> list[Item]:
+def told(account: Account, *messages: Trade | GapMessage | LaggedMessage) -> list[Item]:
     items: list[Item] = []
     for message in messages:
         match message:

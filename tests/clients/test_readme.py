@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from livemarkets.app import Tuning
 from livemarkets_client import Code
+from livemarkets_client.command import argument_parser
 from tests.clients.test_recording import record
 from tests.clients.test_through_faults import CLIENT
 from tests.support.app import (
@@ -23,12 +25,12 @@ from tests.support.app import (
     settings_for,
 )
 from tests.support.copied_clients import PAIR, Clients, Copied, blocks
-from tests.support.helpers import PROJECT_ROOT, free_port
+from tests.support.helpers import PROJECT_ROOT, eventually, free_port
 from tests.support.upstream import quick
 
 CLIENTS = PROJECT_ROOT / "clients" / "python"
 README = "clients/python/README.md"
-TRADES, STORED, CHANNELS, STATES, TESTS, RECORDED = blocks(README, "python")
+TRADES, STORED, ARRIVAL, CHANNELS, STATES, TESTS, RECORDED = blocks(README, "python")
 
 
 def program(text: str, port: int, folder: Path) -> contextlib.AbstractAsyncContextManager[Process]:
@@ -81,11 +83,19 @@ async def test_the_other_programs_say_what_they_read(tmp_path: Path) -> None:
         running_app(settings_for(exchange), tuning=Tuning(client=quick()), port=port),
         program(CHANNELS, port, tmp_path) as channels,
         program(STATES, port, tmp_path) as states,
+        program(ARRIVAL, port, tmp_path) as arrivals,
     ):
         await states.says("BTC/USDT ('BTCUSDT',")
         await states.says("CONNECTED 2 welcomed by livemarkets/")
         for channel in ("candle ", "book BTCUSDT ", "depth (Decimal(", "ticker SOLUSDT "):
             await channels.says(channel)
+        await arrivals.says("{'BTCUSDT': 'live'}")
+        exchange.faults.rest_down(status=500)
+        exchange.faults.lose(stream="btcusdt@trade", count=3)
+        last = (await arrivals.says(" have not come yet")).split()[2]
+        exchange.faults.clear()
+        late = re.compile(rf"{last} [\d.]+ late")
+        await eventually(lambda: any(map(late.fullmatch, arrivals.lines)), 20, because="a trade that is late")
 
 
 async def test_the_test_of_the_readme_passes(tmp_path: Path) -> None:
@@ -100,6 +110,15 @@ async def test_a_recording_is_read_as_the_readme_says(tmp_path: Path) -> None:
     async with program(text, 0, tmp_path) as process:
         assert await process.ended() == 0
     assert process.lines[-1] == "BTCUSDT 3 61837.63000000 0.02000000"
+
+
+def test_the_commands_of_the_documents_are_understood() -> None:
+    texts = [
+        (PROJECT_ROOT / name).read_text() for name in (README, "docs/ws-markets.md", "docs/data-science.md")
+    ]
+    commands = re.findall(r"^livemarkets-client (.+)$", "\n".join(texts), re.MULTILINE)
+    named = {argument_parser().parse_args(shlex.split(command)).command for command in commands}
+    assert named == {"watch", "record", "convert"}
 
 
 def test_the_codes_are_those_of_the_code() -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from livemarkets.app import Tuning
+from livemarkets.config.settings import Settings
+from livemarkets.market.models import StreamKey
 from livemarkets.simulator import Simulator
 from livemarkets_client import (
     Candle,
@@ -75,6 +77,13 @@ def cut(app: RunningApp) -> None:
         connection.transport.abort()
 
 
+async def is_read(app: RunningApp) -> None:
+    """Wait until the exchange delivers, and the trades of BTCUSDT have a reader: what comes now is live."""
+    key = StreamKey.trades("binance", "BTCUSDT")
+    await eventually(lambda: app.services.fanout.readers(key) == 1, 30)
+    await eventually(lambda: app.services.status("binance").state == "live", 30)
+
+
 async def lose_trades(app: RunningApp, exchange: Simulator) -> tuple[int, int]:
     """Have the exchange lose three trades and trade on, while REST does not answer. Return the lost range."""
     exchange.faults.rest_down(status=500)
@@ -84,12 +93,17 @@ async def lose_trades(app: RunningApp, exchange: Simulator) -> tuple[int, int]:
     return before + 1, before + 3
 
 
+def patient(exchange: Simulator) -> Settings:
+    """Settings of an app that keeps a hole open, also while its only reader is away."""
+    return settings_for(exchange, gap_patience_seconds=120, linger_seconds=120)
+
+
 async def test_in_order_of_arrival_nothing_waits_and_each_id_comes_once_through_a_cut() -> None:
     states: list[str] = []
     codes: list[int] = []
     async with (
         running_exchange(quiet_market()) as exchange,
-        running_app(settings_for(exchange, gap_patience_seconds=120), tuning=Tuning(client=quick())) as app,
+        running_app(patient(exchange), tuning=Tuning(client=quick())) as app,
         opened(
             app,
             on_quality=lambda quality: states.append(quality.state),
@@ -97,7 +111,7 @@ async def test_in_order_of_arrival_nothing_waits_and_each_id_comes_once_through_
         ) as markets,
     ):
         trades = markets.trades("BTCUSDT", order="arrival", snapshot=0, quality=True)
-        await eventually(lambda: app.services.status("binance").state == "live", 20)
+        await is_read(app)
         exchange.faults.burst(symbol="BTCUSDT", trades=2)
         before = [item.id for item in await taken(trades, 2)][-1]
         first, last = await lose_trades(app, exchange)

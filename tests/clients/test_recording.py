@@ -205,7 +205,7 @@ async def test_the_simulator_replays_the_other_channels_too(server: MockServer, 
     out = tmp_path / "all.jsonl.gz"
     book = {"bid": 1.5, "bid_size": 2, "ask": None, "ask_size": None, "update_id": 7, "recv_ts": 1}
     depth = {"levels": 5, "bids": [[1.5, 2]], "asks": [], "update_id": 8, "recv_ts": 1}
-    candle = dict.fromkeys(("open", "high", "low", "close", "volume"), 1.25)
+    candle: dict[str, Any] = dict.fromkeys(("open", "high", "low", "close", "volume"), 1.25)
     candle |= {"interval": "1m", "open_ts": 60_000, "close_ts": 119_999, "quote_volume": 2.5}
     candle |= {"taker_buy_volume": 0.5, "trades": 3, "first_id": None, "last_id": None}
     candle |= {"closed": True, "ts": 120_001, "recv_ts": 120_002}

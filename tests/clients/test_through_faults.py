@@ -35,6 +35,8 @@ SYMBOLS = tuple(
 TRADES_PER_SECOND = 500.0
 """Of all symbols together, beside the bursts."""
 WAIT_SECONDS = 60
+START_SECONDS = 180
+"""Within which the app has started: a busy machine needs long for a process that has much to import."""
 Program = Callable[[str], contextlib.AbstractAsyncContextManager[Process]]
 """Starts a program that reads, which is told what in JSON."""
 CLIENT = {"PYTHONPATH": str(PROJECT_ROOT / "clients" / "python")}
@@ -54,6 +56,7 @@ class World:
         self.link = link
         self.server: Process
         self.reader: Process
+        self.running: list[Process] = []
         self.runs = 0
         self._environment = environment
         self._folder = folder
@@ -82,7 +85,8 @@ class World:
         self.server = await self._processes.enter_async_context(
             running_process("main.py", environment=self._environment)
         )
-        await self.server.says("Live Markets is listening on")
+        self.running.append(self.server)
+        await self.server.says("Live Markets is listening on", START_SECONDS)
 
     async def start_reader(self) -> None:
         url = self.link.address.replace("http", "ws")
@@ -91,6 +95,7 @@ class World:
         self.reader = await self._processes.enter_async_context(
             self._program(msgspec.json.encode(reading).decode())
         )
+        self.running.append(self.reader)
 
     async def reaches_the_present(self) -> None:
         """Wait until the program has been told of everything that was traded until now."""
@@ -121,7 +126,7 @@ class World:
 
     async def aclose(self) -> None:
         self.link.mend()
-        for process in (self.server, self.reader):
+        for process in self.running:
             with contextlib.suppress(ProcessLookupError):
                 process.signal(signal.SIGCONT)
         await self._processes.aclose()

@@ -78,8 +78,10 @@ def programs(request: pytest.FixtureRequest, tmp_path: Path) -> Programs:
 def test_the_home_page_has_the_programs_of_the_readme_and_of_the_manual() -> None:
     assert blocks("README.md", "python") == [home.PYTHON]
     (script,) = blocks("docs/ws-markets.md", "javascript")
-    _, _, program = home.JAVASCRIPT.partition("\n")
-    assert script.partition("\n")[2] == program.replace('"ws://127.0.0.1:8080/ws/markets"', "location.origin")
+    _, _, program = home.JAVASCRIPT.partition("\n\n")
+    assert script.partition("\n\n")[2] == program.replace(
+        '"ws://127.0.0.1:8080/ws/markets"', "location.origin"
+    )
 
 
 def test_the_home_page_names_the_server_that_it_is_of() -> None:

@@ -225,7 +225,7 @@ class Programs:
         if self._node is None:
             return running_process("-c", text, environment=_LIBRARY | environment)
         node, inherited = self._node
-        is_module = text.startswith("import ")
+        is_module = "\nimport " in text
         script = self._folder / f"client-{is_built_in}.{'mjs' if is_module else 'cjs'}"
         required = 'globalThis.WebSocket = require("ws");\n'
         library = "" if is_built_in else f"{_REQUIRE}{required}" if is_module else required

@@ -16,7 +16,7 @@ from typing import NoReturn
 from livemarkets_client.errors import LiveMarketsError
 from livemarkets_client.version import __version__
 
-__all__ = ["main"]
+__all__ = ["argument_parser", "main"]
 
 TOKEN_VARIABLE = "LIVEMARKETS_TOKEN"
 _CHANNELS = ("trades", "tickers", "book", "depth", "depth:5", "depth:10", "depth:20")
@@ -32,7 +32,7 @@ class _Parser(ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Return the exit code: 0, or 1 when it cannot be done."""
-    options = _parser().parse_args(arguments)
+    options = argument_parser().parse_args(arguments)
     if options.command == "convert":
         return _convert(options)
     try:
@@ -41,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _parser() -> ArgumentParser:
+def argument_parser() -> ArgumentParser:
+    """Return the parser of the command line."""
     parser = _Parser(
         prog="livemarkets-client",
         description="Reads market data from a Live Markets server.",

@@ -29,7 +29,7 @@ from tests.support.app import (
     running_main,
     running_process,
 )
-from tests.support.helpers import PROJECT_ROOT, eventually, measured
+from tests.support.helpers import PROJECT_ROOT, WITHOUT_TLS, eventually, measured
 from tests.support.markets_client import open_client
 from tests.support.processes import children_of, is_running
 
@@ -47,7 +47,7 @@ signals = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids
 
 
 async def get(port: int, path: str) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+    async with httpx.AsyncClient(verify=WITHOUT_TLS, trust_env=False, timeout=5) as client:
         return await client.get(f"http://127.0.0.1:{port}{path}")
 
 

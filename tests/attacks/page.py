@@ -13,6 +13,8 @@ from uuid import uuid4
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.support.helpers import WITHOUT_TLS
+
 _ELEMENTS = re.compile(r"parseElements\(String\.raw`(.*?)`\)", re.DOTALL)
 _CLIENT = re.compile(r"""client_id["']\s*:\s*["']([0-9a-f-]{36})""")
 _ESCAPES = {"&#36;": "$", "&#96;": "`", "&lt;": "<", "&gt;": ">", "&amp;": "&"}
@@ -49,7 +51,7 @@ class AttackingPage:
 @contextlib.asynccontextmanager
 async def attacking_page(port: int, path: str) -> AsyncIterator[AttackingPage]:
     """Fetch a page, and open its socket."""
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+    async with httpx.AsyncClient(verify=WITHOUT_TLS, trust_env=False, timeout=10) as client:
         text = (await client.get(f"http://127.0.0.1:{port}{path}")).text
     elements, client_id = _ELEMENTS.search(text), _CLIENT.search(text)
     assert elements is not None

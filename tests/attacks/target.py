@@ -12,7 +12,7 @@ from typing import NamedTuple
 import httpx
 
 from tests.support.app import Process, running_main, running_process
-from tests.support.helpers import eventually
+from tests.support.helpers import WITHOUT_TLS, eventually
 from tests.support.markets_client import missing_ids
 
 LATE_MS = 1_500
@@ -96,7 +96,7 @@ class Target:
 
 def visitor(port: int, address: str, headers: dict[str, str] | None = None) -> httpx.AsyncClient:
     """A client that comes from one of the machine's own addresses."""
-    transport = httpx.AsyncHTTPTransport(local_address=address)
+    transport = httpx.AsyncHTTPTransport(verify=WITHOUT_TLS, local_address=address)
     base_url = f"http://127.0.0.1:{port}"
     return httpx.AsyncClient(transport=transport, base_url=base_url, headers=headers, timeout=10)
 

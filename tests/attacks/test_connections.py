@@ -67,8 +67,9 @@ async def test_one_address_gets_two_thousand_connections_and_no_more(
     assert at_the_height < 250_000_000
 
 
+@pytest.mark.parametrize("rounds", [8, pytest.param(40, marks=pytest.mark.verify)])
 @module_loop
-async def test_pages_that_nobody_opens_are_built_within_bounds(target: Target) -> None:
+async def test_pages_that_nobody_opens_are_built_within_bounds(target: Target, rounds: int) -> None:
     memory, began = target.rss_bytes(), time.monotonic()
 
     async def load(client: httpx.AsyncClient, paths: list[str]) -> list[httpx.Response]:
@@ -77,10 +78,10 @@ async def test_pages_that_nobody_opens_are_built_within_bounds(target: Target) -
     polling = "/_nicegui_ws/socket.io/?EIO=4&transport=polling"
     paths = ["/", "/labs", "/labs?symbols=BTCUSDT", "/nowhere", polling]
     async with visitor(target.port, "127.0.0.3") as attacker, visitor(target.port, "127.0.0.2") as neighbour:
-        groups = [load(attacker, paths * 40) for _ in range(10)]
+        groups = [load(attacker, paths * rounds) for _ in range(10)]
         answers = [answer for group in await asyncio.gather(*groups) for answer in group]
         built = [answer for answer in answers if answer.status_code != 429]
-        assert len(answers) == 2_000
+        assert len(answers) == 50 * rounds
         assert 100 <= len(built) <= 101 + (time.monotonic() - began)
         refused = next(answer for answer in answers if answer.status_code == 429)
         assert (refused.headers["Retry-After"], refused.headers["Refresh"]) == ("5", "5")
@@ -91,14 +92,15 @@ async def test_pages_that_nobody_opens_are_built_within_bounds(target: Target) -
             assert (await attacker.get(path)).status_code == 200, "what builds no page is not counted"
 
 
+@pytest.mark.parametrize("count", [250, pytest.param(1_000, marks=pytest.mark.verify)])
 @module_loop
-async def test_addresses_that_do_not_exist_cost_no_page_and_no_line(target: Target) -> None:
+async def test_addresses_that_do_not_exist_cost_no_page_and_no_line(target: Target, count: int) -> None:
     memory, lines = target.rss_bytes(), len(target.process.lines)
     async with visitor(target.port, "127.0.0.2") as attacker:
-        for number in range(1_000):
+        for number in range(count):
             answer = await attacker.get(f"/api/nowhere{number}")
             assert (answer.status_code, answer.text) == (404, "not found\n")
-    assert target.rss_bytes() < memory + 10_000_000
+    assert target.rss_bytes() < memory + 10_000 * count
     assert len(target.process.lines) == lines
 
 
@@ -139,8 +141,10 @@ async def test_one_address_opens_five_hundred_sockets_of_pages_and_no_more(targe
     await all_let_go()
 
 
+@pytest.mark.verify
 @module_loop
 async def test_ten_thousand_connections_that_say_nothing_or_too_little_are_ended(target: Target) -> None:
+    """In `make test`, :func:`test_hundreds_of_requests_that_never_end_are_ended`."""
     count = min(10_000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 1_000)
     memory = target.rss_bytes()
     target.growth_bytes = 100_000_000
@@ -221,6 +225,21 @@ async def test_a_request_that_never_ends_is_ended(
         assert time.monotonic() - began < 3
         await eventually(lambda: not app.server.server_state.connections)
         assert (await app.get("/healthz")).status_code == 200
+
+
+async def test_hundreds_of_requests_that_never_end_are_ended(
+    exchange: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strict_http, "_REQUEST_SECONDS", 0.5)
+    async with running_app(settings_for(exchange), http=BoundedHttpProtocol) as app:
+        connections = app.server.server_state.connections
+        async with contextlib.AsyncExitStack() as stack:
+            attackers = [await stack.enter_async_context(peer(app.port)) for _ in range(300)]
+            for attacker in attackers[::2]:
+                await attacker.send(b"GET /ws/markets HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
+            assert (await app.get("/healthz")).text == "ok\n", "others are answered"
+            assert [await attacker.rest(20) for attacker in attackers] == [b""] * 300
+        await eventually(lambda: not connections)
 
 
 async def test_a_slow_answer_of_ours_is_not_held_against_the_client(

@@ -23,6 +23,7 @@ from websockets.protocol import Event
 
 from livemarkets.simulator import SimulatedMarket, Simulator
 from livemarkets.simulator.market.symbols import SymbolRules, to_units
+from tests.support.helpers import WITHOUT_TLS
 
 Message = dict[str, Any]
 
@@ -109,7 +110,7 @@ class BentExchange:
         self.port = 0
 
     async def start(self) -> None:
-        self._rest = httpx.AsyncClient(trust_env=False)
+        self._rest = httpx.AsyncClient(verify=WITHOUT_TLS, trust_env=False)
         self._server = await serve(
             self._serve,
             "127.0.0.1",

@@ -13,6 +13,7 @@ import pytest
 from livemarkets.simulator import Simulator
 from tests.support.api import with_digits
 from tests.support.app import running_app, settings_for
+from tests.support.helpers import WITHOUT_TLS
 from tests.ws_markets.test_candles import MINUTE_MS, NOW_MINUTE, World, minutes, row, running
 
 COLUMNS = (
@@ -214,7 +215,10 @@ async def test_what_is_not_listed_or_malformed_is_told(world: Present) -> None:
 
 async def test_the_figures_are_those_of_the_exchange_for_every_kind_of_symbol(exchange: Simulator) -> None:
     exchange.faults.burst(symbol="SHIBUSDT", trades=20)
-    async with running_app(settings_for(exchange)) as app, httpx.AsyncClient(trust_env=False) as client:
+    async with (
+        running_app(settings_for(exchange)) as app,
+        httpx.AsyncClient(verify=WITHOUT_TLS, trust_env=False) as client,
+    ):
         name: dict[str, Any] = {"symbol": "SHIBUSDT", "interval": "1h", "limit": 3}
         ours = with_digits((await app.get("/api/candles", **name)).text)["candles"]
         theirs = (await client.get(f"{exchange.rest_url}/api/v3/klines", params=name)).json()

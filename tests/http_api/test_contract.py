@@ -23,7 +23,7 @@ from livemarkets.protocol import messages as protocol
 from livemarkets.simulator import Simulator
 from tests.support.app import RunningApp, running_app, running_exchange, settings_for
 from tests.support.contract import answer_checks, hold_answer_to_contract, what_is_wrong
-from tests.support.helpers import PROJECT_ROOT
+from tests.support.helpers import PROJECT_ROOT, WITHOUT_TLS
 
 MAY_BE_ABSENT = {
     ("subscribe", "id quality snapshot mode interval_ms order after levels"),
@@ -304,7 +304,9 @@ def test_every_parameter_that_a_route_reads_is_in_the_contract() -> None:
 
 
 async def test_the_routes_take_what_the_contract_says_and_nothing_beyond(app: RunningApp) -> None:
-    async with httpx.AsyncClient(base_url=app.http_url, trust_env=False, timeout=10) as client:
+    async with httpx.AsyncClient(
+        verify=WITHOUT_TLS, base_url=app.http_url, trust_env=False, timeout=10
+    ) as client:
         for operation in OPERATIONS:
             for name, value, is_right in cases_of(operation):
                 good = {each.name: each.example for each in operation.parameters if each.is_required}

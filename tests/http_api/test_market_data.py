@@ -16,7 +16,7 @@ from livemarkets.simulator import Simulator
 from tests.exchanges.binance.test_updates import BOOK_DATA, ROW_DATA, TICKER_DATA
 from tests.support.api import with_digits
 from tests.support.app import RunningApp, running_app, settings_for
-from tests.support.helpers import eventually
+from tests.support.helpers import WITHOUT_TLS, eventually
 from tests.support.markets_client import MarketsClient
 from tests.support.scripted_exchange import ScriptedExchange, scripted_exchange
 from tests.ws_markets.test_candles import NOW_MINUTE, kline
@@ -251,7 +251,10 @@ async def test_a_foreign_page_cannot_make_this_server_ask(world: World) -> None:
 
 
 async def test_the_embedded_exchange_answers_under_its_own_name(exchange: Simulator) -> None:
-    async with running_app(settings_for(exchange)) as app, httpx.AsyncClient(trust_env=False) as client:
+    async with (
+        running_app(settings_for(exchange)) as app,
+        httpx.AsyncClient(verify=WITHOUT_TLS, trust_env=False) as client,
+    ):
         found = await app.get("/api/book", exchange="simulator", symbols="BTCUSDT")
         assert found.json()["book"][0]["exchange"] == found.json()["exchange"] == "simulator"
         ours = with_digits((await app.get("/api/depth", symbol="BTCUSDT", levels=10)).text)["depth"][0]

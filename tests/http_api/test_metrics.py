@@ -16,7 +16,7 @@ from livemarkets.protocol.messages import ERROR_CODES
 from livemarkets.rate_limit import REFUSALS
 from livemarkets.simulator import Simulator
 from tests.support.app import RunningApp, running_app, settings_for
-from tests.support.helpers import eventually
+from tests.support.helpers import WITHOUT_TLS, eventually
 
 
 @pytest.fixture
@@ -153,7 +153,9 @@ async def test_what_is_refused_is_counted_by_reason(app: RunningApp) -> None:
         return refused(app)["message", "rate_limited"] > 50
 
     assert await eventually(all_counted)
-    async with httpx.AsyncClient(trust_env=False, headers={"Sec-Fetch-Site": "cross-site"}) as stranger:
+    async with httpx.AsyncClient(
+        verify=WITHOUT_TLS, trust_env=False, headers={"Sec-Fetch-Site": "cross-site"}
+    ) as stranger:
         assert (await stranger.get(f"{app.http_url}/api/trades?symbol=BTCUSDT")).status_code == 403
     assert refused(app)["fetch", "foreign"] == 1
 

@@ -13,7 +13,7 @@ import pytest
 from livemarkets.simulator import Simulator
 from tests.support.api import filled, tick_of, with_digits
 from tests.support.app import RunningApp, running_app, settings_for
-from tests.support.helpers import eventually
+from tests.support.helpers import WITHOUT_TLS, eventually
 from tests.support.rest_server import Call, Reply, rest_server
 from tests.support.rest_server import trades as rest_trades
 
@@ -141,7 +141,7 @@ async def test_an_address_that_asks_too_much_is_told_when_to_come_back(
 
     async def status(symbol: str, address: str, **headers: str) -> tuple[int, str | None]:
         headers["X-Forwarded-For"] = address
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(verify=WITHOUT_TLS, trust_env=False) as client:
             found = await client.get(
                 f"{app.http_url}/api/trades", params={"symbol": symbol, "limit": 50}, headers=headers
             )

@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from livemarkets.simulator import Replay, SimulatedMarket, Simulator
 from livemarkets.simulator.market.symbols import SymbolRules, to_units
 from tests.support.app import RunningApp, running_app, running_exchange, settings_for
-from tests.support.helpers import eventually
+from tests.support.helpers import WITHOUT_TLS, eventually
 from tests.support.markets_client import missing_ids
 
 LIFE = "币安人生USDT"
@@ -120,7 +120,7 @@ async def test_the_embedded_exchange_takes_percent_encoded_names_in_an_address(
 
 
 async def test_the_embedded_exchange_takes_such_names_over_rest(exchange: Simulator) -> None:
-    async with httpx.AsyncClient(base_url=exchange.rest_url, trust_env=False) as client:
+    async with httpx.AsyncClient(verify=WITHOUT_TLS, base_url=exchange.rest_url, trust_env=False) as client:
         exchange.faults.burst(symbol=LIFE, trades=2)
         trades = await client.get("/api/v3/trades", params={"symbol": LIFE})
         assert len(trades.json()) == 2

@@ -13,6 +13,7 @@ from playwright.async_api import Browser
 from tests.pages.browser import Tab, browser, soon, tab
 from tests.pages.through_a_proxy import welcome
 from tests.support.app import running_exchange, running_main
+from tests.support.helpers import WITHOUT_TLS
 from tests.support.markets_client import open_client
 from tests.support.nginx import (
     HOST_SNIPPET,
@@ -134,7 +135,9 @@ async def test_a_new_reader_never_meets_an_instance_that_is_about_to_stop(tmp_pa
 
 async def served_by(balancer: int, *instances: int) -> list[int]:
     """How many of six requests with one login reach each instance."""
-    async with httpx.AsyncClient(trust_env=False, base_url=f"http://127.0.0.1:{balancer}") as client:
+    async with httpx.AsyncClient(
+        verify=WITHOUT_TLS, trust_env=False, base_url=f"http://127.0.0.1:{balancer}"
+    ) as client:
         await client.post("/login", data={"token": TOKEN})
         answers = [await client.get("/api/latest") for _ in range(6)]
     assert [answer.status_code for answer in answers] == [200] * 6
@@ -144,7 +147,7 @@ async def served_by(balancer: int, *instances: int) -> list[int]:
 
 async def readers(port: int) -> int:
     """The clients of `/ws/markets` of an instance."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(verify=WITHOUT_TLS, trust_env=False) as client:
         bearer = {"Authorization": f"Bearer {TOKEN}"}
         metrics = (await client.get(f"http://127.0.0.1:{port}/metrics", headers=bearer)).text
     return int(float(metrics.partition("\nlivemarkets_clients ")[2].partition("\n")[0]))

@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from tests.support.foreign import CUTS, FRAMINGS, SYMBOLS, TEXTS, ForeignExchange, foreign_exchange
-from tests.support.helpers import eventually
+from tests.support.helpers import WITHOUT_TLS, eventually
 
 ALL = list(SYMBOLS)
 
@@ -60,7 +60,9 @@ async def test_what_was_sent_before_a_cut_arrives_unless_the_cut_is_a_reset(
 async def test_rest_answers_from_memory_and_from_a_database_that_lags(foreign: ForeignExchange) -> None:
     newest = foreign.market.trade("BTCUSDT")[0].id
     foreign.faults.lag(30)
-    async with httpx.AsyncClient(base_url=f"{foreign.rest_urls[0]}/api/v3/", trust_env=False) as http:
+    async with httpx.AsyncClient(
+        verify=WITHOUT_TLS, base_url=f"{foreign.rest_urls[0]}/api/v3/", trust_env=False
+    ) as http:
         memory = (await http.get("trades", params={"symbol": "BTCUSDT"})).json()
         database = (await http.get("historicalTrades", params={"symbol": "BTCUSDT", "fromId": 1})).json()
         ticker = await http.get("ticker/24hr", params={"symbols": '["BTCUSDT","币安人生USDT"]'})

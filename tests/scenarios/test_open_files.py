@@ -12,7 +12,7 @@ from websockets.exceptions import InvalidStatus
 
 from livemarkets.simulator import Simulator
 from tests.support.app import main_environment, running_process
-from tests.support.helpers import eventually
+from tests.support.helpers import WITHOUT_TLS, eventually
 from tests.support.markets_client import open_client
 
 FILES = 160
@@ -31,7 +31,7 @@ async def test_health_and_the_exchange_go_on_when_clients_have_used_up_the_open_
     url, http = f"ws://127.0.0.1:{port}/ws/markets", f"http://127.0.0.1:{port}"
 
     async def status(path: str) -> int:
-        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+        async with httpx.AsyncClient(verify=WITHOUT_TLS, trust_env=False, timeout=5) as client:
             try:
                 return (await client.get(http + path)).status_code
             except httpx.TransportError:
@@ -67,7 +67,7 @@ async def test_health_and_the_exchange_go_on_when_clients_have_used_up_the_open_
         await reader.next("status", state="live", timeout_seconds=10)
         exchange.faults.burst(symbol="BTCUSDT", trades=10)
         assert len(await reader.trades(10)) == 10
-        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+        async with httpx.AsyncClient(verify=WITHOUT_TLS, trust_env=False, timeout=5) as client:
             page = await client.get(f"{http}/")
             metrics = (await client.get(f"{http}/metrics")).text
         left = next(line for line in metrics.splitlines() if 'limit_left{limit="open_files"}' in line)

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from livemarkets.security.forwarded import FROM_PROXY, ForwardedHeaders, TrustedProxies
 from tests.support.app import running_main
+from tests.support.helpers import WITHOUT_TLS
 from tests.support.markets_client import open_client
 
 TOKEN = "open-Sesame_42?>+/~"
@@ -128,7 +129,7 @@ def test_networks_hold_their_addresses_also_as_mapped_ones() -> None:
 async def test_every_address_of_the_app_bears_the_prefix_once(is_removed: bool) -> None:
     async with running_main(LIVE_ROOT_PATH="/markets", LIVE_ACCESS_TOKEN=TOKEN) as (_, port):
         at = f"http://127.0.0.1:{port}" + ("" if is_removed else "/markets")
-        async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        async with httpx.AsyncClient(verify=WITHOUT_TLS, trust_env=False, timeout=10) as client:
             refused = await client.get(f"{at}/labs?symbols=BTCUSDT", headers={"Accept": "text/html"})
             assert refused.headers["location"] == "/markets/login?next=/labs%3Fsymbols%3DBTCUSDT"
             form = await client.get(f"{at}/login?next=/labs")
@@ -175,7 +176,10 @@ async def parts_are_served(client: httpx.AsyncClient, at: str, page: str, sessio
 async def test_a_proxy_is_believed_on_a_socket_for_both_kinds_of_addresses() -> None:
     variables = {"LIVE_HOST": "::", "LIVE_ACCESS_TOKEN": TOKEN}
     headers = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
-    async with running_main(**variables) as (process, port), httpx.AsyncClient(trust_env=False) as client:
+    async with (
+        running_main(**variables) as (process, port),
+        httpx.AsyncClient(verify=WITHOUT_TLS, trust_env=False) as client,
+    ):
         for host in ("127.0.0.1", "[::1]"):
             url = f"http://{host}:{port}/login"
             answer = await client.post(url, data={"token": TOKEN}, headers=headers)

@@ -26,7 +26,7 @@ from tests.support.app import (
     running_process,
     settings_for,
 )
-from tests.support.helpers import eventually
+from tests.support.helpers import WITHOUT_TLS, eventually
 
 TOKEN = "open-Sesame_42?>+/~"
 PAGES = ("/", "/labs", "/labs?symbols=BTCUSDT", "/nowhere")
@@ -57,7 +57,7 @@ class Door(NamedTuple):
         return f"http://127.0.0.1:{self.port}"
 
     async def ask(self, method: str, path: str, *, port: int | None = None, **options: Any) -> httpx.Response:
-        async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        async with httpx.AsyncClient(verify=WITHOUT_TLS, trust_env=False, timeout=10) as client:
             return await client.request(method, f"http://127.0.0.1:{port or self.port}{path}", **options)
 
     async def get(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
@@ -372,7 +372,7 @@ async def test_the_parts_of_a_page_behave_too(door: Door) -> None:
 async def test_a_head_for_a_page_is_counted_like_the_page() -> None:
     async with (
         running_app(settings_for(None)) as app,
-        httpx.AsyncClient(trust_env=False, base_url=app.http_url) as client,
+        httpx.AsyncClient(verify=WITHOUT_TLS, trust_env=False, base_url=app.http_url) as client,
     ):
         statuses = [(await client.head("/labs")).status_code for _ in range(150)]
     assert set(statuses) == {404, 429}  # there are no pages in this app

@@ -14,6 +14,7 @@ from starlette.routing import Route, Router
 
 from livemarkets.server.http_methods import HttpMethods
 from tests.support.app import serving
+from tests.support.helpers import WITHOUT_TLS
 
 
 async def greet(request: Request) -> PlainTextResponse:
@@ -33,7 +34,7 @@ async def port() -> AsyncIterator[int]:
 
 
 async def ask(port: int, method: str, path: str) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+    async with httpx.AsyncClient(verify=WITHOUT_TLS, trust_env=False, timeout=5) as client:
         return await client.request(method, f"http://127.0.0.1:{port}{path}")
 
 

@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
 from livemarkets.simulator.market.source import Source
+from tests.support.helpers import WITHOUT_TLS
 
 ROOMY = ExchangeLimits(messages_per_second=1000)
 """Limits for tests that are about something else."""
@@ -118,7 +119,7 @@ async def dial() -> AsyncIterator[Callable[..., Awaitable[Client]]]:
 @pytest.fixture
 async def rest() -> AsyncIterator[Callable[..., Awaitable[httpx.Response]]]:
     """Ask REST of an exchange."""
-    async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+    async with httpx.AsyncClient(verify=WITHOUT_TLS, trust_env=False, timeout=5) as client:
 
         async def get(simulator: Simulator, path: str, **parameters: Any) -> httpx.Response:
             return await client.get(f"{simulator.rest_url}/api/v3/{path}", params=parameters)

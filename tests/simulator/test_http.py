@@ -18,7 +18,7 @@ from livemarkets.simulator.protocol.time_unit import in_microseconds, in_millise
 from livemarkets.simulator.server.certificate import Certificate
 from livemarkets.simulator.server.http_requests import Wanted, wanted_by
 from tests.simulator.conftest import Client, Started
-from tests.support.helpers import eventually
+from tests.support.helpers import WITHOUT_TLS, eventually
 
 Dial = Callable[..., Awaitable[Client]]
 Rest = Callable[..., Awaitable[httpx.Response]]
@@ -149,7 +149,7 @@ def test_the_end_of_a_kline_is_its_last_microsecond() -> None:
 
 async def test_rest_speaks_microseconds_too(start: Started) -> None:
     simulator = await start()
-    async with httpx.AsyncClient(trust_env=False, base_url=simulator.rest_url) as client:
+    async with httpx.AsyncClient(verify=WITHOUT_TLS, trust_env=False, base_url=simulator.rest_url) as client:
 
         async def get(path: str, unit: str, **parameters: Any) -> Any:
             headers = {"X-MBX-TIME-UNIT": unit}
@@ -297,7 +297,7 @@ async def test_what_is_not_served_says_so(
     start: Started, method: str, path: str, status: int, code: int
 ) -> None:
     simulator = await start()
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(verify=WITHOUT_TLS, trust_env=False) as client:
         answer = await client.request(method, f"{simulator.rest_url}/api/v3/{path}", content=b"a=1")
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 

@@ -25,7 +25,7 @@ from livemarkets.feed.candle_limits import CandleLimits
 from livemarkets.feed.exchange_feed import FeedLimits
 from livemarkets.feed.ledger import LedgerLimits
 from tests.soak.exchanges import CampaignExchange
-from tests.support.helpers import PROJECT_ROOT, free_port
+from tests.support.helpers import PROJECT_ROOT, WITHOUT_TLS, free_port
 
 __all__ = ["Plan", "metrics", "resident_kb", "running_app"]
 
@@ -116,7 +116,7 @@ def _log_file(plan: Plan) -> IO[str]:
 
 
 async def _until_alive(port: int) -> None:
-    async with httpx.AsyncClient(trust_env=False) as http, asyncio.timeout(20):
+    async with httpx.AsyncClient(verify=WITHOUT_TLS, trust_env=False) as http, asyncio.timeout(20):
         while True:
             with contextlib.suppress(httpx.HTTPError):
                 if (await http.get(f"http://127.0.0.1:{port}/healthz")).status_code == 200:
@@ -130,7 +130,7 @@ def resident_kb(pid: int) -> int:
 
 
 async def metrics(port: int) -> dict[str, float]:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(verify=WITHOUT_TLS, trust_env=False) as http:
         text = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
     found: Counter[str] = Counter()
     for line in text.splitlines():

@@ -29,7 +29,7 @@ from livemarkets.server.run import configuration, listen
 from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
 from livemarkets.simulator.market.source import Source
 from tests.support.contract import hold_answer_to_contract
-from tests.support.helpers import PROJECT_ROOT, free_port
+from tests.support.helpers import PROJECT_ROOT, WITHOUT_TLS, free_port
 from tests.support.markets_client import MarketsClient, open_client
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "SHIBUSDT", "ETHBTC")
@@ -64,7 +64,7 @@ class RunningApp:
 
     async def get(self, path: str, **parameters: Any) -> httpx.Response:
         """Ask a route over HTTP. The answer is as the contract says."""
-        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+        async with httpx.AsyncClient(verify=WITHOUT_TLS, trust_env=False, timeout=5) as client:
             response = await client.get(self.http_url + path, params=parameters)
         media_type = response.headers.get("content-type", "")
         hold_answer_to_contract(
@@ -78,7 +78,7 @@ class RunningApp:
 
     async def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
         """Send any request."""
-        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+        async with httpx.AsyncClient(verify=WITHOUT_TLS, trust_env=False, timeout=5) as client:
             return await client.request(method, self.http_url + path, headers=headers)
 
     async def aclose(self) -> None:

@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import socket
+import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -30,6 +31,12 @@ CHROMIUM_ARGUMENTS = (
 
 measured = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measured through /proc")
 """For tests that look at a process's memory, files or time of the processor."""
+
+WITHOUT_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For HTTP clients that ask plain addresses: without it, each loads all certificates for 20 ms."""
+
+PATIENCE_SECONDS = 20.0
+"""How long a busy machine may take for what is a matter of milliseconds."""
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,7 +63,7 @@ async def eventually(
 
 async def eventually(
     predicate: Callable[[], Any],
-    timeout_seconds: float = 5.0,
+    timeout_seconds: float = PATIENCE_SECONDS,
     *,
     interval_seconds: float = 0.01,
     because: str = "",

@@ -12,6 +12,8 @@ from uuid import uuid4
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.support.helpers import WITHOUT_TLS
+
 __all__ = ["PageClient", "open_page"]
 
 _UNESCAPED = (("&#36;", "$"), ("&#96;", "`"), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
@@ -51,7 +53,7 @@ class PageClient:
 @contextlib.asynccontextmanager
 async def open_page(port: int, path: str = "/labs", address: str = "127.0.0.1") -> AsyncIterator[PageClient]:
     """Fetch a page and open its socket. Nothing is read until :meth:`PageClient.read`."""
-    transport = httpx.AsyncHTTPTransport(local_address=address)
+    transport = httpx.AsyncHTTPTransport(verify=WITHOUT_TLS, local_address=address)
     async with httpx.AsyncClient(transport=transport, timeout=20) as client:
         text = (await client.get(f"http://127.0.0.1:{port}{path}")).raise_for_status().text
     found = re.search(r"client_id[^0-9a-f]{1,20}([0-9a-f-]{36})", text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp
+from math import exp, inf
 from random import Random
 
 __all__ = ["MEAN_FILLS", "Arrivals", "fills_of_an_order"]
@@ -15,6 +15,8 @@ _DECAY_PER_SECOND = 2.5
 """Decay rate of the excitement by one order."""
 _MOODS = ((0.38, 14.0, 0.50), (0.8, 12.0, 0.28), (3.4, 8.0, 0.22))
 """(factor on the base rate, mean length in seconds, probability): calm, usual, busy."""
+_SELDOM_PER_SECOND = 0.001
+"""Orders that come more seldom than this have no moods: hundreds would pass between two, and none be seen."""
 _FILLS_TAIL = 1.35
 """Exponent of the Pareto distribution of fills per order: most orders have one, a few have hundreds."""
 _FILLS_MAX = 800
@@ -46,9 +48,11 @@ class Arrivals:
         self._base = orders_per_second * (1.0 - _BRANCHING) / mean_mood
         self._excess = 0.0
         self._now_ms = start_ms
-        self._mood = 1.0
-        self._mood_ends_ms = start_ms
-        self._change_mood()
+        self._mood = mean_mood
+        self._mood_ends_ms = inf
+        if orders_per_second >= _SELDOM_PER_SECOND:
+            self._mood_ends_ms = start_ms
+            self._change_mood()
 
     def next_ms(self) -> float:
         """Move to the next arrival and return its time in ms.

@@ -296,3 +296,17 @@ async def test_one_leg_alone_is_told_and_does_all_the_work_and_a_hole_on_both_is
             ("BTCUSDT", "upstream", 2)
         ]
         assert world.statuses.count("live") == 1
+
+
+@pytest.mark.verify
+async def test_a_stream_that_is_mute_on_one_leg_heals_there_and_nobody_notices() -> None:
+    async with two_legs() as world:
+        world.exchange.faults.mute(stream="btcusdt@trade", connection=await world.number(1))
+        came = world.legs[1].tally.brought
+        await eventually(lambda: world.legs[1]._watched[KEYS[0]].is_mute, 40)
+        assert world.legs[1].tally.brought > came, "the other stream comes"
+        assert not any(watched.is_mute for watched in world.legs[0]._watched.values())
+        await world.whole()
+        await eventually(lambda: not world.legs[1]._watched[KEYS[0]].is_mute, 40)
+        world.check()
+        assert world.statuses.count("live") == 1

@@ -16,13 +16,14 @@ from livemarkets.market.models import StreamKey
 _LOOK_SECONDS = 0.05
 
 
-async def run(port: int, meter: Meter) -> None:
-    """Subscribe one symbol and watch how many trades have come."""
+async def run(ports: list[int], meter: Meter) -> None:
+    """Subscribe one symbol, by a leg for each port, and watch how many trades have come."""
     log.setup("WARNING", False)
     settings = Settings(
         stream_enabled=True,
-        binance_ws_url=f"ws://127.0.0.1:{port}",
-        binance_rest_url=f"http://127.0.0.1:{port}",
+        binance_ws_url=",".join(f"ws://127.0.0.1:{port}" for port in ports),
+        binance_rest_url=f"http://127.0.0.1:{ports[0]}",
+        binance_legs=len(ports),
     )
     services = app.build(settings)
     await services.start()
@@ -32,9 +33,11 @@ async def run(port: int, meter: Meter) -> None:
     gc.freeze()
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
-        meter.reach(feed.statistics().received)
+        statistics = feed.statistics()
+        meter.reach(statistics.received - statistics.duplicates)
 
 
 if __name__ == "__main__":
     arguments = parse_arguments()
-    uvloop.run(run(arguments.port, Meter(arguments.trades)))
+    ports = [port for port in (arguments.port, arguments.second_port) if port]
+    uvloop.run(run(ports, Meter(arguments.trades)))

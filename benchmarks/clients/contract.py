@@ -14,11 +14,12 @@ _WARM_UP = 500
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Return `port`, `trades` and `library`."""
+    """Return `port`, `trades`, `library`, and `second_port` for the second leg of who has one."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--trades", type=int, required=True)
     parser.add_argument("--library", default="")
+    parser.add_argument("--second-port", type=int, default=0)
     return parser.parse_args()
 
 

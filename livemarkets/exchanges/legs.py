@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from livemarkets.exchanges.base import (
     ClientStatistics,
@@ -117,7 +117,7 @@ class Legs:
             rotations=sum(one.rotations for one in each),
             complaints=complaints,
             each=[connection for one in each for connection in one.each],
-            addresses=_merged(address for one in each for address in one.addresses),
+            addresses=_merged(each),
             ban_seconds=max(one.ban_seconds for one in each),
             legs=[leg.statistics() for leg in self.legs],
         )
@@ -185,11 +185,17 @@ class Legs:
         self.handle_status()
 
 
-def _merged(addresses: Iterable[AddressStatistics]) -> list[AddressStatistics]:
-    """Return each address once, as the leg sees it at which it fares worst."""
+def _merged(legs: Sequence[ClientStatistics]) -> list[AddressStatistics]:
+    """Return each address once: as the leg sees it that is connected to it, else as it fares worst."""
     found: dict[str, AddressStatistics] = {}
-    for address in addresses:
-        known = found.get(address.url)
-        if known is None or (address.rest_seconds, address.failures) > (known.rest_seconds, known.failures):
-            found[address.url] = address
+    used: set[str] = set()
+    for leg in legs:
+        open_urls = [each.url for each in leg.each if each.opened_at is not None]
+        for address in leg.addresses:
+            known = found.get(address.url)
+            if any(url.startswith(address.url) for url in open_urls):
+                used.add(address.url)
+                found[address.url] = address
+            elif known is None or (address.url not in used and known.rest_seconds < address.rest_seconds):
+                found[address.url] = address
     return list(found.values())

@@ -18,7 +18,7 @@ from livemarkets.exchanges.base import (
 )
 from livemarkets.exchanges.leg import MUTE_SECONDS
 from livemarkets.exchanges.legs import Legs
-from livemarkets.exchanges.statistics import AddressStatistics
+from livemarkets.exchanges.statistics import AddressStatistics, ConnectionStatistics
 from livemarkets.market.models import ExchangeState, StreamKey, TradeTick
 from livemarkets.market.updates import StreamUpdate
 from tests.support.simulated_time import run_in_simulated_time
@@ -41,6 +41,7 @@ class Client:
         self.errors: dict[StreamKey, str] = {}
         self.wanted: list[StreamKey] = []
         self.suspected: list[tuple[StreamKey, Evidence]] = []
+        self.each: list[ConnectionStatistics] = []
         self.address = AddressStatistics(url="wss://one", failures=0, rest_seconds=0.0, proxy=None)
 
     def want(self, key: StreamKey) -> None:
@@ -64,7 +65,12 @@ class Client:
 
     def statistics(self) -> ClientStatistics:
         return ClientStatistics(
-            connections=1, connects=2, rotations=3, complaints={"not JSON": 1}, addresses=[self.address]
+            connections=1,
+            connects=2,
+            rotations=3,
+            complaints={"not JSON": 1},
+            each=self.each,
+            addresses=[self.address],
         )
 
     async def run(self) -> None:
@@ -293,6 +299,21 @@ def test_the_counters_of_all_legs_are_one(world: World) -> None:
     assert (statistics.connections, statistics.connects, statistics.rotations) == (2, 4, 6)
     assert statistics.complaints == {"not JSON": 2}
     assert statistics.addresses == [world.clients[1].address], "as the leg sees it at which it fares worst"
+    world.clients[0].each = [
+        ConnectionStatistics(
+            name="one",
+            shard="one",
+            url="wss://one/stream",
+            is_standby=False,
+            streams=1,
+            acknowledged=1,
+            opened_at=5.0,
+            expires_at=9.0,
+            round_trip_seconds=None,
+        )
+    ]
+    assert world.legs.statistics().addresses == [world.clients[0].address], "a leg is connected to it"
+    assert world.legs.statistics().legs[0].urls == ("wss://one/stream",)
 
 
 def test_it_looks_once_a_second_and_ends_with_its_task() -> None:

@@ -72,6 +72,20 @@ def test_the_clock_is_never_told_better_than_it_is_known(
     assert facts["Our clock"]["value"].text == text
 
 
+def test_each_leg_has_a_row_with_its_share() -> None:
+    away = reports.leg(
+        2, "down", reason="timeout", urls=[], first=150, missed=3, disagreed=1, lead_p50_ms=None
+    )
+    rows = tables.leg_rows([reports.leg(1), away])
+    assert texts(rows, "share") == {"1": "25.0 %", "2": "75.0 %"}
+    assert texts(rows, "p50") == {"1": "1.50 ms", "2": ""}
+    assert texts(rows, "url") == {"1": "wss://one.example/stream", "2": "none"}
+    assert (rows["2"]["state"].text, rows["2"]["state"].tone) == ("down: timeout", "bad")
+    assert (rows["2"]["missed"].tone, rows["2"]["disagreed"].tone) == ("warn", "bad")
+    assert texts(tables.leg_rows([reports.leg(1, first=0)]), "share") == {"1": ""}
+    assert tables.leg_rows([]) == {}
+
+
 def test_streams_connections_addresses_readers_and_steps_have_rows() -> None:
     stream = reports.stream("ETHUSDT", "recovering", lost=7)
     row = tables.stream_rows([stream])["ETHUSDT trades "]

@@ -6,7 +6,7 @@ import pytest
 
 from livemarkets.status.needs import find_needs
 from livemarkets.status.report import ClockReport, ExchangeReport, Need, StatusReport
-from tests.support.reports import LATER, NOW, address, exchange, report, stream
+from tests.support.reports import LATER, NOW, address, exchange, leg, report, stream
 
 
 def only(found: list[Need]) -> Need:
@@ -113,3 +113,23 @@ def test_what_is_short_or_natural_or_uncertain_needs_nobody(given: ExchangeRepor
 def test_problems_come_before_warnings() -> None:
     given = report(exchange(state="down"), readers={"lagging": 3}, warnings=[SHORT_TOKEN])
     assert [need.level for need in find_needs(given)] == ["problem", "warning", "warning"]
+
+
+def test_one_leg_alone_is_told_while_prices_come() -> None:
+    alone = [leg(1), leg(2, "down", for_ms=20_000, reason="timeout")]
+    need = only(find_needs(report(exchange(legs=alone))))
+    assert (need.kind, need.level) == ("leg", "warning")
+    assert need.what == "Binance comes by one leg alone: leg 2 is down (timeout)."
+    two_of_three = [leg(1), leg(2), leg(3, "stale", for_ms=20_000)]
+    assert only(find_needs(report(exchange(legs=two_of_three)))).what == (
+        "Binance comes by 2 of 3 legs: leg 3 is stale."
+    )
+
+
+def test_legs_that_are_well_or_only_just_away_need_nobody() -> None:
+    assert find_needs(report(exchange(legs=[leg(1), leg(2)]))) == []
+    assert find_needs(report(exchange(legs=[leg(1), leg(2, "connecting", for_ms=2_000)]))) == []
+    assert find_needs(report(exchange(state="idle", legs=[leg(1, "idle"), leg(2, "idle")]))) == []
+    both = [leg(number, "down", for_ms=20_000) for number in (1, 2)]
+    down = find_needs(report(exchange(state="down", legs=both)))
+    assert [need.kind for need in down] == ["down"]

@@ -185,3 +185,38 @@ async def test_the_log_says_that_the_client_ends_while_the_exchange_is_away(line
         async with client(f"ws://127.0.0.1:{free_port()}", want=["BTCUSDT"]) as recorder:
             await eventually(lambda: recorder.client.status.state == "down")
     assert lines[-1].startswith("INFO: simulator: stopped; it was not reachable for ")
+
+
+async def test_a_leg_returns_to_its_own_address_as_soon_as_that_works(lines: list[str]) -> None:
+    port = free_port()
+    timings = quick(returns=True, rest_seconds=0.2, longest_rest_seconds=0.2)
+    async with (
+        exchange() as other,
+        client(f"ws://127.0.0.1:{port}", other, want=SYMBOLS, timings=timings) as recorder,
+    ):
+        await recorder.live()
+        await recorder.more_trades(SYMBOLS)
+        await eventually(lambda: recorder.client.statistics().connects >= 4, 10, because="it is tried again")
+        assert (recorder.rotations, len(other.connections)) == (0, 1), "the other address is kept meanwhile"
+        assert recorder.client.status.state == "live"
+        async with exchange(port=port) as own:
+            await eventually(lambda: len(own.connections) == 1 and not other.connections, 10)
+            assert recorder.rotations == 1
+            await recorder.live()
+        assert recorder.states[:2] == ["connecting", "down"]
+        assert len([line for line in lines if "WARNING" in line]) <= 4, lines
+
+
+async def test_without_legs_an_address_that_works_is_kept() -> None:
+    port = free_port()
+    timings = quick(rest_seconds=0.01, longest_rest_seconds=0.01)
+    async with (
+        exchange() as other,
+        client(f"ws://127.0.0.1:{port}", other, want=SYMBOLS, timings=timings) as recorder,
+    ):
+        await recorder.live()
+        connects = recorder.client.statistics().connects
+        async with exchange(port=port) as own:
+            await recorder.more_trades(SYMBOLS, 30)
+            assert own.stats()["attempts"] == 0
+        assert recorder.client.statistics().connects == connects

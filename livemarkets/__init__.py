@@ -10,6 +10,7 @@ The packages, in layers. A package imports only from layers below it (`make chec
 
     ws_markets/  the route `/ws/markets`: connections, their subscriptions, their frames
     embedded/    the embedded exchange as a child process: its start, its end, its log
+    bus/         NATS between ingests, which connect to exchanges, and edges, which serve readers
 
     feed/        one exchange's feed handler: order, missing trades, resumption, staleness
     simulator/   the embedded exchange; it implements Binance's protocol, shares no code with `exchanges`

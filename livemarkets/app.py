@@ -6,16 +6,14 @@ There is no state at module level, so that a test can build several.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping, Sequence, Set
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 from loguru import logger
-from msgspec.structs import replace
 
 from livemarkets.config.settings import Settings, outbound_variables
-from livemarkets.delivery.fanout import Fanout
 from livemarkets.embedded.exchange import EmbeddedExchange, EmbeddedTimings
 from livemarkets.embedded.faults import FaultControl
 from livemarkets.exchanges.base import ClientStatus, ExchangePorts
@@ -25,24 +23,16 @@ from livemarkets.exchanges.outbound import Outbound
 from livemarkets.feed.candle_feed import CandleFeed
 from livemarkets.feed.exchange_feed import ExchangeFeed, FeedLimits
 from livemarkets.feed.expiry import expire_streams
-from livemarkets.feed.ledger import LedgerLimits
+from livemarkets.feed.publisher import Publisher
 from livemarkets.feed.supervision import supervise
 from livemarkets.http_api.fetching import FetchGuard
 from livemarkets.market.channels import TRADES
 from livemarkets.market.clock import Clock, system_clock
 from livemarkets.market.latest_updates import LatestUpdates
-from livemarkets.market.models import (
-    ExchangeName,
-    ExchangeState,
-    ExchangeStatus,
-    StreamKey,
-    StreamQuality,
-)
+from livemarkets.market.models import ExchangeName, ExchangeState, ExchangeStatus, StreamKey, StreamQuality
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
 from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.market.symbols import SymbolDirectory
-from livemarkets.protocol.encoding import encode_gap, encode_lagged
-from livemarkets.protocol.updates import encode_rows
 from livemarkets.rate_limit import Refusals, UsageCounter
 from livemarkets.security.token_auth import TokenAuth
 from livemarkets.server.garbage_pauses import GarbagePauses
@@ -51,7 +41,10 @@ from livemarkets.server.turns import Turns
 from livemarkets.status.collector import StatusCollector
 from livemarkets.ws_markets.hub import MarketsHub
 from livemarkets.ws_markets.limits import RouteLimits
-from livemarkets.ws_markets.publisher import MarketsPublisher
+from livemarkets.ws_markets.publisher import MarketsPublisher, new_fanout
+
+if TYPE_CHECKING:
+    from livemarkets.bus.node import BusNode
 
 __all__ = ["Services", "Tuning", "build"]
 
@@ -97,24 +90,19 @@ class Services:
         self.trades = RecentTrades(settings.feed_length)
         self.updates = LatestUpdates()
         self.manager = SubscriptionManager(linger_seconds=settings.linger_seconds, clock=clock.monotonic)
-        self.fanout = Fanout(
-            lambda callback: asyncio.get_running_loop().call_soon(callback),
-            lambda seconds, callback: asyncio.get_running_loop().call_later(seconds, callback),
-            clock.monotonic,
-            os.write,
-            encode_lagged,
-            encode_gap,
-            encode_rows,
-        )
+        self.fanout = new_fanout(clock.monotonic)
         self.feeds: dict[str, ExchangeFeed] = {}
         self.simulator: EmbeddedExchange | None = None
         self.faults: FaultControl | None = None
         self._tuning = tuning
         self._outbound = Outbound(settings.proxy_url.get_secret_value(), outbound_variables())
         self._task: asyncio.Task[None] | None = None
-        self._publisher = MarketsPublisher(self.fanout)
+        self._publisher: Publisher = MarketsPublisher(self.fanout)
+        self.bus = self._join_bus() if settings.stream_enabled else None
         if settings.stream_enabled:
             self._add_feeds(exchanges)
+        if self.bus is not None:
+            self.bus.use(self.feeds)
         self.manager.add_listener(self._handle_wanted)
         self.hub = MarketsHub(
             self.feeds,
@@ -210,14 +198,30 @@ class Services:
                 tasks.create_task(supervise("heartbeat task", self.hub.run), name="heartbeats")
                 tasks.create_task(supervise("quality task", self.hub.quality.run), name="quality")
                 tasks.create_task(supervise("linger task", expire), name="linger")
+            if self.bus is not None:
+                tasks.create_task(supervise("the bus", self.bus.run), name="bus")
 
     def _handle_wanted(self, key: StreamKey, is_wanted: bool) -> None:
         self.feeds[key.exchange].handle_wanted(key, is_wanted)
 
     # building
 
+    def _join_bus(self) -> BusNode | None:
+        """Become an ingest or an edge, if that is the role. Nothing of the bus is imported before."""
+        if self.settings.role == "all":
+            return None
+        from livemarkets.bus.join import join_bus
+
+        bus = join_bus(self.settings, self.manager, self, self.clock)
+        self._publisher = bus.publisher or self._publisher
+        return bus
+
     def _add_feeds(self, exchanges: Mapping[ExchangeName, ExchangePorts]) -> None:
         settings = self.settings
+        if self.bus is not None and settings.role == "edge":
+            for exchange in ("binance", *exchanges, *["simulator"] * settings.simulator_enabled):
+                self._add_feed(exchange, self.bus.ports(exchange))
+            return
         binance = self._binance("binance", settings.binance_ws_url, settings.binance_rest_url)
         self._add_feed("binance", binance.ports())
         for exchange, ports in exchanges.items():
@@ -251,15 +255,9 @@ class Services:
             self.trades,
             self.updates,
             self._publisher,
-            limits=self._feed_limits(),
+            limits=self._tuning.feed.with_patience(self.settings.gap_patience_seconds),
             clock=self.clock,
         )
-
-    def _feed_limits(self) -> FeedLimits:
-        limits = self._tuning.feed
-        if limits.ledger.patience_seconds != LedgerLimits().patience_seconds:
-            return limits  # a test chose it
-        return replace(limits, ledger=limits.ledger.with_patience(self.settings.gap_patience_seconds))
 
     def _binance(
         self, exchange: ExchangeName, ws_urls: Sequence[str] = (), rest_urls: Sequence[str] = ()

@@ -1,4 +1,4 @@
-"""Parsers of settings: lists, addresses, origins, symbols. No I/O.
+"""Parsers of settings: lists, addresses, origins, symbols. No I/O, but a file must be readable.
 
 Each function takes the text of a setting and returns its value. Its error has the type `ERROR_TYPE` and names
 the invalid part. A value that is not a string comes from code; it is returned unchanged, and pydantic checks
@@ -8,6 +8,7 @@ its type.
 import ipaddress
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,11 +21,14 @@ from livemarkets.network.proxies import ProxyRules
 
 __all__ = [
     "ERROR_TYPE",
+    "bus_urls",
     "host",
     "http_urls",
     "is_exactly_true",
+    "lower",
     "networks",
     "origins",
+    "path",
     "proxy_url",
     "root_path",
     "symbol_list",
@@ -51,6 +55,22 @@ def is_exactly_true(value: object) -> bool:
 def upper(value: object) -> object:
     """Parse a word: convert it to upper case."""
     return value.strip().upper() if isinstance(value, str) else value
+
+
+def lower(value: object) -> object:
+    """Parse a word: convert it to lower case."""
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def path(value: object) -> object:
+    """Parse the path of a file, which must be readable."""
+    if not isinstance(value, str) or not (text := value.strip()):
+        return "" if isinstance(value, str) else value
+    try:
+        with Path(text).open("rb"):
+            return text
+    except (OSError, ValueError) as error:
+        raise _unfit(f"{text[:200]!r} cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def host(value: object) -> object:
@@ -89,6 +109,17 @@ def websocket_urls(value: object) -> object:
 def http_urls(value: object) -> object:
     """Parse base addresses of HTTP servers; a trailing slash is removed."""
     return _urls(value, ("http", "https"))
+
+
+def bus_urls(value: object) -> object:
+    """Parse addresses of NATS servers: all with TLS, or none."""
+    parts = _parts(value)
+    if parts is None:
+        return value
+    urls = _unique(_base_address(part, ("nats", "tls")) for part in parts)
+    if len({url.partition(":")[0] for url in urls}) > 1:
+        raise _unfit("nats:// and tls:// addresses are mixed")
+    return urls
 
 
 def symbol_list(value: object) -> object:

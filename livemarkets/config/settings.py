@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, model_validator
+from pydantic import BeforeValidator, PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 from pydantic_settings import (
@@ -23,6 +23,8 @@ from pydantic_settings import (
 )
 
 from livemarkets.config import parsers as values
+from livemarkets.config.bus_settings import BusSettings
+from livemarkets.config.fields import number_field, switch_field, text_field
 from livemarkets.config.malformed_lines import malformed_lines
 from livemarkets.config.warnings import Layer, warnings_of
 from livemarkets.errors import SettingsError
@@ -43,32 +45,17 @@ Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(values.networks)
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(values.origins)]
 
 
-def _field(default: object, meaning: str, *, allowed: str, **constraints: Any) -> Any:
-    return Field(default, description=meaning, json_schema_extra={"allowed": allowed}, **constraints)
+class _AppSettings(BaseSettings):
+    """The settings but for those of the bus."""
 
-
-def _number(default: float, meaning: str, *, least: float, most: float) -> Any:
-    kind = "a whole number" if isinstance(default, int) else "a number"
-    return _field(default, meaning, allowed=f"{kind} from {least} to {most}", ge=least, le=most)
-
-
-def _switch(default: bool, meaning: str) -> Any:
-    return _field(default, meaning, allowed="true or false")
-
-
-class Settings(BaseSettings):
-    """The settings of the app. Immutable."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", validate_default=True)
-
-    stream_enabled: Annotated[bool, BeforeValidator(values.is_exactly_true)] = _switch(
+    stream_enabled: Annotated[bool, BeforeValidator(values.is_exactly_true)] = switch_field(
         False, "the feature flag: only `true` registers `/ws/markets`, connects to exchanges and shows Labs"
     )
-    host: Annotated[str, BeforeValidator(values.host)] = _field(
+    host: Annotated[str, BeforeValidator(values.host)] = text_field(
         "127.0.0.1", "the address the app listens on", allowed="a host name or an IP address"
     )
-    port: int = _number(8080, "the TCP port the app listens on", least=1, most=65535)
-    binance_ws_url: WebSocketUrls = _field(
+    port: int = number_field(8080, "the TCP port the app listens on", least=1, most=65535)
+    binance_ws_url: WebSocketUrls = text_field(
         (
             "wss://stream.binance.com:9443",
             "wss://stream.binance.com:443",
@@ -77,98 +64,93 @@ class Settings(BaseSettings):
         "base addresses of Binance's market streams, tried in order; `/stream` is appended",
         allowed="one or more ws:// or wss:// addresses, separated by commas",
     )
-    binance_rest_url: HttpUrls = _field(
+    binance_rest_url: HttpUrls = text_field(
         ("https://api.binance.com", "https://data-api.binance.vision"),
         "base addresses of Binance's REST API, tried in order; `/api/v3/…` is appended",
         allowed="one or more http:// or https:// addresses, separated by commas",
     )
-    simulator_enabled: bool = _switch(True, "whether the exchange `simulator` is offered beside `binance`")
-    default_symbols: Symbols = _field(
+    simulator_enabled: bool = switch_field(
+        True, "whether the exchange `simulator` is offered beside `binance`"
+    )
+    default_symbols: Symbols = text_field(
         ("BTCUSDT", "ETHUSDT"),
         "what the Labs page subscribes when its address names no symbols",
         allowed="symbols of 2 to 64 letters and digits of any script, separated by commas",
     )
-    feed_length: int = _number(1000, "trades kept in memory per symbol", least=1, most=100_000)
-    proxy_url: Annotated[SecretStr, BeforeValidator(values.proxy_url)] = _field(
+    feed_length: int = number_field(1000, "trades kept in memory per symbol", least=1, most=100_000)
+    proxy_url: Annotated[SecretStr, BeforeValidator(values.proxy_url)] = text_field(
         SecretStr(""),
         "outbound proxy for streams and REST alike; `direct` ignores the usual variables, empty obeys them",
         allowed="http://, socks5:// or socks5h:// with host and port, direct, or nothing",
     )
-    linger_seconds: float = _number(
+    linger_seconds: float = number_field(
         5.0,
         "seconds that a stream stays subscribed after its last subscriber left",
         least=0,
         most=3600,
     )
-    gap_patience_seconds: float = _number(
+    gap_patience_seconds: float = number_field(
         15.0,
         "seconds that a trade waits for missing trades before it, from its arrival; then a gap is declared",
         least=1,
         most=600,
     )
-    max_clients: int = _number(
+    max_clients: int = number_field(
         5000,
         "connections to `/ws/markets` at the same time; the next one gets HTTP 503",
         least=1,
         most=100_000,
     )
-    max_symbols_per_client: int = _number(
+    max_symbols_per_client: int = number_field(
         200, "symbols that one connection to `/ws/markets` may subscribe", least=1, most=1024
     )
-    max_streams_per_client: int = _number(
+    max_streams_per_client: int = number_field(
         500,
         "names that one connection to `/ws/markets` may subscribe, over all channels",
         least=1,
         most=10_000,
     )
-    client_buffer_bytes: int = _number(
+    client_buffer_bytes: int = number_field(
         1_048_576,
         "unsent bytes after which a slow `/ws/markets` connection gets only the latest trades",
         least=1024,
         most=1_073_741_824,
     )
-    drain_seconds: float = _number(
+    drain_seconds: float = number_field(
         1.0,
         "seconds from SIGTERM until connections are closed; meanwhile `/readyz` says no, and readers go on",
         least=0,
         most=300,
     )
-    access_token: Annotated[SecretStr, BeforeValidator(values.token)] = _field(
+    access_token: Annotated[SecretStr, BeforeValidator(values.token)] = text_field(
         SecretStr(""),
         "when set, `/ws/markets`, the pages and the API need it",
         allowed="visible ASCII characters without blanks, or nothing",
     )
-    allowed_origins: Origins = _field(
+    allowed_origins: Origins = text_field(
         (),
         "browser origins that may open `/ws/markets` and the pages' own socket, beside the app's own",
         allowed="origins such as https://example.com or http://localhost:3000, by commas, or nothing",
     )
-    root_path: Annotated[str, BeforeValidator(values.root_path)] = _field(
+    root_path: Annotated[str, BeforeValidator(values.root_path)] = text_field(
         "",
         "the path prefix under which a proxy serves the app",
         allowed="a path such as /markets, or nothing",
     )
-    trusted_proxies: Networks = _field(
+    trusted_proxies: Networks = text_field(
         ("127.0.0.1", "::1"),
         "proxies whose `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` headers are believed",
         allowed="IP addresses and networks such as 127.0.0.1 or 10.0.0.0/8, by commas, or nothing",
     )
-    log_level: Annotated[LogLevel, BeforeValidator(values.upper)] = _field(
+    log_level: Annotated[LogLevel, BeforeValidator(values.upper)] = text_field(
         "INFO",
         "the least severe log records that are written",
         allowed="one of " + ", ".join(get_args(LogLevel)),
     )
-    log_json: bool = _switch(False, "one JSON object a line in place of text for people")
-
-    _warnings: tuple[str, ...] = PrivateAttr(())
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Warnings of :func:`load`, one line each: unknown variables, a flag that is not true or false."""
-        return self._warnings
+    log_json: bool = switch_field(False, "one JSON object a line in place of text for people")
 
     @model_validator(mode="after")
-    def _default_symbols_fit(self) -> "Settings":
+    def _default_symbols_fit(self) -> "_AppSettings":
         count, most = len(self.default_symbols), self.max_symbols_per_client
         if count > most:
             raise PydanticCustomError(
@@ -177,6 +159,19 @@ class Settings(BaseSettings):
                 {"count": count, "most": most},
             )
         return self
+
+
+class Settings(BusSettings, _AppSettings):
+    """The settings of the app. Immutable."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", validate_default=True)
+
+    _warnings: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Warnings of :func:`load`, one line each: unknown variables, a flag that is not true or false."""
+        return self._warnings
 
     @classmethod
     def settings_customise_sources(
@@ -266,7 +261,9 @@ def _explain(error: ValidationError, layers: list[Layer]) -> Iterator[str]:
         name = str(problem["loc"][0])
         place = next((layer.place for layer in layers if name in layer.fields), "the program")
         field = Settings.model_fields[name]
-        shown = "a value (not shown)" if _is_secret(field) else repr(str(problem["input"])[:200])
+        text = str(problem["input"])
+        is_hidden = _is_secret(field) or (name == "bus_url" and "@" in text)
+        shown = "a value (not shown)" if is_hidden else repr(text[:200])
         detail = f" ({problem['msg']})" if problem["type"] == values.ERROR_TYPE else ""
         yield f"{variable(name)} in {place} is {shown}, but must be {_allowed(field)}{detail}"
 

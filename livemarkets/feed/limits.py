@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 from livemarkets.feed.candle_limits import CandleLimits
 from livemarkets.feed.latest_streams import UpdateLimits
@@ -25,3 +26,9 @@ class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
     candles: CandleLimits = CandleLimits()
     has_ledger: bool = True
     """False only in the test that shows that the tests of continuity can fail."""
+
+    def with_patience(self, seconds: float) -> FeedLimits:
+        """Return these limits with a setting of the patience, unless another than the default was chosen."""
+        if self.ledger.patience_seconds != LedgerLimits().patience_seconds:
+            return self  # a test chose it
+        return replace(self, ledger=self.ledger.with_patience(seconds))

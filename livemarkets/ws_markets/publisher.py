@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+from collections.abc import Callable
+
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.market.candles import Candle, CandleGap
 from livemarkets.market.channels import DEPTH_LEVELS
 from livemarkets.market.models import Gap, StreamKey, TradeTick
 from livemarkets.market.updates import DepthUpdate, TickersDelta, Update
 from livemarkets.protocol.candles import encode_candle, encode_candle_gap
-from livemarkets.protocol.encoding import encode_trade
-from livemarkets.protocol.updates import encode_depth, encode_row, encode_update
+from livemarkets.protocol.encoding import encode_gap, encode_lagged, encode_trade
+from livemarkets.protocol.updates import encode_depth, encode_row, encode_rows, encode_update
 from livemarkets.ws_markets.terms import depth_name
 
-__all__ = ["MarketsPublisher"]
+__all__ = ["MarketsPublisher", "new_fanout"]
+
+
+def new_fanout(clock: Callable[[], float]) -> Fanout:
+    """Return a fan-out that writes in the event loop that runs, with the encoders of protocol 1."""
+    return Fanout(
+        lambda callback: asyncio.get_running_loop().call_soon(callback),
+        lambda seconds, callback: asyncio.get_running_loop().call_later(seconds, callback),
+        clock,
+        os.write,
+        encode_lagged,
+        encode_gap,
+        encode_rows,
+    )
 
 
 class MarketsPublisher:

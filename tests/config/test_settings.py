@@ -38,6 +38,14 @@ DEFAULTS = {
     "LIVE_ALLOWED_ORIGINS": (),
     "LIVE_LOG_LEVEL": "INFO",
     "LIVE_LOG_JSON": False,
+    "LIVE_ROLE": "all",
+    "LIVE_BUS_URL": (),
+    "LIVE_BUS_USER": "",
+    "LIVE_BUS_PASSWORD": SecretStr(""),
+    "LIVE_BUS_TOKEN": SecretStr(""),
+    "LIVE_BUS_NKEY_FILE": "",
+    "LIVE_BUS_CREDENTIALS_FILE": "",
+    "LIVE_BUS_TLS_CA": "",
 }
 
 

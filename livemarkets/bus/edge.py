@@ -1,0 +1,156 @@
+"""An edge: it serves readers from the bus, and calls no exchange."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import msgspec
+
+from livemarkets.bus import subjects
+from livemarkets.bus.edge_client import BusClient
+from livemarkets.bus.heard import Ingests
+from livemarkets.bus.history import BusHistory
+from livemarkets.bus.link import Link
+from livemarkets.bus.messages import Beat, Streams, decode
+from livemarkets.bus.nats_client import NatsOptions
+from livemarkets.bus.node import new_node_name
+from livemarkets.bus.requests import Requests
+from livemarkets.bus.statistics import BusStatistics, NodeStatistics
+from livemarkets.bus.wants import WantedSet
+from livemarkets.config.settings import Settings
+from livemarkets.exchanges.base import ExchangeEvents, ExchangePorts
+from livemarkets.feed.exchange_feed import ExchangeFeed
+from livemarkets.feed.publisher import Publisher
+from livemarkets.feed.supervision import supervise
+from livemarkets.market.channels import CHANNELS
+from livemarkets.market.clock import Clock
+from livemarkets.market.models import ExchangeName
+
+__all__ = ["Edge"]
+
+_LOOK_SECONDS = 0.25
+
+_BEAT = msgspec.msgpack.Decoder(Beat)
+_STREAMS = msgspec.msgpack.Decoder(Streams)
+
+
+class Edge:
+    """This process as an edge.
+
+    Args:
+        settings: how to reach the bus.
+        clock: source of the time.
+
+    """
+
+    role = "edge"
+    publisher: Publisher | None = None
+
+    def __init__(self, settings: Settings, *, clock: Clock) -> None:
+        self.node = new_node_name()
+        self._clock = clock
+        self._recent = settings.feed_length
+        self._clients: dict[str, BusClient] = {}
+        self._malformed = 0
+        self.link = Link(NatsOptions(name=f"edge {self.node}", settings=settings), self._note_link, clock)
+        self._wanted = WantedSet(
+            self.node, self.link, lambda callback: asyncio.get_running_loop().call_soon(callback)
+        )
+        self._ingests = Ingests(clock.monotonic)
+        self._requests = Requests(self.node, self.link)
+        self.link.subscribe(subjects.BEATS, self._handle_beat)
+        self.link.subscribe(subjects.STREAMS, self._handle_streams)
+
+    def ports(self, exchange: ExchangeName) -> ExchangePorts:
+        """Return the ports of one exchange."""
+        history = BusHistory(exchange, self._requests, self._ingests)
+
+        def connect(events: ExchangeEvents) -> BusClient:
+            client = self._clients[exchange] = BusClient(
+                exchange,
+                events,
+                self.link,
+                self._wanted,
+                self._ingests,
+                history,
+                recent=self._recent,
+                clock=self._clock,
+            )
+            return client
+
+        return ExchangePorts(connect, history, history, None, frozenset(CHANNELS), history, history)
+
+    def use(self, feeds: Mapping[str, ExchangeFeed]) -> None:
+        """Do nothing: the feeds of an edge have its ports."""
+
+    def statistics(self) -> BusStatistics:
+        """Return the state and the counters."""
+        clients = self._clients.values()
+        return BusStatistics(
+            node=self.node,
+            role=self.role,
+            link=self.link.statistics(),
+            nodes=[
+                NodeStatistics(
+                    node=ingest.node,
+                    role="ingest",
+                    heard_at=ingest.heard_at,
+                    streams=None,
+                    exchanges={name: beat.state for name, beat in ingest.exchanges.items()},
+                    first=sum(client.first[ingest.node] for client in clients),
+                )
+                for ingest in self._ingests.present
+            ],
+            trades=sum(client.first.total() for client in clients),
+            batches=0,
+            lost_batches=sum(client.counts["lost"] for client in clients),
+            malformed=self._malformed + sum(client.counts["malformed"] for client in clients),
+            lapsed_leases=0,
+            questions=self._requests.asked,
+            failed_questions=self._requests.failed,
+            from_memory=0,
+        )
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(supervise("the link to the bus", self.link.run), name="bus link")
+            tasks.create_task(supervise("the lease", self._wanted.run), name="bus lease")
+            tasks.create_task(supervise("hearing of ingests", self._watch), name="bus ingests")
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            for ingest in self._ingests.take_silent():
+                self._requests.note_gone(ingest.node)
+                for client in self._clients.values():
+                    client.note_gone(ingest)
+
+    def _note_link(self, is_connected: bool) -> None:
+        if is_connected:
+            self._wanted.tell_all()
+        else:
+            self._requests.note_gone(None)
+            self._ingests.forget()
+        for client in self._clients.values():
+            client.note_link(is_connected)
+
+    def _handle_beat(self, data: bytes, subject: bytes, reply: bytes) -> None:
+        beat = decode(data, _BEAT)
+        if beat is None:
+            self._malformed += 1
+            return
+        self._ingests.note(beat)
+        for client in self._clients.values():
+            client.refresh()
+
+    def _handle_streams(self, data: bytes, subject: bytes, reply: bytes) -> None:
+        streams = decode(data, _STREAMS)
+        if streams is None:
+            self._malformed += 1
+            return
+        for row in streams.rows:
+            client = self._clients.get(row[0][0])
+            if client is not None:
+                client.note_row(streams.node, row)

@@ -1,0 +1,52 @@
+"""What the bus tells of itself, for metrics and the status page. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from livemarkets.bus.link import LinkStatistics
+
+__all__ = ["BusStatistics", "NodeStatistics"]
+
+
+class NodeStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """Another process on the bus."""
+
+    node: str
+    role: str
+    """`ingest` or `edge`."""
+    heard_at: float
+    """When it was last heard; monotonic seconds."""
+    streams: int | None
+    """What an edge wants, counted; `None` for an ingest."""
+    exchanges: Mapping[str, str]
+    """The state of each exchange of an ingest."""
+    first: int
+    """Trades that an ingest brought before all others."""
+
+
+class BusStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of this process on the bus, and counters since the start."""
+
+    node: str
+    role: str
+    link: LinkStatistics
+    nodes: Sequence[NodeStatistics]
+    """Of an edge, the ingests that it hears. Of an ingest, the edges."""
+    trades: int
+    """Trades that an ingest published, or that an edge was first brought."""
+    batches: int
+    """Messages with trades or updates that an ingest published; 0 for an edge."""
+    lost_batches: int
+    """Messages that an edge did not get, as far as the numbers tell; their trades are fetched."""
+    malformed: int
+    lapsed_leases: int
+    """Edges that an ingest no longer heard."""
+    questions: int
+    """Questions that an edge asked, or that an ingest was asked."""
+    failed_questions: int
+    """Those without an answer."""
+    from_memory: int
+    """Those that an ingest answered from memory; 0 for an edge."""

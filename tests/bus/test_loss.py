@@ -1,0 +1,131 @@
+"""What is lost on the bus is found by the trade ids and fetched: readers miss nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from livemarkets.exchanges.base import StreamState
+from livemarkets.market.models import StreamKey
+from tests.support.app import quiet_market
+from tests.support.bus import Cluster, relay_to, running_cluster
+from tests.support.helpers import eventually
+from tests.support.markets_client import MarketsClient, missing_ids
+
+
+class Reader:
+    """A reader of trades that keeps every id, and everything that was declared."""
+
+    def __init__(self, client: MarketsClient) -> None:
+        self.client = client
+        self.ids: list[int] = []
+        self.declared: list[dict[str, Any]] = []
+        self.states: list[str] = []
+
+    async def read(self) -> None:
+        while True:
+            message = await self.client.receive(60)
+            if message["type"] == "trade":
+                self.ids.append(message["id"])
+            elif message["type"] in ("gap", "lagged"):
+                self.declared.append(message)
+            elif message["type"] == "status":
+                self.states.append(message["state"])
+
+    async def more(self, count: int = 20) -> None:
+        """Wait for so many more trades."""
+        wanted = len(self.ids) + count
+        await eventually(lambda: len(self.ids) >= wanted, 30, because=f"{count} more trades")
+
+
+@contextlib.asynccontextmanager
+async def reading(cluster: Cluster) -> AsyncIterator[Reader]:
+    """A reader of BTCUSDT at the first edge, as soon as the exchange has confirmed the stream."""
+    client = await cluster.edge.connect()
+    await client.subscribe("BTCUSDT", snapshot=0)
+    feed = cluster.edge.services.feeds["binance"]
+    key = StreamKey.trades("binance", "BTCUSDT")
+    await eventually(lambda: feed.client.state_of(key) is StreamState.ACKNOWLEDGED, 20)
+    reader = Reader(client)
+    task = asyncio.create_task(reader.read(), name="reader")
+    try:
+        yield reader
+    finally:
+        task.cancel()
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[Cluster]:
+    async with running_cluster() as cluster:
+        yield cluster
+
+
+async def test_a_bus_that_is_killed_and_comes_back_costs_no_trade(cluster: Cluster) -> None:
+    async with reading(cluster) as reader:
+        await reader.more()
+        await cluster.nats.kill()
+        edge = cluster.edge.services
+        status = await eventually(
+            lambda: edge.status("binance").state == "down" and edge.status("binance"), 20
+        )
+        assert "the bus cannot be reached" in (status.reason or "")
+        await cluster.nats.start()
+        await eventually(lambda: edge.status("binance").state == "live", 20)
+        await reader.more()
+        assert missing_ids(reader.ids) == []
+        assert reader.declared == []
+
+
+async def test_a_loss_is_found_without_a_further_trade() -> None:
+    async with running_cluster(quiet_market("BTCUSDT"), "ingest") as cluster, relay_to(cluster.nats) as relay:
+        await cluster.add("edge", relay.url)
+        async with reading(cluster) as reader:
+            cluster.exchange.faults.burst(symbol="BTCUSDT", trades=5)
+            await eventually(lambda: len(reader.ids) == 5, 20)
+            await relay.cut()
+            ingest = cluster.ingest.services.feeds["binance"]
+            cluster.exchange.faults.burst(symbol="BTCUSDT", trades=7)
+            await eventually(lambda: ingest.statistics().received == 12, 20)
+            await relay.restore()
+            await eventually(lambda: len(reader.ids) == 12, 20)
+            assert missing_ids(reader.ids) == []
+            assert reader.declared == []
+
+
+async def test_the_end_of_one_of_two_ingests_is_no_event_for_readers() -> None:
+    async with running_cluster(None, "ingest", "edge") as cluster:
+        second = await cluster.add("ingest")
+        async with reading(cluster) as reader:
+            await reader.more()
+            bus = cluster.edge.services.bus
+            assert bus is not None
+            await eventually(lambda: len(bus.statistics().nodes) == 2, 20)
+            states = len(reader.states)
+            await second.aclose()
+            await eventually(lambda: len(bus.statistics().nodes) == 1, 20)
+            await reader.more()
+            assert missing_ids(reader.ids) == []
+            assert reader.declared == []
+            assert reader.states[states:] == []
+
+
+async def test_readers_go_on_with_a_new_ingest_where_the_old_one_left_off() -> None:
+    async with running_cluster(None, "edge") as cluster:
+        first = await cluster.add("ingest")
+        edge = cluster.edge.services
+        async with reading(cluster) as reader:
+            await reader.more()
+            await first.aclose()
+            status = await eventually(
+                lambda: edge.status("binance").state == "down" and edge.status("binance"), 20
+            )
+            assert status.reason == "no ingest is heard on the bus"
+            await cluster.add("ingest")
+            await eventually(lambda: edge.status("binance").state == "live", 20)
+            await reader.more()
+            assert missing_ids(reader.ids) == []
+            assert reader.declared == []

@@ -45,6 +45,7 @@ test: $(DEVELOPMENT) $(NODE) $(KOSOKU)  ## run the tests, in a real browser too;
 	@sh tests/install_chromium.sh $(PYTHON)
 	@sh tests/install_nginx.sh $(VENV)/nginx
 	@sh tests/install_promtool.sh $(VENV)/promtool
+	@sh tests/install_haproxy.sh $(VENV)/haproxy
 	$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 verify: $(DEVELOPMENT) $(NODE) $(KOSOKU) $(TABLES)/requirements.lock  ## the long tests, with a report; ARGS="-k name" chooses

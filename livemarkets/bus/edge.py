@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import msgspec
 
 from livemarkets.bus import subjects
-from livemarkets.bus.edge_client import BusClient
+from livemarkets.bus.edge_client import FIRST_BEAT_SECONDS, BusClient
 from livemarkets.bus.heard import Ingests
 from livemarkets.bus.history import BusHistory
 from livemarkets.bus.link import Link
 from livemarkets.bus.messages import Beat, Streams, decode
 from livemarkets.bus.nats_client import NatsOptions
 from livemarkets.bus.node import new_node_name
+from livemarkets.bus.priming import prime
 from livemarkets.bus.requests import Requests
 from livemarkets.bus.statistics import BusStatistics, NodeStatistics
 from livemarkets.bus.wants import WantedSet
@@ -25,7 +28,7 @@ from livemarkets.feed.publisher import Publisher
 from livemarkets.feed.supervision import supervise
 from livemarkets.market.channels import CHANNELS
 from livemarkets.market.clock import Clock
-from livemarkets.market.models import ExchangeName
+from livemarkets.market.models import ExchangeName, StreamKey, TradeTick
 
 __all__ = ["Edge"]
 
@@ -52,7 +55,9 @@ class Edge:
         self._clock = clock
         self._recent = settings.feed_length
         self._clients: dict[str, BusClient] = {}
+        self._feeds: Mapping[str, ExchangeFeed] = {}
         self._malformed = 0
+        self._heard = asyncio.Event()
         self.link = Link(NatsOptions(name=f"edge {self.node}", settings=settings), self._note_link, clock)
         self._wanted = WantedSet(
             self.node, self.link, lambda callback: asyncio.get_running_loop().call_soon(callback)
@@ -74,15 +79,28 @@ class Edge:
                 self._wanted,
                 self._ingests,
                 history,
+                partial(self._prime, exchange),
                 recent=self._recent,
                 clock=self._clock,
             )
             return client
 
-        return ExchangePorts(connect, history, history, None, frozenset(CHANNELS), history, history)
+        channels = frozenset(CHANNELS)
+        return ExchangePorts(connect, history, history, self._wait_heard, channels, history, history)
 
     def use(self, feeds: Mapping[str, ExchangeFeed]) -> None:
-        """Do nothing: the feeds of an edge have its ports."""
+        """Take the feeds, which have the ports of this node."""
+        self._feeds = feeds
+
+    async def _wait_heard(self) -> None:
+        """Wait for the bus, and then for the first beat of an ingest, but not long: there may be none."""
+        await self.link.wait_connected()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_BEAT_SECONDS):
+                await self._heard.wait()
+
+    def _prime(self, exchange: ExchangeName, key: StreamKey, ticks: Sequence[TradeTick]) -> None:
+        prime(self._feeds[exchange].trade_streams, key, ticks)
 
     def statistics(self) -> BusStatistics:
         """Return the state and the counters."""
@@ -141,7 +159,12 @@ class Edge:
         if beat is None:
             self._malformed += 1
             return
+        is_first = not self._ingests.present
         self._ingests.note(beat)
+        self._heard.set()
+        if is_first:
+            for feed in self._feeds.values():
+                feed.symbols.refresh_soon()
         for client in self._clients.values():
             client.refresh()
 

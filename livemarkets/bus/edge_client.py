@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
+from collections.abc import Callable, Sequence
 
 from livemarkets.bus import subjects
 from livemarkets.bus.edge_streams import CarriedStream, TradesStream, UpdatesStream
@@ -28,14 +29,15 @@ from livemarkets.exchanges.base import (
 )
 from livemarkets.market.channels import TRADES
 from livemarkets.market.clock import Clock
-from livemarkets.market.models import ExchangeName, ExchangeState, StreamKey
+from livemarkets.market.models import ExchangeName, ExchangeState, StreamKey, TradeTick
 
-__all__ = ["BusClient"]
+__all__ = ["FIRST_BEAT_SECONDS", "BusClient"]
 
-_FIRST_BEAT_SECONDS = 2.5
+FIRST_BEAT_SECONDS = 2.5
 """How long after the connection was made the first beat of an ingest is waited for."""
 _JOIN_SECONDS = 0.5
-"""How long the trades of a new stream wait for those that an ingest has in memory."""
+"""How long the trades of a new stream wait for those that an ingest has in memory. After a start with very
+many streams, the last ones begin without."""
 _JOINS_AT_ONCE = 8
 _LOOK_SECONDS = 0.25
 _RETRY_STEP_SECONDS = 1.0
@@ -51,6 +53,7 @@ class BusClient:
         wanted: what this process wants.
         ingests: those that are heard.
         history: asks ingests.
+        prime: begins a stream with trades of the past.
         recent: how many trades a new stream begins with.
         clock: source of the time.
 
@@ -66,6 +69,7 @@ class BusClient:
         wanted: WantedSet,
         ingests: Ingests,
         history: BusHistory,
+        prime: Callable[[StreamKey, Sequence[TradeTick]], None],
         *,
         recent: int,
         clock: Clock,
@@ -83,6 +87,7 @@ class BusClient:
         self._wanted = wanted
         self._ingests = ingests
         self._history = history
+        self._prime = prime
         self._recent = recent
         self._clock = clock.monotonic
         self._streams: dict[StreamKey, CarriedStream] = {}
@@ -100,7 +105,6 @@ class BusClient:
         stream: CarriedStream
         if key.channel == TRADES:
             stream = TradesStream(key, self, self._events)
-            stream.begin_join(self._clock() + _JOIN_SECONDS)
             self._joining.append(stream)
             self._wake.set()
         else:
@@ -205,7 +209,7 @@ class BusClient:
         status = self._ingests.status_of(self.exchange)
         if status is not None:
             return status
-        if self._clock() - self._connected_at < _FIRST_BEAT_SECONDS:
+        if self._clock() - self._connected_at < FIRST_BEAT_SECONDS:
             return ClientStatus(ExchangeState.CONNECTING)
         return ClientStatus(ExchangeState.DOWN, NO_INGEST)
 
@@ -226,16 +230,16 @@ class BusClient:
 
     async def _join(self, stream: TradesStream) -> None:
         """Begin a stream with the trades that an ingest has in memory, if it answers in time."""
-        ticks = []
+        ticks: list[TradeTick] = []
         try:
-            async with asyncio.timeout(max(stream.joined_by - self._clock(), 0.0)), self._places:
-                if self._link.is_connected:
-                    ticks = await self._history.recent_trades(stream.key.symbol, self._recent, _JOIN_SECONDS)
+            async with asyncio.timeout(_JOIN_SECONDS), self._places:
+                ticks = await self._history.recent_trades(stream.key.symbol, self._recent, _JOIN_SECONDS)
         except (ExchangeError, TimeoutError):
             pass  # it begins with the next trade
         finally:
             if self._streams.get(stream.key) is stream:
-                stream.end_join(ticks)
+                self._prime(stream.key, ticks)
+                stream.end_join()
 
 
 def _differs(one: ClientStatus, other: ClientStatus) -> bool:

@@ -87,25 +87,17 @@ class CarriedStream:
 class TradesStream(CarriedStream):
     """A stream of trades."""
 
-    __slots__ = ("_waiting", "joined_by")
+    __slots__ = ("_waiting",)
 
     def __init__(self, key: StreamKey, owner: StreamOwner, events: ExchangeEvents) -> None:
         super().__init__(key, owner, events)
-        self._waiting: list[TradeTick] | None = None
-        self.joined_by = 0.0
-        """Until when the trades of an ingest's memory are waited for; monotonic seconds."""
+        self._waiting: list[TradeTick] | None = []  # until :meth:`end_join`
 
-    def begin_join(self, joined_by: float) -> None:
-        """Keep trades back until :meth:`end_join`."""
-        self._waiting, self.joined_by = [], joined_by
-
-    def end_join(self, ticks: Sequence[TradeTick]) -> None:
-        """Pass on the trades of an ingest's memory, then those that came meanwhile."""
+    def end_join(self) -> None:
+        """Pass on the trades that came meanwhile."""
         waiting, self._waiting = self._waiting, None
-        if ticks or waiting:
-            ticks = [*ticks, *(waiting or ())]
-            self.newest_id = max(self.newest_id, ticks[-1].id)
-            self._events.on_trades(self.key, ticks)
+        if waiting:
+            self._events.on_trades(self.key, waiting)
 
     def _take(self, node: str, items: Sequence[TradeRow]) -> None:
         exchange, _, symbol, _ = self.key

@@ -87,6 +87,7 @@ class Link:
         self._changed: dict[str, None] = {}  # subjects to subscribe or unsubscribe on the present connection
         self._left: list[Any] = []
         self._wake = asyncio.Event()
+        self._was_connected = asyncio.Event()
         self._client: NatsClient | None = None
         self._context: ssl.SSLContext | None = None
         self._url: str | None = None
@@ -105,6 +106,10 @@ class Link:
     def reason(self) -> str | None:
         """Why there is no connection; `None` while there is one."""
         return self._reason
+
+    async def wait_connected(self) -> None:
+        """Wait until there was a connection for the first time."""
+        await self._was_connected.wait()
 
     def subscribe(self, subject: str, handler: Handler, queue: str = "") -> None:
         """Pass messages of a subject to a handler from now on. Of a queue, only one member gets each."""
@@ -188,6 +193,7 @@ class Link:
         await client.flush(int(_CONNECT_SECONDS))
         self._client, self._url, self._reason = client, url, None
         self._connects += 1
+        self._was_connected.set()
         self._log.note_status(ClientStatus(ExchangeState.LIVE), self._clock())
         self._on_change(True)
 

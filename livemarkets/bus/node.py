@@ -36,7 +36,7 @@ class BusNode(Protocol):
         """To what the feeds of an ingest publish; `None` for an edge."""
 
     def use(self, feeds: Mapping[str, ExchangeFeed]) -> None:
-        """Take the feeds of an ingest. Called once, before the start."""
+        """Take the feeds. Called once, before the start."""
 
     def ports(self, exchange: ExchangeName) -> ExchangePorts:
         """Return the ports of an exchange, for an edge."""

@@ -103,6 +103,10 @@ class Cluster:
     def edge(self) -> RunningApp:
         return self.edges[0]
 
+    async def exchange_has(self, stream: str) -> None:
+        """Wait until the exchange has confirmed a stream to somebody."""
+        await eventually(lambda: stream in self.exchange.subscriptions(), 20)
+
     async def add(self, role: str, url: str = "", **fields: Any) -> contextlib.AsyncExitStack:
         """Start an ingest or an edge; closing what is returned ends it."""
         node = await self._stack.enter_async_context(contextlib.AsyncExitStack())

@@ -40,6 +40,10 @@ class PageSettings(Protocol):
         """Whether the simulator may replace an exchange that cannot be reached."""
 
     @property
+    def role(self) -> str:
+        """`all`, `ingest` or `edge`."""
+
+    @property
     def default_symbols(self) -> tuple[str, ...]:
         """What the Labs page shows when its address names no symbols."""
 

@@ -82,7 +82,9 @@ def shell(
         ):
             text("span", "Live Markets")
         with ui.element("nav").classes("shell-nav").props('aria-label="Pages"'):
-            if is_on:
+            if services.settings.role == "ingest":
+                _navigation_link("Status", "/labs/status", path)
+            elif is_on:
                 links["/labs"] = _navigation_link("Live", "/labs", path)
                 links["/labs/overview"] = _navigation_link("Overview", "/labs/overview", path)
                 links["/labs/status"] = _navigation_link("Status", "/labs/status", path)

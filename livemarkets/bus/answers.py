@@ -95,6 +95,7 @@ class ExchangeAnswers:
         """
         self.fetched += 1
         feed = self._feed
+        await feed.ensure_symbols(_LIST_SECONDS)  # the embedded exchange starts when it is first needed
         match question:
             case TradesFrom(symbol, from_id, purpose, asker, newest_known):
                 if (parts := await self._filled(question)) is not None:
@@ -125,7 +126,6 @@ class ExchangeAnswers:
             case FirstValuesOf(channel, symbols, asker):
                 return await self._fetch_values(channel, symbols, asker)
             case SymbolsOf():
-                await feed.ensure_symbols(_LIST_SECONDS)
                 if feed.directory.is_loaded:
                     return self._list()
                 raise ExchangeUnreachable("the ingest could not load the list of symbols")

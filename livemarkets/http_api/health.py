@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -15,6 +15,9 @@ from livemarkets.market.models import ExchangeState, QualityState, StreamKey
 from livemarkets.security.middleware import SHOWS_REASONS
 from livemarkets.server.open_files import KEPT_BACK, free_files
 from livemarkets.ws_markets.hub import MarketsHub
+
+if TYPE_CHECKING:
+    from livemarkets.bus.node import BusNode
 
 __all__ = ["HealthServices", "StreamReport", "health_router", "report_streams"]
 
@@ -29,6 +32,10 @@ class HealthServices(Protocol):
     hub: MarketsHub
     is_draining: bool
     """Whether the process is about to end."""
+
+    @property
+    def bus(self) -> BusNode | None:
+        """This process on the bus; `None` without a role on it."""
 
 
 class StreamReport(msgspec.Struct, frozen=True):
@@ -128,6 +135,8 @@ def _obstacles(services: HealthServices) -> list[str]:
         obstacles.append("the server is stopping")
     if services.hub.is_full():
         obstacles.append(f"{services.hub.limits.clients} clients are connected, the most allowed")
+    if services.bus is not None and not services.bus.link.is_connected:
+        obstacles.append(f"the bus cannot be reached: {services.bus.link.reason or 'not yet connected'}")
     if free_files() < KEPT_BACK:
         obstacles.append("open files are nearly used up")
     return obstacles

@@ -12,6 +12,7 @@ from livemarkets import __version__
 from livemarkets.config.settings import Settings
 from livemarkets.http_api.contract_routes import contract_router
 from livemarkets.http_api.health import HealthServices, health_router
+from livemarkets.http_api.ingest_paths import IngestPaths
 from livemarkets.http_api.routes import HttpServices, http_router
 from livemarkets.http_api.unknown_sockets import UnknownSockets
 from livemarkets.security.forwarded import ForwardedHeaders
@@ -65,7 +66,9 @@ def create_app(services: WebServices) -> FastAPI:
     settings = services.settings
     app.put_in_front(FullPath)
     app.put_in_front(UnknownSockets, known_path=MARKETS_PATH if settings.stream_enabled else "")
-    if settings.stream_enabled:
+    if settings.stream_enabled and settings.role == "ingest":
+        app.put_in_front(IngestPaths)
+    elif settings.stream_enabled:
         app.put_in_front(MarketsRoute, hub=services.hub)
     app.put_in_front(
         SecurityMiddleware,

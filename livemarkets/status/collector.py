@@ -7,7 +7,7 @@ import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
 
@@ -20,6 +20,7 @@ from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.server.loop_delay import BOUNDS_SECONDS, LoopDelay
 from livemarkets.server.memory import resident_bytes
 from livemarkets.server.open_files import files_limit, free_files
+from livemarkets.status.bus import describe_bus
 from livemarkets.status.changes import Changes
 from livemarkets.status.exchanges import describe_exchange
 from livemarkets.status.needs import find_needs
@@ -27,6 +28,9 @@ from livemarkets.status.readers import describe_readers
 from livemarkets.status.report import ProcessReport, StatusReport
 from livemarkets.status.times import Times
 from livemarkets.ws_markets.hub import MarketsHub
+
+if TYPE_CHECKING:
+    from livemarkets.bus.node import BusNode
 
 __all__ = ["InspectedServices", "StatusCollector"]
 
@@ -46,6 +50,10 @@ class InspectedServices(Protocol):
     loop_delay: LoopDelay
     started_at: float
     clock: Clock
+
+    @property
+    def bus(self) -> BusNode | None:
+        """This process on the bus; `None` without a role on it."""
 
 
 class StatusCollector:
@@ -84,6 +92,7 @@ class StatusCollector:
             process=self._describe_process(),
             exchanges=exchanges,
             readers=await describe_readers(services.hub, services.fanout, services.manager),
+            bus=describe_bus(services.bus, times),
         )
         return replace(report, needs=find_needs(report))
 

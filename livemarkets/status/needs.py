@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from livemarkets.status.report import ExchangeReport, Need, ProcessReport, ReadersReport, StatusReport
+from livemarkets.status.report import (
+    BusReport,
+    ExchangeReport,
+    Need,
+    ProcessReport,
+    ReadersReport,
+    StatusReport,
+)
 
 __all__ = ["find_needs"]
 
@@ -23,10 +30,36 @@ _NOT_LIVE_MS = 10_000
 
 def find_needs(report: StatusReport) -> list[Need]:
     """Return what a person should do or know, problems first."""
-    found = [*_of_process(report.process), *_of_readers(report.readers)]
+    found = [*_of_process(report.process), *_of_readers(report.readers), *_of_bus(report.bus)]
     for exchange in report.exchanges:
         found += [*_of_exchange(exchange, report.ts), *_of_streams(exchange, report.ts)]
     return sorted(found, key=lambda need: need.level != "problem")
+
+
+def _of_bus(bus: BusReport | None) -> Iterator[Need]:
+    if bus is None:
+        return
+    if not bus.is_connected:
+        yield Need(
+            kind="bus",
+            level="problem",
+            what=f"The bus cannot be reached ({bus.reason or 'not yet connected'}): no trade passes.",
+            way="See whether the NATS server runs, and LIVE_BUS_URL. It is tried again all the time.",
+        )
+    elif bus.role == "edge" and not bus.nodes:
+        yield Need(
+            kind="ingest",
+            level="problem",
+            what="No ingest is heard on the bus, so no trade arrives.",
+            way="Start a server with LIVE_ROLE=ingest and the same LIVE_BUS_URL.",
+        )
+    elif bus.role == "edge" and len(bus.nodes) == 1:
+        yield Need(
+            kind="ingest",
+            level="warning",
+            what="One ingest alone is heard on the bus. If it ends, no trade arrives.",
+            way="Start a second one with LIVE_ROLE=ingest, best on another machine and at another address.",
+        )
 
 
 def _of_process(process: ProcessReport) -> Iterator[Need]:

@@ -11,6 +11,8 @@ from livemarkets.exchanges.latency import HopStatistics
 
 __all__ = [
     "AddressReport",
+    "BusNodeReport",
+    "BusReport",
     "ClockReport",
     "ConnectionReport",
     "ExchangeReport",
@@ -225,6 +227,56 @@ class ProcessReport(msgspec.Struct, frozen=True, kw_only=True):
     """What is doubtful in the settings."""
 
 
+class BusNodeReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Another process on the bus."""
+
+    node: str
+    role: str
+    """`ingest` or `edge`."""
+    heard_ts: int
+    """When it was last heard."""
+    streams: int | None
+    """What an edge wants, counted; `None` for an ingest."""
+    exchanges: Mapping[str, str]
+    """The state of each exchange of an ingest."""
+    first: int
+    """Trades that an ingest brought before any other."""
+
+
+class BusReport(msgspec.Struct, frozen=True, kw_only=True):
+    """This process on the bus. Counters are since the start."""
+
+    role: str
+    """`ingest` or `edge`."""
+    node: str
+    """The name of this process; a new process has a new one."""
+    is_connected: bool
+    reason: str | None
+    """Why it is not connected."""
+    url: str | None
+    """The server in use."""
+    connects: int
+    failures: int
+    """Attempts that failed, and connections that were lost."""
+    sent: int
+    received: int
+    dropped: int
+    """Messages that could not be sent."""
+    trades: int
+    """Trades that an ingest published, or that an edge read before any copy of them."""
+    lost_batches: int
+    """Messages of streams that did not arrive at an edge; their trades are fetched."""
+    malformed: int
+    lapsed_leases: int
+    """Edges that an ingest no longer heard."""
+    questions: int
+    failed_questions: int
+    from_memory: int
+    """Questions that an ingest answered without the exchange."""
+    nodes: Sequence[BusNodeReport]
+    """Of an edge, the ingests that it hears. Of an ingest, the edges."""
+
+
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """The state of the whole program at one moment."""
 
@@ -233,3 +285,5 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     process: ProcessReport
     exchanges: Sequence[ExchangeReport]
     readers: ReadersReport
+    bus: BusReport | None = None
+    """`None` without a role on the bus."""

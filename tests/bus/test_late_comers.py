@@ -42,7 +42,7 @@ async def test_every_channel_and_every_question_passes_the_bus() -> None:
             ("candles", {"symbol": "BTCUSDT", "interval": "1m", "limit": 5}),
             ("tickers", {"symbols": "BTCUSDT"}),
             ("book", {"symbols": "ETHUSDT"}),
-            ("depth", {"symbols": "ETHUSDT"}),
+            ("depth", {"symbol": "ETHUSDT"}),
         ]
         for name, parameters in questions:
             answer = await edge.get(f"/api/{name}", exchange="binance", **parameters)

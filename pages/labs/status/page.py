@@ -11,6 +11,7 @@ from pages.elements.fact_table.fact_table import FactTable
 from pages.elements.needs_list import NeedsList
 from pages.labs.status import columns, tables
 from pages.labs.status.breaks import Breaks
+from pages.labs.status.bus import BusSection
 from pages.paths import prefixed
 from pages.ports import PageServices
 from pages.shell import Shell, shell, text
@@ -55,6 +56,7 @@ class StatusPage:
             with ui.element("section").classes("card").props('aria-labelledby="needs-title"'):
                 text("h2", "What needs you").props('id="needs-title"')
                 self.needs = NeedsList(none=NOTHING_TO_DO, on_visibility=self.set_visible)
+            self.bus = BusSection() if services.settings.role != "all" else None
             for exchange in services.exchanges():
                 self.sections[exchange] = self._build_exchange(exchange, client_id)
             with ui.element("section").classes("card").props('aria-labelledby="server-title"'):
@@ -100,7 +102,13 @@ class StatusPage:
             self.breaks.close()
 
     def _tables(self) -> list[FactTable]:
-        return [self.server, self.readers, *(each for one in self.sections.values() for each in one.tables())]
+        bus = [] if self.bus is None else self.bus.tables()
+        return [
+            self.server,
+            self.readers,
+            *bus,
+            *(each for one in self.sections.values() for each in one.tables()),
+        ]
 
     async def _take_turn(self) -> None:
         if not self._is_visible:
@@ -114,6 +122,8 @@ class StatusPage:
         services, now_ms = self._services, self._services.now_ms()
         self._frame.show(services, asked=services.exchanges()[0])
         self.needs.show(report.needs)
+        if self.bus is not None and report.bus is not None:
+            self.bus.show(report.bus, now_ms)
         for exchange in report.exchanges:
             if exchange.exchange in self.sections:
                 self.sections[exchange.exchange].show(exchange, now_ms)

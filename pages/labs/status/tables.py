@@ -73,7 +73,8 @@ def _exchange_facts(exchange: ExchangeReport) -> Iterator[tuple[str, Cell]]:
         yield "Trades", Cell(text=_trades(exchange), tone="warn" if streams.lost else "")
     if rest.calls:
         counted = "" if rest.counted is None else f"; {rest.counted:,} by its own count"
-        yield "Weight of questions", Cell(text=f"{rest.used:,} of {rest.usable:,} a minute{counted}")
+        if rest.usable:
+            yield "Weight of questions", Cell(text=f"{rest.used:,} of {rest.usable:,} a minute{counted}")
         failures = f", {rest.failures:,} failed" if rest.failures else ""
         waiting = sum(rest.waiting.values())
         yield "Questions", Cell(text=f"{rest.calls:,}{failures}" + (f", {waiting} wait" if waiting else ""))

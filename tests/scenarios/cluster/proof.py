@@ -65,6 +65,16 @@ class Proof:
         assert self.problems() == [], what
         await eventually(self._is_whole, SETTLE_SECONDS, because=f"{what}: a whole cluster")
 
+    async def trades(self, count: int) -> None:
+        """Wait until so many more trades of a symbol have happened, whoever got them."""
+        first = self.exchange.truth.newest("BTCUSDT")
+        await eventually(lambda: self.exchange.truth.newest("BTCUSDT") >= first + count, SETTLE_SECONDS)
+
+    def expect_nothing_declared(self) -> None:
+        """Note it as a failure if in the last phase a reader was told that it gets something not."""
+        if declared := sum((reader.declared for reader in self.readers), Counter[str]()):
+            self.failures.append(f"{self.lines[-1]}: declared {dict(declared)}")
+
     def late(self, newest: dict[str, int]) -> str:
         """How many readers lack something at present."""
         return f"{sum(reader.lacks(newest) for reader in self.readers)} lack something"
@@ -90,7 +100,9 @@ class Proof:
         """Wait until both ingests are subscribed at the exchange."""
         streams = len(SYMBOLS)
         await eventually(
-            lambda: sum(len(each.streams) for each in self.exchange.connections if each.is_open) >= 2 * streams,
+            lambda: (
+                sum(len(each.streams) for each in self.exchange.connections if each.is_open) >= 2 * streams
+            ),
             SETTLE_SECONDS,
             because="the streams of both ingests",
         )

@@ -42,18 +42,21 @@ class Balancer:
 
         Empty while HAProxy starts.
         """
+        return {row["svname"]: row["status"] for row in await self._edges()}
+
+    async def sessions(self) -> dict[str, int]:
+        """By edge, how many readers it has by way of this balancer."""
+        return {row["svname"]: int(row["scur"]) for row in await self._edges()}
+
+    async def _edges(self) -> list[dict[str, str]]:
         try:
             async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
                 answer = await client.get(f"http://{self.status}/;csv")
         except httpx.TransportError:
             assert self.process.process.returncode is None, self.process.output
-            return {}
+            return []
         rows = csv.DictReader(answer.text.removeprefix("# ").splitlines())
-        return {
-            row["svname"]: row["status"]
-            for row in rows
-            if row["pxname"] == "readers" and row["svname"] != "BACKEND"
-        }
+        return [row for row in rows if row["pxname"] == "readers" and row["svname"] != "BACKEND"]
 
 
 @contextlib.asynccontextmanager

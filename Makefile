@@ -30,7 +30,7 @@ biome = @if [ -x $(BIOME) ]; then set -x; $(BIOME) $(1); else echo "No Node.js h
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run dev test verify test-fast coverage check format bench soak compat lock clean
+.PHONY: help run dev cluster test verify test-fast coverage check format bench soak compat lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ run: $(RUNTIME)  ## start the app on http://127.0.0.1:8080 (set-up included)
 
 dev: $(DEVELOPMENT)  ## the app, started again whenever a file of it changes; ARGS="--port 8081" is for the app
 	@exec $(PYTHON) -m tests.dev $(ARGS)
+
+cluster: $(DEVELOPMENT)  ## a bus, two ingests, two edges and a balancer here; ARGS="--exchange binance" for real prices
+	@sh tests/install_haproxy.sh $(VENV)/haproxy
+	@exec $(PYTHON) -m tests.cluster $(ARGS)
 
 test: $(DEVELOPMENT) $(NODE) $(KOSOKU)  ## run the tests, in a real browser too; ARGS="-k name" chooses
 	@sh tests/install_chromium.sh $(PYTHON)

@@ -58,7 +58,7 @@ async def end(proof: Proof, ending: str, node: str) -> None:
     process = proof.cluster.nodes[node]
     async with proof.phase(f"{ending} {node}", most_connects=limits[0], most_wait_seconds=limits[1]):
         await (process.kill() if ending == "kill" else process.drain())
-        await proof.trades(200)
+        await proof.trades(100)
         await process.start()
         await proof.both_legs()
     proof.expect_nothing_declared()
@@ -89,7 +89,8 @@ async def test_a_link_slower_than_the_stream_is_told_to_its_readers_and_noticed_
             network, readers=10, trades_per_second=500.0, LIVE_CLIENT_BUFFER_BYTES=str(64 * 2**10)
         ) as proof,
     ):
-        behind = (await balancer_of(proof.cluster).sessions())["edge-a"]
+        sessions = await eventually(balancer_of(proof.cluster).sessions, 20)
+        behind = sessions["edge-a"]
         assert 0 < behind < len(proof.readers)
         before = network.carried("edge-a")
         await asyncio.sleep(MEASURED_SECONDS)

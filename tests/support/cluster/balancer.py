@@ -55,6 +55,8 @@ class Balancer:
         except httpx.TransportError:
             assert self.process.process.returncode is None, self.process.output
             return []
+        if answer.status_code != 200:
+            return []
         rows = csv.DictReader(answer.text.removeprefix("# ").splitlines())
         return [row for row in rows if row["pxname"] == "readers" and row["svname"] != "BACKEND"]
 

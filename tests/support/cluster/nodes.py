@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import signal
@@ -66,9 +67,8 @@ class Node:
 
     async def aclose(self) -> None:
         """End it, if it runs."""
-        if self._process is not None:
-            self._process = None
-            await self._stack.aclose()
+        await self._stack.aclose()
+        self._process = None
 
     async def _wait(self) -> None:
         await self.process.ended(END_SECONDS)
@@ -89,9 +89,12 @@ class Cluster:
         return self.nodes["balancer"].address
 
     async def start(self) -> None:
-        """Start every node."""
-        for node in self.nodes.values():
-            await node.start()
+        """Start every node. They may come in any order, and a bus that is there saves them an attempt."""
+        bus, *others = self.nodes.values()
+        await bus.start()
+        async with asyncio.TaskGroup() as tasks:
+            for node in others:
+                tasks.create_task(node.start(), name=f"start of {node.name}")
 
     async def aclose(self) -> None:
         """End every node, the balancer first."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -26,10 +27,14 @@ class Place(NamedTuple):
     """The address at which it listens."""
     enter: tuple[str, ...] = ()
     """The command that runs another one there."""
+    has_usual_ports: bool = False
+    """Whether it tries the ports that the files of `deploy/cluster/` name."""
 
     def port(self, usual: int) -> int:
-        """The usual port where a node has an address of its own, else a free one."""
-        return usual if self.enter else free_port()
+        """The usual port where it can be had, else a free one."""
+        if self.enter or (self.has_usual_ports and _is_free(usual)):
+            return usual
+        return free_port()
 
 
 class Places(Protocol):
@@ -47,8 +52,11 @@ class Loopback:
 
     home = "127.0.0.1"
 
+    def __init__(self, *, has_usual_ports: bool = False) -> None:
+        self._has_usual_ports = has_usual_ports
+
     async def add(self, node: str) -> Place:
-        return Place(self.home)
+        return Place(self.home, has_usual_ports=self._has_usual_ports)
 
 
 class Links:
@@ -138,6 +146,14 @@ async def links() -> AsyncIterator[Links]:
         yield made
     finally:
         await made.aclose()
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as listener, contextlib.suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        return True
+    return False
 
 
 async def _run(*command: str, may_fail: bool = False) -> str:

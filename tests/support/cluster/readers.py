@@ -46,9 +46,9 @@ class ClusterReader:
                 self._take(item)
         self.problems.append(f"{self.name}: the subscription has ended: {client.transition}")
 
-    def lacks(self, newest: Mapping[str, int]) -> bool:
-        """Whether it has not yet got, or been told of, everything up to these ids."""
-        return any(self.reached.get(symbol, -1) < last for symbol, last in newest.items())
+    def lacks(self, newest: Mapping[str, int]) -> int:
+        """Return how many trades up to these ids it has not yet got, or been told of."""
+        return sum(max(0, last - self.reached.get(symbol, 0)) for symbol, last in newest.items())
 
     def _note_state(self, transition: Transition) -> None:
         self.connects += transition.state is State.CONNECTED

@@ -135,7 +135,7 @@ async def links() -> AsyncIterator[Links]:
         pytest.skip("only root can make network namespaces")
     if missing := [name for name in ("ip", "tc") if shutil.which(name) is None]:
         pytest.skip(f"no {missing[0]} found")
-    made = Links(os.getpid() % 100_000)
+    made = Links(os.getpid() % 10_000)
     try:
         try:
             await made.start()

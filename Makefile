@@ -92,7 +92,8 @@ COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 
 lock: $(VENV)/pyvenv.cfg  ## renew the lock files from pyproject.toml; ARGS=--upgrade takes newer versions
 	$(PIP) install 'uv>=0.8'
 	$(COMPILE) --output-file requirements.lock
-	$(COMPILE) --extra test --extra check --constraint requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) --extra bus --constraint requirements.lock --output-file requirements-bus.lock
+	$(COMPILE) --extra test --extra check --constraint requirements-bus.lock --output-file requirements-dev.lock
 
 	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --no-annotate $(ARGS) tests/compat/requirements.txt \

@@ -22,7 +22,7 @@ from tests.support.helpers import PROJECT_ROOT
 FOLDER = PROJECT_ROOT / "deploy" / "cluster"
 PASSWORDS = {"BUS_INGEST_PASSWORD": "kIngest", "BUS_EDGE_PASSWORD": "kEdge"}
 INGESTS, EDGES = ("ingest-a", "ingest-b"), ("edge-a", "edge-b")
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 END_SECONDS = 30.0
 
 

@@ -1,8 +1,8 @@
-"""The short form of `tests/scenarios/cluster/test_faults.py`: one bus, one balancer, the apps in this process."""
+"""The short form of `tests/scenarios/cluster/test_faults.py`: ingests and edges are in this process."""
 
 from __future__ import annotations
 
-import pytest
+from collections import Counter
 
 from tests.support.bus import running_cluster
 from tests.support.cluster.balancer import running_haproxy
@@ -14,7 +14,7 @@ WAIT_SECONDS = 30.0
 
 
 async def go_on(readers: list[ClusterReader], count: int = 10) -> None:
-    """Wait until each reader has so many more trades, and nobody was told of a loss."""
+    """Wait until each reader has so many more trades; nobody is told of a loss."""
     wanted = {reader.name: reader.received + count for reader in readers}
     await eventually(
         lambda: all(reader.received >= wanted[reader.name] for reader in readers),
@@ -25,7 +25,6 @@ async def go_on(readers: list[ClusterReader], count: int = 10) -> None:
     assert [dict(reader.declared) for reader in readers if reader.declared] == []
 
 
-@pytest.mark.long
 async def test_an_ingest_and_then_an_edge_end_and_readers_miss_nothing() -> None:
     async with running_cluster(None, "ingest", "edge") as cluster:
         second_ingest = await cluster.add("ingest")
@@ -36,17 +35,19 @@ async def test_an_ingest_and_then_an_edge_end_and_readers_miss_nothing() -> None
             reading(4, f"ws://{balancer.site}", SYMBOLS) as readers,
         ):
             await go_on(readers)
-            for edge in cluster.edges:
-                assert len(edge.services.hub.connections) == 2, "the balancer spreads readers"
+            behind = len(cluster.edges[1].services.hub.connections)
+            assert 0 < behind < len(readers), "the balancer spreads readers"
 
             await second_ingest.aclose()
             await go_on(readers)
-            assert [reader.connects for reader in readers] == [1] * 4, (
-                "nobody notices that an ingest has ended"
-            )
+            connects = Counter(reader.connects for reader in readers)
+            assert connects == {1: len(readers)}, "nobody notices the end of an ingest"
 
             await second_edge.aclose()
+            moved = {1: len(readers) - behind, 2: behind}
             await eventually(
-                lambda: sorted(reader.connects for reader in readers) == [1, 1, 2, 2], WAIT_SECONDS
+                lambda: Counter(reader.connects for reader in readers) == moved,
+                WAIT_SECONDS,
+                because="its readers connect to the other edge, at once",
             )
             await go_on(readers)

@@ -143,7 +143,13 @@ async def proving(
         cluster = await lay_out(
             places,
             ingest=ingest,
-            edge={"LIVE_TRUSTED_PROXIES": "127.0.0.1,198.18.0.0/15", "LIVE_LOG_JSON": "false", **edge},
+            edge={
+                "LIVE_TRUSTED_PROXIES": "127.0.0.1,198.18.0.0/15",
+                "LIVE_LOG_JSON": "false",
+                # A machine that is busy with other things may let an ingest wait for long.
+                "LIVE_GAP_PATIENCE_SECONDS": "60",
+                **edge,
+            },
         )
         trading = asyncio.create_task(_trade(exchange, trades_per_second), name="trades")
         try:

@@ -9,9 +9,11 @@ import asyncio
 
 import pytest
 
-from tests.scenarios.cluster.proof import Proof, proving
+from tests.pages.weak_link import weak_link
+from tests.scenarios.cluster.proof import SYMBOLS, Proof, proving
 from tests.support.cluster.nodes import EDGES, INGESTS, balancer_of
 from tests.support.cluster.places import Links, links
+from tests.support.cluster.readers import reading
 from tests.support.helpers import eventually
 
 HEARTBEAT_SECONDS = 5.0
@@ -19,6 +21,8 @@ HEARTBEAT_SECONDS = 5.0
 CUT_SECONDS = 10.0
 SLOW_SECONDS = 10.0
 MEASURED_SECONDS = 3.0
+SLOW_BYTES_PER_SECOND = 4_000.0
+"""For a reader whose stream is 20 times as much."""
 PACKETS = 40
 """What a slow link keeps of a burst."""
 ENDINGS = ("kill", "drain")
@@ -83,14 +87,22 @@ async def slow(proof: Proof, network: Links, node: str) -> None:
 
 @pytest.mark.verify
 async def test_a_link_slower_than_the_stream_is_told_to_its_readers_and_noticed_by_nobody_else() -> None:
+    """First that of one reader, then that of an edge."""
     async with (
         links() as network,
         proving(
             network, readers=10, trades_per_second=500.0, LIVE_CLIENT_BUFFER_BYTES=str(64 * 2**10)
         ) as proof,
+        weak_link(proof.cluster.site, SLOW_BYTES_PER_SECOND) as link,
+        reading(1, link.address, list(SYMBOLS)) as [slow_reader],
     ):
-        sessions = await eventually(balancer_of(proof.cluster).sessions, 20)
-        behind = sessions["edge-a"]
+        async with proof.phase("one reader's link", most_wait_seconds=HEARTBEAT_SECONDS):
+            await eventually(lambda: slow_reader.declared["lagged"], 300, because="it is told what it missed")
+        assert slow_reader.declared.keys() == {"lagged"}
+        assert slow_reader.problems == []
+        proof.expect_nothing_declared()
+
+        behind = (await eventually(balancer_of(proof.cluster).sessions, 20))["edge-a"]
         assert 0 < behind < len(proof.readers)
         before = network.carried("edge-a")
         await asyncio.sleep(MEASURED_SECONDS)
@@ -108,3 +120,4 @@ async def test_a_link_slower_than_the_stream_is_told_to_its_readers_and_noticed_
         assert all(reader.declared.keys() <= {"lagged"} for reader in touched)
         others = [reader for reader in proof.readers if reader not in touched]
         assert max(reader.longest_wait_seconds for reader in others) < HEARTBEAT_SECONDS
+        assert proof.failures == []

@@ -11,12 +11,14 @@ import pytest
 import yaml
 
 from livemarkets.config.settings import Settings, load
+from tests.deploy.test_operations import commands, is_run
 from tests.deploy.test_systemd import PLACE, UNIT, analyze
 from tests.support.bus import NOT_INSTALLED, nats_program
 from tests.support.certificates import make_certificate
 from tests.support.cluster.balancer import CONFIGURATION, haproxy_program
 from tests.support.cluster.balancer import NOT_INSTALLED as NO_HAPROXY
-from tests.support.documents import text_of
+from tests.support.container import without_rights_to_the_rest
+from tests.support.documents import blocks, text_of
 from tests.support.helpers import PROJECT_ROOT
 
 FOLDER = PROJECT_ROOT / "deploy" / "cluster"
@@ -176,3 +178,49 @@ def test_the_compose_file_starts_a_whole_cluster_and_gives_nobody_more_than_is_n
     edges = [services[name]["networks"]["inside"]["ipv4_address"] + ":8080" for name in ("edge-a", "edge-b")]
     balancer = services["balancer"]["environment"]
     assert [balancer["EDGE_A"], balancer["EDGE_B"]] == edges
+
+
+# the manual
+
+MANUAL = "docs/scaling.md"
+COMMANDS = [command for block in blocks(MANUAL, "sh") for command in commands(block)]
+
+
+def test_the_manual_names_only_what_there_is() -> None:
+    text = text_of(MANUAL)
+    files = set(re.findall(r"deploy/[\w./@-]+\w", text))
+    assert len(files) > 8
+    assert [file for file in sorted(files) if not (PROJECT_ROOT / file).exists()] == []
+    metrics = set(re.findall(r"`(livemarkets_\w+)`", text))
+    assert len(metrics) > 4
+    listed = text_of("docs/metrics.md")
+    assert [metric for metric in sorted(metrics) if f"`{metric}`" not in listed] == []
+    shown = dict(re.findall(r"^\| `(\w+)` (\d+ \w+)", text, re.MULTILINE))
+    bus = (FOLDER / "nats" / "nats.conf").read_text()
+    assert {name: value.replace(" ", "") for name, value in shown.items()} == {
+        name: re.findall(rf'^{name}: "?(\d+\w+)"?$', bus, re.MULTILINE)[0] for name in shown
+    }
+    assert shown.keys() == {"max_pending", "write_deadline", "max_payload", "ping_interval"}
+
+
+async def test_the_commands_install_every_file_where_the_units_look_for_it(tmp_path: Path) -> None:
+    lines = [command for command in COMMANDS if is_run(command) and not command.startswith("make ")]
+    assert len(lines) > 9
+    copy = tmp_path / "project"
+    shutil.copytree(FOLDER, copy / "deploy" / "cluster")
+    shutil.copytree(PROJECT_ROOT / "deploy" / "systemd", copy / "deploy" / "systemd")
+    script = "\n".join(f"{line} || exit" for line in lines)
+    script = script.replace("$(openssl rand -hex 16)", "0123456789abcdef")
+    names = "livemarkets/* systemd/system/livemarkets*/* systemd/system/livemarkets*.service"
+    script += f'\ncd /etc && stat -c "%a %n" {names}'
+    async with without_rights_to_the_rest(copy, script, {}) as process:
+        assert await process.ended(60) == 0, process.output
+    assert sorted(process.lines) == [
+        "600 livemarkets/bus.secret",
+        "600 livemarkets/edge-a.secret",
+        "644 livemarkets/edge-a.env",
+        "644 livemarkets/nats.conf",
+        "644 systemd/system/livemarkets-bus.service",
+        "644 systemd/system/livemarkets@.service",
+        "644 systemd/system/livemarkets@.service.d/cluster.conf",
+    ]

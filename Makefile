@@ -31,7 +31,7 @@ biome = @if [ -x $(BIOME) ]; then set -x; $(BIOME) $(1); else echo "No Node.js h
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run dev test verify test-fast coverage check format bench soak compat lock clean
+.PHONY: help run dev cluster test verify test-fast coverage check format bench soak compat lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,10 +42,15 @@ run: $(RUNTIME)  ## start the app on http://127.0.0.1:8080 (set-up included)
 dev: $(DEVELOPMENT)  ## the app, started again whenever a file of it changes; ARGS="--port 8081" is for the app
 	@exec $(PYTHON) -m tests.dev $(ARGS)
 
+cluster: $(DEVELOPMENT)  ## a bus, two ingests, two edges and a balancer here; ARGS="--exchange binance" for real prices
+	@sh tests/install_haproxy.sh $(VENV)/haproxy
+	@exec $(PYTHON) -m tests.cluster $(ARGS)
+
 test: $(DEVELOPMENT) $(NODE) $(KOSOKU)  ## run the tests, in a real browser too; ARGS="-k name" chooses
 	@sh tests/install_chromium.sh $(PYTHON)
 	@sh tests/install_nginx.sh $(VENV)/nginx
 	@sh tests/install_promtool.sh $(VENV)/promtool
+	@sh tests/install_haproxy.sh $(VENV)/haproxy
 	$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 verify: $(DEVELOPMENT) $(NODE) $(KOSOKU) $(TABLES)/requirements.lock  ## the long tests, with a report; ARGS="-k name" chooses
@@ -88,7 +93,8 @@ COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 
 lock: $(VENV)/pyvenv.cfg  ## renew the lock files from pyproject.toml; ARGS=--upgrade takes newer versions
 	$(PIP) install 'uv>=0.8'
 	$(COMPILE) --output-file requirements.lock
-	$(COMPILE) --extra test --extra check --constraint requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) --extra bus --constraint requirements.lock --output-file requirements-bus.lock
+	$(COMPILE) --extra test --extra check --constraint requirements-bus.lock --output-file requirements-dev.lock
 
 	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --no-annotate $(ARGS) tests/compat/requirements.txt \

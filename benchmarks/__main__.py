@@ -15,7 +15,10 @@ from benchmarks.peers import install_peers
 from benchmarks.programs import BenchmarkError
 from benchmarks.record import record
 
-_NAMES = ("pipeline", "fanout", "channels", "ingest", "legs", "slow", "memory", "pauses", "labs", "simulator")
+_NAMES = (
+    *("pipeline", "fanout", "channels", "ingest", "legs", "slow", "memory", "pauses", "labs", "simulator"),
+    "bus",
+)
 """Each is a module of this package with a function `run(options) -> Report`."""
 
 

@@ -296,18 +296,20 @@ def test_no_file_names_a_machine_or_a_package_index() -> None:
     assert found == []
 
 
+LOCKS = ("requirements.lock", "requirements-bus.lock", "requirements-dev.lock")
+
+
 def test_locks_have_a_hash_for_everything_and_no_index() -> None:
-    for name in ("requirements.lock", "requirements-dev.lock"):
+    for name in LOCKS:
         entries = re.split(r"\n(?=[a-z])", text_of(name))
         assert all("==" in entry and "--hash=sha256:" in entry for entry in entries), name
         assert "://" not in text_of(name)
         assert "index-url" not in text_of(name)
 
 
-def test_both_locks_pin_the_same_versions() -> None:
-    runtime, development = (
-        dict(re.findall(r"^([a-z0-9.-]+)==([^\s;\\]+)", text_of(name), re.MULTILINE))
-        for name in ("requirements.lock", "requirements-dev.lock")
+def test_all_locks_pin_the_same_versions() -> None:
+    runtime, with_bus, development = (
+        dict(re.findall(r"^([a-z0-9.-]+)==([^\s;\\]+)", text_of(name), re.MULTILINE)) for name in LOCKS
     )
     assert runtime
-    assert runtime.items() <= development.items()
+    assert runtime.items() < with_bus.items() < development.items()

@@ -19,4 +19,5 @@ def join_bus(settings: Settings, manager: SubscriptionManager, stores: Stores, c
     """Return this process as an ingest or an edge, by the settings. Starts nothing."""
     if settings.role == "edge":
         return Edge(settings, clock=clock)
-    return Ingest(settings, manager, stores, private=_PRIVATE, clock=clock)
+    private = _PRIVATE if settings.simulator_enabled else frozenset[str]()
+    return Ingest(settings, manager, stores, private=private, clock=clock)

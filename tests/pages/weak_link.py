@@ -12,14 +12,14 @@ _SLOW_BYTES = 16_384
 
 
 class WeakLink:
-    """Forwards a local port to another one.
+    """Forwards a local port to a server.
 
     Held, it is a black hole: connections stay open and nothing passes. Cut, its connections end and new ones
     are closed at once. In both cases it goes on when `mend` is called.
     """
 
-    def __init__(self, target_port: int, bytes_per_second: float = 0.0) -> None:
-        self._target_port = target_port
+    def __init__(self, target: tuple[str, int], bytes_per_second: float = 0.0) -> None:
+        self._target = target
         self._bytes_per_second = bytes_per_second  # of what the server sends; 0: as fast as it can
         self._passes = asyncio.Event()
         self._passes.set()
@@ -62,7 +62,7 @@ class WeakLink:
             upstream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SLOW_BYTES)
         upstream.setblocking(False)
         try:
-            await asyncio.get_running_loop().sock_connect(upstream, ("127.0.0.1", self._target_port))
+            await asyncio.get_running_loop().sock_connect(upstream, self._target)
         except OSError:  # the server is not there
             upstream.close()
             writer.transport.abort()
@@ -101,8 +101,9 @@ class WeakLink:
 
 @contextlib.asynccontextmanager
 async def weak_link(address: str, bytes_per_second: float = 0.0) -> AsyncIterator[WeakLink]:
-    """A link to the server at `address`, whole at first."""
-    link = WeakLink(int(address.rpartition(":")[2]), bytes_per_second)
+    """A link to the server at `address`, `host:port` with or without a scheme; whole at first."""
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    link = WeakLink((host, int(port)), bytes_per_second)
     await link.start()
     try:
         yield link

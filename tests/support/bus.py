@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -66,6 +67,13 @@ class NatsServer:
         with contextlib.suppress(OSError):
             await writer.wait_closed()
         return True
+
+    def stop(self) -> None:
+        """Stop it, as a machine that hangs does: connections stay open, and nothing is read or sent."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
 
     async def kill(self) -> None:
         """End it at once, as a machine that fails does."""

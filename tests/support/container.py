@@ -26,7 +26,8 @@ from tests.support.helpers import PROJECT_ROOT
 DOCKERFILE = "deploy/container/Dockerfile"
 INSTALLING = (
     "python -m venv --without-pip .venv",
-    "python -m pip --python .venv install --no-cache-dir --no-compile --require-hashes -r requirements.lock",
+    "python -m pip --python .venv install --no-cache-dir --no-compile --require-hashes "
+    "-r requirements-bus.lock",
 )
 """The steps that need an index of packages."""
 

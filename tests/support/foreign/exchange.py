@@ -23,8 +23,9 @@ ADDRESSES = 2
 class ForeignExchange:
     """A running exchange; `foreign_exchange()` makes one."""
 
-    def __init__(self, market: Market, *, ping_seconds: float = 3.0) -> None:
+    def __init__(self, market: Market, *, ping_seconds: float = 3.0, host: str = "127.0.0.1") -> None:
         self.market = market
+        self._host = host
         self.truth = Truth(market)
         self.rules = Rules()
         self.faults = Faults(self)
@@ -39,12 +40,12 @@ class ForeignExchange:
     @property
     def ws_urls(self) -> list[str]:
         """Its two addresses for streams."""
-        return [f"ws://127.0.0.1:{port}" for port in self._ports[:ADDRESSES]]
+        return [f"ws://{self._host}:{port}" for port in self._ports[:ADDRESSES]]
 
     @property
     def rest_urls(self) -> list[str]:
         """Its two addresses for REST."""
-        return [f"http://127.0.0.1:{port}" for port in self._ports[ADDRESSES:]]
+        return [f"http://{self._host}:{port}" for port in self._ports[ADDRESSES:]]
 
     @property
     def ws_url(self) -> str:
@@ -82,10 +83,10 @@ class ForeignExchange:
         return None
 
     async def start(self) -> None:
-        """Listen on free ports of the loopback."""
+        """Listen on free ports."""
         for serve in (self._serve_streams, self._serve_rest):
             for address in range(ADDRESSES):
-                server = await asyncio.start_server(partial(serve, address), "127.0.0.1", 0)
+                server = await asyncio.start_server(partial(serve, address), self._host, 0)
                 self._servers.append(server)
                 self._ports.append(server.sockets[0].getsockname()[1])
         self._own(asyncio.create_task(self._keep_pinging(), name="pings of the foreign exchange"))
@@ -160,7 +161,11 @@ class ForeignExchange:
 
 @contextlib.asynccontextmanager
 async def foreign_exchange(
-    symbols: dict[str, tuple[str, str]] | None = None, *, seed: int = 1, ping_seconds: float = 3.0
+    symbols: dict[str, tuple[str, str]] | None = None,
+    *,
+    seed: int = 1,
+    ping_seconds: float = 3.0,
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[ForeignExchange]:
     """Run the foreign exchange in this event loop.
 
@@ -168,9 +173,10 @@ async def foreign_exchange(
         symbols: base and quote asset by symbol; by default those of `market.SYMBOLS`.
         seed: decides sizes, sides, and where frames are split.
         ping_seconds: how often it sends a ping (Binance: 20 s).
+        host: the address on which it listens.
 
     """
-    exchange = ForeignExchange(Market(symbols, seed=seed), ping_seconds=ping_seconds)
+    exchange = ForeignExchange(Market(symbols, seed=seed), ping_seconds=ping_seconds, host=host)
     await exchange.start()
     try:
         yield exchange

@@ -1,0 +1,1 @@
+"""`make cluster`: a whole cluster on one machine."""

@@ -1,0 +1,123 @@
+"""A cluster of processes in network namespaces: whatever ends, is cut or slow, readers get every trade.
+
+The short form is `tests/scenarios/cluster/test_in_short.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.pages.weak_link import weak_link
+from tests.scenarios.cluster.proof import SYMBOLS, Proof, proving
+from tests.support.cluster.nodes import EDGES, INGESTS, balancer_of
+from tests.support.cluster.places import Links, links
+from tests.support.cluster.readers import reading
+from tests.support.helpers import eventually
+
+HEARTBEAT_SECONDS = 5.0
+"""Of `/ws/markets`."""
+CUT_SECONDS = 10.0
+SLOW_SECONDS = 10.0
+MEASURED_SECONDS = 3.0
+SLOW_BYTES_PER_SECOND = 4_000.0
+"""For a reader whose stream is 20 times as much."""
+PACKETS = 40
+"""What a slow link keeps of a burst."""
+ENDINGS = ("kill", "drain")
+NODES = ("bus", *INGESTS, *EDGES, "balancer")
+
+
+@pytest.mark.verify
+async def test_each_process_and_each_link_fails_in_turn_and_readers_miss_nothing() -> None:
+    """Two ingests, two edges, 30 readers at 500 trades a second."""
+    async with (
+        links() as network,
+        # What a reader misses in ten seconds waits for it.
+        proving(
+            network, readers=30, trades_per_second=500.0, LIVE_CLIENT_BUFFER_BYTES=str(8 * 2**20)
+        ) as proof,
+    ):
+        for ending in ENDINGS:
+            for node in NODES:
+                await end(proof, ending, node)
+        for node in NODES:
+            async with proof.phase(f"{node} cut for {CUT_SECONDS:.0f} s", most_connects=2):
+                await network.cut(node)
+                await asyncio.sleep(CUT_SECONDS)
+                await network.mend(node)
+                await proof.both_legs()
+            proof.expect_nothing_declared()
+        for node in NODES:
+            await slow(proof, network, node)
+        print(*proof.lines, sep="\n")  # noqa: T201 (the report of `make verify`)
+        assert proof.failures == []
+
+
+async def end(proof: Proof, ending: str, node: str) -> None:
+    """End a process and start it again. Nothing is declared; an ingest's end is no event to anybody."""
+    is_ingest = node in INGESTS
+    limits = (0, HEARTBEAT_SECONDS) if is_ingest else (0 if node == "bus" else 1, 60.0)
+    process = proof.cluster.nodes[node]
+    async with proof.phase(f"{ending} {node}", most_connects=limits[0], most_wait_seconds=limits[1]):
+        await (process.kill() if ending == "kill" else process.drain())
+        await proof.trades(100)
+        await process.start()
+        await proof.both_legs()
+    proof.expect_nothing_declared()
+
+
+async def slow(proof: Proof, network: Links, node: str) -> None:
+    """Let a link pass twice what it needs, and lose what is beyond a short queue."""
+    before = network.carried(node)
+    await asyncio.sleep(MEASURED_SECONDS)
+    needs = max(
+        (after - start) / MEASURED_SECONDS for after, start in zip(network.carried(node), before, strict=True)
+    )
+    async with proof.phase(f"{node} at twice {needs / 1000:.0f} kB/s", most_connects=5):
+        await network.slow(node, 2 * needs, PACKETS)
+        await asyncio.sleep(SLOW_SECONDS)
+        lost = await network.lost(node)
+        await network.mend(node)
+        await proof.both_legs()
+    proof.lines[-1] += f", {lost} packets lost"
+    proof.expect_nothing_declared()
+
+
+@pytest.mark.verify
+async def test_a_link_slower_than_the_stream_is_told_to_its_readers_and_noticed_by_nobody_else() -> None:
+    """First that of one reader, then that of an edge."""
+    async with (
+        links() as network,
+        proving(
+            network, readers=10, trades_per_second=500.0, LIVE_CLIENT_BUFFER_BYTES=str(64 * 2**10)
+        ) as proof,
+        weak_link(proof.cluster.site, SLOW_BYTES_PER_SECOND) as link,
+        reading(1, link.address, list(SYMBOLS)) as [slow_reader],
+    ):
+        async with proof.phase("one reader's link", most_wait_seconds=HEARTBEAT_SECONDS):
+            await eventually(lambda: slow_reader.declared["lagged"], 300, because="it is told what it missed")
+        assert slow_reader.declared.keys() == {"lagged"}
+        assert slow_reader.problems == []
+        proof.expect_nothing_declared()
+
+        behind = (await eventually(balancer_of(proof.cluster).sessions, 20))["edge-a"]
+        assert 0 < behind < len(proof.readers)
+        before = network.carried("edge-a")
+        await asyncio.sleep(MEASURED_SECONDS)
+        needs = (network.carried("edge-a")[1] - before[1]) / MEASURED_SECONDS
+        async with proof.phase("edge-a at a third of what it needs", most_connects=20):
+            await network.slow("edge-a", needs / 3, 10 * PACKETS)
+            await eventually(
+                lambda: any(reader.declared["lagged"] or reader.connects for reader in proof.readers), 90
+            )
+            await asyncio.sleep(SLOW_SECONDS)
+            await network.mend("edge-a")
+        touched = [reader for reader in proof.readers if reader.declared or reader.connects]
+        print(*proof.lines, sep="\n")  # noqa: T201
+        assert 0 < len(touched) <= behind
+        assert all(reader.declared.keys() <= {"lagged"} for reader in touched)
+        others = [reader for reader in proof.readers if reader not in touched]
+        assert max(reader.longest_wait_seconds for reader in others) < HEARTBEAT_SECONDS
+        assert proof.failures == []

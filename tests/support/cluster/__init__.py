@@ -1,0 +1,1 @@
+"""A cluster of processes, for tests and for `make cluster`."""

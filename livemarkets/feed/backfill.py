@@ -182,10 +182,11 @@ class _Outage:
     def note_success(self) -> None:
         """A call succeeded."""
         if self._since is not None:
+            # Not for how long, since nothing is asked while nothing is missing.
             logger.info(
-                "{}: missing trades can be fetched again, after {:.0f} s and {} failed calls",
+                "{}: missing trades can be fetched again; {} failed, the first {:.0f} s ago",
                 self._name,
+                "1 call" if self._failures == 1 else f"{self._failures} calls",
                 self._clock() - self._since,
-                self._failures,
             )
             self._since = None

@@ -38,7 +38,7 @@ def test_a_block_of_the_manual_is_what_the_file_has(name: str) -> None:
 
 
 def test_what_is_left_out_of_a_site_is_told_with_another_one() -> None:
-    """The map that every site needs once stands in the first site; the server of the path is left to its host."""
+    """The map that every site needs once is shown in the first one."""
     told = bare(shown()["deploy/nginx/sites/root.conf"])
     assert told == bare(text_of("deploy/nginx/sites/root.conf"))
     map_of_all, _, _ = told.partition("server {")

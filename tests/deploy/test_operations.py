@@ -1,4 +1,4 @@
-"""`docs/operations.md` and `docs/deployment.md`: the alerts, log lines and commands are those that there are."""
+"""`docs/operations.md` and `docs/deployment.md`: alerts, log lines and commands are those that there are."""
 
 from __future__ import annotations
 

@@ -355,6 +355,22 @@ async def test_ten_minutes_without_rest_are_few_lines_in_the_log() -> None:
 
 
 @simulated
+async def test_that_rest_works_again_is_no_news_hours_after_its_last_failure() -> None:
+    history = History()
+    history.error = lambda: TROUBLE
+    with logged() as lines:
+        async with at_work(history) as bench:
+            ledger = Ledger(StreamKey.trades("binance", "BTCUSDT"), LIMITS)
+            bench.arrive(ledger, 10, 12)
+            await asyncio.sleep(3600)
+            history.ids, history.error = list(range(1, 201)), lambda: None
+            bench.arrive(ledger, 200)
+            await eventually(lambda: bench.backfiller.open_holes == 0)
+    assert len(lines) == 1
+    assert "cannot be fetched" in lines[0]
+
+
+@simulated
 async def test_failures_now_and_then_are_few_lines_too() -> None:
     history = History(range(1, 10_000))
     turns = 0

@@ -134,4 +134,4 @@ class RestError(ExchangeError):
         self.status = status
         self.code = code
         self.message = message
-        super().__init__(f"HTTP {status}, code {code}: {message}")
+        super().__init__(f"HTTP {status}{'' if code is None else f', code {code}'}: {message}")

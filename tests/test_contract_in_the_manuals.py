@@ -133,7 +133,7 @@ def test_every_error_code_and_close_code_has_its_row_and_its_advice() -> None:
 def test_the_examples_of_answers_are_those_of_the_manual() -> None:
     lines = (EXAMPLES / "answer_examples.jsonl").read_text(encoding="utf-8").splitlines()
     kept = [re.sub(r'^\{"/[^"]+":(.*)\}$', r"\1", line) for line in lines]
-    report = '{"ts":'  # a part of what `/api/status` answers, which is an object of any shape
+    report = '{"ts":'  # a part of what `/api/status` answers
     others = (report, '{"error"')
     told = [line for line in examples_in(manual("http.md")) if not line.startswith(others)]
     assert kept == told

@@ -22,6 +22,7 @@ _DENIALS = 10
 """After how many answers the exchange is believed that it has no ids of which only a ticker spoke. They are
 spread over about two minutes."""
 _LOG_SECONDS = 60.0
+_NEWS_SECONDS = 600.0
 
 
 class TradesByID(Protocol):
@@ -163,11 +164,13 @@ class _Outage:
         self._clock = clock
         self._lines = LogLimiter(interval_seconds=_LOG_SECONDS, clock=clock)
         self._since: float | None = None
+        self._failed_at = 0.0
         self._failures = 0
 
     def note_failure(self, ledger: Ledger, error: ExchangeError) -> None:
         """A call failed."""
         self._failures += 1
+        self._failed_at = self._clock()
         if self._since is None and self._lines.suppressed_since_last("outage") is not None:
             self._since, self._failures = self._clock(), 1
             logger.warning(
@@ -182,10 +185,13 @@ class _Outage:
     def note_success(self) -> None:
         """A call succeeded."""
         if self._since is not None:
+            since, self._since = self._since, None
+            # While nothing is missing, nothing is asked: an end that is noticed long after is no news.
+            if self._clock() - self._failed_at > _NEWS_SECONDS:
+                return
             logger.info(
-                "{}: missing trades can be fetched again, after {:.0f} s and {} failed calls",
+                "{}: missing trades can be fetched again; {} failed, the first {:.0f} s ago",
                 self._name,
-                self._clock() - self._since,
-                self._failures,
+                "1 call" if self._failures == 1 else f"{self._failures} calls",
+                self._clock() - since,
             )
-            self._since = None

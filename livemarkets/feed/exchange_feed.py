@@ -1,8 +1,7 @@
 """One exchange's feed handler: connects its client, ledgers and stores, and owns their tasks.
 
 Trades enter through :meth:`ExchangeFeed.on_trades` and leave to the stores and to one publisher. Other data
-takes the way through :mod:`livemarkets.feed.update_feeds`. The feed uses the ports of an exchange. It imports
-neither an exchange nor an encoder, so that another exchange or a message bus can take the place of either.
+takes the way through :mod:`livemarkets.feed.update_feeds`. Neither an exchange nor an encoder is imported.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from livemarkets.feed.downstream import Downstream
 from livemarkets.feed.gaps import GapRecord
 from livemarkets.feed.ledger import Ledger, Outcome
 from livemarkets.feed.limits import FeedLimits
+from livemarkets.feed.not_traded_log import NotTradedLog
 from livemarkets.feed.publisher import Publisher
 from livemarkets.feed.quality import QualityMonitor
 from livemarkets.feed.resume import Resumer
@@ -72,8 +72,7 @@ class ExchangeFeed:
         self._received = 0
         self.trade_streams = TradeStreams(limits.ledger, latest, trades)
         self._streams, self._ledgers = self.trade_streams.by_key, self.trade_streams.ledgers
-        self._latest = latest
-        self._trades = trades
+        self._latest, self._trades = latest, trades
         self._publisher = publisher
         self._limits = limits
         self._prepare = ports.prepare
@@ -111,6 +110,7 @@ class ExchangeFeed:
         self.quality = QualityMonitor(
             self.symbols, self.client, latest, self.updates, self._is_mute, clock=clock
         )
+        self.quality.add_listener(NotTradedLog(now).note)
         self._gaps = GapRecord(limits.ledger.far_ids, self.quality.note_gap, clock.monotonic)
         self._downstream = Downstream(latest, trades, publisher, self._gaps)
         self._backfiller = Backfiller(

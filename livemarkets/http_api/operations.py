@@ -25,8 +25,10 @@ from livemarkets.http_api.market_data import CANDLES_DEFAULT, CANDLES_MOST, NAME
 from livemarkets.http_api.queries import ID_MOST, TIME_MOST
 from livemarkets.http_api.queries import NAMES_MOST as LATEST_MOST
 from livemarkets.http_api.routes import SYMBOLS_DEFAULT, SYMBOLS_MOST, TRADES_DEFAULT, TRADES_MOST
+from livemarkets.http_api.status import Diagnostics
 from livemarkets.market.channels import CANDLE_INTERVALS, DEPTH_LEVELS
 from livemarkets.market.symbols import MAX_QUERY_LENGTH
+from livemarkets.status.report import StatusReport
 
 __all__ = ["OPERATIONS", "PLAIN_OPERATIONS", "Operation", "Parameter"]
 
@@ -201,10 +203,12 @@ OPERATIONS = (
     Operation(
         path="/api/status",
         summary="What the status page shows: what needs a person, exchanges, streams, readers, the process.",
+        answers=(StatusReport,),
     ),
     Operation(
         path="/api/diagnostics",
         summary="The same with the settings, without secrets, as a file for somebody who helps.",
+        answers=(Diagnostics,),
     ),
     Operation(
         path="/client.js",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 from fastapi import Request, Response
@@ -10,10 +10,18 @@ from fastapi import Request, Response
 from livemarkets.config.settings import Settings, readable, variable
 from livemarkets.status.report import StatusReport
 
-__all__ = ["StatusApi"]
+__all__ = ["Diagnostics", "StatusApi"]
 
 _JSON = "application/json"
 _FILE = 'attachment; filename="livemarkets-diagnostics.json"'
+
+
+class Diagnostics(msgspec.Struct, frozen=True, kw_only=True):
+    """The report with the settings, without secrets."""
+
+    report: StatusReport
+    settings: Mapping[str, str]
+    """By the names of their variables."""
 
 
 class StatusApi:
@@ -37,6 +45,6 @@ class StatusApi:
         """Answer with a file to send to somebody who helps. It contains no secret."""
         names = type(self._settings).model_fields
         settings = {variable(name): readable(getattr(self._settings, name)) for name in names}
-        body = {"report": await self._report(), "settings": settings}
+        body = Diagnostics(report=await self._report(), settings=settings)
         encoded = msgspec.json.format(msgspec.json.encode(body), indent=1)
         return Response(encoded, media_type=_JSON, headers={"Content-Disposition": _FILE})

@@ -1,4 +1,4 @@
-"""`docs/operations.md`: its alerts are those that there are, its log lines are real, its commands work."""
+"""`docs/operations.md` and `docs/deployment.md`: alerts, log lines and commands are those that there are."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.container import without_rights_to_the_rest
 from tests.support.documents import blocks, text_of
 from tests.support.helpers import PROJECT_ROOT
 
-MANUAL = "docs/operations.md"
+MANUAL, DEPLOYMENT = "docs/operations.md", "docs/deployment.md"
 RULES = "deploy/prometheus/livemarkets.rules.yml"
 TOKEN = "open-Sesame_42_and_more"
 
@@ -42,26 +42,25 @@ def anchors(name: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
-def test_every_link_into_the_manual_and_out_of_it_leads_to_a_heading() -> None:
+def test_every_link_with_a_heading_leads_to_it() -> None:
     documents = [path.relative_to(PROJECT_ROOT).as_posix() for path in (PROJECT_ROOT / "docs").glob("*.md")]
     files = [
         path.relative_to(PROJECT_ROOT).as_posix()
         for path in (PROJECT_ROOT / "deploy").rglob("*")
         if path.is_file()
     ]
-    into = {
-        (name, anchor)
-        for name in (*documents, *files)
-        for anchor in re.findall(r"operations\.md#([\w-]+)", text_of(name))
-    }
-    assert [each for each in into if each[1] not in anchors(MANUAL)] == []
-    links = re.findall(r"\]\(([\w.-]*)#([\w-]+)\)", text_of(MANUAL))
-    assert len(links) > 10
-    assert [
-        f"{document}#{anchor}"
-        for document, anchor in links
-        if anchor not in anchors(f"docs/{document}" if document else MANUAL)
-    ] == []
+    into = [
+        (name, target, anchor)
+        for name in ("README.md", *files)
+        for target, anchor in re.findall(r"(docs/[\w-]+\.md)#([\w-]+)", text_of(name))
+    ]
+    into += [
+        (name, f"docs/{target}" if target else name, anchor)
+        for name in documents
+        for target, anchor in re.findall(r"\]\(([\w.-]*)#([\w-]+)\)", text_of(name))
+    ]
+    assert len(into) > 100
+    assert [link for link in into if link[2] not in anchors(link[1])] == []
 
 
 # log lines
@@ -165,7 +164,12 @@ def is_run(command: str) -> bool:
     return not INSTALLING.search(command) and shlex.split(command)[0] not in NOT_HERE
 
 
-COMMANDS = [command for block in blocks(MANUAL, "sh") for command in commands(block)]
+COMMANDS = [
+    command
+    for manual in (DEPLOYMENT, MANUAL)
+    for block in blocks(manual, "sh")
+    for command in commands(block)
+]
 
 
 def test_files_that_commands_name_are_there() -> None:

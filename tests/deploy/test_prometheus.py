@@ -3,38 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from livemarkets.http_api.collectors import collectors
 from livemarkets.simulator import Simulator
 from tests.support.app import RunningApp, running_app, settings_for
 from tests.support.documents import text_of
-from tests.support.helpers import PROJECT_ROOT
+from tests.support.promtool import FOLDER, RULES, promtool, rules, what_differs
 
-FOLDER = PROJECT_ROOT / "deploy" / "prometheus"
-RULES, RULE_TESTS = FOLDER / "livemarkets.rules.yml", FOLDER / "livemarkets.rules.test.yml"
-UNPACKED = PROJECT_ROOT / ".venv" / "promtool" / "usr" / "bin"
+RULE_TESTS = FOLDER / "livemarkets.rules.test.yml"
 OF_PROMETHEUS = {"up": {"job", "instance"}}
 SCRAPED = {"job", "instance", "le"}
 """Labels that come from the scrape, or belong to every histogram."""
 BUSY = "LiveMarketsLoopHeld"
 """The alert that says something about the machine of the test."""
-
-
-def rules() -> list[dict[str, Any]]:
-    """The alerts."""
-    [group] = yaml.safe_load(RULES.read_text())["groups"]
-    return list(group["rules"])
 
 
 def panels() -> Iterator[tuple[str, str]]:
@@ -45,16 +33,6 @@ def panels() -> Iterator[tuple[str, str]]:
 
 
 EXPRESSIONS = [*((rule["alert"], rule["expr"]) for rule in rules()), *panels()]
-
-
-def promtool(*arguments: str | Path, folder: Path = FOLDER) -> subprocess.CompletedProcess[str]:
-    places = (os.environ.get("PATH", ""), str(UNPACKED))
-    program = shutil.which("promtool", path=os.pathsep.join(places))
-    if program is None:
-        pytest.skip("no promtool found: `make test` unpacks Debian's where that is possible")
-    return subprocess.run(
-        [program, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False
-    )
 
 
 @pytest.fixture
@@ -157,11 +135,7 @@ def firing(series: list[dict[str, str]], alerts: list[str], shown: list[str], fo
         {"expr": f"count({each}) > bool 0", "eval_time": "20m", "exp_samples": [{"labels": "{}", "value": 1}]}
         for each in shown
     ]
-    tests = [{"interval": "1m", "input_series": series, "promql_expr_test": checks}]
-    document = {"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}
-    (folder / "recorded.yml").write_text(yaml.safe_dump(document))
-    outcome = promtool("test", "rules", "recorded.yml", folder=folder)
-    return "" if outcome.returncode == 0 else outcome.stdout + outcome.stderr
+    return what_differs(series, checks, folder)
 
 
 async def test_a_running_app_gives_no_alarm_and_every_panel_has_something_to_show(

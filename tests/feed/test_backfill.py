@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loguru import logger
 
 from livemarkets.errors import ExchangeError, ExchangeUnreachable, MalformedMessage, RestError
 from livemarkets.exchanges.base import PAGE_TRADES, FetchedTrades, Purpose
@@ -20,6 +19,7 @@ from livemarkets.feed.backfill import Backfiller
 from livemarkets.feed.ledger import Ledger, LedgerLimits, Outcome, Released
 from livemarkets.market.models import Gap, StreamKey, TradeTick
 from tests.support.helpers import eventually
+from tests.support.logged import logged
 from tests.support.simulated_time import run_in_simulated_time
 from tests.support.ticks import BTC, ETH, make_tick
 
@@ -164,17 +164,6 @@ async def at_work(history: History) -> AsyncIterator[Bench]:
         await asyncio.gather(task, return_exceptions=True)
     assert history.at_once == 0
     assert not [other for other in asyncio.all_tasks() if other.get_name().startswith("backfill ")]
-
-
-@contextlib.contextmanager
-def logged() -> Any:
-    """The lines of the log from INFO on."""
-    lines: list[str] = []
-    handler = logger.add(lambda line: lines.append(str(line)), level="INFO", format="{message}")
-    try:
-        yield lines
-    finally:
-        logger.remove(handler)
 
 
 @simulated
@@ -362,7 +351,23 @@ async def test_ten_minutes_without_rest_are_few_lines_in_the_log() -> None:
             await eventually(lambda: bench.backfiller.open_holes == 0)
     assert len(lines) == 2
     assert "missing trades of S0USDT cannot be fetched: timeout. It is tried again" in lines[0]
-    assert "missing trades can be fetched again, after 60" in lines[1]
+    assert "missing trades can be fetched again; " in lines[1]
+
+
+@simulated
+async def test_that_rest_works_again_is_no_news_hours_after_its_last_failure() -> None:
+    history = History()
+    history.error = lambda: TROUBLE
+    with logged() as lines:
+        async with at_work(history) as bench:
+            ledger = Ledger(StreamKey.trades("binance", "BTCUSDT"), LIMITS)
+            bench.arrive(ledger, 10, 12)
+            await asyncio.sleep(3600)
+            history.ids, history.error = list(range(1, 201)), lambda: None
+            bench.arrive(ledger, 200)
+            await eventually(lambda: bench.backfiller.open_holes == 0)
+    assert len(lines) == 1
+    assert "cannot be fetched" in lines[0]
 
 
 @simulated

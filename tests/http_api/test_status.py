@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from pydantic import SecretStr
 
 from livemarkets.simulator import Simulator
 from livemarkets.status.report import StatusReport
 from tests.support.app import running_app, settings_for
+from tests.support.contract import hold_answer_to_contract
 
 TOKEN = "open-Sesame_42?>+/~"
 
@@ -65,3 +67,14 @@ async def test_nothing_is_there_while_the_feature_is_off(exchange: Simulator) ->
     async with running_app(settings_for(exchange, stream_enabled=False)) as app:
         assert (await app.get("/api/status")).status_code == 404
         assert (await app.get("/api/diagnostics")).status_code == 404
+
+
+async def test_both_are_as_the_contract_says(exchange: Simulator) -> None:
+    async with running_app(settings_for(exchange)) as app:
+        client = await app.connect()
+        await client.subscribe("BTCUSDT", "NOPEUSDT")
+        await client.next("status", state="live")
+        for path in ("/api/status", "/api/diagnostics"):
+            answer = await app.get(path)
+            with pytest.raises(AssertionError, match="clients is not in the contract"):
+                hold_answer_to_contract(path, 200, "application/json", b'{"clients":1,' + answer.content[1:])

@@ -126,7 +126,10 @@ def test_a_reader_is_judged_by_its_candles_and_by_what_it_complains_of() -> None
 
     reader = ChannelReader("reader", "", ("BTCUSDT",), Random(1), mode="all", pace="fast")
     reader.candles["BTCUSDT", "1s"] += [closed(2000), closed(4000)]
-    book = '{"type":"book","symbol":"BTCUSDT","update_id":7}'
+    book = (
+        '{"type":"book","exchange":"binance","symbol":"BTCUSDT","bid":1.10,"bid_size":2.00,"ask":1.20,'
+        '"ask_size":2.00,"update_id":7,"recv_ts":1723161255342}'
+    )
     reader._take(book)
     reader._take(book)
     verdict: CandleVerdict = judge_channels(reader, Market())  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.soak.candle_truth import SPANS_MS, CandleEvent
+from tests.support.contract import Digits, hold_to_contract
 
 __all__ = ["PACES", "ChannelReader"]
 
@@ -156,7 +157,8 @@ class ChannelReader:
     # what comes
 
     def _take(self, raw: str | bytes) -> None:
-        message = json.loads(raw, parse_float=str)
+        message = json.loads(raw, parse_float=Digits)
+        hold_to_contract(message)
         kind = message["type"]
         self.counts[kind] += 1
         self.counts["skipped"] += message.get("skipped", 0) if kind != "lagged" else 0

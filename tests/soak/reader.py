@@ -13,6 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.soak.truth import Event
+from tests.support.contract import Digits, hold_to_contract
 
 
 class Reader:
@@ -108,7 +109,8 @@ class Reader:
         )
 
     def _take(self, raw: str | bytes) -> str:
-        message = json.loads(raw, parse_float=str)
+        message = json.loads(raw, parse_float=Digits)
+        hold_to_contract(message)
         kind: str = message["type"]
         if kind == "trade":
             self._note_trade(message)

@@ -20,12 +20,17 @@ from livemarkets.http_api.openapi import openapi_template
 Check = Callable[[Any], str]
 """Says what is wrong with a value; empty if nothing is."""
 
+
+class Digits(str):
+    """A number with a fraction as it was sent, for clients that compare digits (`parse_float=Digits`)."""
+
+
 TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "array": (list,),
-    "string": (str,),
+    "string": (str,),  # a number as `Digits` too, which other clients would notice
     "integer": (int,),
-    "number": (int, float, Decimal),
+    "number": (int, float, Decimal, Digits),
     "boolean": (bool,),
     "null": (type(None),),
 }

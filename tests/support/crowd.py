@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
+from tests.support.contract import hold_to_contract
+
 __all__ = ["Crowd"]
 
-
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
 _PAUSE_SECONDS = 0.005
 
 
@@ -44,7 +47,8 @@ class Frames:
 
     @staticmethod
     def _decode(frame: bytes) -> tuple[str, str, int, int]:
-        message: dict[str, Any] = msgspec.json.decode(frame)
+        message: dict[str, Any] = _decode(frame)
+        hold_to_contract(message)
         symbol = message.get("symbol", "")
         if message["type"] == "trade":
             return "trade", symbol, message["id"], message["id"]

@@ -16,6 +16,7 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.support.contract import hold_to_contract
 from tests.support.foreign.exchange import ForeignExchange
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
@@ -173,6 +174,7 @@ class Reader:
 
     def _take(self, raw: str | bytes) -> None:
         message = _decode(raw)
+        hold_to_contract(message)
         kind = message["type"]
         if kind == "trade":
             self._judge_trade(self.records[message["symbol"]], message)

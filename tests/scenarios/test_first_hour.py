@@ -1,0 +1,100 @@
+"""The programs of `docs/first-hour.md` do what the document says."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sysconfig
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from livemarkets.simulator import Simulator
+from tests.scenarios.test_tables import python_with_both
+from tests.support.app import (
+    Process,
+    RunningApp,
+    quiet_market,
+    running_app,
+    running_exchange,
+    running_process,
+    settings_for,
+)
+from tests.support.documents import blocks
+from tests.support.helpers import PROJECT_ROOT, eventually
+
+TRADES, ALERT, HISTORY = blocks("docs/first-hour.md", "python")
+SYMBOL = "BTCUSDT"
+LONG_AGO = 20_000
+"""Trades that are available at most."""
+
+
+@contextlib.asynccontextmanager
+async def running(
+    text: str, app: RunningApp, folder: Path, *arguments: str, python: str | Path | None = None
+) -> AsyncIterator[Process]:
+    """Run a program of the document against this app, whose Binance is the exchange of the test."""
+    program = folder / f"{abs(hash(text))}.py"
+    address = f"127.0.0.1:{app.port}"
+    assert "127.0.0.1:8080" in text
+    text = text.replace("127.0.0.1:8080", address).replace('exchange="simulator"', 'exchange="binance"')
+    program.write_text(text, encoding="utf-8")
+    # The Python of the tables has nothing but those libraries.
+    places = (str(PROJECT_ROOT / "clients" / "python"), sysconfig.get_path("purelib"))
+    environment = {"PYTHONPATH": os.pathsep.join(places)}
+    options = {} if python is None else {"program": str(python)}
+    async with running_process(program, *arguments, environment=environment, **options) as process:
+        yield process
+
+
+def newest(exchange: Simulator) -> int:
+    return exchange.source.history(SYMBOL, exchange.now_ms()).recent(1)[0].id
+
+
+async def test_the_client_prints_trades_and_the_alert_tells_of_a_crossing(tmp_path: Path) -> None:
+    async with (
+        running_exchange(quiet_market(SYMBOL, "ETHUSDT")) as exchange,
+        running_app(settings_for(exchange, simulator_enabled=False)) as app,
+    ):
+        reader = await app.connect()
+        await reader.subscribe(SYMBOL)
+        await eventually(lambda: f"{SYMBOL.lower()}@trade" in exchange.subscriptions(), 20)
+        exchange.faults.burst(symbol=SYMBOL, trades=1)
+        price = (await reader.trades(1))[0]["price"]
+        async with (
+            running(TRADES, app, tmp_path) as client,
+            running(ALERT, app, tmp_path, "binance", SYMBOL, str(price)) as alert,
+        ):
+            await alert.says(f"{SYMBOL} is at {price}, above {price}", 60)
+
+            def has_crossed() -> bool:
+                exchange.faults.burst(symbol=SYMBOL, trades=50)
+                return f"{SYMBOL} went below {price}: " in alert.output
+
+            await eventually(has_crossed, 60, interval_seconds=0.1, because="a crossing")
+            await client.says(f"{SYMBOL} {newest(exchange)} ", 60)
+
+
+@pytest.mark.verify
+async def test_the_table_has_everything_that_is_available(tmp_path: Path) -> None:
+    python = python_with_both()
+    if python is None:
+        pytest.skip("no pandas here: `make verify` installs it in .venv-tables")
+    async with (
+        running_exchange(quiet_market(SYMBOL)) as exchange,
+        running_app(settings_for(exchange, simulator_enabled=False)) as app,
+    ):
+        exchange.source.history(SYMBOL, exchange.now_ms())
+        for _ in range(5):
+            exchange.faults.burst(symbol=SYMBOL, trades=5_000)
+        async with running(HISTORY, app, tmp_path, "binance", SYMBOL, python=python) as process:
+            await eventually(lambda: f"{SYMBOL.lower()}@trade" in exchange.subscriptions(), 60)
+
+            def is_done() -> bool:
+                exchange.faults.burst(symbol=SYMBOL, trades=1)
+                return "rows x 4 columns" in process.output
+
+            await eventually(is_done, 120, interval_seconds=0.2, because="the table")
+    rows = int(process.output.partition("[")[2].split()[0])
+    assert rows >= LONG_AGO

@@ -1,6 +1,6 @@
 """Pictures of every page for README and docs: `make screenshots`.
 
-Where there is a genuine recording beside the project, the selected market is of it; elsewhere it is simulated.
+The selected market is of a genuine recording where one lies beside the project; elsewhere it is simulated.
 The recording has trades of two symbols and no price levels, so the other pages are taken on the simulator in
 any case.
 """
@@ -37,6 +37,8 @@ THEMES = ("dark", "light")
 WAIT_SECONDS = 60.0
 SPEED = 4
 PLAYED_SECONDS = 40.0
+FORGOTTEN_SECONDS = 10.0
+"""After that, the stream of candles is wanted no more, and may be silent anew."""
 
 WATCHED = "BTCUSDT,ETHUSDT,SOLUSDT,BNBUSDT,XRPUSDT,DOGEUSDT,ADAUSDT,SHIBUSDT,TRXUSDT,LINKUSDT,LTCUSDT,ETHBTC"
 
@@ -192,6 +194,8 @@ async def take(opened: Browser, base: str, name: str, *, is_recorded: bool, fold
             path.write_bytes(await reduced(blank, await page.screenshot()))
             print(f"{path.name}: {path.stat().st_size // 1000} kB")  # noqa: T201 (a program)
         await context.close()
+        if is_recorded and shot.recorded:
+            await asyncio.sleep(FORGOTTEN_SECONDS)
     await blank.close()
 
 

@@ -17,12 +17,12 @@ import zlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, ViewportSize
 
-from tests.pages.browser import PHONE, browser
+from tests.pages.browser import LAPTOP, PHONE, browser
 from tests.support.app import running_main, running_process
 from tests.support.helpers import PROJECT_ROOT, chromium_path, free_port
 from tests.support.recordings import BITCOIN_AND_ETHER, find_recording
@@ -31,9 +31,8 @@ __all__ = ["FOLDER", "MOST_BYTES", "SHOTS", "names"]
 
 FOLDER = PROJECT_ROOT / "docs" / "images"
 MOST_BYTES = 150_000
-LAPTOP = {"width": 1366, "height": 768}
-SCREENS = {"laptop": LAPTOP, "phone": PHONE}
-THEMES = ("dark", "light")
+SCREENS: dict[str, ViewportSize] = {"laptop": LAPTOP, "phone": PHONE}
+THEMES: tuple[Literal["dark", "light"], ...] = ("dark", "light")
 WAIT_SECONDS = 60.0
 SPEED = 4
 PLAYED_SECONDS = 40.0

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Literal
 
 import pytest
 from playwright.async_api import Browser
 
 from tests.pages.axe import findings, needs_axe
-from tests.pages.browser import PHONE, Tab, soon, tab
+from tests.pages.browser import LAPTOP, PHONE, Tab, soon, tab
 from tests.pages.local import MANY
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_axe]
 
-LAPTOP = {"width": 1366, "height": 768}
 LONG_SECONDS = 30.0
 HAS_PRICE = "tr[data-symbol] .price:not(:empty)"
 
@@ -40,7 +40,8 @@ async def finds_nothing(shown: Tab) -> None:
 
 
 async def finds_nothing_in_both_themes_on_both_screens(shown: Tab) -> None:
-    for scheme in ("dark", "light"):
+    schemes: tuple[Literal["dark", "light"], ...] = ("dark", "light")
+    for scheme in schemes:
         await shown.page.emulate_media(color_scheme=scheme)
         await shown.page.locator(f"html[data-theme={scheme}]").wait_for()
         for size in (LAPTOP, PHONE):

@@ -6,7 +6,6 @@ import re
 import zlib
 from urllib.parse import urlsplit
 
-
 from tests.pages.screenshots import FOLDER, MOST_BYTES, SHOTS, names, png
 from tests.support.helpers import PROJECT_ROOT
 

@@ -19,6 +19,8 @@ from tests.support.helpers import CHROMIUM_ARGUMENTS, eventually, free_port
 DESKTOP: ViewportSize = {"width": 1400, "height": 800}
 LAPTOP: ViewportSize = {"width": 1366, "height": 768}
 PHONE: ViewportSize = {"width": 390, "height": 844}
+LOAD_MS = 60_000
+"""For a page to be loaded. On a machine that is busy with much else, that takes long."""
 
 
 class Tab:
@@ -44,7 +46,7 @@ class Tab:
 
     async def goto(self, path: str) -> None:
         """Open a path of the application."""
-        await self.page.goto(self.base + path)
+        await self.page.goto(self.base + path, timeout=LOAD_MS)
 
     async def text(self, selector: str) -> str:
         """The text of the first element that fits, as a person reads it."""
@@ -70,7 +72,7 @@ class Tab:
 
 
 async def soon(
-    predicate: Callable[[], Awaitable[Any]], timeout_seconds: float = 5.0, *, because: str = ""
+    predicate: Callable[[], Awaitable[Any]], timeout_seconds: float = 15.0, *, because: str = ""
 ) -> Any:
     """Ask the browser until the answer is true, and return it."""
     return await eventually(predicate, timeout_seconds, interval_seconds=0.05, because=because)
@@ -111,7 +113,7 @@ async def tab(browser: Browser, base: str, **options: Any) -> AsyncIterator[Tab]
     """A tab with its own storage, on a system with a dark theme."""
     defaults: dict[str, Any] = {"viewport": DESKTOP, "color_scheme": "dark", "timezone_id": "Europe/Berlin"}
     context = await browser.new_context(**(defaults | options))
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(20_000)
     opened = Tab(context, await context.new_page(), base)
     yield opened
     await context.close()

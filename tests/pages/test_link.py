@@ -128,8 +128,7 @@ async def test_a_frozen_page_has_the_true_values_once_it_is_thawed(
     async with tab(module_chrome, local_address) as shown:
         await shown.goto(f"/labs?symbols=BTCUSDT,{QUIET}&min=1000&sort=-last&selected=BTCUSDT")
         await has_price(shown, "BTCUSDT")
-        price = f"8.{frozen_seconds:02}"  # it never trades, but for the one time
-        assert await has_price(shown, QUIET) != price
+        price = f"{float(await has_price(shown, QUIET)) + 0.01:.2f}"  # it never trades, but for this time
         await soon(lambda: is_connected(shown), RETURN_SECONDS)
         address = shown.page.url
         devices = await shown.context.new_cdp_session(shown.page)

@@ -31,10 +31,10 @@ biome = @if [ -x $(BIOME) ]; then set -x; $(BIOME) $(1); else echo "No Node.js h
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run dev cluster test verify test-fast coverage check format bench soak compat lock clean
+.PHONY: help run dev cluster test verify test-fast coverage check format bench soak compat screenshots lock clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(RUNTIME)  ## start the app on http://127.0.0.1:8080 (set-up included)
 	@exec $(PYTHON) main.py
@@ -85,6 +85,10 @@ soak: $(DEVELOPMENT)  ## a campaign of faults with a report; ARGS="--seed 7 --fa
 
 compat: $(DEVELOPMENT) $(COMPAT)/requirements.lock $(COMPAT)/node/package-lock.json  ## real Binance clients on the simulator
 	$(PYTHON) -m tests.compat $(ARGS)
+
+screenshots: $(DEVELOPMENT)  ## take every page for docs/images, light and dark, laptop and phone; ARGS="live home" chooses
+	@sh tests/install_chromium.sh $(PYTHON)
+	$(PYTHON) -m tests.pages.screenshots $(ARGS)
 
 # Hashes, no index address, one file for every platform and every Python from 3.11 on.
 COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -50,13 +50,20 @@
 
   function watch(socket) {
     let wasAccepted = false;
+    let timeouts = 0; // since the page was last connected
     socket.on("connect", () => {
       wasAccepted = true;
+      timeouts = 0;
       forget();
     });
     // Registered before the framework's own listener, which gets the same error.
     socket.on("connect_error", (error) => {
-      if (error.message === BUILT_ELSEWHERE) {
+      if (error.message === "timeout" && wasAccepted) {
+        timeouts += 1;
+        // At first the framework tries another transport. The next time it would load the page again, and the browser
+        // would put its own error page in place of the last values, which never tries to connect.
+        if (timeouts > 1) error.message = "no answer in time";
+      } else if (error.message === BUILT_ELSEWHERE) {
         if (mayOpenAnew()) return;
         error.message = "built by another instance"; // or the framework would load the page again, without end
         say(

@@ -29,7 +29,10 @@ TIMEOUT_SECONDS = 20.0
 """How long a browser on a busy machine may take for anything."""
 
 DESKTOP: ViewportSize = {"width": 1400, "height": 800}
+LAPTOP: ViewportSize = {"width": 1366, "height": 768}
 PHONE: ViewportSize = {"width": 390, "height": 844}
+LOAD_MS = 60_000
+"""For a page to be loaded. On a machine that is busy with much else, that takes long."""
 IDLE = "about:blank#idle"
 """Where a tab is between two visits, so that the next one finds what its process has already compiled."""
 
@@ -70,7 +73,7 @@ class Tab:
 
     async def goto(self, path: str) -> None:
         """Open a path of the application."""
-        await self.page.goto(self.base + path)
+        await self.page.goto(self.base + path, timeout=LOAD_MS)
 
     async def text(self, selector: str) -> str:
         """The text of the first element that fits, as a person reads it."""

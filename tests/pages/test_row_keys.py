@@ -153,6 +153,41 @@ async def test_what_a_person_set_survives_a_reload_and_is_shared_but_for_the_pau
 
 
 @pytest.mark.verify
+async def test_two_tabs_have_their_own_views_and_back_and_forward_bring_them_again(
+    module_chrome: Browser, local_address: str
+) -> None:
+    async with tab(module_chrome, local_address) as shown:
+        other = Tab(shown.context, await shown.context.new_page(), local_address)
+        await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT&selected=ETHUSDT&interval=5m")
+        await other.goto("/labs?symbols=ETHUSDT,SOLUSDT&selected=SOLUSDT")
+        await has_price(other, "SOLUSDT")
+        await other.page.locator("tr[data-symbol=ETHUSDT]").focus()
+        await other.page.keyboard.press("Delete")
+        await soon_is(other.symbols, ["SOLUSDT"])
+        assert await shown.symbols() == ["BTCUSDT", "ETHUSDT"]
+        for symbol in ("BTCUSDT", "ETHUSDT"):  # the other tab wants neither now
+            before = await has_price(shown, symbol)
+            await soon(partial(has_moved, shown, symbol, before), WITHIN_SECONDS)
+        await other.page.close()
+        assert other.problems == []
+
+        await shown.page.get_by_role("link", name="Overview").click()
+        await shown.page.wait_for_url("**/labs/overview?**")
+        await shown.page.locator("tr[data-symbol=BTCUSDT]").wait_for()
+        await shown.page.go_back()
+        row = shown.page.locator("tr[data-symbol=ETHUSDT][aria-selected=true]")
+        await row.wait_for()
+        await has_price(shown, "ETHUSDT")
+        assert shown.page.url.endswith("symbols=BTCUSDT,ETHUSDT&selected=ETHUSDT&interval=5m")
+        await shown.page.go_forward()
+        await shown.page.locator("table[aria-rowcount]").wait_for()
+
+
+async def has_moved(shown: Tab, symbol: str, before: str) -> bool:
+    return await shown.price(symbol) != before
+
+
+@pytest.mark.verify
 @pytest.mark.parametrize("outage_seconds", [4, 10])
 async def test_what_a_person_set_survives_an_outage(
     module_chrome: Browser, local_address: str, outage_seconds: float

@@ -127,10 +127,10 @@ export function dataOf(list) {
           animation: false,
           lineStyle: { color: isDown ? down : up, type: "dashed" },
           label: {
-            color: isDown ? down : up,
+            color: surface,
             formatter: grouped(newest.close),
             fontSize: FONT_PX,
-            backgroundColor: surface,
+            backgroundColor: isDown ? down : up,
             padding: [3, 4],
             distance: 2,
             width: marginOf(newest.close) - 12,

@@ -36,8 +36,8 @@ __all__ = ["FIRST_BEAT_SECONDS", "BusClient"]
 FIRST_BEAT_SECONDS = 2.5
 """How long after the connection was made the first beat of an ingest is waited for."""
 _JOIN_SECONDS = 0.5
-"""How long the trades of a new stream wait for those that an ingest has in memory. After a start with very
-many streams, the last ones begin without."""
+"""How long the trades of a new stream are kept back for those that an ingest has in memory. A stream without
+a trade by then can still begin with them."""
 _JOINS_AT_ONCE = 8
 _LOOK_SECONDS = 0.25
 _RETRY_STEP_SECONDS = 1.0
@@ -229,17 +229,18 @@ class BusClient:
                         await self._wake.wait()
 
     async def _join(self, stream: TradesStream) -> None:
-        """Begin a stream with the trades that an ingest has in memory, if it answers in time."""
-        ticks: list[TradeTick] = []
+        """Begin a stream with the trades that an ingest has in memory, unless a trade comes too soon."""
+        release = asyncio.get_running_loop().call_later(_JOIN_SECONDS, stream.end_join)
         try:
-            async with asyncio.timeout(_JOIN_SECONDS), self._places:
-                ticks = await self._history.recent_trades(stream.key.symbol, self._recent, _JOIN_SECONDS)
-        except (ExchangeError, TimeoutError):
-            pass  # it begins with the next trade
-        finally:
+            async with self._places:
+                ticks = await self._history.recent_trades(stream.key.symbol, self._recent)
             if self._streams.get(stream.key) is stream:
                 self._prime(stream.key, ticks)
-                stream.end_join()
+        except ExchangeError:
+            pass  # it begins with the next trade
+        finally:
+            release.cancel()
+            stream.end_join()
 
 
 def _differs(one: ClientStatus, other: ClientStatus) -> bool:

@@ -94,7 +94,7 @@ class TradesStream(CarriedStream):
         self._waiting: list[TradeTick] | None = []  # until :meth:`end_join`
 
     def end_join(self) -> None:
-        """Pass on the trades that came meanwhile."""
+        """Pass on the trades that came meanwhile. Idempotent."""
         waiting, self._waiting = self._waiting, None
         if waiting:
             self._events.on_trades(self.key, waiting)

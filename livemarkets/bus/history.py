@@ -69,13 +69,11 @@ class BusHistory:
         self._ingests = ingests
         self._calls = self._failures = 0
 
-    async def _ask(
-        self, question: Question, decoder: msgspec.msgpack.Decoder[Any], **options: Any
-    ) -> list[Any]:
+    async def _ask(self, question: Question, decoder: msgspec.msgpack.Decoder[Any]) -> list[Any]:
         self._calls += 1
         self._failures += 1
         node = self._ingests.leader(self._exchange)
-        parts = await self._requests.ask(self._exchange, question, decoder, node=node, **options)
+        parts = await self._requests.ask(self._exchange, question, decoder, node=node)
         self._failures -= 1
         return parts
 
@@ -99,9 +97,9 @@ class BusHistory:
         parts = await self._ask(NewestTrades(symbol, purpose, asker), _FETCHED)
         return self._fetched(symbol, parts[0])
 
-    async def recent_trades(self, symbol: str, count: int, timeout_seconds: float) -> list[TradeTick]:
+    async def recent_trades(self, symbol: str, count: int) -> list[TradeTick]:
         """Return the newest trades that an ingest has in memory; they are as the stream brought them."""
-        parts = await self._ask(RecentTradesOf(symbol, count), _FETCHED, timeout_seconds=timeout_seconds)
+        parts = await self._ask(RecentTradesOf(symbol, count), _FETCHED)
         return [tick_of(self._exchange, symbol, row) for row in parts[0].trades]
 
     async def newest_ids(

@@ -21,7 +21,7 @@ from livemarkets.config.bus_settings import BusSettings
 
 __all__ = ["Handler", "NatsClient", "NatsOptions"]
 
-Handler = Callable[[bytes, bytes, bytes], None]
+Handler = Callable[[bytes, bytes, bytes], object]
 """Given the payload of a message, its subject, and the subject for its answer, which may be empty. An empty
 payload says that nobody listens to the question that the subject belongs to."""
 

@@ -59,7 +59,6 @@ class Requests:
         decoder: msgspec.msgpack.Decoder[Any],
         *,
         node: str | None = None,
-        timeout_seconds: float = _SECONDS,
     ) -> list[Any]:
         """Return the parts of the answer.
 
@@ -68,7 +67,6 @@ class Requests:
             question: the question.
             decoder: of each part.
             node: the ingest to ask; `None`: any.
-            timeout_seconds: how long to wait.
 
         Raises:
             ExchangeError: there is no answer in time, or it says that there is none.
@@ -81,7 +79,7 @@ class Requests:
             reply = f"{self._inbox}.{number}"
             if not self._link.publish(subjects.questions(exchange, node), encode(question), reply):
                 raise ExchangeUnreachable("the bus cannot be reached")
-            async with asyncio.timeout(timeout_seconds):
+            async with asyncio.timeout(_SECONDS):
                 await pending.done
             return [decoder.decode(part) for part in pending.parts]
         except TimeoutError:

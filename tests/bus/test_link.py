@@ -52,6 +52,7 @@ async def passes(url: str, **settings: Any) -> None:
 async def refused(url: str, words: str, **settings: Any) -> None:
     async with linked(url, **settings) as (link, changes):
         reason = await eventually(lambda: link.reason, 20)
+        assert reason is not None
         assert words in reason.lower()
         assert True not in changes
 

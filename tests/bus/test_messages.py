@@ -42,7 +42,7 @@ class Heard:
 
 def trades_stream() -> tuple[TradesStream, Owner, Heard]:
     owner, heard = Owner(), Heard()
-    stream = TradesStream(BTC, owner, heard)  # type: ignore[arg-type]
+    stream = TradesStream(BTC, owner, heard)
     stream.end_join()
     return stream, owner, heard
 
@@ -99,7 +99,7 @@ def test_of_a_private_exchange_one_ingest_alone_counts() -> None:
 
 def test_whether_a_candle_was_told_before_is_decided_by_who_tells_it() -> None:
     heard = Heard()
-    stream = UpdatesStream(BTC_1M, Owner(), heard)  # type: ignore[arg-type]
+    stream = UpdatesStream(BTC_1M, Owner(), heard)
     candle = msgspec.structs.replace(make_candle(1, closed=True), revised=True)
     stream.handle(encode(Batch(VERSION, "a", 1, -1, [candle])), b"", b"")
     assert heard.updates == [make_candle(1, closed=True)]

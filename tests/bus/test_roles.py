@@ -8,6 +8,7 @@ import sys
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from livemarkets import app
 from tests.support.app import running_app, running_exchange, settings_for
 from tests.support.bus import on_bus, running_cluster, running_nats
 from tests.support.helpers import PROJECT_ROOT, eventually
@@ -68,6 +69,11 @@ async def test_an_edge_calls_no_exchange_even_without_an_ingest() -> None:
             assert exchange.stats()["attempts"] == 0
             assert exchange.stats()["rest_calls"] == {}
             assert edge.services.simulator is None
+
+
+def test_with_the_feature_off_there_is_no_role() -> None:
+    settings = on_bus(settings_for(None, stream_enabled=False), "edge", "nats://127.0.0.1:9")
+    assert app.build(settings).bus is None
 
 
 def test_without_a_role_nothing_of_the_bus_is_imported() -> None:

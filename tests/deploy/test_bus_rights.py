@@ -10,11 +10,12 @@ import pytest
 from pydantic import SecretStr
 
 from livemarkets.config.settings import Settings
+from livemarkets.market.models import ExchangeState
 from livemarkets.simulator import Simulator
 from tests.support.app import running_app, running_exchange, settings_for
 from tests.support.bus import NatsServer, on_bus, running_nats
 from tests.support.cluster.nodes import FOLDER, PASSWORDS
-from tests.support.helpers import free_port
+from tests.support.helpers import eventually, free_port
 
 WAIT_SECONDS = 20.0
 
@@ -41,10 +42,15 @@ async def test_the_rights_suffice_for_trades_and_questions(bus: NatsServer) -> N
         running_app(node(bus, "ingest", exchange)) as ingest,
         running_app(node(bus, "edge", None)) as edge,
     ):
+        feed = edge.services.feeds["binance"]
         client = await edge.connect()
-        reply = await client.subscribe("BTCUSDT", snapshot=5)  # the list of symbols is a question
-        assert [result["ok"] for result in reply["results"]] == [True]
+        await client.subscribe("BTCUSDT", snapshot=0)
         assert await client.next("trade", WAIT_SECONDS)
+        await eventually(
+            lambda: feed.status.state is ExchangeState.LIVE and feed.directory.is_loaded,
+            WAIT_SECONDS,
+            because="beats of the ingest, and its answer with the list of symbols",
+        )
         for app in (ingest, edge):
             assert app.services.bus is not None
             statistics = app.services.bus.statistics()

@@ -125,7 +125,7 @@ async def test_bytes_that_are_no_nats_end_the_attempt_and_not_the_link() -> None
             assert link.statistics().url == nats.url
 
 
-@pytest.mark.parametrize("is_reading", [True, False])
+@pytest.mark.parametrize("is_reading", [True, pytest.param(False, marks=pytest.mark.verify)])
 async def test_a_server_that_falls_silent_is_given_up(is_reading: bool) -> None:
     """It takes no answer to pings for a few seconds, as behind a cut link."""
     async with running_nats() as nats, linked(nats.url) as (link, _):

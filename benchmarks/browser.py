@@ -18,6 +18,8 @@ __all__ = ["SYMBOLS", "open_page", "start_large_venue"]
 
 SYMBOLS = tuple(f"{base}USDT" for base in (f"A{number:02}" for number in range(50)))
 _OPEN_SECONDS = 30.0
+_SUBSCRIBERS = 2
+"""Of a page: its rows, and its selected market."""
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _FLAGS = (
     "--headless",
@@ -56,7 +58,7 @@ def open_page(port: int) -> Iterator[None]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         others = _subscribers(port)
         with Program("chromium", [browser, *_FLAGS, f"--user-data-dir={profile}", url]):
-            _wait_for_subscribers(port, others + 1)
+            _wait_for_subscribers(port, others + _SUBSCRIBERS)
             yield
         _wait_for_subscribers(port, others)
 

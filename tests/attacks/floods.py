@@ -12,9 +12,9 @@ import httpx
 import msgspec
 from websockets.exceptions import ConnectionClosed
 
+from benchmarks.clients.page_client import open_page
 from tests.attacks.attacker import PING, TEXT, frame, peer
 from tests.attacks.target import visitor
-from tests.support.page_client import open_page
 
 __all__ = ["FLOODS", "Flood", "flooding"]
 

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.apps import PATH, TRADE, subscription
+from benchmarks.clients.page_client import open_page
 from benchmarks.load import Readers, start_venue
 from benchmarks.natives import compiler
 from tests.attacks.floods import FLOODS, flooding
 from tests.support.helpers import measured
 from tests.support.measuring import MeasuredApp, measured_main
-from tests.support.page_client import open_page
 
 pytestmark = [measured, pytest.mark.serial, pytest.mark.long]
 

@@ -11,19 +11,19 @@ import httpx
 import pytest
 from nicegui import ui
 from nicegui.testing import User
-from playwright.async_api import Browser, CDPSession
+from playwright.async_api import Browser, CDPSession, ViewportSize
 
 from benchmarks.browser import SYMBOLS
 from tests.pages.browser import Tab, soon, tab
 from tests.pages.local import MANY, LocalServices
 from tests.pages.test_layout import LAPTOP
-from tests.pages.visiting import opened
+from tests.pages.visiting import only, opened
 from tests.support.app import running_process
 from tests.support.helpers import measured
 from tests.support.measuring import measured_main
 
 TRADES_PER_SECOND = 2_000
-TALL = {"width": 1366, "height": 4000}
+TALL: ViewportSize = {"width": 1366, "height": 4000}
 WARM_SECONDS = 90
 SECONDS = 510
 READINGS = 5
@@ -97,7 +97,7 @@ async def test_many_flushes_leave_nothing(visitor: User, services: LocalServices
     """The short form: the page's own state, what the framework keeps, and what the rows say."""
     symbols = MANY[:8]
     grid = await opened(visitor, services, f"/labs?symbols={','.join(symbols)}")
-    [timer] = [found for found in visitor.find(kind=ui.timer).elements if isinstance(found, ui.timer)]
+    timer = only(visitor, ui.timer)
     assert visitor.client is not None
     outbox = visitor.client.outbox
 

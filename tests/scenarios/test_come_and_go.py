@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from benchmarks.clients.page_client import open_page
 from tests.attacks.attacker import TEXT, Peer, frame, peer
 from tests.support.app import running_process
 from tests.support.helpers import WITHOUT_TLS, eventually, measured
 from tests.support.measuring import MeasuredApp, measured_main
-from tests.support.page_client import open_page
 
 pytestmark = [measured, pytest.mark.long]
 

@@ -261,7 +261,7 @@ class Process:
     async def ended(self, timeout_seconds: float = 15.0) -> int:
         """Wait for its end, and return the exit code."""
         async with asyncio.timeout(timeout_seconds):
-            await self._reader
+            await asyncio.shield(self._reader)  # a time that is over must not end it
             return await self.process.wait()
 
     async def aclose(self) -> None:

@@ -28,7 +28,7 @@ from tests.support.app import running_app, running_exchange, settings_for
 from tests.support.helpers import eventually
 from tests.support.upstream import quick
 
-WAIT_SECONDS = 60
+WAIT_SECONDS = 100
 KILLS = (signal.SIGKILL, signal.SIGINT)
 Item = Trade | Gap | Lagged
 

@@ -34,8 +34,8 @@ SYMBOLS = tuple(
 )
 TRADES_PER_SECOND = 500.0
 """Of all symbols together, beside the bursts."""
-WAIT_SECONDS = 60
-START_SECONDS = 180
+WAIT_SECONDS = 100
+START_SECONDS = 100
 """Within which the app has started: a busy machine needs long for a process that has much to import."""
 Program = Callable[[str], contextlib.AbstractAsyncContextManager[Process]]
 """Starts a program that reads, which is told what in JSON."""

@@ -118,7 +118,7 @@ class Copied:
 
     async def _does(self, predicate: Callable[[], bool], what: str) -> None:
         try:
-            await eventually(predicate, 20, because=what)
+            await eventually(predicate, 60, because=what)
         except AssertionError:
             said = "\n".join(self.lines[-20:])
             raise AssertionError(f"{self.name} did not {what}; it has said:\n{said}") from None

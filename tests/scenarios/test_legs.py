@@ -46,7 +46,10 @@ PLACES: dict[str, Callable[[dict[str, Any]], Any]] = {
 KEYS = [StreamKey.trades("binance", symbol) for symbol in SYMBOLS]
 TUNING = Tuning(
     client=quick(
-        connection=ConnectionTimings(session=QUICK.session), rest_seconds=0.2, longest_rest_seconds=0.4
+        connection=ConnectionTimings(session=QUICK.session),
+        rest_seconds=0.2,
+        longest_rest_seconds=0.4,
+        return_seconds=0.02,
     )
 )
 """A leg that is mute for a moment does not count as lost, however busy the machine is."""

@@ -20,6 +20,8 @@ __all__ = ["Attempt", "AttemptTimings", "Attempts"]
 _FORGET_SECONDS = 300.0
 """Failures are forgotten if nothing was tried for this long, because nobody wanted a stream."""
 _LONGEST_BAN_SECONDS = 600.0
+_MOST_RETURN_PAUSES, _CALM_RETURNS = 20, 60
+"""The longest pause between two returns, and when it is the least one again: so many times the least one."""
 
 
 class AttemptTimings(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,9 +41,10 @@ class AttemptTimings(msgspec.Struct, frozen=True, kw_only=True):
     rest_seconds: float = 10.0
     longest_rest_seconds: float = 300.0
     """How long an address is passed over after its first failure, and at most after further ones."""
-    returns: bool = False
-    """Whether a connection to another address than the preferred one is replaced as soon as that may work
-    again. Two legs that stay at one address would end together."""
+    return_seconds: float | None = None
+    """A connection to another address than the preferred one is replaced as soon as that may work again: two
+    legs that stay at one address would end together. Least time between two such replacements; it doubles,
+    up to twenty times this, while they follow each other. `None`: it stays."""
 
 
 class Attempt(msgspec.Struct, eq=False):
@@ -94,6 +97,8 @@ class Attempts:
         self._opening: set[Attempt] = set()
         self._works_since: float | None = None  # proof of an attempt that began after the last failure
         self._good_url: str | None = None
+        self._returned_at = -math.inf
+        self._return_pause = 0.0
 
     def use_addresses(self, urls: Iterable[str]) -> None:
         """Replace the addresses. What failed at other ones says nothing of new ones."""
@@ -131,6 +136,8 @@ class Attempts:
         if self.failures and now - max(self._failed_at, self._allowed_at()) > _FORGET_SECONDS:
             self._recover()
         self._budget.spend(now)
+        if is_return:
+            self._note_return(now)
         attempt = Attempt(self._choose(now, is_planned), now, is_return)
         self._opening.add(attempt)
         return attempt
@@ -138,9 +145,17 @@ class Attempts:
     def returns_at(self, url: str) -> float:
         """Return when a connection to this address may be replaced by one to the preferred address."""
         preferred = next(iter(self.addresses), url)
-        if not self._timings.returns or url == preferred:
+        if self._timings.return_seconds is None or url == preferred:
             return math.inf
-        return max(self.addresses.rests_until(preferred), self._told.get(preferred, 0.0))
+        rest, told = self.addresses.rests_until(preferred), self._told.get(preferred, 0.0)
+        return max(rest, told, self._returned_at + self._return_pause)
+
+    def _note_return(self, now: float) -> None:
+        """Let returns that follow each other be ever more seldom: the address may open and then be mute."""
+        least = self._timings.return_seconds or 0.0
+        is_calm = now - self._returned_at > _CALM_RETURNS * least
+        self._return_pause = least if is_calm else min(2 * self._return_pause, _MOST_RETURN_PAUSES * least)
+        self._returned_at = now
 
     def note_open(self, attempt: Attempt) -> None:
         """Note that the handshake succeeded. That alone proves nothing: the exchange may close at once."""

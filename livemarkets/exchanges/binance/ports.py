@@ -26,6 +26,8 @@ from livemarkets.market.models import ExchangeName
 
 __all__ = ["BinancePorts"]
 
+_RETURN_SECONDS = 30.0
+
 
 class BinancePorts:
     """An exchange that speaks Binance's protocol. It makes the ports for one feed.
@@ -141,5 +143,6 @@ def _timings_of_leg(timings: ClientTimings, number: int, legs: int) -> ClientTim
     """Return the time limits of a leg: the connections of two legs do not reach their age together."""
     shard = timings.shard
     lifetime = shard.lifetime_seconds * (1 - (number - 1) / (2 * legs))
-    attempts = replace(shard.attempts, returns=True)
+    pause = shard.attempts.return_seconds
+    attempts = replace(shard.attempts, return_seconds=_RETURN_SECONDS if pause is None else pause)
     return replace(timings, shard=replace(shard, lifetime_seconds=lifetime, attempts=attempts))

@@ -72,7 +72,7 @@ def test_a_ban_holds_for_the_other_legs_too() -> None:
 
 def test_a_leg_returns_to_its_address_when_that_may_work_again(attempts: Attempts) -> None:
     assert attempts.returns_at(SECOND) == math.inf, "without legs it may stay"
-    leg = Attempts(URLS, ConnectBudget(), AttemptTimings(returns=True), lambda least, most: most)
+    leg = Attempts(URLS, ConnectBudget(), AttemptTimings(return_seconds=5.0), lambda least, most: most)
     leg.note_failure(leg.begin(1.0), TIMEOUT, 1.0)
     elsewhere = connected(leg, 2.0)
     assert elsewhere.url == SECOND
@@ -85,6 +85,22 @@ def test_a_leg_returns_to_its_address_when_that_may_work_again(attempts: Attempt
     assert leg.returns_at(SECOND) == 32.0, "it is tried ever more seldom"
     ban = leg.begin(32.0, is_planned=True, is_return=True)
     assert leg.note_failure(ban, BANNED, 32.0) == pytest.approx(600.0)
+
+
+def test_an_address_that_opens_and_is_mute_is_returned_to_ever_more_seldom() -> None:
+    leg = Attempts(URLS, ConnectBudget(), AttemptTimings(return_seconds=30.0), lambda least, most: most)
+    now, pauses = 1000.0, []
+    for _ in range(8):
+        connected(leg, now, is_planned=True)  # the preferred address works at first
+        leg.note_mute(FIRST, now + 1)
+        due_at = leg.returns_at(SECOND)
+        pauses.append(due_at - now)
+        now = due_at
+        leg.begin(now, is_planned=True, is_return=True)
+    assert pauses == [11, 30, 60, 120, 240, 480, 600, 600]
+    now += 2000
+    leg.begin(now, is_planned=True, is_return=True)
+    assert leg.returns_at(SECOND) == now + 30, "after a calm while it is quick again"
 
 
 def test_a_ban_without_a_length_grows(attempts: Attempts) -> None:

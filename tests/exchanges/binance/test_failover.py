@@ -189,7 +189,7 @@ async def test_the_log_says_that_the_client_ends_while_the_exchange_is_away(line
 
 async def test_a_leg_returns_to_its_own_address_as_soon_as_that_works(lines: list[str]) -> None:
     port = free_port()
-    timings = quick(returns=True, rest_seconds=0.2, longest_rest_seconds=0.2)
+    timings = quick(return_seconds=0.01, rest_seconds=0.2, longest_rest_seconds=0.2)
     async with (
         exchange() as other,
         client(f"ws://127.0.0.1:{port}", other, want=SYMBOLS, timings=timings) as recorder,

@@ -10,17 +10,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from tests.support.app import Process, running_process
 from tests.support.certificates import Certificate
 from tests.support.helpers import CHROMIUM_ARGUMENTS, eventually, free_port
 
-DESKTOP: ViewportSize = {"width": 1400, "height": 800}
-LAPTOP: ViewportSize = {"width": 1366, "height": 768}
-PHONE: ViewportSize = {"width": 390, "height": 844}
-LOAD_MS = 60_000
-"""For a page to be loaded. On a machine that is busy with much else, that takes long."""
+DESKTOP = {"width": 1400, "height": 800}
+PHONE = {"width": 390, "height": 844}
 
 
 class Tab:
@@ -46,7 +43,7 @@ class Tab:
 
     async def goto(self, path: str) -> None:
         """Open a path of the application."""
-        await self.page.goto(self.base + path, timeout=LOAD_MS)
+        await self.page.goto(self.base + path)
 
     async def text(self, selector: str) -> str:
         """The text of the first element that fits, as a person reads it."""
@@ -72,7 +69,7 @@ class Tab:
 
 
 async def soon(
-    predicate: Callable[[], Awaitable[Any]], timeout_seconds: float = 15.0, *, because: str = ""
+    predicate: Callable[[], Awaitable[Any]], timeout_seconds: float = 5.0, *, because: str = ""
 ) -> Any:
     """Ask the browser until the answer is true, and return it."""
     return await eventually(predicate, timeout_seconds, interval_seconds=0.05, because=because)
@@ -113,7 +110,7 @@ async def tab(browser: Browser, base: str, **options: Any) -> AsyncIterator[Tab]
     """A tab with its own storage, on a system with a dark theme."""
     defaults: dict[str, Any] = {"viewport": DESKTOP, "color_scheme": "dark", "timezone_id": "Europe/Berlin"}
     context = await browser.new_context(**(defaults | options))
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(10_000)
     opened = Tab(context, await context.new_page(), base)
     yield opened
     await context.close()

@@ -444,8 +444,8 @@ def build(services: RunningServices) -> FastAPI:
             past.cut(key, 2)
         elif what == "backfill":
             past.backfill(key)
-        elif what == "give-up":
-            past.give_up(key)
+        elif what == "lost":
+            past.lose(key, 2)
         else:
             past.revise(key, 3, Decimal(what))
 

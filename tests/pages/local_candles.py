@@ -65,11 +65,13 @@ class LocalCandles:
         self._cut_to[key] = running.open_ts + (candles + 1) * span_ms
         self.put(_moved(running, self._cut_to[key]))
 
-    def give_up(self, key: StreamKey) -> None:
-        """Have what is between the running candle and those that wait be lost for good."""
+    def lose(self, key: StreamKey, candles: int) -> None:
+        """Have so many candles be lost for good, with the end of the running one."""
+        self.cut(key, candles)
         self._cut_to.pop(key)
-        self.line(key).give_up(self._now_ms() / 1000 + 2 * CandleLimits().patience_seconds)
-        self.line(key).memory.has_oldest = True  # nor is there anything older to be had
+        line = self.line(key)
+        line.give_up(self._now_ms() / 1000 + 2 * CandleLimits().patience_seconds)
+        line.memory.has_oldest = True  # nor is there anything older to be had
 
     def backfill(self, key: StreamKey) -> None:
         """Have the exchange's history tell what is between the running candle and those that wait."""

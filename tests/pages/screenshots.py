@@ -22,7 +22,7 @@ from urllib.parse import urlencode
 
 from playwright.async_api import Browser, Page, ViewportSize
 
-from tests.pages.browser import LAPTOP, PHONE, browser
+from tests.pages.browser import browser
 from tests.support.app import running_main, running_process
 from tests.support.helpers import PROJECT_ROOT, chromium_path, free_port
 from tests.support.recordings import BITCOIN_AND_ETHER, find_recording
@@ -31,7 +31,10 @@ __all__ = ["FOLDER", "MOST_BYTES", "SHOTS", "names"]
 
 FOLDER = PROJECT_ROOT / "docs" / "images"
 MOST_BYTES = 150_000
-SCREENS: dict[str, ViewportSize] = {"laptop": LAPTOP, "phone": PHONE}
+SCREENS: dict[str, ViewportSize] = {
+    "laptop": {"width": 1366, "height": 768},
+    "phone": {"width": 390, "height": 844},
+}
 THEMES: tuple[Literal["dark", "light"], ...] = ("dark", "light")
 WAIT_SECONDS = 60.0
 SPEED = 4

@@ -7,14 +7,16 @@ from collections.abc import AsyncIterator
 from typing import Literal
 
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, ViewportSize
 
 from tests.pages.axe import findings, needs_axe
-from tests.pages.browser import LAPTOP, PHONE, Tab, soon, tab
+from tests.pages.browser import Tab, soon, tab
 from tests.pages.local import MANY
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_axe]
 
+LAPTOP: ViewportSize = {"width": 1366, "height": 768}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 LONG_SECONDS = 30.0
 HAS_PRICE = "tr[data-symbol] .price:not(:empty)"
 

@@ -89,7 +89,7 @@ async def test_axe_finds_nothing(module_chrome: Browser, local_address: str) -> 
         await soon(lambda: shown.text(".tape-line"), 15)
         assert await findings(shown) == []
         await shown.page.emulate_media(color_scheme="light")
-        await shown.page.set_viewport_size(PHONE)
+        await shown.page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
         assert await findings(shown) == []
 
 

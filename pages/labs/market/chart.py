@@ -104,7 +104,7 @@ class MarketChart:
         if news.candles:
             self.element.put(news.candles, is_whole=news.is_whole, after_holes=self._candles.after_holes)
         self._missing.note(key, services.trades)
-        self.element.shade(self._missing.among(self._candles.sent))
+        self.element.shade([*self._missing.among(self._candles.sent), *self._candles.unfinished])
 
     def _is_time_to_ask(self, candle_key: StreamKey) -> bool:
         now_ms = self._services.elapsed_ms()

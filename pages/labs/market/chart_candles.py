@@ -41,11 +41,17 @@ class ChartCandles:
         self._running: Candle | None = None  # the same with the trades since then
         self._is_over = False
         self._after_holes: set[int] = set()
+        self._before_holes: set[int] = set()
 
     @property
     def after_holes(self) -> list[int]:
         """The open times of the candles that the browser has, and those before them not: they were lost."""
         return sorted(open_ts for open_ts in self._after_holes if open_ts in self._sent)
+
+    @property
+    def unfinished(self) -> list[int]:
+        """The open times of the candles whose end was lost too: some of their trades are missing."""
+        return [open_ts for open_ts in self._before_holes if not self._sent[open_ts].closed]
 
     @property
     def sent(self) -> Sequence[Candle]:
@@ -56,6 +62,7 @@ class ChartCandles:
         """Begin anew: the browser has nothing."""
         self._sent.clear()
         self._after_holes.clear()
+        self._before_holes.clear()
         self._told = self._running = None
 
     def news(self, view: CandleView, trades_after: Callable[[int], Sequence[TradeTick]]) -> CandleNews:
@@ -75,6 +82,7 @@ class ChartCandles:
         if newest is not None and view.running is not None and view.running.open_ts < newest:
             self._sent.clear()  # the exchange's time was set back
             self._after_holes.clear()
+            self._before_holes.clear()
             newest, changed = None, candles
         is_in_place = all(
             candle.open_ts in self._sent or newest is None or candle.open_ts > newest for candle in changed
@@ -86,6 +94,7 @@ class ChartCandles:
             self._sent = dict(sorted(self._sent.items()))
         for open_ts in list(self._sent)[: -self._most]:
             del self._sent[open_ts]
+            self._before_holes.discard(open_ts)
         return CandleNews(self.sent if is_whole else changed, is_whole)
 
     def _note_hole(self, newest: int | None, first: int) -> None:
@@ -93,6 +102,7 @@ class ChartCandles:
         self._after_holes = {open_ts for open_ts in self._after_holes if open_ts <= first}
         if newest is not None and self._sent[newest].close_ts + 1 < first:
             self._after_holes.add(first)
+            self._before_holes.add(newest)
 
     def _is_news(self, candle: Candle) -> bool:
         sent = self._sent.get(candle.open_ts)

@@ -143,8 +143,7 @@ async def test_a_cut_a_late_candle_and_lost_trades_leave_the_right_candles(
 
         # Candles are lost for good: their room stays empty and is shaded, and words say how many.
         times = (await option(shown))["times"]
-        await change(shown, "cut")
-        await change(shown, "give-up")
+        await change(shown, "lost")
         await soon(has(shown, lambda drawn: drawn["candles"][-3:-1] == ["-", "-"]), 15)
         holed = await option(shown)
         assert {later - early for early, later in pairwise(holed["times"])} == {60_000}

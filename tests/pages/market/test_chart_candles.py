@@ -89,11 +89,12 @@ def test_candles_that_were_given_up_leave_a_hole_until_their_history_comes() -> 
     chart.news(View(closed(1, 6), make_candle(7, 1)), none_after)
     hole = [START_MS + 6 * MINUTE_MS]
     assert chart.after_holes == hole
+    assert chart.unfinished == [START_MS + 3 * MINUTE_MS], "its end was lost too"
     chart.news(View(closed(2, 6), make_candle(8, 1)), none_after)
     assert chart.after_holes == hole
 
     chart.news(View(closed(8), make_candle(8, 1)), none_after)
-    assert chart.after_holes == []
+    assert chart.after_holes == chart.unfinished == []
 
 
 def test_a_minute_without_candle_is_no_hole_where_the_exchange_has_none() -> None:

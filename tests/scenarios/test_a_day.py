@@ -159,6 +159,7 @@ def told_in(day: Day, text: str) -> list[str]:
     return [line for line in day.log.lines if text in line]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "plan", [pytest.param(SHORT, id="short"), pytest.param(WHOLE, id="whole", marks=pytest.mark.verify)]
 )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 from livemarkets import __version__
 from livemarkets.http_api.answer_types import ErrorAnswer, columns_of
 from livemarkets.http_api.asyncapi import read_examples
+from livemarkets.http_api.field_docs import field_docs
 from livemarkets.http_api.operations import OPERATIONS, PLAIN_OPERATIONS, Operation, Parameter
 from livemarkets.http_api.schemas import SCHEMAS, schemas_of
 from livemarkets.security.middleware import MARKETS_PATH
+from livemarkets.status import report
 
 __all__ = ["openapi", "openapi_template"]
 
@@ -73,10 +76,20 @@ def openapi_template(*, is_enabled: bool) -> dict[str, Any]:
         "security": [],
         "paths": paths | ({MARKETS_PATH: _UPGRADE} if is_enabled else {}),
         "components": {
-            "schemas": schemas_of(types),
+            "schemas": _schemas(types),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _schemas(types: Iterable[Any]) -> dict[str, Any]:
+    """Return the schemas of the answers. The fields of the report are told by the docstrings under them."""
+    schemas = schemas_of(types)
+    for name, docs in field_docs(report).items():
+        for field, text in docs.items():
+            if name in schemas:
+                schemas[name]["properties"][field]["description"] = text
+    return schemas
 
 
 def _operation(operation: Operation, example: Any) -> dict[str, Any]:

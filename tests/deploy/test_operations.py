@@ -173,7 +173,10 @@ COMMANDS = [
 
 
 def test_files_that_commands_name_are_there() -> None:
-    named = {word for command in COMMANDS for word in command.split() if word.startswith("deploy/")}
+    first_hour = [command for block in blocks("docs/first-hour.md", "sh") for command in commands(block)]
+    named = {
+        word for command in (*COMMANDS, *first_hour) for word in command.split() if word.startswith("deploy/")
+    }
     assert len(named) > 4
     assert [name for name in named if not (PROJECT_ROOT / name).is_file()] == []
 

@@ -299,6 +299,12 @@ def test_every_reference_leads_somewhere_and_every_field_is_described(document: 
             assert is_told or field == "type" or "anyOf" in each, f"{name}.{field}"
 
 
+def test_the_fields_of_the_report_have_the_meanings_that_stand_under_them() -> None:
+    schemas = openapi_template(is_enabled=True)["components"]["schemas"]
+    told = schemas["ConnectionReport"]["properties"]["opened_ts"]["description"]
+    assert told == "`null` while it is opening."
+
+
 # parameters
 
 

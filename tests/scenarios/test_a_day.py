@@ -159,6 +159,7 @@ def told_in(day: Day, text: str) -> list[str]:
     return [line for line in day.log.lines if text in line]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "plan", [pytest.param(SHORT, id="short"), pytest.param(WHOLE, id="whole", marks=pytest.mark.verify)]
 )
@@ -170,6 +171,8 @@ def test_a_day_is_told_by_alerts_readiness_metrics_and_log(plan: Plan, tmp_path:
     check_metrics(day)
     check_reader(day)
     assert what_differs(day.series, list(checks_of(plan)), tmp_path) == ""
+    earlier = msgspec.structs.replace(plan, cut=plan.cut - plan.cut_minutes)
+    assert "LiveMarketsExchangeNotLive" in what_differs(day.series, list(checks_of(earlier)), tmp_path)
 
 
 def check_log(day: Day, plan: Plan) -> None:

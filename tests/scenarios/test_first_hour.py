@@ -43,8 +43,8 @@ async def running(
     # The Python of the tables has nothing but those libraries.
     places = (str(PROJECT_ROOT / "clients" / "python"), sysconfig.get_path("purelib"))
     environment = {"PYTHONPATH": os.pathsep.join(places)}
-    options = {} if python is None else {"program": str(python)}
-    async with running_process(program, *arguments, environment=environment, **options) as process:
+    other = None if python is None else str(python)
+    async with running_process(program, *arguments, environment=environment, program=other) as process:
         yield process
 
 

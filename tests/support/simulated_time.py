@@ -59,7 +59,9 @@ class _Loop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return 1000.0 + self._simulated.passed
 
-    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., T], *args: Any
+    ) -> asyncio.Future[T]:
         def note_end(_: asyncio.Future[T]) -> None:
             self._simulated.threads -= 1
 

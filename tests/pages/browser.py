@@ -31,8 +31,6 @@ TIMEOUT_SECONDS = 20.0
 DESKTOP: ViewportSize = {"width": 1400, "height": 800}
 LAPTOP: ViewportSize = {"width": 1366, "height": 768}
 PHONE: ViewportSize = {"width": 390, "height": 844}
-LOAD_MS = 60_000
-"""For a page to be loaded. On a machine that is busy with much else, that takes long."""
 IDLE = "about:blank#idle"
 """Where a tab is between two visits, so that the next one finds what its process has already compiled."""
 

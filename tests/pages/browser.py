@@ -71,7 +71,7 @@ class Tab:
 
     async def goto(self, path: str) -> None:
         """Open a path of the application."""
-        await self.page.goto(self.base + path, timeout=LOAD_MS)
+        await self.page.goto(self.base + path)
 
     async def text(self, selector: str) -> str:
         """The text of the first element that fits, as a person reads it."""

@@ -89,7 +89,7 @@ async def test_nothing_is_found_while_an_exchange_is_away(
 @pytest.mark.verify
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 async def test_nothing_is_found_in_what_opens(
-    module_chrome: Browser, local_address: str, scheme: str
+    module_chrome: Browser, local_address: str, scheme: Literal["dark", "light"]
 ) -> None:
     async with tab(module_chrome, local_address, viewport=LAPTOP, color_scheme=scheme) as shown:
         page, keyboard = shown.page, shown.page.keyboard

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, ViewportSize
 
 from tests.pages.browser import PHONE, Tab, has_price, soon, tab
 from tests.pages.local import MANY
@@ -85,7 +85,7 @@ async def comes_into_sight(shown: Tab, part: str) -> bool:
 
 async def test_at_twice_the_size_everything_can_be_read(module_chrome: Browser, local_address: str) -> None:
     """A laptop's browser at 200 %: half as many pixels of the style sheets, and each twice as large."""
-    size = {"width": LAPTOP["width"] // 2, "height": LAPTOP["height"] // 2}
+    size: ViewportSize = {"width": LAPTOP["width"] // 2, "height": LAPTOP["height"] // 2}
     async with tab(module_chrome, local_address, viewport=size, device_scale_factor=2) as shown:
         await shown.goto(FORTY)
         await has_price(shown, MANY[0])

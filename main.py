@@ -45,22 +45,24 @@ def main(arguments: Sequence[str] | None = None, tuning: Tuning | None = None) -
 
 
 def _run(options: dict[str, str], tuning: Tuning | None) -> int:
-    # Imported here, because the imports take a second and --help does not need them.
-    from loguru import logger
-
-    import pages
-    from livemarkets import app
-    from livemarkets.config import log
+    # Imported here, because the imports take a second: neither --help nor a wrong setting waits for them.
     from livemarkets.config.settings import load
     from livemarkets.errors import SettingsError
-    from livemarkets.http_api.web_app import create_app
-    from livemarkets.server import run
 
     try:
         settings = load(ROOT, options=options)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+
+    from loguru import logger
+
+    import pages
+    from livemarkets import app
+    from livemarkets.config import log
+    from livemarkets.http_api.web_app import create_app
+    from livemarkets.server import run
+
     volume = log.setup(settings.log_level, settings.log_json)
     for warning in settings.warnings:
         logger.warning(warning)

@@ -1,6 +1,5 @@
 """Fixtures for every test file; the settings of hypothesis."""
 
-import contextlib
 import logging
 import os
 import shutil
@@ -37,20 +36,43 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(name)
 
 
+class ForwardedErrors:
+    """A sink of loguru that leads ERROR records to stdlib logging, until somebody removes all sinks."""
+
+    def __init__(self) -> None:
+        self._is_on = False
+
+    def begin(self) -> None:
+        """Be a sink. To add one takes loguru some milliseconds, so it stays for the tests that follow."""
+        if not self._is_on:
+            logger.add(self, level="ERROR", format="{message}")
+            self._is_on = True
+
+    def write(self, line: str) -> None:
+        """Called by loguru for each record."""
+        logging.getLogger("tests.forwarded").error(line.rstrip())
+
+    def stop(self) -> None:
+        """Called by loguru when the sink is removed."""
+        self._is_on = False
+
+
+@pytest.fixture(scope="session")
+def error_sink() -> ForwardedErrors:
+    return ForwardedErrors()
+
+
 @pytest.fixture(autouse=True)
-def forwarded_errors() -> Iterator[None]:
+def forwarded_errors(error_sink: ForwardedErrors) -> Iterator[None]:
     """Loguru's ERROR records reach stdlib logging: NiceGUI's `user` fixture fails a test that logs one.
 
     It looks at `caplog` alone, where loguru would stay invisible.
     """
-    target = logging.getLogger("tests.forwarded")
     root_handlers = list(logging.root.handlers)
-    handler = logger.add(lambda line: target.error(line.rstrip()), level="ERROR", format="{message}")
+    error_sink.begin()
     yield
     # A test that configures logging itself has removed every earlier sink, and leads stdlib records into
     # loguru: together with the sink of the next test that would be a circle.
-    with contextlib.suppress(ValueError):
-        logger.remove(handler)
     logging.root.handlers = root_handlers
 
 

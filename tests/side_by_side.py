@@ -23,6 +23,12 @@ __all__ = [
 ]
 
 LONGEST_FIRST = (
+    "test_candles",
+    "test_status_browser",
+    "test_come_and_go",
+    "test_behind_a_balancer",
+    "test_instances",
+    "test_chart_browser",
     "test_link",
     "test_end_to_end",
     "test_main",
@@ -34,6 +40,7 @@ LONGEST_FIRST = (
     "test_manual",
     "test_labs",
     "test_soak",
+    "test_pieces",
     "test_foreign_app",
     "test_storm",
     "test_staleness",
@@ -42,7 +49,6 @@ LONGEST_FIRST = (
     "test_picker",
     "test_control",
     "test_backfill",
-    "test_status_browser",
     "test_console_browser",
     "test_recording",
     "test_readme",

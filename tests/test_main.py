@@ -51,7 +51,6 @@ async def get(port: int, path: str) -> httpx.Response:
         return await client.get(f"http://127.0.0.1:{port}{path}")
 
 
-@pytest.mark.serial
 @measured
 async def test_it_serves_a_page_soon_after_its_start() -> None:
     port, environment = main_environment()

@@ -6,8 +6,8 @@ Every tab must stay free of errors and of requests to elsewhere.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, Literal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.async_api import (
@@ -28,9 +28,8 @@ from tests.support.helpers import CHROMIUM_ARGUMENTS, eventually, free_port
 TIMEOUT_SECONDS = 20.0
 """How long a browser on a busy machine may take for anything."""
 
-DESKTOP: ViewportSize = {"width": 1400, "height": 800}
-LAPTOP: ViewportSize = {"width": 1366, "height": 768}
-PHONE: ViewportSize = {"width": 390, "height": 844}
+DESKTOP = {"width": 1400, "height": 800}
+PHONE = {"width": 390, "height": 844}
 IDLE = "about:blank#idle"
 """Where a tab is between two visits, so that the next one finds what its process has already compiled."""
 
@@ -138,15 +137,17 @@ async def tab(
     browser: Browser,
     base: str,
     *,
-    viewport: ViewportSize = DESKTOP,
-    color_scheme: Literal["dark", "light"] = "dark",
-    reduced_motion: Literal["no-preference", "reduce"] = "no-preference",
+    viewport: ViewportSize | Mapping[str, int] = DESKTOP,
+    color_scheme: Any = "dark",
+    reduced_motion: Any = "no-preference",
+    leaves_traces: bool = False,
     **options: Any,
 ) -> AsyncIterator[Tab]:
     """A tab without anything stored, on a system with a dark theme.
 
     Without further options it may be one that an earlier visit has left: to compile the scripts of a page
-    takes longer than most visits.
+    takes longer than most visits. A visit that `leaves_traces`, such as a script for every page, a permission
+    or a slower network, is not followed by another one.
     """
     page = None if options else next(_idle(browser), None)
     if page is None:
@@ -154,12 +155,12 @@ async def tab(
         context.set_default_timeout(TIMEOUT_SECONDS * 1000)
         page = await context.new_page()
     await page.goto("about:blank")
-    await page.set_viewport_size(viewport)
+    await page.set_viewport_size(ViewportSize(width=viewport["width"], height=viewport["height"]))
     await page.emulate_media(color_scheme=color_scheme, reduced_motion=reduced_motion)
     opened = Tab(page.context, page, base)
     yield opened
     opened.let_go()
-    if options or not await _is_left_clean(opened):
+    if options or leaves_traces or not await _is_left_clean(opened):
         await page.context.close()
     assert opened.problems == [], opened.problems
 

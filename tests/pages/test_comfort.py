@@ -53,7 +53,7 @@ async def test_drawings_follow_the_theme_and_compute_its_colours_once(
     module_chrome: Browser, local_address: str
 ) -> None:
     wide = {"width": 2400, "height": 800}
-    async with tab(module_chrome, local_address, viewport=wide) as shown:
+    async with tab(module_chrome, local_address, viewport=wide, leaves_traces=True) as shown:
         await shown.page.add_init_script(WATCH_DRAWING)
         await shown.goto("/labs?symbols=BTCUSDT")
 

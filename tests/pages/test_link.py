@@ -125,7 +125,7 @@ async def test_a_frozen_page_has_the_true_values_once_it_is_thawed(
     module_chrome: Browser, local_address: str, frozen_seconds: int
 ) -> None:
     """A browser freezes a page that nobody has looked at for long: none of its scripts runs."""
-    async with tab(module_chrome, local_address) as shown:
+    async with tab(module_chrome, local_address, leaves_traces=True) as shown:
         await shown.goto(f"/labs?symbols=BTCUSDT,{QUIET}&min=1000&sort=-last&selected=BTCUSDT")
         await has_price(shown, "BTCUSDT")
         price = f"{float(await has_price(shown, QUIET)) + 0.01:.2f}"  # it never trades, but for this time

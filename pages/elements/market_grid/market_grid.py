@@ -80,11 +80,14 @@ class GridRow:
 
     def news(self, before: GridRow | None) -> dict[str, Any]:
         """Return the symbol and what differs from the row that the browser has, by name."""
-        values = {name: getattr(self, name) for name in _ROW_FIELDS}
         if before is None:
-            return values
-        is_new = {name for name, value in values.items() if value != getattr(before, name)}
-        return {name: value for name, value in values.items() if name in is_new or name == "symbol"}
+            return {name: getattr(self, name) for name in _ROW_FIELDS}
+        news: dict[str, Any] = {"symbol": self.symbol}
+        for name in _ROW_FIELDS:
+            value = getattr(self, name)
+            if value != getattr(before, name):
+                news[name] = value
+        return news
 
 
 _LINE_FIELDS = tuple(field.name for field in fields(GridLine))

@@ -12,6 +12,7 @@ import time
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.apps import HELLO, PATH, TRADE, start_app
 from benchmarks.figures import Goal, Options, Report, Table, median, spread
@@ -30,9 +31,9 @@ _LATEST = json.dumps(json.loads(HELLO) | {"mode": "latest", "interval_ms": 5000}
 def run(options: Options) -> Report:
     """Measure each contestant in every round."""
     report = Report("bus")
-    alone: list[float] = []
-    one_edge: list[float] = []
-    two_edges: list[float] = []
+    alone: list[_Delivery] = []
+    one_edge: list[_Delivery] = []
+    two_edges: list[_Delivery] = []
     reading: list[float] = []
     ingest: list[float] = []
     for number in range(options.rounds):
@@ -42,73 +43,77 @@ def run(options: Options) -> Report:
         two_edges.append(_per_delivery_of_edges(options, 2))
         reading.append(_per_trade_reading(options))
         ingest.append(_per_trade_of_ingest(options))
-    table = Table("CPU on the bus", ["process", "µs", "beside"])
-    table.add(f"all in one: a delivery ({_CLIENTS} readers, {_RATE:,} trades/s)", spread(alone), "1")
-    table.add("one edge: a delivery", spread(one_edge), f"{_ratio(one_edge, alone):.2f}")
-    table.add("two edges: a delivery", spread(two_edges), f"{_ratio(two_edges, alone):.2f}")
-    table.add(f"all in one: reading a trade ({_INGEST_RATE:,} trades/s)", spread(reading), "1")
-    table.add("ingest: reading and publishing a trade", spread(ingest), f"{_ratio(ingest, reading):.2f}")
-    report.tables.append(table)
+    deliveries = Table(
+        f"A delivery: {_CLIENTS} readers of each process, {_RATE:,} trades/s",
+        ["process", "CPU µs/delivery", "beside", "joined"],
+    )
+    for name, ones in (("all in one", alone), ("one edge", one_edge), ("two edges", two_edges)):
+        deliveries.add(
+            name,
+            spread([one.microseconds for one in ones]),
+            f"{_beside(ones, alone):.2f}",
+            spread([one.joined for one in ones], 1),
+        )
+    deliveries.notes.append("a delivery costs the less the more trades are joined, as on a busy machine")
+    trades = Table(f"A trade: {_INGEST_RATE:,} trades/s", ["process", "CPU µs/trade", "beside"])
+    trades.add("all in one, reading", spread(reading), "1")
+    trades.add("ingest, reading and publishing", spread(ingest), f"{_ratio(ingest, reading):.2f}")
+    report.tables += [deliveries, trades]
     beyond = median([one - other for one, other in zip(ingest, reading, strict=True)])
     report.goals += [
-        Goal("an edge's delivery, beside the app alone", _ratio(one_edge, alone), 1.15),
-        Goal("two edges' delivery, beside one edge's", _ratio(two_edges, one_edge), 1.10),
+        Goal("an edge's delivery, beside the app alone", _beside(one_edge, alone), 1.15),
+        Goal("two edges' delivery, beside one edge's", _beside(two_edges, one_edge), 1.10),
         Goal("an ingest beyond reading, µs a trade", beyond, 8.0),
     ]
     return report
+
+
+class _Delivery(NamedTuple):
+    """What a delivery cost in one run."""
+
+    microseconds: float
+    joined: float
+    """How many trades a reader got in one read."""
+
+
+def _beside(ones: list[_Delivery], others: list[_Delivery]) -> float:
+    return _ratio([one.microseconds for one in ones], [other.microseconds for other in others])
 
 
 def _ratio(ones: list[float], others: list[float]) -> float:
     return median([one / other for one, other in zip(ones, others, strict=True)])
 
 
-def _read(
-    port: int, clients: int, hello: str, options: Options, measured: list[Program]
-) -> tuple[float, int]:
-    """Return the CPU seconds of the programs while readers read, and how many messages came."""
-    wanted = ["--seconds", f"{options.seconds(4.0)}", "--warmup", "1.5", "--hello", hello, "--match", TRADE]
-    with Readers(port, PATH, clients, wanted) as readers:
-        readers.expect("BEGIN", 60.0)
-        before = [program.cpu() for program in measured]
-        load = readers.result()
-        used = sum(p.cpu().since(b).total for p, b in zip(measured, before, strict=True))
-    return used, load.messages
-
-
-def _per_delivery_alone(options: Options) -> float:
-    venue, venue_port = start_venue("--rate", str(_RATE))
-    with venue:
+def _per_delivery_alone(options: Options) -> _Delivery:
+    with ExitStack() as stack:
+        venue, venue_port = start_venue("--rate", str(_RATE))
+        stack.enter_context(venue)
         app, port = start_app(venue_port)
-        with app:
-            used, messages = _read(port, _CLIENTS, HELLO, options, [app])
-    return 1e6 * used / max(messages, 1)
+        stack.enter_context(app)
+        return _deliveries(stack, [(app, port)], options)
 
 
-def _per_delivery_of_edges(options: Options, count: int) -> float:
-    """Return the CPU of the edges for a delivery; the readers are shared out among them."""
+def _per_delivery_of_edges(options: Options, count: int) -> _Delivery:
     with ExitStack() as stack:
         venue, venue_port = start_venue("--rate", str(_RATE))
         stack.enter_context(venue)
         url = _start_nats(stack)
         _start_role(stack, venue_port, "ingest", url)
         edges = [_start_role(stack, venue_port, "edge", url) for _ in range(count)]
-        wanted = [
-            "--seconds",
-            f"{options.seconds(4.0)}",
-            "--warmup",
-            "1.5",
-            "--hello",
-            HELLO,
-            "--match",
-            TRADE,
-        ]
-        readers = [stack.enter_context(Readers(port, PATH, _CLIENTS, wanted)) for _, port in edges]
-        for each in readers:
-            each.expect("BEGIN", 60.0)
-        before = [edge.cpu() for edge, _ in edges]
-        messages = sum(each.result().messages for each in readers)
-        used = sum(edge.cpu().since(b).total for (edge, _), b in zip(edges, before, strict=True))
-    return 1e6 * used / max(messages, 1)
+        return _deliveries(stack, edges, options)
+
+
+def _deliveries(stack: ExitStack, apps: list[tuple[Program, int]], options: Options) -> _Delivery:
+    """Return the CPU of the processes together for a delivery to any of their readers."""
+    wanted = ["--seconds", f"{options.seconds(4.0)}", "--warmup", "1.5", "--hello", HELLO, "--match", TRADE]
+    readers = [stack.enter_context(Readers(port, PATH, _CLIENTS, wanted)) for _, port in apps]
+    for each in readers:
+        each.expect("BEGIN", 60.0)
+    before = [app.cpu() for app, _ in apps]
+    loads = [each.result() for each in readers]
+    used = sum(app.cpu().since(cpu).total for (app, _), cpu in zip(apps, before, strict=True))
+    messages, reads = sum(load.messages for load in loads), sum(load.reads for load in loads)
+    return _Delivery(1e6 * used / max(messages, 1), messages / max(reads, 1))
 
 
 def _per_trade_reading(options: Options) -> float:

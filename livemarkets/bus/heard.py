@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import msgspec
@@ -78,6 +79,23 @@ class Ingests:
             if beat is not None and beat.is_private:
                 return ingest.node
         return None
+
+    def answerer(self, exchange: str) -> str | None:
+        """Return an ingest to ask about an exchange, at random of those that fare best; `None` without one.
+
+        One that hangs is asked no more after its beats are missed.
+        """
+        leader = self.leader(exchange)
+        if leader is not None:
+            return leader
+        offers = [
+            (_place(beat.state), node)
+            for node, ingest in self._heard.items()
+            if (beat := ingest.exchanges.get(exchange)) is not None
+        ]
+        best = min(offers, default=(0, ""))[0]
+        nodes = [node for place, node in offers if place == best]
+        return random.choice(nodes) if nodes else None
 
     def status_of(self, exchange: str) -> ClientStatus | None:
         """Return the state of an exchange: the best that a present ingest has; `None` if none is heard."""

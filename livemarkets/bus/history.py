@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from livemarkets.bus.heard import Ingests
+from livemarkets.bus.heard import NO_INGEST, Ingests
 from livemarkets.bus.messages import tick_of
 from livemarkets.bus.questions import (
     CandlesOf,
@@ -27,6 +27,7 @@ from livemarkets.bus.questions import (
     TradesFrom,
 )
 from livemarkets.bus.requests import Requests
+from livemarkets.errors import ExchangeUnreachable
 from livemarkets.exchanges.base import (
     FetchedTrades,
     HistoryStatistics,
@@ -72,8 +73,10 @@ class BusHistory:
     async def _ask(self, question: Question, decoder: msgspec.msgpack.Decoder[Any]) -> list[Any]:
         self._calls += 1
         self._failures += 1
-        node = self._ingests.leader(self._exchange)
-        parts = await self._requests.ask(self._exchange, question, decoder, node=node)
+        node = self._ingests.answerer(self._exchange)
+        if node is None:
+            raise ExchangeUnreachable(NO_INGEST)
+        parts = await self._requests.ask(self._exchange, node, question, decoder)
         self._failures -= 1
         return parts
 

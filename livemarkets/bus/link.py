@@ -60,11 +60,10 @@ class LinkStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Subscription:
-    __slots__ = ("handler", "queue", "server_side")
+    __slots__ = ("handler", "server_side")
 
-    def __init__(self, handler: Handler, queue: str) -> None:
+    def __init__(self, handler: Handler) -> None:
         self.handler = handler
-        self.queue = queue
         self.server_side: Any = None  # the library's subscription on the present connection
 
 
@@ -111,10 +110,10 @@ class Link:
         """Wait until there was a connection for the first time."""
         await self._was_connected.wait()
 
-    def subscribe(self, subject: str, handler: Handler, queue: str = "") -> None:
-        """Pass messages of a subject to a handler from now on. Of a queue, only one member gets each."""
+    def subscribe(self, subject: str, handler: Handler) -> None:
+        """Pass messages of a subject to a handler from now on."""
         self._drop_subscription(subject)
-        self._subscriptions[subject] = _Subscription(handler, queue)
+        self._subscriptions[subject] = _Subscription(handler)
         self._changed[subject] = None
         self._wake.set()
 
@@ -215,7 +214,11 @@ class Link:
             subject = next(iter(self._changed))
             subscription = self._subscriptions[subject]
             del self._changed[subject]
-            subscription.server_side = await client.listen(subject, subscription.handler, subscription.queue)
+            listened = await client.listen(subject, subscription.handler)
+            if self._subscriptions.get(subject) is subscription:
+                subscription.server_side = listened
+            else:  # it was given up meanwhile
+                self._left.append(listened)
 
     async def _end(self, client: NatsClient) -> None:
         """Close a connection; what does not get through in a moment is given up."""

@@ -94,9 +94,9 @@ class NatsClient(Client):
         except errors.NoServersError as error:
             raise self.failure or error from None
 
-    async def listen(self, subject: str, handler: Handler, queue: str = "") -> Any:
+    async def listen(self, subject: str, handler: Handler) -> Any:
         """Subscribe, and return the subscription. Its `unsubscribe` ends it."""
-        subscription = await self.subscribe(subject, queue=queue)
+        subscription = await self.subscribe(subject)
         self.handlers[subscription._id] = handler
         return subscription
 

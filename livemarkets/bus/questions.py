@@ -1,7 +1,7 @@
 """The questions that an edge asks an ingest, and their answers. No I/O.
 
-A question goes to one ingest of all. It is answered in one message or in several parts, from the ingest's
-memory where that is enough, else by the exchange, through the ingest's own limits.
+A question goes to one of the ingests that are heard. It is answered in one message or in several parts, from
+the ingest's memory where that is enough, else by the exchange, through the ingest's own limits.
 """
 
 from __future__ import annotations

@@ -21,8 +21,6 @@ from livemarkets.errors import ExchangeError, ExchangeUnreachable
 
 __all__ = ["Replies"]
 
-_QUEUE = "ingests"
-"""Of the ingests that listen to a question, one gets it."""
 _AT_ONCE = 50
 _MOST_WAITING = 2000
 
@@ -63,14 +61,12 @@ class Replies:
             if reply:
                 self._note(exchange, answers, data, reply.decode())
 
-        self._link.subscribe(subjects.questions(exchange), handle, _QUEUE)
         self._link.subscribe(subjects.questions(exchange, self._node), handle)
 
     def _note(self, exchange: str, answers: ExchangeAnswers, data: bytes, reply: str) -> None:
         asked = self._under_way.get((exchange, data))
         if asked is not None:
             asked.replies.append(reply)
-            self._send([reply], Answer(VERSION, self._node, -1, False))
             return
         question = decode(data, _QUESTION)
         if question is None:
@@ -104,7 +100,6 @@ class Replies:
             parts = answers.at_once(question)
             if parts is None:
                 self._under_way.setdefault(asked.key, asked)
-                self._send(asked.replies, Answer(VERSION, self._node, -1, False))
                 parts = await answers.fetch(question)
         except ExchangeError as error:
             self._refuse(asked.replies, error)

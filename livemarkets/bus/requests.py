@@ -25,10 +25,10 @@ _ANSWER = msgspec.msgpack.Decoder(Answer)
 class _Pending:
     """A question that waits for its answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, node: str) -> None:
+        self.node = node
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.parts: list[msgspec.Raw] = []
-        self.node: str | None = None  # who is answering
 
     def fail(self, error: Exception) -> None:
         if not self.done.done():
@@ -55,18 +55,17 @@ class Requests:
     async def ask(
         self,
         exchange: str,
+        node: str,
         question: Question,
         decoder: msgspec.msgpack.Decoder[Any],
-        *,
-        node: str | None = None,
     ) -> list[Any]:
         """Return the parts of the answer.
 
         Args:
             exchange: what the question is about.
+            node: the ingest to ask.
             question: the question.
             decoder: of each part.
-            node: the ingest to ask; `None`: any.
 
         Raises:
             ExchangeError: there is no answer in time, or it says that there is none.
@@ -74,7 +73,7 @@ class Requests:
         """
         self.asked += 1
         number = str(self.asked)
-        pending = self._pending[number] = _Pending()
+        pending = self._pending[number] = _Pending(node)
         try:
             reply = f"{self._inbox}.{number}"
             if not self._link.publish(subjects.questions(exchange, node), encode(question), reply):
@@ -106,8 +105,6 @@ class Requests:
             pending.fail(MalformedMessage("bus", "an answer of another version"))
         elif answer.failure is not None:
             pending.fail(error_of(answer.failure))
-        elif answer.part < 0:
-            pending.node = answer.node  # it asks the exchange, which takes a while
         elif answer.part != len(pending.parts):
             pending.fail(MalformedMessage("bus", "a part of an answer is missing"))
         else:
@@ -116,7 +113,7 @@ class Requests:
                 pending.done.set_result(None)
 
     def note_gone(self, node: str | None) -> None:
-        """Fail the questions that an ingest is answering, since it is gone; all if the bus is."""
+        """Fail the questions to an ingest that is gone; all if the bus is."""
         for pending in self._pending.values():
             if node is None or pending.node == node:
                 pending.fail(ExchangeUnreachable(NO_INGEST if node else "the bus cannot be reached"))

@@ -27,10 +27,9 @@ def data(key: StreamKey) -> str:
     return ".".join(["lm.1.data", *(_token(part) for part in key if part is not None)])
 
 
-def questions(exchange: str, node: str | None = None) -> str:
-    """Return the subject of the questions about an exchange, to any ingest or to one."""
-    subject = f"lm.1.question.{_token(exchange)}"
-    return subject if node is None else f"{subject}.{node}"
+def questions(exchange: str, node: str) -> str:
+    """Return the subject of the questions about an exchange to one ingest."""
+    return f"lm.1.question.{_token(exchange)}.{node}"
 
 
 def answers_to(node: str) -> str:

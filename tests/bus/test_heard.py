@@ -50,10 +50,21 @@ def test_an_ingest_without_a_beat_is_gone() -> None:
     assert (ingests.is_heard("a"), ingests.is_heard("b")) == (False, True)
 
 
+def test_questions_go_to_an_ingest_that_fares_best() -> None:
+    ingests = Ingests(Time())
+    assert ingests.answerer("binance") is None
+    ingests.note(beat("a", "down"))
+    assert ingests.answerer("binance") == "a"
+    ingests.note(beat("b", "live"))
+    ingests.note(beat("c", "live"))
+    assert {ingests.answerer("binance") for _ in range(100)} == {"b", "c"}
+    assert ingests.answerer("other") is None
+
+
 def test_every_edge_follows_the_ingest_that_has_run_longest() -> None:
     ingests = Ingests(Time())
     ingests.note(beat("a", "live", started_ms=20, is_private=True))
     ingests.note(beat("b", "down", started_ms=10, is_private=True))
-    assert ingests.leader("simulator") == "b"
+    assert ingests.leader("simulator") == ingests.answerer("simulator") == "b"
     assert ingests.leader("binance") is None
     assert ingests.status_of("simulator") == ClientStatus(ExchangeState.DOWN, "b says so")

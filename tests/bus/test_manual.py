@@ -37,7 +37,6 @@ def test_every_subject_is_named() -> None:
         subjects.STREAMS,
         subjects.WANTS,
         subjects.ASK_WANTS,
-        subjects.questions("E").replace("E", "<exchange>"),
         subjects.questions("E", "<node>").replace("E", "<exchange>"),
         subjects.answers_to("<node>") + ".<number>",
         subjects.data(StreamKey("E", "C", "S")).replace(

@@ -165,6 +165,7 @@ class Link:
         delays = backoff(initial_seconds=_FIRST_DELAY_SECONDS, cap_seconds=_LONGEST_DELAY_SECONDS)
         place = 0
         while True:
+            _raise_cancellation()
             client = NatsClient()
             url = self._urls[place % len(self._urls)]
             try:
@@ -186,6 +187,7 @@ class Link:
             self._context = trusted({"SSL_CERT_FILE": ca} if ca else {})
         async with asyncio.timeout(_CONNECT_SECONDS):
             await client.open(url, self._options, self._context)
+            _raise_cancellation()
         self._changed = dict.fromkeys(self._subscriptions)
         self._left.clear()
         await self._bring_into_line(client)
@@ -201,6 +203,7 @@ class Link:
         while not client.is_closed:
             self._wake.clear()
             await self._bring_into_line(client)
+            _raise_cancellation()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await self._wake.wait()
@@ -240,6 +243,17 @@ class Link:
         self._reason = f"{url}: {_explain(error)}"
         self._log.note_failure(self._reason, delay_seconds, self._clock())
         self._on_change(False)
+
+
+def _raise_cancellation() -> None:
+    """Raise the cancellation of this task if the library took it for itself.
+
+    It catches cancellations while it flushes, and `asyncio.wait_for`, which it uses, loses one that comes
+    together with its result before Python 3.12.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _explain(error: Exception) -> str:

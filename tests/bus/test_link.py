@@ -139,3 +139,18 @@ async def test_a_server_that_falls_silent_is_given_up(is_reading: bool) -> None:
         finally:
             nats.go_on()
         await eventually(lambda: link.is_connected, 30)
+
+
+async def test_a_link_ends_at_whatever_moment_it_is_cancelled() -> None:
+    """The library and `asyncio.wait_for` lose cancellations that come together with a result."""
+    async with running_nats() as nats:
+        options = NatsOptions(name="test", settings=Settings(role="edge", bus_url=nats.url))
+        for turns in range(120):
+            link = Link(options, lambda is_connected: None, system_clock())
+            link.subscribe("subject", lambda data, subject, reply: None)
+            task = asyncio.create_task(link.run(), name="link under test")
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            _, pending = await asyncio.wait({task}, timeout=20)
+            assert not pending, f"cancelled after {turns} turns"

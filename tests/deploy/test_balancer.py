@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter
 from pathlib import Path
@@ -86,6 +87,27 @@ async def outlives(client: MarketsClient) -> bool:
         return await answers(client)
     except ConnectionClosed:
         return False
+
+
+async def test_what_a_proxy_in_front_says_is_passed_on() -> None:
+    async def show(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer with the head of the request."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + head)
+        writer.close()
+
+    async with await asyncio.start_server(show, "127.0.0.1", 0) as server:
+        edge = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with running_haproxy([edge, edge]) as balancer, httpx.AsyncClient(trust_env=False) as client:
+            told = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"}
+            seen = []
+            for headers in ({}, told):
+                answer = await client.get(f"http://{balancer.site}/", headers=headers)
+                seen.append(re.findall(r"(?mi)^x-forwarded-(\w+): (.+)\r$", answer.text))
+    assert seen == [
+        [("for", "127.0.0.1"), ("proto", "http")],
+        [("proto", "https"), ("for", "203.0.113.7, 127.0.0.1")],
+    ]
 
 
 async def test_nginx_asks_the_next_edge_and_a_browser_keeps_its_own(tmp_path: Path) -> None:

@@ -35,7 +35,8 @@ TRADES, STORED, ARRIVAL, CHANNELS, STATES, TESTS, RECORDED = blocks(README, "pyt
 
 def program(text: str, port: int, folder: Path) -> contextlib.AbstractAsyncContextManager[Process]:
     text = text.replace("127.0.0.1:8080", f"127.0.0.1:{port}").replace('"simulator"', '"binance"')
-    text = text.replace('"position.json"', repr(str(folder / "position.json")))
+    for name in ("position.json", "position.json.new"):
+        text = text.replace(f'"{name}"', repr(str(folder / name)))
     return running_process("-c", text, environment=CLIENT)
 
 

@@ -33,8 +33,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     leave: float
     """When the reader no longer wants what was delisted."""
     rotation: tuple[float, float]
-    """From when to when the planned replacement of the connection begins: 5 % before its lifetime, or less. It
-    takes half a minute, since a stream is silent."""
+    """When the connection is replaced: from 5 % before its lifetime on. It takes half a minute, since a stream
+    is silent."""
     shutdowns: tuple[float, float]
     """The exchange announces them."""
     notice_seconds: float

@@ -33,7 +33,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     leave: float
     """When the reader no longer wants what was delisted."""
     rotation: tuple[float, float]
-    """From when to when the planned replacement of the connection happens: its lifetime, or 5 % less."""
+    """When the connection is replaced: from 5 % before its lifetime on. A silent stream makes it take 30 s."""
     shutdowns: tuple[float, float]
     """The exchange announces them."""
     notice_seconds: float
@@ -111,7 +111,7 @@ SHORT = Plan(
     ban_minutes=2.5,
     delisting=2,
     leave=17,
-    rotation=(8, 9.5),
+    rotation=(8.7, 9.2),
     shutdowns=(10, 17),
     notice_seconds=40,
     cut=11,
@@ -190,6 +190,8 @@ def check_log(day: Day, plan: Plan) -> None:
         (f"live again after {plan.cut_minutes:.0f} min, ", 1),
     ):
         assert len(told_in(day, text)) == count, text
+    hours, minutes, seconds = map(int, told_in(day, "age limit")[0].partition(" ")[0].split(":"))
+    assert plan.rotation[0] < hours * 60 + minutes + seconds / 60 < plan.rotation[1] + 1
 
 
 def check_readiness(day: Day, plan: Plan) -> None:

@@ -13,7 +13,7 @@ from livemarkets.http_api.field_docs import field_docs
 from livemarkets.http_api.operations import OPERATIONS, PLAIN_OPERATIONS, Operation, Parameter
 from livemarkets.http_api.schemas import SCHEMAS, schemas_of
 from livemarkets.security.middleware import MARKETS_PATH
-from livemarkets.status import report
+from livemarkets.status import bus_report, report
 
 __all__ = ["openapi", "openapi_template"]
 
@@ -85,7 +85,7 @@ def openapi_template(*, is_enabled: bool) -> dict[str, Any]:
 def _schemas(types: Iterable[Any]) -> dict[str, Any]:
     """Return the schemas of the answers. The fields of the report are told by the docstrings under them."""
     schemas = schemas_of(types)
-    for name, docs in field_docs(report).items():
+    for name, docs in (field_docs(report) | field_docs(bus_report)).items():
         for field, text in docs.items():
             if name in schemas:
                 schemas[name]["properties"][field]["description"] = text

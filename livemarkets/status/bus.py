@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from livemarkets.status.report import BusNodeReport, BusReport
+from livemarkets.status.bus_report import BusNodeReport, BusReport
 from livemarkets.status.times import Times
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from livemarkets.status.bus_report import BusReport
 from livemarkets.status.report import (
-    BusReport,
     ExchangeReport,
     Need,
     ProcessReport,

@@ -8,11 +8,10 @@ from typing import Literal
 import msgspec
 
 from livemarkets.exchanges.latency import HopStatistics
+from livemarkets.status.bus_report import BusReport
 
 __all__ = [
     "AddressReport",
-    "BusNodeReport",
-    "BusReport",
     "ClockReport",
     "ConnectionReport",
     "ExchangeReport",
@@ -253,56 +252,6 @@ class ProcessReport(msgspec.Struct, frozen=True, kw_only=True):
     versions: Mapping[str, str]
     warnings: Sequence[str]
     """What is doubtful in the settings."""
-
-
-class BusNodeReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Another process on the bus."""
-
-    node: str
-    role: str
-    """`ingest` or `edge`."""
-    heard_ts: int
-    """When it was last heard."""
-    streams: int | None
-    """What an edge wants, counted; `None` for an ingest."""
-    exchanges: Mapping[str, str]
-    """The state of each exchange of an ingest."""
-    first: int
-    """Trades that an ingest brought before any other."""
-
-
-class BusReport(msgspec.Struct, frozen=True, kw_only=True):
-    """This process on the bus. Counters are since the start."""
-
-    role: str
-    """`ingest` or `edge`."""
-    node: str
-    """The name of this process; a new process has a new one."""
-    is_connected: bool
-    reason: str | None
-    """Why it is not connected."""
-    url: str | None
-    """The server in use."""
-    connects: int
-    failures: int
-    """Attempts that failed, and connections that were lost."""
-    sent: int
-    received: int
-    dropped: int
-    """Messages that could not be sent."""
-    trades: int
-    """Trades that an ingest published, or that an edge read before any copy of them."""
-    lost_batches: int
-    """Messages of streams that did not arrive at an edge; their trades are fetched."""
-    malformed: int
-    lapsed_leases: int
-    """Edges that an ingest no longer heard."""
-    questions: int
-    failed_questions: int
-    from_memory: int
-    """Questions that an ingest answered without the exchange."""
-    nodes: Sequence[BusNodeReport]
-    """Of an edge, the ingests that it hears. Of an ingest, the edges."""
 
 
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):

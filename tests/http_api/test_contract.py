@@ -21,7 +21,7 @@ from livemarkets.http_api.operations import OPERATIONS, Operation
 from livemarkets.http_api.routes import http_router
 from livemarkets.protocol import messages as protocol
 from livemarkets.simulator import Simulator
-from livemarkets.status import report
+from livemarkets.status import bus_report, report
 from tests.support.app import RunningApp, running_app, running_exchange, settings_for
 from tests.support.contract import answer_checks, hold_answer_to_contract, what_is_wrong
 from tests.support.helpers import PROJECT_ROOT, WITHOUT_TLS
@@ -268,7 +268,7 @@ async def test_every_route_is_in_the_contract_and_no_other() -> None:
     assert set(openapi_template(is_enabled=True)["paths"]) == routes | {"/ws/markets"}
 
 
-OF_THE_REPORT = {"Diagnostics", "HopStatistics", *report.__all__}
+OF_THE_REPORT = {"Diagnostics", "HopStatistics", *report.__all__, *bus_report.__all__}
 """What the status page shows. `docs/http.md` tells what its fields mean."""
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from livemarkets.status.bus_report import BusNodeReport, BusReport
 from livemarkets.status.needs import find_needs
-from livemarkets.status.report import BusNodeReport, BusReport
 from pages.labs.status.bus import bus_facts, node_rows
 from tests.support.reports import NOW, report
 

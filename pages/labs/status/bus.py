@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from nicegui import ui
 
-from livemarkets.status.report import BusNodeReport, BusReport
+from livemarkets.status.bus_report import BusNodeReport, BusReport
 from pages.elements.fact_table.fact_table import Cell, Column, FactTable
 from pages.labs.status.columns import FACT_COLUMNS
 from pages.shell import text

@@ -33,7 +33,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     leave: float
     """When the reader no longer wants what was delisted."""
     rotation: tuple[float, float]
-    """When the connection is replaced: from 5 % before its lifetime on. A silent stream adds up to 30 s."""
+    """The connection is replaced from 5 % before its lifetime on. A silent stream delays it by 30 s."""
     shutdowns: tuple[float, float]
     """The exchange announces them."""
     notice_seconds: float

@@ -14,9 +14,6 @@ from tests.attacks.target import Target, under_attack
 from tests.support.app import running_exchange
 from tests.support.helpers import eventually
 
-FOR_CANDLES = 2
-"""Connections to the exchange that a page leaves open for a while: the next test does not wait for them."""
-
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """An attack on the target is judged by how long others wait: nothing else may keep them waiting."""
@@ -35,11 +32,7 @@ def many_files() -> None:
 async def running(request: pytest.FixtureRequest) -> AsyncIterator[Target]:
     """The target, with the access token that the file names `TOKEN`, or without."""
     async with under_attack(getattr(request.module, "TOKEN", "")) as target:
-        files = target.open_files()
         yield target
-        # A page asks the exchange for candles, and the connection for it stays open for a while.
-        patience = IDLE_SECONDS + 15.0
-        await eventually(lambda: target.open_files() <= files, patience, because="connections stay open")
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -51,7 +44,9 @@ async def target(running: Target) -> AsyncIterator[Target]:
     running.growth_bytes = type(running).growth_bytes
     yield running
     await eventually(running.only_the_witness_is_left, 20, because="somebody stays")
-    await eventually(lambda: running.open_files() <= files + FOR_CANDLES, 20, because="connections stay open")
+    # A page asks the exchange for candles, and the connection for it stays open for a while.
+    patience = IDLE_SECONDS + 15.0
+    await eventually(lambda: running.open_files() <= files, patience, because="connections stay open")
     await running.witness.goes_on()  # to clean up after an attack is part of what the attack costs
     assert running.rss_bytes() < running.memory_bytes + running.growth_bytes
     assert "Traceback" not in running.process.output

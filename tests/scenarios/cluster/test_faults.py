@@ -10,7 +10,7 @@ import asyncio
 import pytest
 
 from tests.pages.weak_link import weak_link
-from tests.scenarios.cluster.proof import SYMBOLS, Proof, proving
+from tests.scenarios.cluster.proof import PAUSES, SYMBOLS, Proof, proving
 from tests.support.cluster.nodes import EDGES, INGESTS, balancer_of
 from tests.support.cluster.places import Links, links
 from tests.support.cluster.readers import reading
@@ -137,4 +137,5 @@ async def slow_edge(proof: Proof, network: Links) -> None:
     assert 0 < len(touched) <= behind
     assert all(reader.declared.keys() <= {"lagged"} for reader in touched)
     others = [reader for reader in proof.readers if reader not in touched]
-    assert max(reader.longest_wait_seconds for reader in others) < HEARTBEAT_SECONDS
+    limit_seconds = HEARTBEAT_SECONDS + PAUSES * proof.longest_pause_seconds
+    assert max(reader.longest_wait_seconds for reader in others) < limit_seconds

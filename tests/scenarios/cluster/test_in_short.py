@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 from tests.support.bus import running_cluster
-from tests.support.cluster.balancer import running_haproxy
+from tests.support.cluster.balancer import is_ready, running_haproxy
 from tests.support.cluster.readers import ClusterReader, reading
 from tests.support.helpers import eventually
 
@@ -30,6 +31,8 @@ async def test_an_ingest_and_then_an_edge_end_and_readers_miss_nothing() -> None
         second_ingest = await cluster.add("ingest")
         second_edge = await cluster.add("edge")
         edges = [f"127.0.0.1:{edge.port}" for edge in cluster.edges]
+        for edge in edges:
+            await eventually(partial(is_ready, edge), WAIT_SECONDS, because="an edge that has the bus")
         async with (
             running_haproxy(edges) as balancer,
             reading(4, f"ws://{balancer.site}", SYMBOLS) as readers,

@@ -61,6 +61,15 @@ class Balancer:
         return [row for row in rows if row["pxname"] == "readers" and row["svname"] != "BACKEND"]
 
 
+async def is_ready(edge: str) -> bool:
+    """Whether an edge, `host:port`, says that it can take readers: before, the balancer gives it none."""
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+            return (await client.get(f"http://{edge}/readyz")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
 @contextlib.asynccontextmanager
 async def running_haproxy(
     edges: Sequence[str],

@@ -461,7 +461,7 @@ class SlowHistory(History):
         super().__init__()
         self.lag_seconds = lag_seconds
         self.middle = range(0)
-        """Ids that it knows only after :attr:`middle_seconds`, though it knows later ones."""
+        """Ids that it knows :attr:`middle_seconds` later than others, though it knows later ones."""
         self.middle_seconds = 0.0
         self.traded: dict[int, float] = {}
 
@@ -472,7 +472,7 @@ class SlowHistory(History):
         return [
             trade_id
             for trade_id, at in self.traded.items()
-            if now() - at >= (self.middle_seconds if trade_id in self.middle else self.lag_seconds)
+            if now() - at >= self.lag_seconds + (self.middle_seconds if trade_id in self.middle else 0)
         ]
 
 

@@ -38,6 +38,7 @@ for await (const item of markets.trades(["BTCUSDT", "ETHUSDT"]))
 """
 
 _PYTHON_INSTALL = "# pip install ./clients/python, in a checkout of Live Markets\n"
+_CURL_TOKEN = '-H "Authorization: Bearer $LIVE_ACCESS_TOKEN"'
 _JAVASCRIPT_TOKEN = """\
 const token = globalThis.process?.env.LIVE_ACCESS_TOKEN ?? prompt("Access token");
 """
@@ -61,6 +62,7 @@ def examples(url: str, *, has_token: bool) -> dict[str, str]:
         )
         javascript = javascript.replace("\nconst markets", f"\n{_JAVASCRIPT_TOKEN}const markets")
         javascript = javascript.replace('{ exchange: "simulator" }', '{ exchange: "simulator", token }')
+        javascript = javascript.replace("// curl ", f"// curl {_CURL_TOKEN} ")
     http = url.removesuffix(_ROUTE).replace("ws", "http", 1)
     return {
         language: program.replace(f"ws{_SERVER}{_ROUTE}", url)

@@ -15,7 +15,8 @@ from livemarkets.market.models import TradeTick
 
 __all__ = ["TradeComparison"]
 
-_WAITING_KEPT = 20
+_WAITING_KEPT = 100
+"""Candles of a second may wait for as long as a hole is being filled, also when many come at once."""
 _QUOTE_TOLERANCE = Decimal("1e-8")
 """The exchange may round the quote volume of each trade to so many digits."""
 

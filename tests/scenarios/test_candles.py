@@ -146,7 +146,7 @@ async def test_candles_of_genuine_trades_are_those_of_our_own(shared_data: Path,
 
 def candle_app(exchange: Simulator) -> Any:
     return running_app(
-        settings_for(exchange, feed_length=5000), tuning=Tuning(client=quick()), ws=RawFrameProtocol
+        settings_for(exchange, feed_length=20_000), tuning=Tuning(client=quick()), ws=RawFrameProtocol
     )
 
 

@@ -274,6 +274,8 @@ async def test_the_clients_begin_anew_after_a_defect_of_the_server(programs: Pro
         for client in reading.copied:
             if client.name != SHORT:
                 assert "; again in" in await client.process.says("could not be brought up")
+        for symbol in PAIR:
+            exchange.faults.burst(symbol=symbol, trades=5)
         await reading.reach(exchange)
     reading.lack_nothing()
 

@@ -26,6 +26,7 @@ from tests.support.app import (
     running_process,
     settings_for,
 )
+from tests.support.copied_clients import CLIENT_SCRIPT, LIBRARY
 from tests.support.helpers import WITHOUT_TLS, eventually
 
 TOKEN = "open-Sesame_42?>+/~"
@@ -474,25 +475,29 @@ async def test_the_examples_bring_the_token_and_run_as_they_are(door: Door) -> N
     url = f"ws://127.0.0.1:{door.port}/ws/markets"
     page = (await door.get("/", BEARER)).text
     assert "LIVE_ACCESS_TOKEN" in page
-    assert "livemarkets.v1" in page
+    assert "client.js" in page
     assert TOKEN not in html.unescape(page)
     plain = examples(url, has_token=False)["Python"]
-    async with running_process("-c", plain, environment={"LIVE_ACCESS_TOKEN": TOKEN}) as process:
+    async with running_process("-c", plain, environment=LIBRARY | {"LIVE_ACCESS_TOKEN": TOKEN}) as process:
         await process.says("HTTP 401")
     assert await has_clients(door, 0)
     program = examples(url, has_token=True)["Python"]
-    async with running_process("-c", program, environment={"LIVE_ACCESS_TOKEN": TOKEN}):
+    async with running_process("-c", program, environment=LIBRARY | {"LIVE_ACCESS_TOKEN": TOKEN}):
         await eventually(lambda: has_clients(door, 1))
 
 
 @module_loop
 async def test_the_example_for_browsers_brings_the_token_that_it_asked_for(door: Door, chromium: str) -> None:
     program = examples(f"ws://127.0.0.1:{door.port}/ws/markets", has_token=True)["JavaScript"]
-    async with browser(chromium) as opened, tab(opened, door.url) as shown:
+    copied = 'import { connect } from "./client.mjs";'
+    assert copied in program
+    program = program.replace(copied, 'const { connect } = await import("/client.mjs");')
+    async with browser(chromium) as opened, tab(opened, door.url, leaves_traces=True) as shown:
         await shown.goto("/login")  # without a session
+        await shown.page.route("**/client.mjs", lambda route: route.fulfill(path=CLIENT_SCRIPT))
         shown.page.on("dialog", lambda dialog: dialog.accept(TOKEN))
         await eventually(lambda: has_clients(door, 0))
-        await shown.page.evaluate(f"() => {{ {program} }}")
+        await shown.page.evaluate(f"() => void (async () => {{ {program} }})()")
         await eventually(lambda: has_clients(door, 1))
 
 

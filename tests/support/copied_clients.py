@@ -25,9 +25,11 @@ PAIR = ("BTCUSDT", "ETHUSDT")
 SHORT = "README"
 """The client that uses the library, and says nothing when it is cut off."""
 
+LIBRARY = {"PYTHONPATH": str(PROJECT_ROOT / "clients" / "python")}
+"""Where a program finds the client library of Python."""
+
 _PAUSE_SECONDS = 0.05
 _REQUIRE = 'import { createRequire } from "node:module";\nconst require = createRequire(import.meta.url);\n'
-_LIBRARY = {"PYTHONPATH": str(PROJECT_ROOT / "clients" / "python")}
 _TRADE = re.compile(r"([A-Z]+) (\d+) (?:buy|sell) [\d.]+ [\d.]+")
 _HOLE = re.compile(r"([Gg]ap|[Ll]agged): ([A-Z]+) (\d+) to (\d+) will not come")
 _AGAIN = "; again in "
@@ -223,7 +225,7 @@ class Programs:
     ) -> AbstractAsyncContextManager[Process]:
         """JavaScript runs under the WebSocket that Node.js brings, or under the `ws` package."""
         if self._node is None:
-            return running_process("-c", text, environment=_LIBRARY | environment)
+            return running_process("-c", text, environment=LIBRARY | environment)
         node, inherited = self._node
         is_module = "\nimport " in text
         script = self._folder / f"client-{is_built_in}.{'mjs' if is_module else 'cjs'}"

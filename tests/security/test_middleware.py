@@ -14,6 +14,7 @@ import pytest_asyncio
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from livemarkets.http_api.client_script import CLIENT_SCRIPT
 from livemarkets.security.middleware import CONTENT_SECURITY_POLICY
 from livemarkets.security.token_auth import TokenAuth
 from pages.examples import examples
@@ -26,7 +27,7 @@ from tests.support.app import (
     running_process,
     settings_for,
 )
-from tests.support.copied_clients import CLIENT_SCRIPT, LIBRARY
+from tests.support.copied_clients import LIBRARY
 from tests.support.helpers import WITHOUT_TLS, eventually
 
 TOKEN = "open-Sesame_42?>+/~"

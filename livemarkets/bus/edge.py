@@ -19,7 +19,7 @@ from livemarkets.bus.nats_client import NatsOptions
 from livemarkets.bus.node import new_node_name
 from livemarkets.bus.priming import prime
 from livemarkets.bus.requests import Requests
-from livemarkets.bus.statistics import BusStatistics, NodeStatistics
+from livemarkets.bus.statistics import BusStatistics
 from livemarkets.bus.wants import WantedSet
 from livemarkets.config.settings import Settings
 from livemarkets.exchanges.base import ExchangeEvents, ExchangePorts
@@ -51,7 +51,7 @@ class Edge:
     publisher: Publisher | None = None
 
     def __init__(self, settings: Settings, *, clock: Clock) -> None:
-        self.node = new_node_name()
+        self.node = new_node_name(settings.port)
         self._clock = clock
         self._recent = settings.feed_length
         self._clients: dict[str, BusClient] = {}
@@ -110,15 +110,8 @@ class Edge:
             role=self.role,
             link=self.link.statistics(),
             nodes=[
-                NodeStatistics(
-                    node=ingest.node,
-                    role="ingest",
-                    heard_at=ingest.heard_at,
-                    streams=None,
-                    exchanges={name: beat.state for name, beat in ingest.exchanges.items()},
-                    first=sum(client.first[ingest.node] for client in clients),
-                )
-                for ingest in self._ingests.present
+                *self._ingests.nodes(lambda node: sum(client.first[node] for client in clients)),
+                *self._ingests.edges(but=self.node),
             ],
             trades=sum(client.first.total() for client in clients),
             batches=0,

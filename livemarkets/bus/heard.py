@@ -1,4 +1,4 @@
-"""The ingests that an edge hears: who is there, and the state of each exchange as they see it. No I/O."""
+"""The ingests that a process hears: who is there, and the state of each exchange as they see it. No I/O."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from livemarkets.bus.messages import Beat, ExchangeBeat
+from livemarkets.bus.statistics import NodeStatistics
 from livemarkets.exchanges.base import ClientStatus
 from livemarkets.market.models import ExchangeState
 
@@ -27,7 +28,7 @@ class HeardIngest(msgspec.Struct):
     started_ms: int
     heard_at: float
     exchanges: dict[str, ExchangeBeat]
-    edges: int
+    edges: list[tuple[str, int]]
 
 
 class Ingests:
@@ -55,6 +56,36 @@ class Ingests:
         """Note a beat."""
         exchanges = {each.exchange: each for each in beat.exchanges}
         self._heard[beat.node] = HeardIngest(beat.node, beat.started_ms, self._clock(), exchanges, beat.edges)
+
+    def nodes(self, first: Callable[[str], int] = lambda _node: 0) -> list[NodeStatistics]:
+        """Return the ingests for the status page. `first` counts what one brought before others."""
+        return [
+            NodeStatistics(
+                node=ingest.node,
+                role="ingest",
+                heard_at=ingest.heard_at,
+                streams=None,
+                exchanges={name: beat.state for name, beat in ingest.exchanges.items()},
+                first=first(ingest.node),
+            )
+            for ingest in self.present
+        ]
+
+    def edges(self, *, but: str) -> list[NodeStatistics]:
+        """Return the edges that the ingests hear, except one."""
+        found = {}
+        for ingest in self.present:
+            for node, streams in ingest.edges:
+                if node != but:
+                    found[node] = NodeStatistics(
+                        node=node,
+                        role="edge",
+                        heard_at=ingest.heard_at,
+                        streams=streams,
+                        exchanges={},
+                        first=0,
+                    )
+        return list(found.values())
 
     def take_silent(self) -> list[HeardIngest]:
         """Forget the ingests that are gone, and return them."""

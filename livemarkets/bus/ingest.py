@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+import msgspec
+
 from livemarkets.bus import subjects
 from livemarkets.bus.answers import ExchangeAnswers
+from livemarkets.bus.heard import Ingests
 from livemarkets.bus.leases import Leases
 from livemarkets.bus.link import Link
-from livemarkets.bus.messages import VERSION, Beat, ExchangeBeat, StreamRow, Streams, encode, name_of
+from livemarkets.bus.messages import VERSION, Beat, ExchangeBeat, StreamRow, Streams, decode, encode, name_of
 from livemarkets.bus.nats_client import NatsOptions
 from livemarkets.bus.node import Stores, new_node_name
 from livemarkets.bus.publisher import BusPublisher
@@ -29,6 +32,8 @@ __all__ = ["Ingest"]
 _BEAT_SECONDS = 0.5
 _ROWS_AT_ONCE = 400
 """Streams in one message: about 25 KB."""
+
+_BEAT = msgspec.msgpack.Decoder(Beat)
 
 
 class Ingest:
@@ -54,7 +59,7 @@ class Ingest:
         private: frozenset[str],
         clock: Clock,
     ) -> None:
-        self.node = new_node_name()
+        self.node = new_node_name(settings.port)
         self._started_ms = clock.now_ms()
         self._clock = clock
         self._manager = manager
@@ -68,6 +73,8 @@ class Ingest:
         )
         self._leases = Leases(self.node, self.link, manager, self._accepts, clock.monotonic)
         self._replies = Replies(self.node, self.link)
+        self._others = Ingests(clock.monotonic)
+        self.link.subscribe(subjects.BEATS, self._handle_beat)
 
     def use(self, feeds: Mapping[str, ExchangeFeed]) -> None:
         """Publish these feeds, and answer questions about them. Called once, before the start."""
@@ -77,6 +84,12 @@ class Ingest:
             self._answers.append(answers)
             self._replies.add(exchange, answers)
         self._manager.add_listener(self._note_wanted)
+
+    def _handle_beat(self, data: bytes, subject: bytes, reply: bytes) -> None:
+        """Note another ingest, for the status page alone."""
+        beat = decode(data, _BEAT)
+        if beat is not None and beat.node != self.node:
+            self._others.note(beat)
 
     def _accepts(self, key: StreamKey) -> bool:
         feed = self._feeds.get(key.exchange)
@@ -101,7 +114,7 @@ class Ingest:
             node=self.node,
             role=self.role,
             link=self.link.statistics(),
-            nodes=self._leases.nodes(),
+            nodes=[*self._others.nodes(), *self._leases.nodes()],
             trades=self._publisher.trades,
             batches=self._publisher.batches,
             lost_batches=0,
@@ -123,6 +136,7 @@ class Ingest:
     async def _beat(self) -> None:
         while True:
             self._publish_beat()
+            self._others.take_silent()
             for feed in list(self._feeds.values()):
                 await self._publish_rows(feed)
             await asyncio.sleep(_BEAT_SECONDS)

@@ -77,9 +77,9 @@ class Leases:
         link.subscribe(subjects.WANTS, self._handle)
 
     @property
-    def edges(self) -> int:
-        """How many edges are heard."""
-        return len(self._edges)
+    def edges(self) -> list[tuple[str, int]]:
+        """The edges that are heard, and how many streams each wants."""
+        return [(node, len(edge.wanted)) for node, edge in self._edges.items()]
 
     def nodes(self) -> list[NodeStatistics]:
         """Return the edges that are heard."""

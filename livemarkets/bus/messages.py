@@ -78,8 +78,8 @@ class Beat(msgspec.Struct, array_like=True, frozen=True):
     node: str
     started_ms: int
     exchanges: list[ExchangeBeat]
-    edges: int
-    """How many edges it hears."""
+    edges: list[tuple[str, int]]
+    """The edges that it hears, and how many streams each wants. So every process knows all others."""
 
 
 StreamRow = tuple[Name, bool, int | None, str | None]

@@ -48,7 +48,7 @@ class BusNode(Protocol):
         """Run until cancelled."""
 
 
-def new_node_name() -> str:
-    """Return a new name of a process: its host, and characters at random. It is one token of a subject."""
+def new_node_name(port: int) -> str:
+    """Return a new name of a process, one token of a subject: host, port, and characters at random."""
     host = "".join(letter for letter in socket.gethostname() if letter.isascii() and letter.isalnum())
-    return f"{host[:20] or 'node'}-{secrets.token_hex(4)}"
+    return f"{host[:20] or 'node'}-{port}-{secrets.token_hex(4)}"

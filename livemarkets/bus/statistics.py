@@ -24,7 +24,7 @@ class NodeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     exchanges: Mapping[str, str]
     """The state of each exchange of an ingest."""
     first: int
-    """Trades that an ingest brought before all others."""
+    """Trades that an ingest brought this edge before all others."""
 
 
 class BusStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ class BusStatistics(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     link: LinkStatistics
     nodes: Sequence[NodeStatistics]
-    """Of an edge, the ingests that it hears. Of an ingest, the edges."""
+    """The others that it hears, or that the ingests hear."""
     trades: int
     """Trades that an ingest published, or that an edge was first brought."""
     batches: int

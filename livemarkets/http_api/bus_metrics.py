@@ -20,7 +20,7 @@ _GAUGES: tuple[tuple[str, str, Callable[[BusStatistics], float]], ...] = (
     (
         "nodes",
         "Other processes that are heard: of an edge the ingests, of an ingest the edges",
-        lambda bus: len(bus.nodes),
+        lambda bus: sum(node.role != bus.role for node in bus.nodes),
     ),
 )
 _COUNTERS: tuple[tuple[str, str, Callable[[BusStatistics], float]], ...] = (

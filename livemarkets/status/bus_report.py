@@ -22,7 +22,7 @@ class BusNodeReport(msgspec.Struct, frozen=True, kw_only=True):
     exchanges: Mapping[str, str]
     """The state of each exchange of an ingest."""
     first: int
-    """Trades that an ingest brought before any other."""
+    """Trades that an ingest brought this edge before any other."""
 
 
 class BusReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,4 +56,4 @@ class BusReport(msgspec.Struct, frozen=True, kw_only=True):
     from_memory: int
     """Questions that an ingest answered without the exchange."""
     nodes: Sequence[BusNodeReport]
-    """Of an edge, the ingests that it hears. Of an ingest, the edges."""
+    """The others that it hears, or that the ingests hear."""

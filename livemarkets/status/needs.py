@@ -39,6 +39,7 @@ def find_needs(report: StatusReport) -> list[Need]:
 def _of_bus(bus: BusReport | None) -> Iterator[Need]:
     if bus is None:
         return
+    ingests = sum(node.role == "ingest" for node in bus.nodes)
     if not bus.is_connected:
         yield Need(
             kind="bus",
@@ -46,14 +47,14 @@ def _of_bus(bus: BusReport | None) -> Iterator[Need]:
             what=f"The bus cannot be reached ({bus.reason or 'not yet connected'}): no trade passes.",
             way="See whether the NATS server runs, and LIVE_BUS_URL. It is tried again all the time.",
         )
-    elif bus.role == "edge" and not bus.nodes:
+    elif bus.role == "edge" and not ingests:
         yield Need(
             kind="ingest",
             level="problem",
             what="No ingest is heard on the bus, so no trade arrives.",
             way="Start a server with LIVE_ROLE=ingest and the same LIVE_BUS_URL.",
         )
-    elif bus.role == "edge" and len(bus.nodes) == 1:
+    elif bus.role == "edge" and ingests == 1:
         yield Need(
             kind="ingest",
             level="warning",

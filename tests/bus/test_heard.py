@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from livemarkets.bus.heard import Ingests
 from livemarkets.bus.messages import VERSION, Beat, ExchangeBeat
 from livemarkets.exchanges.base import ClientStatus
@@ -18,7 +20,7 @@ class Time:
 def beat(node: str, state: str, *, started_ms: int = 1, is_private: bool = False) -> Beat:
     exchange = "simulator" if is_private else "binance"
     row = ExchangeBeat(exchange, state, f"{node} says so", None, is_private)
-    return Beat(VERSION, node, started_ms, [row], 0)
+    return Beat(VERSION, node, started_ms, [row], [])
 
 
 def test_the_best_state_counts_while_any_ingest_is_heard() -> None:
@@ -68,3 +70,17 @@ def test_every_edge_follows_the_ingest_that_has_run_longest() -> None:
     assert ingests.leader("simulator") == ingests.answerer("simulator") == "b"
     assert ingests.leader("binance") is None
     assert ingests.status_of("simulator") == ClientStatus(ExchangeState.DOWN, "b says so")
+
+
+def test_the_edges_of_all_ingests_are_known_but_for_this_one() -> None:
+    ingests = Ingests(Time())
+    ingests.note(replace(beat("a", "live"), edges=[("me", 3), ("other", 5)]))
+    ingests.note(replace(beat("b", "live"), edges=[("other", 5), ("third", 0)]))
+    assert [(edge.node, edge.role, edge.streams) for edge in ingests.edges(but="me")] == [
+        ("other", "edge", 5),
+        ("third", "edge", 0),
+    ]
+    told = [
+        (ingest.node, ingest.role, ingest.first) for ingest in ingests.nodes({"a": 1, "b": 2}.__getitem__)
+    ]
+    assert told == [("a", "ingest", 1), ("b", "ingest", 2)]

@@ -75,7 +75,7 @@ async def test_changes_are_told_at_once_and_the_whole_when_it_is_asked_for() -> 
         # An ingest that is new asks, and one that missed something notices it by the next renewal.
         side.leases._edges.clear()
         side.leases.ask_all()
-        await eventually(lambda: side.leases.edges == 1 and len(side.names()) == 1200, 20)
+        await eventually(lambda: len(side.leases.edges) == 1 and len(side.names()) == 1200, 20)
         side.leases._edges["edge"].wanted.clear()
         await eventually(lambda: len(side.leases._edges["edge"].wanted) == 1200, 20)
 
@@ -84,7 +84,7 @@ async def test_a_hundred_edges_at_once_are_one_union() -> None:
     async with running_side() as side:
         for edge in range(100):
             side.say(f"edge{edge}", *range(edge, edge + 50))
-        await eventually(lambda: side.leases.edges >= 100 and len(side.names()) == 149, 20)
+        await eventually(lambda: len(side.leases.edges) >= 100 and len(side.names()) == 149, 20)
         assert all(len(side.manager.subscriptions(f"edge{edge}")) == 50 for edge in range(100))
 
 

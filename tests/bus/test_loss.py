@@ -109,6 +109,11 @@ async def test_the_end_of_one_of_two_ingests_is_no_event_for_readers() -> None:
             bus = cluster.edge.services.bus
             assert bus is not None
             await eventually(lambda: len(bus.statistics().nodes) == 2, 20)
+            told = cluster.ingest.services.bus
+            assert told is not None
+            await eventually(
+                lambda: sorted(node.role for node in told.statistics().nodes) == ["edge", "ingest"], 20
+            )
             states = len(reader.states)
             await second.aclose()
             await eventually(lambda: len(bus.statistics().nodes) == 1, 20)

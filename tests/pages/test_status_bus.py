@@ -69,5 +69,7 @@ def test_a_bus_that_fails_needs_a_person() -> None:
     assert needs(EDGE) == []
     assert needs(replace(EDGE, nodes=[INGEST])) == [("ingest", "warning")]
     assert needs(replace(EDGE, nodes=[])) == [("ingest", "problem")]
+    other_edge = replace(INGEST, role="edge")
+    assert needs(replace(EDGE, nodes=[other_edge])) == [("ingest", "problem")], "edges bring nothing"
     assert needs(replace(EDGE, is_connected=False, nodes=[])) == [("bus", "problem")]
     assert needs(replace(EDGE, role="ingest", nodes=[])) == []

@@ -18,7 +18,7 @@ NODE_COLUMNS = (
     Column(name="role", title="Role", is_text=True),
     Column(name="heard", title="Heard", hint="How long ago"),
     Column(name="streams", title="Streams", hint="What an edge wants"),
-    Column(name="first", title="First", hint="Trades that this ingest brought before any other"),
+    Column(name="first", title="First", hint="Trades that this ingest brought here before any other"),
     Column(name="exchanges", title="Exchanges", is_text=True),
 )
 
@@ -74,16 +74,16 @@ def _facts(bus: BusReport) -> Iterator[tuple[str, Cell]]:
 
 def node_rows(bus: BusReport) -> dict[str, Row]:
     """Return a row for each other process."""
-    return {node.node: _node_row(node) for node in bus.nodes}
+    return {node.node: _node_row(node, is_read=bus.role == "edge") for node in bus.nodes}
 
 
-def _node_row(node: BusNodeReport) -> Row:
-    is_ingest = node.role == "ingest"
+def _node_row(node: BusNodeReport, *, is_read: bool) -> Row:
+    has_first = is_read and node.role == "ingest"
     return {
         "node": Cell(text=node.node),
         "role": Cell(text=node.role),
         "heard": Cell(age=node.heard_ts),
         "streams": Cell(text="" if node.streams is None else f"{node.streams:,}"),
-        "first": Cell(text=f"{node.first:,}" if is_ingest else ""),
+        "first": Cell(text=f"{node.first:,}" if has_first else ""),
         "exchanges": Cell(text=", ".join(f"{name} {state}" for name, state in node.exchanges.items())),
     }

@@ -12,11 +12,11 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from loguru import logger
 from nats import errors
 
 from livemarkets.bus.nats_client import Handler, NatsClient, NatsOptions
+from livemarkets.bus.statistics import LinkStatistics
 from livemarkets.exchanges.base import ClientStatus
 from livemarkets.exchanges.budgets import backoff
 from livemarkets.exchanges.failures import explain
@@ -26,7 +26,7 @@ from livemarkets.market.models import ExchangeState
 from livemarkets.network.certificates import trusted
 from livemarkets.rate_limit import LogLimiter
 
-__all__ = ["Link", "LinkStatistics"]
+__all__ = ["Link"]
 
 _CONNECT_SECONDS = 3.0
 _FIRST_DELAY_SECONDS = 0.1
@@ -36,27 +36,6 @@ _LOOK_SECONDS = 0.2
 _CLOSE_SECONDS = 0.5
 _MOST_UNSENT_BYTES = 8 * 1024 * 1024
 """What may wait for a slow server. Beyond it, messages are dropped."""
-
-
-class LinkStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of the connection, and counters since the start."""
-
-    is_connected: bool
-    reason: str | None
-    """Why it is not connected; `None` while it is, or before the first attempt failed."""
-    url: str | None
-    """The server in use; `None` without one."""
-    connects: int
-    """Connections that were opened."""
-    failures: int
-    """Attempts that failed, and connections that were lost."""
-    sent: int
-    """Messages."""
-    sent_bytes: int
-    received: int
-    received_bytes: int
-    dropped: int
-    """Messages that could not be sent: without a connection, or with too much unsent before them."""
 
 
 class _Subscription:

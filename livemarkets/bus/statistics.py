@@ -6,9 +6,28 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from livemarkets.bus.link import LinkStatistics
+__all__ = ["BusStatistics", "LinkStatistics", "NodeStatistics"]
 
-__all__ = ["BusStatistics", "NodeStatistics"]
+
+class LinkStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of the connection, and counters since the start."""
+
+    is_connected: bool
+    reason: str | None
+    """Why it is not connected; `None` while it is, or before the first attempt failed."""
+    url: str | None
+    """The server in use; `None` without one."""
+    connects: int
+    """Connections that were opened."""
+    failures: int
+    """Attempts that failed, and connections that were lost."""
+    sent: int
+    """Messages."""
+    sent_bytes: int
+    received: int
+    received_bytes: int
+    dropped: int
+    """Messages that could not be sent: without a connection, or with too much unsent before them."""
 
 
 class NodeStatistics(msgspec.Struct, frozen=True, kw_only=True):

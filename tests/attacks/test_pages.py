@@ -52,7 +52,7 @@ async def test_a_page_that_reads_nothing_is_disconnected_and_queues_little(targe
 
 @module_loop
 async def test_events_that_take_long_are_paced_by_what_they_take(target: Target) -> None:
-    """By their count and size, fewer than may come at once. But these take several times as long as others."""
+    """By count and size, fewer than may come at once; but each takes several times as long."""
     before = await delayed_events(target)
     words = ["".join(letters) + "QQ" for letters in itertools.product("QWERTZUI", repeat=3)]
     async with attacking_page(target.port, LABS) as page:

@@ -218,7 +218,7 @@ class Services:
 
     def _add_feeds(self, exchanges: Mapping[ExchangeName, ExchangePorts]) -> None:
         settings = self.settings
-        if self.bus is not None and settings.role == "edge":
+        if self.bus is not None and self.bus.ports is not None:
             for exchange in ("binance", *exchanges, *["simulator"] * settings.simulator_enabled):
                 self._add_feed(exchange, self.bus.ports(exchange))
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -36,7 +37,7 @@ class StreamOwner(Protocol):
     leader: str | None
 
 
-class CarriedStream:
+class CarriedStream(ABC):
     """One stream on the bus.
 
     Args:
@@ -80,8 +81,9 @@ class CarriedStream:
         self._numbers[node] = number
         self._take(node, batch.items)
 
+    @abstractmethod
     def _take(self, node: str, items: Sequence[Any]) -> None:
-        raise NotImplementedError
+        """Pass on what a message brought."""
 
 
 class TradesStream(CarriedStream):

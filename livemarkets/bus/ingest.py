@@ -19,12 +19,12 @@ from livemarkets.bus.publisher import BusPublisher
 from livemarkets.bus.replies import Replies
 from livemarkets.bus.statistics import BusStatistics
 from livemarkets.config.settings import Settings
-from livemarkets.exchanges.base import ExchangePorts, StreamState
+from livemarkets.exchanges.base import StreamState
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.feed.supervision import supervise
 from livemarkets.market.channels import TRADES
 from livemarkets.market.clock import Clock
-from livemarkets.market.models import ExchangeName, StreamKey
+from livemarkets.market.models import StreamKey
 from livemarkets.market.subscriptions import SubscriptionManager
 
 __all__ = ["Ingest"]
@@ -49,6 +49,7 @@ class Ingest:
     """
 
     role = "ingest"
+    ports = None
 
     def __init__(
         self,
@@ -103,10 +104,6 @@ class Ingest:
         if is_connected:
             self._publish_beat()
             self._leases.ask_all()
-
-    def ports(self, exchange: ExchangeName) -> ExchangePorts:
-        """Raise an error: an ingest connects to exchanges itself."""
-        raise NotImplementedError(exchange)
 
     def statistics(self) -> BusStatistics:
         """Return the state and the counters."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from livemarkets.bus.link import Link
@@ -38,8 +38,9 @@ class BusNode(Protocol):
     def use(self, feeds: Mapping[str, ExchangeFeed]) -> None:
         """Take the feeds. Called once, before the start."""
 
-    def ports(self, exchange: ExchangeName) -> ExchangePorts:
-        """Return the ports of an exchange, for an edge."""
+    @property
+    def ports(self) -> Callable[[ExchangeName], ExchangePorts] | None:
+        """Return what makes the ports of an exchange; `None` for an ingest, which connects by itself."""
 
     def statistics(self) -> BusStatistics:
         """Return the state and the counters."""

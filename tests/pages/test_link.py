@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Route
 
 from tests.pages.browser import Tab, has_price, local_pages, soon, tab
 from tests.pages.local import QUIET
@@ -58,7 +58,11 @@ async def is_connected(shown: Tab) -> bool:
 
 def forgive_the_outage(shown: Tab) -> None:
     """The browser reports attempts to connect that failed. That is what this test is about."""
-    failed = ("net::ERR", "WebSocket is closed before the connection is established")
+    failed = (
+        "net::ERR",
+        "WebSocket is closed before the connection is established",
+        "Connection closed before receiving a handshake response",
+    )
     shown.problems[:] = [each for each in shown.problems if not any(words in each for words in failed)]
 
 
@@ -109,6 +113,25 @@ async def test_a_page_without_its_server_says_so_until_it_is_back(
     async with weak_link(local_address) as link, tab(module_chrome, link.address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT")
         await lasts_and_heals(shown, lambda: how(link), link.mend, outage_seconds)
+
+
+async def test_a_chart_whose_script_was_lost_on_its_way_is_drawn_when_the_network_is_back(
+    module_chrome: Browser, local_address: str
+) -> None:
+    async with tab(module_chrome, local_address, leaves_traces=True) as shown:
+        lost: list[str] = []
+
+        async def lose(route: Route) -> None:
+            lost.append(route.request.url)
+            await route.abort()
+
+        await shown.page.route("**/esm/*/index-*.js", lose)
+        await shown.goto("/labs?symbols=BTCUSDT")
+        await soon(lambda: asyncio.sleep(0, len(lost) > 1), because="it is asked for again")
+        assert await shown.page.locator(".chart-plot canvas").count() == 0
+        await shown.page.unroute("**/esm/*/index-*.js")
+        await shown.page.locator(".chart-plot canvas").first.wait_for(timeout=RETURN_SECONDS * 1000)
+        forgive_the_outage(shown)
 
 
 async def test_a_server_that_stands_still_is_told_of(module_chrome: Browser) -> None:

@@ -3,13 +3,14 @@
 import { CandleList } from "candle_list";
 import { dataOf, fullTime, lookOf } from "chart_options";
 import { compact, grouped } from "number_format";
-import { link } from "page_link";
+import { link, onceOpen } from "page_link";
 import { onTick } from "server_clock";
 import { zone } from "time_format";
 
 const REDRAW_MS = 500;
 const CANDLE_PX = 6; // of a candle in sight at first
 const LEAST_IN_SIGHT = 20;
+const LOAD_AGAIN_MS = 1000;
 
 export default {
   template: `
@@ -57,8 +58,8 @@ export default {
     this.of = { title: "", interval: "" }; // whose candles these are; the properties may change a moment earlier or later
   },
   async mounted() {
-    const { echarts } = await import("nicegui-echart"); // a megabyte: nothing else waits for it
-    if (!this.$refs.plot) return; // the page was left meanwhile
+    const echarts = await this.load();
+    if (!echarts) return;
     this.chart = echarts.init(this.$refs.plot, null, { renderer: "canvas" });
     this.chart.on("datazoom", () => (this.hasZoomed = true));
     this.chart.on("updateAxisPointer", (event) => this.point(event));
@@ -81,6 +82,20 @@ export default {
     this.chart?.dispose();
   },
   methods: {
+    /** ECharts, or null once the chart is gone. It is a megabyte, so nothing else waits for it, and the network may be
+     * lost while it is on its way. */
+    async load() {
+      while (this.$refs.plot) {
+        try {
+          const { echarts } = await import("nicegui-echart");
+          return this.$refs.plot ? echarts : null;
+        } catch {
+          await new Promise((resolve) => setTimeout(resolve, LOAD_AGAIN_MS));
+          await onceOpen();
+        }
+      }
+      return null;
+    },
     /** Take candles: `{of, whole, candles, running, afterHoles}`. `of` is their `{title, interval}`; `candles` has a list
      * for each of `open_ts`, `open`, `high`, `low`, `close`, `volume`; `running` is the open time of the one that is not
      * closed, or null; `afterHoles` has those of all candles before which some are missing. */

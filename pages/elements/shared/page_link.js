@@ -26,6 +26,17 @@ export const link = {
   },
 };
 
+/** Wait until the link is open and somebody looks at the page. */
+export function onceOpen() {
+  return new Promise((resolve) => {
+    const stop = onTick(() => {
+      if (link.isLost) return;
+      stop();
+      resolve();
+    });
+  });
+}
+
 let socket = null;
 let silentTicks = 0;
 

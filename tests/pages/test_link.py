@@ -56,16 +56,6 @@ async def is_connected(shown: Tab) -> bool:
     return True
 
 
-def forgive_the_outage(shown: Tab) -> None:
-    """The browser reports attempts to connect that failed. That is what this test is about."""
-    failed = (
-        "net::ERR",
-        "WebSocket is closed before the connection is established",
-        "Connection closed before receiving a handshake response",
-    )
-    shown.problems[:] = [each for each in shown.problems if not any(words in each for words in failed)]
-
-
 async def lasts_and_heals(
     shown: Tab, break_it: Callable[[], None], mend_it: Callable[[], None], outage_seconds: float = 10
 ) -> None:
@@ -73,6 +63,7 @@ async def lasts_and_heals(
     await has_price(shown, "BTCUSDT")
     await has_price(shown, "ETHUSDT")
     await soon(lambda: is_connected(shown))
+    shown.expect_an_outage()
     clock = asyncio.get_running_loop().time
     broken_at = clock()
     break_it()
@@ -84,7 +75,6 @@ async def lasts_and_heals(
             assert abs(age - true_age) < (1.5 if true_age < 59 else 31), part
     mend_it()
     await soon(lambda: is_connected(shown), RETURN_SECONDS)
-    forgive_the_outage(shown)
 
 
 # Three attempts to connect get no answer in time. Whoever loads the page again then, does so at once.
@@ -125,13 +115,13 @@ async def test_a_chart_whose_script_was_lost_on_its_way_is_drawn_when_the_networ
             lost.append(route.request.url)
             await route.abort()
 
+        shown.expect_an_outage()
         await shown.page.route("**/esm/*/index-*.js", lose)
         await shown.goto("/labs?symbols=BTCUSDT")
         await soon(lambda: asyncio.sleep(0, len(lost) > 1), because="it is asked for again")
         assert await shown.page.locator(".chart-plot canvas").count() == 0
         await shown.page.unroute("**/esm/*/index-*.js")
         await shown.page.locator(".chart-plot canvas").first.wait_for(timeout=RETURN_SECONDS * 1000)
-        forgive_the_outage(shown)
 
 
 async def test_a_server_that_stands_still_is_told_of(module_chrome: Browser) -> None:
@@ -154,6 +144,7 @@ async def test_a_frozen_page_has_the_true_values_once_it_is_thawed(
         price = f"{float(await has_price(shown, QUIET)) + 0.01:.2f}"  # it never trades, but for this time
         await soon(lambda: is_connected(shown), RETURN_SECONDS)
         address = shown.page.url
+        shown.expect_an_outage()
         devices = await shown.context.new_cdp_session(shown.page)
         await devices.send("Page.setWebLifecycleState", {"state": "frozen"})
         trade = f"{shown.base}/control/trade?symbol={QUIET}&price={price}&size=1"
@@ -163,7 +154,6 @@ async def test_a_frozen_page_has_the_true_values_once_it_is_thawed(
         await soon(lambda: shows_price(shown, QUIET, price), RETURN_SECONDS)
         await soon(lambda: is_connected(shown), RETURN_SECONDS)
         assert shown.page.url == address
-        forgive_the_outage(shown)
 
 
 async def shows_price(shown: Tab, symbol: str, price: str) -> bool:

@@ -1,12 +1,13 @@
 """Every check of the doctor has been seen to pass, and to fail at an exchange that breaks its assumption.
 
-In `make test`, bends that do not hide each other share one observation; `make verify` tries each alone.
+Bends that do not hide each other share one observation. `make test` has some of these; `make verify` has the
+others, and tries each bend alone.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from loguru import logger
@@ -29,12 +30,22 @@ NETWORK_CHECKS = {
     "network.proxies",
 }
 PLAIN = "nothing bent"
+IN_SHORT = ("answers of the wrong shape", "trades")
+"""The groups of `make test`: one about questions, one about streams."""
 ALWAYS_UNSEEN = {"network.certificates", "rest.retry_after"}
 """What an exchange on loopback that asks for no pause does not show."""
 AT_ONCE = 4
 """Observations at the same time, where each bend is tried alone."""
 
 BENDS = [(group, bend) for group, bends in GROUPS.items() for bend in bends]
+
+
+def in_short(group: str) -> tuple[pytest.MarkDecorator, ...]:
+    """The mark of a test of this group."""
+    return () if group in (*IN_SHORT, NETWORK) else (pytest.mark.verify,)
+
+
+Observed = Callable[[str], Findings]
 
 
 @pytest.fixture(scope="module")
@@ -60,29 +71,40 @@ async def observe_network(certificate: Certificate) -> Findings:
 
 
 @pytest.fixture(scope="module")
-def observed(certificate: Certificate) -> Iterator[dict[str, Findings]]:
-    """What the doctor finds at each group of bends; some groups are observed at the same time.
+def observed(certificate: Certificate) -> Iterator[Observed]:
+    """What the doctor finds at a group of bends. Some groups are observed at the same time, once.
 
     All at once need more than a processor, and then every answer is late.
     """
-    places = asyncio.Semaphore(2)
+    found: dict[str, Findings] = {}
 
-    async def in_turn(observation: Awaitable[Findings]) -> Findings:
-        async with places:
-            return await observation
+    async def observe_all(names: Sequence[str]) -> None:
+        places = asyncio.Semaphore(2)
 
-    async def observe_all() -> dict[str, Findings]:
-        names = [PLAIN, *GROUPS]
-        bent = [in_turn(observe(GROUPS.get(name, ()))) for name in names]
-        found = await asyncio.gather(in_turn(observe_network(certificate)), *bent)
-        return dict(zip((NETWORK, *names), found, strict=True))
+        async def in_turn(name: str) -> None:
+            async with places:
+                found[name] = await (
+                    observe_network(certificate) if name == NETWORK else observe(GROUPS.get(name, ()))
+                )
+
+        async with asyncio.TaskGroup() as together:
+            for name in names:
+                together.create_task(in_turn(name), name=name)
+
+    def findings(name: str) -> Findings:
+        if name not in found:
+            short = (NETWORK, PLAIN, *IN_SHORT)
+            asyncio.run(
+                observe_all(short if name in short else [each for each in GROUPS if each not in short])
+            )
+        return found[name]
 
     with pytest.MonkeyPatch.context() as environment:
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"):
             environment.delenv(name, raising=False)
         environment.setenv("ALL_PROXY", "http://127.0.0.1:9")
         logger.disable("livemarkets.simulator")
-        yield asyncio.run(observe_all())
+        yield findings
         logger.enable("livemarkets.simulator")
 
 
@@ -92,32 +114,35 @@ def test_there_is_a_bend_for_every_check() -> None:
 
 
 @pytest.mark.long
-def test_a_sound_exchange_passes_every_check(observed: dict[str, Findings]) -> None:
-    findings = observed[PLAIN]
+def test_a_sound_exchange_passes_every_check(observed: Observed) -> None:
+    findings = observed(PLAIN)
     assert failures(findings) == {}
     assert {name for name, finding in findings.items() if finding.verdict == "not_seen"} == ALWAYS_UNSEEN
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("group", "bend"), BENDS, ids=[bend.check for _, bend in BENDS])
-def test_a_bent_exchange_fails_the_check(group: str, bend: Bend, observed: dict[str, Findings]) -> None:
-    assert observed[group][bend.check].verdict == "fail", observed[group][bend.check].seen
+@pytest.mark.parametrize(
+    ("group", "bend"),
+    [pytest.param(group, bend, id=bend.check, marks=in_short(group)) for group, bend in BENDS],
+)
+def test_a_bent_exchange_fails_the_check(group: str, bend: Bend, observed: Observed) -> None:
+    assert observed(group)[bend.check].verdict == "fail", observed(group)[bend.check].seen
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", sorted(NETWORK_CHECKS))
-def test_a_network_in_disorder_fails_the_check(name: str, observed: dict[str, Findings]) -> None:
-    assert observed[NETWORK][name].verdict == "fail", observed[NETWORK][name].seen
+def test_a_network_in_disorder_fails_the_check(name: str, observed: Observed) -> None:
+    assert observed(NETWORK)[name].verdict == "fail", observed(NETWORK)[name].seen
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("group", [*GROUPS, NETWORK])
-def test_no_other_check_fails(group: str, observed: dict[str, Findings]) -> None:
+@pytest.mark.parametrize("group", [pytest.param(name, marks=in_short(name)) for name in (*GROUPS, NETWORK)])
+def test_no_other_check_fails(group: str, observed: Observed) -> None:
     bends = GROUPS.get(group, ())
     expected = NETWORK_CHECKS if group == NETWORK else {bend.check for bend in bends}
     follow = {name for bend in bends for name in bend.follows}
     assert {
-        name: seen for name, seen in failures(observed[group]).items() if name not in expected | follow
+        name: seen for name, seen in failures(observed(group)).items() if name not in expected | follow
     } == {}
 
 

@@ -13,7 +13,7 @@ from tests.pages.axe import findings, needs_axe
 from tests.pages.browser import Tab, soon, tab
 from tests.pages.local import MANY
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_axe]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_axe]
 
 LAPTOP: ViewportSize = {"width": 1366, "height": 768}
 PHONE: ViewportSize = {"width": 390, "height": 844}
@@ -53,9 +53,9 @@ async def finds_nothing_in_both_themes_on_both_screens(shown: Tab) -> None:
 
 @pytest.mark.verify
 @pytest.mark.parametrize("name", PAGES)
-async def test_nothing_is_found_on_any_page(module_chrome: Browser, local_address: str, name: str) -> None:
+async def test_nothing_is_found_on_any_page(shared_chrome: Browser, local_address: str, name: str) -> None:
     path, complete = PAGES[name]
-    async with tab(module_chrome, local_address, viewport=LAPTOP) as shown:
+    async with tab(shared_chrome, local_address, viewport=LAPTOP) as shown:
         await shown.goto(path)
         await shown.page.locator(complete).first.wait_for(timeout=LONG_SECONDS * 1000)
         if name == "console":
@@ -77,9 +77,9 @@ async def binance_away(shown: Tab) -> AsyncIterator[None]:
 @pytest.mark.verify
 @pytest.mark.parametrize("path", ["/labs?symbols=BTCUSDT,ETHUSDT", "/labs/overview", "/labs/status", "/"])
 async def test_nothing_is_found_while_an_exchange_is_away(
-    module_chrome: Browser, local_address: str, path: str
+    shared_chrome: Browser, local_address: str, path: str
 ) -> None:
-    async with tab(module_chrome, local_address, viewport=LAPTOP) as shown, binance_away(shown):
+    async with tab(shared_chrome, local_address, viewport=LAPTOP) as shown, binance_away(shown):
         await shown.goto(path)
         badge = shown.page.locator(".badge-button:not([data-state=live])")
         await badge.wait_for(timeout=LONG_SECONDS * 1000)
@@ -89,9 +89,9 @@ async def test_nothing_is_found_while_an_exchange_is_away(
 @pytest.mark.verify
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 async def test_nothing_is_found_in_what_opens(
-    module_chrome: Browser, local_address: str, scheme: Literal["dark", "light"]
+    shared_chrome: Browser, local_address: str, scheme: Literal["dark", "light"]
 ) -> None:
-    async with tab(module_chrome, local_address, viewport=LAPTOP, color_scheme=scheme) as shown:
+    async with tab(shared_chrome, local_address, viewport=LAPTOP, color_scheme=scheme) as shown:
         page, keyboard = shown.page, shown.page.keyboard
         await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT,SOLUSDT&selected=SOLUSDT")
         await soon(lambda: shown.text(".tape-line"), LONG_SECONDS)

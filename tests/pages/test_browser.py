@@ -28,7 +28,7 @@ LENGTHEN_FIGURES = """new Promise((painted) => {
     requestAnimationFrame(() => requestAnimationFrame(painted));
 })"""
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def set_status(shown: Tab, state: str, **parameters: Any) -> None:
@@ -46,8 +46,8 @@ async def wanted(shown: Tab) -> list[str]:
     )
 
 
-async def test_prices_move_without_moving_anything_else(module_chrome: Browser, local_address: str) -> None:
-    async with tab(module_chrome, local_address) as shown:
+async def test_prices_move_without_moving_anything_else(shared_chrome: Browser, local_address: str) -> None:
+    async with tab(shared_chrome, local_address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT,SHIBUSDT")
         first = await has_price(shown, "BTCUSDT")
         for symbol in ("ETHUSDT", "SHIBUSDT"):
@@ -73,7 +73,7 @@ async def test_prices_move_without_moving_anything_else(module_chrome: Browser, 
 
 
 async def test_numbers_stand_at_the_right_with_their_arrow_beside(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
     """Where prices end, and how far their arrows are, in px; and a long size is told whole on hover."""
     ends = """() => [...document.querySelectorAll('.market-grid tbody tr')].map(row => {
@@ -82,7 +82,7 @@ async def test_numbers_stand_at_the_right_with_their_arrow_beside(
         return [Math.round(price.right), Math.round(arrow.left - price.right)];
     })"""
     wide = {"width": 2400, "height": 800}
-    async with tab(module_chrome, local_address, viewport=wide) as shown:
+    async with tab(shared_chrome, local_address, viewport=wide) as shown:
         await shown.goto("/labs?symbols=BTCUSDT,XRPUSDT,SHIBUSDT")
         for symbol in ("BTCUSDT", "XRPUSDT", "SHIBUSDT"):
             await has_price(shown, symbol)
@@ -101,8 +101,8 @@ async def test_numbers_stand_at_the_right_with_their_arrow_beside(
         await soon(is_short)
 
 
-async def test_home_fits_the_narrowest_phone(module_chrome: Browser, local_address: str) -> None:
-    async with tab(module_chrome, local_address, viewport={"width": 320, "height": 640}) as shown:
+async def test_home_fits_the_narrowest_phone(shared_chrome: Browser, local_address: str) -> None:
+    async with tab(shared_chrome, local_address, viewport={"width": 320, "height": 640}) as shown:
         await shown.goto("/")
         await shown.page.get_by_role("button", name="Binance live").wait_for()
         assert await shown.run("document.documentElement.scrollWidth") == 320
@@ -110,7 +110,7 @@ async def test_home_fits_the_narrowest_phone(module_chrome: Browser, local_addre
 
 @pytest.mark.parametrize("width", [320, 640, 700, 720, 760, 860, 1000, 1179, 1180, 1280, 1440])
 async def test_every_row_can_be_read_at_every_width(
-    module_chrome: Browser, local_address: str, width: int
+    shared_chrome: Browser, local_address: str, width: int
 ) -> None:
     """Nothing of a symbol, a price or an age is cut off, and nobody has to scroll sideways for them."""
     clipped = """() => [...document.querySelectorAll(
@@ -119,7 +119,7 @@ async def test_every_row_can_be_read_at_every_width(
     too_low = """() => [...document.querySelectorAll('.market-grid tbody tr > *')]
         .filter(node => node.scrollHeight > node.clientHeight + 1)  // a line of text may round up to a pixel
         .map(node => node.outerHTML)"""
-    async with tab(module_chrome, local_address, viewport={"width": width, "height": 800}) as shown:
+    async with tab(shared_chrome, local_address, viewport={"width": width, "height": 800}) as shown:
         await shown.goto("/labs?exchange=simulator&symbols=BTCUSDT,DOGEUSDT,SHIBUSDT")
         await shown.page.get_by_role("rowheader", name=re.compile(r"DOGE\s?.USDT simulated")).wait_for()
         for symbol in ("BTCUSDT", "DOGEUSDT", "SHIBUSDT"):
@@ -129,9 +129,9 @@ async def test_every_row_can_be_read_at_every_width(
 
 
 async def test_symbols_are_added_and_removed_with_the_keyboard(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
-    async with tab(module_chrome, local_address) as shown:
+    async with tab(shared_chrome, local_address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT")
         await has_price(shown, "BTCUSDT")
         keyboard, box = shown.page.keyboard, shown.page.locator("[role=combobox]")
@@ -166,9 +166,9 @@ async def test_symbols_are_added_and_removed_with_the_keyboard(
         assert await wanted(shown) == ["binance:BTCUSDT"]
 
 
-async def test_what_is_typed_fast_is_what_is_added(module_chrome: Browser, local_address: str) -> None:
+async def test_what_is_typed_fast_is_what_is_added(shared_chrome: Browser, local_address: str) -> None:
     """Enter before the answer of the search takes the text, not an earlier hit."""
-    async with tab(module_chrome, local_address) as shown:
+    async with tab(shared_chrome, local_address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT")
         await has_price(shown, "BTCUSDT")
 
@@ -185,9 +185,9 @@ async def test_what_is_typed_fast_is_what_is_added(module_chrome: Browser, local
 
 
 async def test_the_tape_is_bounded_can_be_held_and_filtered(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
-    async with tab(module_chrome, local_address) as shown:
+    async with tab(shared_chrome, local_address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT")
         lines = shown.page.locator(".tape-lines > *")
 
@@ -227,9 +227,9 @@ async def test_the_tape_is_bounded_can_be_held_and_filtered(
 
 
 async def test_every_state_says_what_is_why_and_what_comes(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
-    async with tab(module_chrome, local_address) as shown:
+    async with tab(shared_chrome, local_address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT")
         await has_price(shown, "BTCUSDT")
         strip = shown.page.locator(".market-strip")
@@ -273,8 +273,8 @@ async def test_every_state_says_what_is_why_and_what_comes(
         assert await wanted(shown) == ["binance:BTCUSDT"]
 
 
-async def test_a_page_that_lost_its_connection_goes_on(module_chrome: Browser, local_address: str) -> None:
-    async with tab(module_chrome, local_address) as shown:
+async def test_a_page_that_lost_its_connection_goes_on(shared_chrome: Browser, local_address: str) -> None:
+    async with tab(shared_chrome, local_address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT")
         await has_price(shown, "BTCUSDT")
         await shown.run("window.kept = true; window.socket.io.engine.close()")
@@ -290,13 +290,13 @@ async def test_a_page_that_lost_its_connection_goes_on(module_chrome: Browser, l
 
 
 async def test_a_hidden_tab_is_sent_nothing_and_catches_up(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
     hide = (
         "hidden => { Object.defineProperty(document, 'hidden', {configurable: true, get: () => hidden});"
         " document.dispatchEvent(new Event('visibilitychange')) }"
     )
-    async with tab(module_chrome, local_address) as shown:
+    async with tab(shared_chrome, local_address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT")
         await has_price(shown, "BTCUSDT")
         await shown.page.evaluate(hide, True)
@@ -316,9 +316,9 @@ async def test_a_hidden_tab_is_sent_nothing_and_catches_up(
 
 
 async def test_a_word_below_the_symbol_says_that_trading_is_halted(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
-    async with tab(module_chrome, local_address) as shown:
+    async with tab(shared_chrome, local_address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT,X07EUR")
         await has_price(shown, "X07EUR")
         word = shown.page.locator("tr[data-symbol=X07EUR] .col-symbol .state")

@@ -26,13 +26,13 @@ window.getComputedStyle = (node, ...rest) => {
 DARK_INKS, LIGHT_INKS = {"#2ebd85", "#94a0b0"}, {"#0b7f55", "#5a6675"}
 """The candles of the chart and the line of a row."""
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_the_theme_begins_with_the_system_and_is_kept_in_the_browser(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
-    async with tab(module_chrome, local_address, color_scheme="light") as shown:
+    async with tab(shared_chrome, local_address, color_scheme="light") as shown:
         await shown.goto("/")
         assert await shown.run("document.documentElement.dataset.theme") == "light"
         await shown.page.emulate_media(color_scheme="dark")
@@ -50,10 +50,10 @@ async def test_the_theme_begins_with_the_system_and_is_kept_in_the_browser(
 
 
 async def test_drawings_follow_the_theme_and_compute_its_colours_once(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
     wide = {"width": 2400, "height": 800}
-    async with tab(module_chrome, local_address, viewport=wide, leaves_traces=True) as shown:
+    async with tab(shared_chrome, local_address, viewport=wide, leaves_traces=True) as shown:
         await shown.page.add_init_script(WATCH_DRAWING)
         await shown.goto("/labs?symbols=BTCUSDT")
 
@@ -70,8 +70,8 @@ async def test_drawings_follow_the_theme_and_compute_its_colours_once(
         assert not DARK_INKS & set(await shown.run("[...window.inks]"))
 
 
-async def test_reduced_motion_gets_a_still_mark(module_chrome: Browser, local_address: str) -> None:
-    async with tab(module_chrome, local_address, reduced_motion="reduce") as shown:
+async def test_reduced_motion_gets_a_still_mark(shared_chrome: Browser, local_address: str) -> None:
+    async with tab(shared_chrome, local_address, reduced_motion="reduce") as shown:
         await shown.goto("/labs?symbols=BTCUSDT")
 
         await shown.page.locator(".veil[data-mark]").first.wait_for()
@@ -79,9 +79,9 @@ async def test_reduced_motion_gets_a_still_mark(module_chrome: Browser, local_ad
 
 
 @needs_axe
-async def test_axe_finds_nothing(module_chrome: Browser, local_address: str) -> None:
+async def test_axe_finds_nothing(shared_chrome: Browser, local_address: str) -> None:
     """Every page in every form: test_axe, in `make verify`."""
-    async with tab(module_chrome, local_address) as shown:
+    async with tab(shared_chrome, local_address) as shown:
         await shown.goto("/")
         await shown.page.locator(".cards .card").first.wait_for()
         assert await findings(shown) == []
@@ -93,8 +93,8 @@ async def test_axe_finds_nothing(module_chrome: Browser, local_address: str) -> 
         assert await findings(shown) == []
 
 
-async def test_the_first_tab_stop_leads_to_the_content(module_chrome: Browser, local_address: str) -> None:
-    async with tab(module_chrome, local_address) as shown:
+async def test_the_first_tab_stop_leads_to_the_content(shared_chrome: Browser, local_address: str) -> None:
+    async with tab(shared_chrome, local_address) as shown:
         await shown.goto("/")
         await shown.page.locator("main h1").wait_for()
         await shown.page.keyboard.press("Tab")
@@ -103,8 +103,8 @@ async def test_the_first_tab_stop_leads_to_the_content(module_chrome: Browser, l
         assert await shown.run("document.activeElement.tagName") == "MAIN"
 
 
-async def test_an_example_can_be_copied_and_a_view_shared(module_chrome: Browser, local_address: str) -> None:
-    async with tab(module_chrome, local_address, permissions=["clipboard-read", "clipboard-write"]) as shown:
+async def test_an_example_can_be_copied_and_a_view_shared(shared_chrome: Browser, local_address: str) -> None:
+    async with tab(shared_chrome, local_address, permissions=["clipboard-read", "clipboard-write"]) as shown:
         await shown.goto("/")
         await shown.page.get_by_role("button", name="Copy").first.click()
         await shown.page.get_by_text("Copied").wait_for()

@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.async_api import Browser, Dialog
 
 from tests.pages.browser import PHONE, Tab, soon, tab
 from tests.support.app import running_main, running_process
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TOKEN = "a-token-of-sixteen-and-more"
 LAPTOP = {"width": 1366, "height": 768}
@@ -61,10 +64,10 @@ async def is_in_sight(shown: Tab, selector: str) -> bool:
     return await shown.page.locator(selector).first.is_visible() and int(width) <= 0
 
 
-async def test_a_person_builds_sends_watches_and_copies(chrome: Browser, tmp_path: Path) -> None:
+async def test_a_person_builds_sends_watches_and_copies(shared_chrome: Browser, tmp_path: Path) -> None:
     async with (
         running_main(LIVE_ACCESS_TOKEN=TOKEN) as (_, port),
-        tab(chrome, f"http://127.0.0.1:{port}", viewport=LAPTOP) as shown,
+        tab(shared_chrome, f"http://127.0.0.1:{port}", viewport=LAPTOP) as shown,
     ):
         page = shown.page
         await shown.context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
+import pytest
 from playwright.async_api import Browser
 
 from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
@@ -15,6 +16,8 @@ from livemarkets.simulator.market.symbols import SymbolRules, to_units
 from tests.pages.browser import Tab, soon, tab
 from tests.support.app import running_exchange, running_main, running_process
 from tests.support.helpers import eventually, free_port
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def last_prices(recording: Path) -> dict[str, str]:
@@ -42,11 +45,11 @@ async def moves(shown: Tab, symbol: str) -> None:
     await soon(has_moved, 10, because=f"the price of {symbol} moves")
 
 
-async def test_a_person_watches_adds_removes_and_leaves(chrome: Browser) -> None:
+async def test_a_person_watches_adds_removes_and_leaves(shared_chrome: Browser) -> None:
     async with running_exchange() as exchange:
         address = exchange.ws_url.removeprefix("ws://")
         async with running_main(address, LIVE_LINGER_SECONDS="0.5") as (_, port):
-            async with tab(chrome, f"http://127.0.0.1:{port}") as shown:
+            async with tab(shared_chrome, f"http://127.0.0.1:{port}") as shown:
                 await shown.goto("/labs")
                 await moves(shown, "BTCUSDT")
                 await moves(shown, "ETHUSDT")
@@ -66,11 +69,11 @@ async def test_a_person_watches_adds_removes_and_leaves(chrome: Browser) -> None
             await eventually(lambda: exchange.subscriptions() == set(), 20)
 
 
-async def test_a_reload_keeps_the_upstream_subscription(chrome: Browser) -> None:
+async def test_a_reload_keeps_the_upstream_subscription(shared_chrome: Browser) -> None:
     async with (
         running_exchange() as exchange,
         running_main(exchange.ws_url.removeprefix("ws://")) as (_, port),
-        tab(chrome, f"http://127.0.0.1:{port}") as shown,
+        tab(shared_chrome, f"http://127.0.0.1:{port}") as shown,
     ):
         await shown.goto("/labs?symbols=BTCUSDT")
         await moves(shown, "BTCUSDT")
@@ -85,12 +88,12 @@ async def test_a_reload_keeps_the_upstream_subscription(chrome: Browser) -> None
 
 
 async def test_an_unreachable_binance_gives_way_to_the_simulator_and_takes_over_again(
-    chrome: Browser,
+    shared_chrome: Browser,
 ) -> None:
     exchange_port = free_port()
     async with (
         running_main(f"127.0.0.1:{exchange_port}") as (_, port),
-        tab(chrome, f"http://127.0.0.1:{port}") as shown,
+        tab(shared_chrome, f"http://127.0.0.1:{port}") as shown,
     ):
         await shown.goto("/labs?symbols=BTCUSDT,SHIBUSDT")
         strip = shown.page.locator(".market-strip")
@@ -111,10 +114,10 @@ async def test_an_unreachable_binance_gives_way_to_the_simulator_and_takes_over_
             await exchange.aclose()
 
 
-async def test_without_the_flag_there_is_home_alone(chrome: Browser) -> None:
+async def test_without_the_flag_there_is_home_alone(shared_chrome: Browser) -> None:
     async with (
         running_main(LIVE_STREAM_ENABLED="false") as (_, port),
-        tab(chrome, f"http://127.0.0.1:{port}") as shown,
+        tab(shared_chrome, f"http://127.0.0.1:{port}") as shown,
     ):
         await shown.goto("/")
         await shown.page.get_by_text("LIVE_STREAM_ENABLED=true").wait_for()
@@ -122,7 +125,9 @@ async def test_without_the_flag_there_is_home_alone(chrome: Browser) -> None:
         assert (await shown.page.request.get(f"{shown.base}/labs")).status == 404
 
 
-async def test_the_page_ends_on_the_last_prices_of_a_recording(chrome: Browser, shared_data: Path) -> None:
+async def test_the_page_ends_on_the_last_prices_of_a_recording(
+    shared_chrome: Browser, shared_data: Path
+) -> None:
     recording = shared_data / "spot_btc_eth_20240808_trade.jsonl.gz"
     expected = last_prices(recording)
     assert expected.keys() == {"BTCUSDT", "ETHUSDT"}
@@ -131,7 +136,7 @@ async def test_the_page_ends_on_the_last_prices_of_a_recording(chrome: Browser, 
     async with (
         running_process("-m", "livemarkets.simulator", *arguments),
         running_main(f"127.0.0.1:{exchange_port}") as (_, port),
-        tab(chrome, f"http://127.0.0.1:{port}") as shown,
+        tab(shared_chrome, f"http://127.0.0.1:{port}") as shown,
     ):
         await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT")
 
@@ -142,7 +147,9 @@ async def test_the_page_ends_on_the_last_prices_of_a_recording(chrome: Browser, 
         assert await shown.text(".head-price") == expected["BTCUSDT"]
 
 
-async def test_symbols_of_another_script_are_found_watched_and_kept_in_the_address(chrome: Browser) -> None:
+async def test_symbols_of_another_script_are_found_watched_and_kept_in_the_address(
+    shared_chrome: Browser,
+) -> None:
     names = ("币安人生USDT", "１２３４５６", "ΣUSDT")
     listed = [
         SymbolRules(
@@ -158,7 +165,7 @@ async def test_symbols_of_another_script_are_found_watched_and_kept_in_the_addre
     async with (
         running_exchange(SimulatedMarket(seed=7, trades_per_second=20.0, rules=listed)) as exchange,
         running_main(exchange.ws_url.removeprefix("ws://")) as (_, port),
-        tab(chrome, f"http://127.0.0.1:{port}") as shown,
+        tab(shared_chrome, f"http://127.0.0.1:{port}") as shown,
     ):
         await shown.goto("/labs?symbols=" + quote("币安人生usdt"))
         await moves(shown, names[0])

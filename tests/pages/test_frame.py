@@ -11,7 +11,7 @@ from tests.pages.browser import PHONE, Tab, has_price, soon, tab
 from tests.pages.local import MANY
 from tests.pages.test_layout import LAPTOP, are_in_sight
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 FORTY = f"/labs?symbols={','.join(MANY)}"
 ROWS_IN_SIGHT = """() => {
@@ -40,9 +40,9 @@ async def columns_in_sight(shown: Tab) -> list[str]:
 
 
 async def test_on_a_laptop_one_bar_stands_above_fifteen_rows_and_the_whole_market(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
-    async with tab(module_chrome, local_address, viewport=LAPTOP) as shown:
+    async with tab(shared_chrome, local_address, viewport=LAPTOP) as shown:
         await shown.goto(FORTY)
         await has_price(shown, MANY[0])
         assert await shown.run("document.querySelector('.shell-header').offsetHeight") == 48
@@ -63,9 +63,9 @@ async def test_on_a_laptop_one_bar_stands_above_fifteen_rows_and_the_whole_marke
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1024, 1366, 1920, 2560])
 async def test_symbol_last_side_and_time_stand_at_every_width(
-    module_chrome: Browser, local_address: str, width: int
+    shared_chrome: Browser, local_address: str, width: int
 ) -> None:
-    async with tab(module_chrome, local_address, viewport={"width": width, "height": 800}) as shown:
+    async with tab(shared_chrome, local_address, viewport={"width": width, "height": 800}) as shown:
         await shown.goto("/labs?symbols=BTCUSDT,SHIBUSDT")
         await has_price(shown, "BTCUSDT")
         found = await columns_in_sight(shown)
@@ -83,10 +83,10 @@ async def comes_into_sight(shown: Tab, part: str) -> bool:
     return await are_in_sight(shown, part)
 
 
-async def test_at_twice_the_size_everything_can_be_read(module_chrome: Browser, local_address: str) -> None:
+async def test_at_twice_the_size_everything_can_be_read(shared_chrome: Browser, local_address: str) -> None:
     """A laptop's browser at 200 %: half as many pixels of the style sheets, and each twice as large."""
     size: ViewportSize = {"width": LAPTOP["width"] // 2, "height": LAPTOP["height"] // 2}
-    async with tab(module_chrome, local_address, viewport=size, device_scale_factor=2) as shown:
+    async with tab(shared_chrome, local_address, viewport=size, device_scale_factor=2) as shown:
         await shown.goto(FORTY)
         await has_price(shown, MANY[0])
         assert set(ALWAYS) <= set(await columns_in_sight(shown))
@@ -97,9 +97,9 @@ async def test_at_twice_the_size_everything_can_be_read(module_chrome: Browser, 
 
 
 async def test_on_a_phone_the_market_opens_over_the_list_and_back_returns(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
-    async with tab(module_chrome, local_address, viewport=PHONE, has_touch=True) as shown:
+    async with tab(shared_chrome, local_address, viewport=PHONE, has_touch=True) as shown:
         await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT")
         await has_price(shown, "ETHUSDT")
         grid, market = shown.page.locator(".market-grid"), shown.page.locator(".labs-market")

@@ -13,12 +13,12 @@ from playwright.async_api import Browser
 from tests.pages.browser import Tab, has_price, local_pages, tab
 from tests.support.nginx import Front, running_nginx
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 Instances = tuple[int, int]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def instances() -> AsyncIterator[Instances]:
     """The ports of two instances."""
     async with local_pages() as (_, one), local_pages() as (_, other):
@@ -48,12 +48,12 @@ def count_pages(shown: Tab) -> list[str]:
 
 
 async def test_a_page_on_another_instance_opens_itself_anew_once(
-    module_chrome: Browser, instances: Instances, tmp_path: Path
+    shared_chrome: Browser, instances: Instances, tmp_path: Path
 ) -> None:
     one, other = instances
     async with (
         balanced(tmp_path, page=one, sockets=(other, one)) as address,
-        tab(module_chrome, address) as shown,
+        tab(shared_chrome, address) as shown,
     ):
         loaded = count_pages(shown)
         await shown.goto("/labs?symbols=BTCUSDT")
@@ -69,12 +69,12 @@ async def test_a_page_on_another_instance_opens_itself_anew_once(
 
 @pytest.mark.parametrize("path", ["/", "/labs?symbols=BTCUSDT"])
 async def test_if_it_happens_again_the_page_says_what_is_wrong_and_stays(
-    module_chrome: Browser, instances: Instances, tmp_path: Path, path: str
+    shared_chrome: Browser, instances: Instances, tmp_path: Path, path: str
 ) -> None:
     one, other = instances
     async with (
         balanced(tmp_path, page=one, sockets=(other,)) as address,
-        tab(module_chrome, address) as shown,
+        tab(shared_chrome, address) as shown,
     ):
         loaded = count_pages(shown)
         await shown.goto(path)

@@ -11,7 +11,7 @@ from playwright.async_api import Browser
 from tests.pages.browser import Tab, soon, tab
 from tests.pages.local import MANY
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LAPTOP = {"width": 1366, "height": 768}
 ADDRESS = f"/labs?symbols={','.join(MANY)}"
@@ -55,9 +55,9 @@ async def shows(shown: Tab, symbol: str) -> bool:
 
 @pytest.mark.parametrize("size", [LAPTOP, {"width": 1180, "height": 700}, {"width": 1920, "height": 1080}])
 async def test_of_forty_rows_each_shows_its_tape_and_chart_in_sight(
-    module_chrome: Browser, local_address: str, size: dict[str, int]
+    shared_chrome: Browser, local_address: str, size: dict[str, int]
 ) -> None:
-    async with tab(module_chrome, local_address, viewport=size) as shown:
+    async with tab(shared_chrome, local_address, viewport=size) as shown:
         await shown.goto(ADDRESS)
         for symbol in (MANY[-1], MANY[19], MANY[0]):
             row = f"tr[data-symbol={symbol}]"
@@ -69,9 +69,9 @@ async def test_of_forty_rows_each_shows_its_tape_and_chart_in_sight(
 
 
 async def test_the_arrow_keys_keep_a_row_clear_of_the_head(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
-    async with tab(module_chrome, local_address, viewport=LAPTOP) as shown:
+    async with tab(shared_chrome, local_address, viewport=LAPTOP) as shown:
         await shown.goto(ADDRESS)
         await shown.page.locator(f"tr[data-symbol={MANY[0]}]").click()
         for key, steps in (("ArrowDown", 30), ("ArrowUp", 30)):
@@ -88,10 +88,10 @@ async def test_the_arrow_keys_keep_a_row_clear_of_the_head(
 
 
 async def test_on_a_small_tablet_what_a_tap_shows_begins_in_sight(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
     size = {"width": 820, "height": 1180}
-    async with tab(module_chrome, local_address, viewport=size, has_touch=True) as shown:
+    async with tab(shared_chrome, local_address, viewport=size, has_touch=True) as shown:
         await shown.goto(ADDRESS)
         for symbol in (MANY[0], MANY[-1]):
             row = f"tr[data-symbol={symbol}]"

@@ -16,7 +16,7 @@ from tests.pages.browser import Tab, has_price, local_pages, soon, tab
 from tests.pages.local import QUIET
 from tests.pages.weak_link import WeakLink, weak_link
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 NOTICED_WITHIN_SECONDS = 3.0
 RETURN_SECONDS = 20.0
@@ -98,17 +98,17 @@ LONG_OUTAGES = [
     ids=["black hole", "cut", "cut for 10 s", "cut for 90 s", "black hole for 90 s"],
 )
 async def test_a_page_without_its_server_says_so_until_it_is_back(
-    module_chrome: Browser, local_address: str, how: Callable[[WeakLink], None], outage_seconds: float
+    shared_chrome: Browser, local_address: str, how: Callable[[WeakLink], None], outage_seconds: float
 ) -> None:
-    async with weak_link(local_address) as link, tab(module_chrome, link.address) as shown:
+    async with weak_link(local_address) as link, tab(shared_chrome, link.address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT")
         await lasts_and_heals(shown, lambda: how(link), link.mend, outage_seconds)
 
 
 async def test_a_chart_whose_script_was_lost_on_its_way_is_drawn_when_the_network_is_back(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
-    async with tab(module_chrome, local_address, leaves_traces=True) as shown:
+    async with tab(shared_chrome, local_address, leaves_traces=True) as shown:
         lost: list[str] = []
 
         async def lose(route: Route) -> None:
@@ -124,8 +124,8 @@ async def test_a_chart_whose_script_was_lost_on_its_way_is_drawn_when_the_networ
         await shown.page.locator(".chart-plot canvas").first.wait_for(timeout=RETURN_SECONDS * 1000)
 
 
-async def test_a_server_that_stands_still_is_told_of(module_chrome: Browser) -> None:
-    async with local_pages() as (process, address), tab(module_chrome, address) as shown:
+async def test_a_server_that_stands_still_is_told_of(shared_chrome: Browser) -> None:
+    async with local_pages() as (process, address), tab(shared_chrome, address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT")
         with contextlib.ExitStack() as stack:
             stack.callback(process.signal, signal.SIGCONT)
@@ -135,10 +135,10 @@ async def test_a_server_that_stands_still_is_told_of(module_chrome: Browser) -> 
 
 @pytest.mark.parametrize("frozen_seconds", [0, pytest.param(60, marks=pytest.mark.verify)])
 async def test_a_frozen_page_has_the_true_values_once_it_is_thawed(
-    module_chrome: Browser, local_address: str, frozen_seconds: int
+    shared_chrome: Browser, local_address: str, frozen_seconds: int
 ) -> None:
     """A browser freezes a page that nobody has looked at for long: none of its scripts runs."""
-    async with tab(module_chrome, local_address, leaves_traces=True) as shown:
+    async with tab(shared_chrome, local_address, leaves_traces=True) as shown:
         await shown.goto(f"/labs?symbols=BTCUSDT,{QUIET}&min=1000&sort=-last&selected=BTCUSDT")
         await has_price(shown, "BTCUSDT")
         price = f"{float(await has_price(shown, QUIET)) + 0.01:.2f}"  # it never trades, but for this time
@@ -162,8 +162,8 @@ async def shows_price(shown: Tab, symbol: str, price: str) -> bool:
     return True
 
 
-async def test_home_says_so_too(module_chrome: Browser, local_address: str) -> None:
-    async with weak_link(local_address) as link, tab(module_chrome, link.address) as shown:
+async def test_home_says_so_too(shared_chrome: Browser, local_address: str) -> None:
+    async with weak_link(local_address) as link, tab(shared_chrome, link.address) as shown:
         await shown.goto("/")
         badge = shown.page.locator(".badge-button")
         await badge.get_by_text("live").wait_for()
@@ -178,19 +178,19 @@ async def test_home_says_so_too(module_chrome: Browser, local_address: str) -> N
 
 
 async def test_a_page_that_gets_no_answer_stays_and_tries_again(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
     """The long form is a black hole for 90 s, in `make verify`: an attempt to connect takes 20 s."""
-    async with tab(module_chrome, local_address) as shown:
+    async with tab(shared_chrome, local_address) as shown:
         await shown.goto("/")
         await shown.page.locator(".badge-button").get_by_text("live").wait_for()
         left = await shown.page.evaluate(LEAVES_AFTER_TIMEOUTS)
         assert left is False
 
 
-async def test_a_market_without_trades_is_no_lost_link(module_chrome: Browser, local_address: str) -> None:
+async def test_a_market_without_trades_is_no_lost_link(shared_chrome: Browser, local_address: str) -> None:
     """The server speaks also when it has no trade to tell of."""
-    async with tab(module_chrome, local_address) as shown:
+    async with tab(shared_chrome, local_address) as shown:
         await shown.goto("/labs?symbols=LUNAUSDT")
         await shown.page.get_by_text("not trading").wait_for()
         await soon(lambda: is_lost(shown, "open"))

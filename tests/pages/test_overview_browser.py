@@ -12,7 +12,7 @@ from tests.pages.local import MANY, NOT_TRADING, PRICES
 from tests.support.app import running_exchange, running_main
 from tests.support.helpers import eventually
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LAPTOP = {"width": 1366, "height": 768}
 TABLE = "table[role=grid]"
@@ -38,9 +38,9 @@ async def rows_are(shown: Tab, *expected: str) -> None:
 
 
 async def test_a_person_watches_sorts_searches_and_chooses(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
-    async with tab(module_chrome, local_address, viewport=LAPTOP) as shown:
+    async with tab(shared_chrome, local_address, viewport=LAPTOP) as shown:
         await opened(shown, "/labs/overview?sort=symbol")
         await rows_are(shown, "BNBUSDT", "BTCUSDT", "DOGEUSDT")
         first = await shown.price("BTCUSDT")
@@ -72,8 +72,8 @@ async def test_a_person_watches_sorts_searches_and_chooses(
         await shown.page.wait_for_url(lambda url: "/labs?" in url and "symbols=ETHBTC" in url)
 
 
-async def test_the_keyboard_alone_does_it_all(module_chrome: Browser, local_address: str) -> None:
-    async with tab(module_chrome, local_address, viewport=LAPTOP) as shown:
+async def test_the_keyboard_alone_does_it_all(shared_chrome: Browser, local_address: str) -> None:
+    async with tab(shared_chrome, local_address, viewport=LAPTOP) as shown:
         await opened(shown, "/labs/overview?sort=symbol")
         keyboard = shown.page.keyboard
         table = shown.page.locator(TABLE)
@@ -97,19 +97,19 @@ async def test_the_keyboard_alone_does_it_all(module_chrome: Browser, local_addr
         await shown.page.wait_for_url(lambda url: f"selected={sorted(PRICES)[-2]}" in url)
 
 
-async def test_on_a_phone_every_row_can_be_read(module_chrome: Browser, local_address: str) -> None:
+async def test_on_a_phone_every_row_can_be_read(shared_chrome: Browser, local_address: str) -> None:
     clipped = """() => [...document.querySelectorAll(
         '.overview-table, tbody .col-last, tbody .col-change, tbody .col-volume, tbody .pair > span, html')]
         .filter((node) => node.scrollWidth > node.clientWidth + 1 && node.clientWidth > 0)
         .map((node) => node.className + ' ' + node.textContent)"""
     for viewport in (PHONE, {"width": 320, "height": 640}, {"width": 700, "height": 800}):
-        async with tab(module_chrome, local_address, viewport=viewport) as shown:
+        async with tab(shared_chrome, local_address, viewport=viewport) as shown:
             await opened(shown)
             assert await shown.run(clipped) == []
 
 
-async def test_what_is_lost_is_said(module_chrome: Browser, local_address: str) -> None:
-    async with tab(module_chrome, local_address, viewport=LAPTOP) as shown:
+async def test_what_is_lost_is_said(shared_chrome: Browser, local_address: str) -> None:
+    async with tab(shared_chrome, local_address, viewport=LAPTOP) as shown:
         await opened(shown)
         assert await shown.run("document.querySelector('.market-strip').offsetHeight") <= 1, (
             "nothing is wrong"
@@ -128,11 +128,11 @@ async def test_what_is_lost_is_said(module_chrome: Browser, local_address: str) 
 
 
 @pytest.mark.verify
-async def test_a_thousand_rows_scroll_without_a_gap(module_chrome: Browser, local_address: str) -> None:
+async def test_a_thousand_rows_scroll_without_a_gap(shared_chrome: Browser, local_address: str) -> None:
     """Wherever a person scrolls to, the rows in sight have their values soon, and few nodes are painted."""
     in_sight = """() => [...document.querySelectorAll('tbody tr[role=row]')]
         .filter((row) => row.getBoundingClientRect().top < innerHeight && !row.dataset.symbol).length"""
-    async with tab(module_chrome, local_address, viewport={"width": 1366, "height": 420}) as shown:
+    async with tab(shared_chrome, local_address, viewport={"width": 1366, "height": 420}) as shown:
         await opened(shown, "/labs/overview?sort=symbol")
         box = shown.page.locator(".overview-table")
         for symbol, top in ((MANY[-1], 10**6), ("BNBUSDT", 0), (MANY[9], 500)):
@@ -148,12 +148,12 @@ async def test_a_thousand_rows_scroll_without_a_gap(module_chrome: Browser, loca
 
 
 @pytest.mark.verify
-async def test_one_stream_feeds_the_page_and_is_released_after_it(module_chrome: Browser) -> None:
+async def test_one_stream_feeds_the_page_and_is_released_after_it(shared_chrome: Browser) -> None:
     async with (
         running_exchange() as exchange,
         running_main(exchange.ws_url.removeprefix("ws://"), LIVE_LINGER_SECONDS="0.5") as (_, port),
     ):
-        async with tab(module_chrome, f"http://127.0.0.1:{port}") as shown:
+        async with tab(shared_chrome, f"http://127.0.0.1:{port}") as shown:
             await opened(shown)
             first = await shown.price("BTCUSDT")
 

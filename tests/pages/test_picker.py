@@ -11,7 +11,7 @@ from playwright.async_api import Browser
 
 from tests.pages.browser import Tab, has_price, local_pages, soon, tab
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 KEY_DELAYS_MS = (0, 30, 150)
 WORDS = {"eth": "ETH", "sol": "SOL", "doge": "DOGE", "btc/usdt": "BTC"}
@@ -58,9 +58,9 @@ async def has_rows(shown: Tab, symbols: list[str]) -> None:
 
 @pytest.mark.parametrize("word", ["eth", "btc/usdt"])
 async def test_enter_takes_the_best_hit_at_every_speed(
-    module_chrome: Browser, local_address: str, word: str
+    shared_chrome: Browser, local_address: str, word: str
 ) -> None:
-    async with tab(module_chrome, local_address) as shown:
+    async with tab(shared_chrome, local_address) as shown:
         await opened(shown)
         best = (await hits_for(shown, word))[0]
         for delay_ms in KEY_DELAYS_MS:
@@ -70,8 +70,8 @@ async def test_enter_takes_the_best_hit_at_every_speed(
             await start_over(shown)
 
 
-async def test_arrows_choose_the_same_hit_at_every_speed(module_chrome: Browser, local_address: str) -> None:
-    async with tab(module_chrome, local_address) as shown:
+async def test_arrows_choose_the_same_hit_at_every_speed(shared_chrome: Browser, local_address: str) -> None:
+    async with tab(shared_chrome, local_address) as shown:
         await opened(shown)
         hits = await hits_for(shown, "eth")
         for delay_ms in KEY_DELAYS_MS:
@@ -84,9 +84,9 @@ async def test_arrows_choose_the_same_hit_at_every_speed(module_chrome: Browser,
 
 
 async def test_one_symbol_after_the_other_is_added_without_a_pause(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
-    async with tab(module_chrome, local_address) as shown:
+    async with tab(shared_chrome, local_address) as shown:
         await opened(shown)
         best = [(await hits_for(shown, word))[0] for word in ("sol", "doge")]
         for word in ("sol", "doge"):
@@ -95,8 +95,8 @@ async def test_one_symbol_after_the_other_is_added_without_a_pause(
         await has_rows(shown, ["BNBUSDT", *best])
 
 
-async def test_an_enter_that_nothing_matches_says_so(module_chrome: Browser, local_address: str) -> None:
-    async with tab(module_chrome, local_address) as shown:
+async def test_an_enter_that_nothing_matches_says_so(shared_chrome: Browser, local_address: str) -> None:
+    async with tab(shared_chrome, local_address) as shown:
         for word, delay_ms in zip(("xxx", "yyy", "zzz"), KEY_DELAYS_MS, strict=True):
             await opened(shown)
             await shown.page.keyboard.type(word, delay=delay_ms)
@@ -105,9 +105,9 @@ async def test_an_enter_that_nothing_matches_says_so(module_chrome: Browser, loc
             assert await shown.symbols() == ["BNBUSDT"]
 
 
-async def test_enter_in_an_empty_box_adds_nothing(module_chrome: Browser, local_address: str) -> None:
+async def test_enter_in_an_empty_box_adds_nothing(shared_chrome: Browser, local_address: str) -> None:
     """The popular symbols of the open list are an offer. Nobody chose the first of them."""
-    async with tab(module_chrome, local_address) as shown:
+    async with tab(shared_chrome, local_address) as shown:
         await opened(shown)
         await soon(lambda: shown.texts("[role=option]"), because="popular symbols are offered")
         await shown.page.keyboard.press("Enter")
@@ -116,8 +116,8 @@ async def test_enter_in_an_empty_box_adds_nothing(module_chrome: Browser, local_
         await has_rows(shown, ["BNBUSDT", "SOLUSDT"])
 
 
-async def test_enter_waits_for_a_server_that_takes_its_time(module_chrome: Browser) -> None:
-    async with local_pages() as (process, address), tab(module_chrome, address) as shown:
+async def test_enter_waits_for_a_server_that_takes_its_time(shared_chrome: Browser) -> None:
+    async with local_pages() as (process, address), tab(shared_chrome, address) as shown:
         go_on = partial(process.signal, signal.SIGCONT)
         await opened(shown)
         hits = await hits_for(shown, "eth")

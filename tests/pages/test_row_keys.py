@@ -15,7 +15,7 @@ from tests.pages.browser import PHONE, Tab, has_price, local_pages, soon, tab
 from tests.pages.local import QUIET
 from tests.pages.weak_link import weak_link
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 FOCUSED = (
     "document.activeElement.closest('tr')?.dataset.symbol ?? document.activeElement.getAttribute('role')"
@@ -39,9 +39,9 @@ async def focused(shown: Tab) -> Any:
 
 
 async def test_rows_are_walked_moved_and_removed_by_keys_and_a_help_tells_them(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
-    async with tab(module_chrome, local_address) as shown:
+    async with tab(shared_chrome, local_address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT,SOLUSDT,XRPUSDT")
         await has_price(shown, "XRPUSDT")
         keyboard = shown.page.keyboard
@@ -77,10 +77,10 @@ async def test_rows_are_walked_moved_and_removed_by_keys_and_a_help_tells_them(
 
 
 async def test_rows_are_sorted_by_a_column_and_ordered_with_the_mouse(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
     own = ["XRPUSDT", "BTCUSDT", "SOLUSDT"]
-    async with tab(module_chrome, local_address) as shown:
+    async with tab(shared_chrome, local_address) as shown:
         await shown.goto(f"/labs?symbols={','.join(own)}")
         for symbol in own:
             await has_price(shown, symbol)
@@ -100,9 +100,9 @@ async def test_rows_are_sorted_by_a_column_and_ordered_with_the_mouse(
 
 
 async def test_a_symbol_that_does_not_trade_has_a_price_within_a_second_and_a_list_is_added_at_once(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
-    async with tab(module_chrome, local_address) as shown:
+    async with tab(shared_chrome, local_address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT")
         await has_price(shown, "BTCUSDT")
         await shown.page.keyboard.press("/")
@@ -136,10 +136,10 @@ async def has_its_view(shown: Tab) -> bool:
 
 
 async def test_what_a_person_set_survives_a_reload_and_is_shared_but_for_the_pause(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
     permissions = ["clipboard-read", "clipboard-write"]
-    async with tab(module_chrome, local_address, permissions=permissions) as shown:
+    async with tab(shared_chrome, local_address, permissions=permissions) as shown:
         await shown.goto("/labs?symbols=ETHUSDT,BTCUSDT&interval=7m&min=-1&selected=NOPE&sort=luck")
         for said in ("no interval “7m”", "“-1” is no value", "“NOPE” is not among", "no column “luck”"):
             await shown.page.get_by_role("alert").get_by_text(said).wait_for()
@@ -154,9 +154,9 @@ async def test_what_a_person_set_survives_a_reload_and_is_shared_but_for_the_pau
 
 @pytest.mark.verify
 async def test_two_tabs_have_their_own_views_and_back_and_forward_bring_them_again(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
-    async with tab(module_chrome, local_address) as shown:
+    async with tab(shared_chrome, local_address) as shown:
         other = Tab(shown.context, await shown.context.new_page(), local_address)
         await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT&selected=ETHUSDT&interval=5m")
         await other.goto("/labs?symbols=ETHUSDT,SOLUSDT&selected=SOLUSDT")
@@ -190,9 +190,9 @@ async def has_moved(shown: Tab, symbol: str, before: str) -> bool:
 @pytest.mark.verify
 @pytest.mark.parametrize("outage_seconds", [4, 10])
 async def test_what_a_person_set_survives_an_outage(
-    module_chrome: Browser, local_address: str, outage_seconds: float
+    shared_chrome: Browser, local_address: str, outage_seconds: float
 ) -> None:
-    async with weak_link(local_address) as link, tab(module_chrome, link.address) as shown:
+    async with weak_link(local_address) as link, tab(shared_chrome, link.address) as shown:
         await shown.goto(f"/labs?{SHARED}&paused=1")
         await soon(partial(has_its_view, shown), WITHIN_SECONDS)
         shown.expect_an_outage()
@@ -205,11 +205,11 @@ async def test_what_a_person_set_survives_an_outage(
 
 
 @pytest.mark.verify
-async def test_what_a_person_set_survives_a_restart_of_the_server(module_chrome: Browser) -> None:
+async def test_what_a_person_set_survives_a_restart_of_the_server(shared_chrome: Browser) -> None:
     async with contextlib.AsyncExitStack() as stack:
         server = await stack.enter_async_context(contextlib.AsyncExitStack())
         _, address = await server.enter_async_context(local_pages())
-        shown = await stack.enter_async_context(tab(module_chrome, address))
+        shown = await stack.enter_async_context(tab(shared_chrome, address))
         await shown.goto(f"/labs?{SHARED}&paused=1")
         await soon(partial(has_its_view, shown), WITHIN_SECONDS)
         shown.expect_an_outage()
@@ -227,8 +227,8 @@ CENTRE = """(symbol) => {
 }"""
 
 
-async def test_a_finger_that_rests_on_a_row_carries_it(module_chrome: Browser, local_address: str) -> None:
-    async with tab(module_chrome, local_address, viewport=PHONE, has_touch=True) as shown:
+async def test_a_finger_that_rests_on_a_row_carries_it(shared_chrome: Browser, local_address: str) -> None:
+    async with tab(shared_chrome, local_address, viewport=PHONE, has_touch=True) as shown:
         await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT,SOLUSDT")
         await has_price(shown, "SOLUSDT")
         devices = await shown.context.new_cdp_session(shown.page)

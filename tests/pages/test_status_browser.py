@@ -12,7 +12,7 @@ from playwright.async_api import Browser
 from tests.pages.browser import PHONE, Tab, soon, tab
 from tests.support.app import running_main
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LAPTOP = {"width": 1366, "height": 768}
 SIMULATOR = "section[aria-labelledby=simulator-title]"
@@ -22,7 +22,7 @@ BTC = f"{SIMULATOR} tr[data-row^='BTCUSDT trades']"
 HEAL_SECONDS = 45
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def shipped() -> AsyncIterator[str]:
     """The address of the shipped app, with the simulator as a process of its own."""
     async with running_main(LIVE_LINGER_SECONDS="0.5") as (_, port):
@@ -60,8 +60,8 @@ async def press(shown: Tab, name: str) -> None:
     await soon(is_done, HEAL_SECONDS, because=f"{name} is done")
 
 
-async def test_what_is_broken_heals_before_ones_eyes(module_chrome: Browser, shipped: str) -> None:
-    async with tab(module_chrome, shipped, viewport=LAPTOP) as shown:
+async def test_what_is_broken_heals_before_ones_eyes(shared_chrome: Browser, shipped: str) -> None:
+    async with tab(shared_chrome, shipped, viewport=LAPTOP) as shown:
         await watching(shown)
         assert await shown.page.locator("table:visible").count() >= 5
         assert "MB" in await shown.text("tr[data-row=Memory] td")
@@ -86,8 +86,8 @@ async def test_what_is_broken_heals_before_ones_eyes(module_chrome: Browser, shi
 
 @pytest.mark.verify
 @pytest.mark.parametrize("fault", ["Half-open connection", "Mute one stream"])
-async def test_a_silent_stream_is_found_and_heals(module_chrome: Browser, shipped: str, fault: str) -> None:
-    async with tab(module_chrome, shipped) as shown:
+async def test_a_silent_stream_is_found_and_heals(shared_chrome: Browser, shipped: str, fault: str) -> None:
+    async with tab(shared_chrome, shipped) as shown:
         await watching(shown)
         before = await shown.texts(STATES)
         await press(shown, fault)
@@ -101,8 +101,8 @@ async def test_a_silent_stream_is_found_and_heals(module_chrome: Browser, shippe
 
 
 @pytest.mark.verify
-async def test_a_wrong_clock_is_told_until_it_is_right(module_chrome: Browser, shipped: str) -> None:
-    async with tab(module_chrome, shipped) as shown:
+async def test_a_wrong_clock_is_told_until_it_is_right(shared_chrome: Browser, shipped: str) -> None:
+    async with tab(shared_chrome, shipped) as shown:
         await watching(shown)
         await press(shown, "Set its clock 5 s ahead")
         clock = shown.page.locator(".needs li[data-kind=clock]")
@@ -111,14 +111,14 @@ async def test_a_wrong_clock_is_told_until_it_is_right(module_chrome: Browser, s
         await clock.wait_for(state="detached", timeout=2 * HEAL_SECONDS * 1000)
 
 
-async def test_every_screen_can_be_read(module_chrome: Browser, local_address: str) -> None:
+async def test_every_screen_can_be_read(shared_chrome: Browser, local_address: str) -> None:
     too_wide = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
     unnamed = """() => [...document.querySelectorAll('main :is(button, a, table, [role=region])')]
         .filter((node) => node.checkVisibility())
         .filter((node) => !node.getAttribute('aria-label') && !node.textContent.trim())
         .map((node) => node.outerHTML)"""
     for viewport, scheme in ((LAPTOP, "dark"), (PHONE, "light"), ({"width": 320, "height": 640}, "dark")):
-        async with tab(module_chrome, local_address, viewport=viewport, color_scheme=scheme) as shown:
+        async with tab(shared_chrome, local_address, viewport=viewport, color_scheme=scheme) as shown:
             await shown.goto("/labs/status")
             await shown.page.get_by_text("Nothing needs you.").wait_for()
             await soon(lambda: shown.text("tr[data-row=State] td"), 10)

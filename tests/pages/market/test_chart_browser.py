@@ -11,7 +11,7 @@ from playwright.async_api import Browser
 
 from tests.pages.browser import Tab, soon, tab
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CHART = "getElement(Number(document.querySelector('.candle-chart').id.slice(1)))"
 OPTION = f"""(() => {{
@@ -44,9 +44,9 @@ def has(shown: Tab, predicate: Callable[[dict[str, Any]], object]) -> Callable[[
 
 
 async def test_a_chart_shows_its_past_and_follows_the_market(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
-    async with tab(module_chrome, local_address) as shown:
+    async with tab(shared_chrome, local_address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT")
         await soon(has(shown, lambda drawn: len(drawn["times"]) > 500), 15)
         first = await option(shown)
@@ -105,10 +105,10 @@ async def change(shown: Tab, what: str) -> None:
 
 
 async def test_a_cut_a_late_candle_and_lost_trades_leave_the_right_candles(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
     """The tab must also stay free of errors, as every tab."""
-    async with tab(module_chrome, local_address) as shown:
+    async with tab(shared_chrome, local_address) as shown:
         await shown.goto("/labs?symbols=XRPUSDT")
         await soon(has(shown, lambda drawn: len(drawn["times"]) > 500), 15)
         before = (await option(shown))["times"]

@@ -9,7 +9,7 @@ from playwright.async_api import Browser, expect
 
 from tests.pages.browser import PHONE, Tab, has_price, soon, tab
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 HIDE = """hidden => { Object.defineProperty(document, 'hidden', {configurable: true, get: () => hidden});
     document.dispatchEvent(new Event('visibilitychange')) }"""
@@ -26,9 +26,9 @@ async def head_has_the_price_of(shown: Tab, symbol: str) -> bool:
 
 
 async def test_head_tape_and_book_say_what_the_market_does(
-    module_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str
 ) -> None:
-    async with tab(module_chrome, local_address, viewport={"width": 1920, "height": 1080}) as shown:
+    async with tab(shared_chrome, local_address, viewport={"width": 1920, "height": 1080}) as shown:
         page = shown.page
         await shown.goto("/labs?symbols=X07EUR,SHIBUSDT")
         await page.add_style_tag(content=".labs { grid-template-columns: 40% minmax(0, 1fr) !important }")
@@ -75,8 +75,8 @@ async def title_has(shown: Tab, pattern: str) -> bool:
     return re.search(pattern, await shown.page.title()) is not None
 
 
-async def test_an_alert_is_set_seen_and_rings(module_chrome: Browser, local_address: str) -> None:
-    async with tab(module_chrome, local_address) as shown:
+async def test_an_alert_is_set_seen_and_rings(shared_chrome: Browser, local_address: str) -> None:
+    async with tab(shared_chrome, local_address) as shown:
         page = shown.page
         await shown.goto("/labs?symbols=X08EUR")
         await has_price(shown, "X08EUR")
@@ -103,9 +103,9 @@ async def test_an_alert_is_set_seen_and_rings(module_chrome: Browser, local_addr
 
 @pytest.mark.parametrize("width", [PHONE["width"], 320])
 async def test_on_a_phone_nothing_is_cut_off_and_the_book_takes_the_place_of_the_tape(
-    module_chrome: Browser, local_address: str, width: int
+    shared_chrome: Browser, local_address: str, width: int
 ) -> None:
-    async with tab(module_chrome, local_address, viewport={"width": width, "height": 844}) as shown:
+    async with tab(shared_chrome, local_address, viewport={"width": width, "height": 844}) as shown:
         page = shown.page
         await shown.goto("/labs?symbols=X09EUR")
         await has_price(shown, "X09EUR")

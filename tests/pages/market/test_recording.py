@@ -17,6 +17,8 @@ from tests.support.app import running_main, running_process
 from tests.support.helpers import free_port
 from tests.support.recordings import BITCOIN_AND_ETHER, recording
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 MINUTE_MS = 60_000
 
 DRAWN = """(() => {
@@ -68,14 +70,16 @@ async def drawn(shown: Tab) -> list[dict[str, Any]]:
     return found
 
 
-async def test_the_candles_on_the_screen_are_those_of_the_trades(chrome: Browser, genuine: Path) -> None:
+async def test_the_candles_on_the_screen_are_those_of_the_trades(
+    shared_chrome: Browser, genuine: Path
+) -> None:
     trades = list(trades_of(genuine, "BTCUSDT"))
     port = free_port()
     arguments = ("--port", str(port), "--replay", str(genuine), "--speed", "90", "--lead-in", "2")
     async with (
         running_process("-m", "livemarkets.simulator", *arguments),
         running_main(f"127.0.0.1:{port}") as (_, app_port),
-        tab(chrome, f"http://127.0.0.1:{app_port}") as shown,
+        tab(shared_chrome, f"http://127.0.0.1:{app_port}") as shown,
     ):
         await shown.goto("/labs?symbols=BTCUSDT")
         # The recording has no candles of its own: the exchange makes them of its trades when it is asked.

@@ -1,7 +1,8 @@
-"""The target of the attacks, one for each file."""
+"""The target of the attacks."""
 
 from __future__ import annotations
 
+import contextlib
 import resource
 from collections.abc import AsyncIterator
 
@@ -17,7 +18,7 @@ from tests.support.helpers import eventually
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """An attack on the target is judged by how long others wait: nothing else may keep them waiting."""
-    if "target" in getattr(item, "fixturenames", ()):
+    if "running" in getattr(item, "fixturenames", ()):
         item.add_marker("serial")
 
 
@@ -28,28 +29,42 @@ def many_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running(request: pytest.FixtureRequest) -> AsyncIterator[Target]:
-    """The target, with the access token that the file names `TOKEN`, or without."""
-    async with under_attack(getattr(request.module, "TOKEN", "")) as target:
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def running() -> AsyncIterator[Target]:
+    """The target. It is the same for all files, unless one has a target of its own."""
+    async with under_attack() as target:
         yield target
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def target(running: Target) -> AsyncIterator[Target]:
-    """The target; after the attack the witness has missed nothing, and everything taken is given back."""
-    await running.witness.goes_on()
-    await eventually(running.only_the_witness_is_left)
-    files, running.memory_bytes = running.open_files(), running.rss_bytes()
-    running.growth_bytes = type(running).growth_bytes
-    yield running
-    await eventually(running.only_the_witness_is_left, 20, because="somebody stays")
+    """The target of one attack."""
+    async with gives_everything_back(running):
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def lasting_target(running: Target) -> AsyncIterator[Target]:
+    """The target of attacks that each leave something for some seconds: what it gives back is seen once."""
+    async with gives_everything_back(running):
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def gives_everything_back(target: Target) -> AsyncIterator[None]:
+    """Afterwards the witness has missed nothing, and everything that was taken is given back."""
+    await target.witness.goes_on()
+    await eventually(target.only_the_witness_is_left)
+    files, target.memory_bytes = target.open_files(), target.rss_bytes()
+    target.growth_bytes = type(target).growth_bytes
+    yield
+    await eventually(target.only_the_witness_is_left, 20, because="somebody stays")
     # A page asks the exchange for candles, and the connection for it stays open for a while.
     patience = IDLE_SECONDS + 15.0
-    await eventually(lambda: running.open_files() <= files, patience, because="connections stay open")
-    await running.witness.goes_on()  # to clean up after an attack is part of what the attack costs
-    assert running.rss_bytes() < running.memory_bytes + running.growth_bytes
-    assert "Traceback" not in running.process.output
+    await eventually(lambda: target.open_files() <= files, patience, because="connections stay open")
+    await target.witness.goes_on()  # to clean up after an attack is part of what the attack costs
+    assert target.rss_bytes() < target.memory_bytes + target.growth_bytes
+    assert "Traceback" not in target.process.output
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from tests.support.helpers import eventually, measured
 
 PER_ADDRESS = 2000
 
-module_loop = pytest.mark.asyncio(loop_scope="module")
+one_loop = pytest.mark.asyncio(loop_scope="session")
 pytestmark = measured
 
 
@@ -48,7 +48,7 @@ async def answers(port: int, count: int, stack: contextlib.AsyncExitStack) -> li
     [(2_200, True), (2_200, False), pytest.param(10_000, True, marks=pytest.mark.verify)],
     ids=["2,200", "and again", "10,000"],
 )
-@module_loop
+@one_loop
 async def test_one_address_gets_two_thousand_connections_and_no_more(
     target: Target, attempts: int, is_first: bool
 ) -> None:
@@ -68,7 +68,7 @@ async def test_one_address_gets_two_thousand_connections_and_no_more(
 
 
 @pytest.mark.parametrize("rounds", [8, pytest.param(40, marks=pytest.mark.verify)])
-@module_loop
+@one_loop
 async def test_pages_that_nobody_opens_are_built_within_bounds(target: Target, rounds: int) -> None:
     memory, began = target.rss_bytes(), time.monotonic()
 
@@ -93,7 +93,7 @@ async def test_pages_that_nobody_opens_are_built_within_bounds(target: Target, r
 
 
 @pytest.mark.parametrize("count", [250, pytest.param(1_000, marks=pytest.mark.verify)])
-@module_loop
+@one_loop
 async def test_addresses_that_do_not_exist_cost_no_page_and_no_line(target: Target, count: int) -> None:
     memory, lines = target.rss_bytes(), len(target.process.lines)
     async with visitor(target.port, "127.0.0.2") as attacker:
@@ -120,7 +120,7 @@ async def open_sockets_of_pages(target: Target) -> None:
             assert await neighbour.status() == 101, "others are let in"
 
 
-@module_loop
+@one_loop
 async def test_one_address_opens_five_hundred_sockets_of_pages_and_no_more(target: Target) -> None:
     files, memory = target.open_files(), target.rss_bytes()
 
@@ -142,7 +142,7 @@ async def test_one_address_opens_five_hundred_sockets_of_pages_and_no_more(targe
 
 
 @pytest.mark.verify
-@module_loop
+@one_loop
 async def test_ten_thousand_connections_that_say_nothing_or_too_little_are_ended(target: Target) -> None:
     """In `make test`, :func:`test_hundreds_of_requests_that_never_end_are_ended`."""
     count = min(10_000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 1_000)
@@ -171,7 +171,7 @@ async def test_ten_thousand_connections_that_say_nothing_or_too_little_are_ended
     assert time.monotonic() - began < 12
 
 
-@module_loop
+@one_loop
 async def test_the_app_takes_the_files_that_the_system_allows(target: Target) -> None:
     soft, hard = target.most_open_files()
     assert soft >= min(hard, 65_536)

@@ -10,7 +10,7 @@ from tests.attacks.attacker import KEY, UPGRADE, head, peer
 from tests.attacks.target import Target
 from tests.support.helpers import measured
 
-module_loop = pytest.mark.asyncio(loop_scope="module")
+one_loop = pytest.mark.asyncio(loop_scope="session")
 pytestmark = measured
 
 _TOO_MUCH = "x" * 40_000
@@ -62,7 +62,7 @@ HEADS: list[tuple[str, bytes, int]] = [
 
 
 @pytest.mark.parametrize(("data", "status"), [case[1:] for case in HEADS], ids=[case[0] for case in HEADS])
-@module_loop
+@one_loop
 async def test_an_abused_head_is_refused(target: Target, data: bytes, status: int) -> None:
     async with peer(target.port) as attacker:
         await attacker.send(data)
@@ -79,7 +79,7 @@ async def test_an_abused_head_is_refused(target: Target, data: bytes, status: in
     ],
     ids=["value", "name", "address", "trailer"],
 )
-@module_loop
+@one_loop
 async def test_a_head_without_end_is_not_kept(target: Target, beginning: bytes) -> None:
     memory = target.rss_bytes()
     async with peer(target.port) as attacker:
@@ -89,7 +89,7 @@ async def test_a_head_without_end_is_not_kept(target: Target, beginning: bytes) 
         assert target.rss_bytes() < memory + 20_000_000
 
 
-@module_loop
+@one_loop
 async def test_bad_requests_do_not_fill_the_log(target: Target) -> None:
     for _ in range(50):
         async with peer(target.port) as attacker:

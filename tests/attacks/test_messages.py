@@ -22,7 +22,7 @@ from tests.attacks.target import Target
 from tests.support.app import running_app, settings_for
 from tests.support.helpers import eventually, measured
 
-module_loop = pytest.mark.asyncio(loop_scope="module")
+one_loop = pytest.mark.asyncio(loop_scope="session")
 pytestmark = measured
 
 SUBSCRIBE = b'{"type":"subscribe","exchange":"binance","channel":"trades","symbols":["ETHUSDT","NOPE%d"]}'
@@ -41,7 +41,7 @@ SUBSCRIBE = b'{"type":"subscribe","exchange":"binance","channel":"trades","symbo
     ],
     ids=["messages", "pings", "long pings", "pongs", "empty messages", "binary", "fragments"],
 )
-@module_loop
+@one_loop
 async def test_flooding_is_ended_with_1008(target: Target, flood: bytes) -> None:
     began = time.monotonic()
     async with peer(target.port, opened=True) as attacker:
@@ -51,7 +51,7 @@ async def test_flooding_is_ended_with_1008(target: Target, flood: bytes) -> None
     assert time.monotonic() - began < 5
 
 
-@module_loop
+@one_loop
 async def test_a_storm_of_subscribes_ends_with_1008_and_leaves_nothing_subscribed(target: Target) -> None:
     async with peer(target.port, opened=True) as attacker:
         pieces = (frame(TEXT, SUBSCRIBE % number) for number in range(5_000))
@@ -59,7 +59,7 @@ async def test_a_storm_of_subscribes_ends_with_1008_and_leaves_nothing_subscribe
         assert code == 1008
 
 
-@module_loop
+@one_loop
 async def test_many_clients_that_come_and_go_are_no_storm_for_the_exchange(target: Target) -> None:
     """Within the limits of the route; the exchange would end the connection at a sixth message a second."""
     wish = b'{"type":"%s","exchange":"binance","channel":"trades","symbols":["ETHUSDT","SOLUSDT"]}'
@@ -88,7 +88,7 @@ async def test_many_clients_that_come_and_go_are_no_storm_for_the_exchange(targe
     ],
     ids=["100 MB", "4 EB", "fragments without end", "large fragments without end"],
 )
-@module_loop
+@one_loop
 async def test_a_message_without_reason_ends_with_1009_and_is_not_kept(
     target: Target, first: bytes, piece: bytes, count: int
 ) -> None:
@@ -100,7 +100,7 @@ async def test_a_message_without_reason_ends_with_1009_and_is_not_kept(
         assert target.rss_bytes() < memory + 10_000_000
 
 
-@module_loop
+@one_loop
 async def test_a_compressed_bomb_is_not_unpacked(target: Target) -> None:
     packer = zlib.compressobj(wbits=-15)
     bomb = packer.compress(b"x" * 50_000_000) + packer.flush(zlib.Z_SYNC_FLUSH)

@@ -8,19 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 from tests.attacks.attacker import UPGRADE, head, peer
-from tests.attacks.target import Target
+from tests.attacks.target import Target, under_attack
 from tests.support.helpers import measured
 
 TOKEN = "open-Sesame_42?>+/~"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 MARKETS, PAGES = "/ws/markets", "/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
 
-module_loop = pytest.mark.asyncio(loop_scope="module")
+one_loop = pytest.mark.asyncio(loop_scope="session")
 pytestmark = measured
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def running() -> AsyncIterator[Target]:
+    """A target that demands an access token."""
+    async with under_attack(TOKEN) as target:
+        yield target
 
 
 def handshake(path: str, headers: dict[str, str]) -> bytes:
@@ -77,7 +86,7 @@ def subprotocol(token: str) -> str:
     ],
 )
 @pytest.mark.parametrize("count", [40, pytest.param(200, marks=pytest.mark.verify)])
-@module_loop
+@one_loop
 async def test_strangers_are_turned_away_before_the_upgrade(
     target: Target, path: str, headers: dict[str, str], status: int, count: int
 ) -> None:
@@ -86,7 +95,7 @@ async def test_strangers_are_turned_away_before_the_upgrade(
 
 
 @pytest.mark.parametrize("count", [400, pytest.param(2_000, marks=pytest.mark.verify)])
-@module_loop
+@one_loop
 async def test_who_guesses_is_no_longer_listened_to(target: Target, count: int) -> None:
     address = f"127.0.0.{5 if count < 1_000 else 7}"  # what one has tried counts for a minute
     lines = len(target.process.lines)

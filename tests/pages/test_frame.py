@@ -61,18 +61,24 @@ async def test_on_a_laptop_one_bar_stands_above_fifteen_rows_and_the_whole_marke
         assert set(ALWAYS) <= set(await columns_in_sight(shown))
 
 
-@pytest.mark.parametrize("width", [320, 390, 768, 1024, 1366, 1920, 2560])
 async def test_symbol_last_side_and_time_stand_at_every_width(
-    shared_chrome: Browser, local_address: str, width: int
+    shared_chrome: Browser, local_address: str
 ) -> None:
-    async with tab(shared_chrome, local_address, viewport={"width": width, "height": 800}) as shown:
-        await shown.goto("/labs?symbols=BTCUSDT,SHIBUSDT")
-        await has_price(shown, "BTCUSDT")
+    async def stand(width: int) -> bool:
+        assert await shown.run("innerWidth") == width
         found = await columns_in_sight(shown)
         assert set(ALWAYS) <= set(found), found
         assert await shown.run("document.documentElement.scrollWidth") <= width
         if width == 2560:
             assert {"change", "bid", "ask", "size", "trace", "age"} <= set(found)
+        return True
+
+    async with tab(shared_chrome, local_address) as shown:
+        await shown.goto("/labs?symbols=BTCUSDT,SHIBUSDT")
+        await has_price(shown, "BTCUSDT")
+        for width in (2560, 1920, 1366, 1024, 768, 390, 320):
+            await shown.page.set_viewport_size({"width": width, "height": 800})
+            await soon(partial(stand, width), because=f"{width} px")
 
 
 async def comes_into_sight(shown: Tab, part: str) -> bool:

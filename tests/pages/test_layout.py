@@ -53,19 +53,21 @@ async def shows(shown: Tab, symbol: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("size", [LAPTOP, {"width": 1180, "height": 700}, {"width": 1920, "height": 1080}])
 async def test_of_forty_rows_each_shows_its_tape_and_chart_in_sight(
-    shared_chrome: Browser, local_address: str, size: dict[str, int]
+    shared_chrome: Browser, local_address: str
 ) -> None:
-    async with tab(shared_chrome, local_address, viewport=size) as shown:
+    async with tab(shared_chrome, local_address) as shown:
         await shown.goto(ADDRESS)
-        for symbol in (MANY[-1], MANY[19], MANY[0]):
-            row = f"tr[data-symbol={symbol}]"
-            await shown.page.locator(row).click()
-            await soon(partial(shows, shown, symbol))
-            parts = (row, ".market-grid th", ".tape-bar", ".tape-line", ".chart-plot", ".head-figures")
-            await soon(partial(are_in_sight, shown, *parts))
-        assert await shown.run("document.documentElement.scrollHeight <= innerHeight"), "nothing else scrolls"
+        for width, height in ((1366, 768), (1180, 700), (1920, 1080)):
+            await shown.page.set_viewport_size({"width": width, "height": height})
+            for symbol in (MANY[-1], MANY[19], MANY[0]):
+                row = f"tr[data-symbol={symbol}]"
+                await shown.page.locator(row).click()
+                await soon(partial(shows, shown, symbol))
+                parts = (row, ".market-grid th", ".tape-bar", ".tape-line", ".chart-plot", ".head-figures")
+                await soon(partial(are_in_sight, shown, *parts), because=f"{symbol} at {width} px")
+            overflow = "document.documentElement.scrollHeight <= innerHeight"
+            await soon(partial(shown.run, overflow), because="nothing else scrolls")
 
 
 async def test_the_arrow_keys_keep_a_row_clear_of_the_head(

@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from hypothesis import settings as hypothesis_settings
 from loguru import logger
+from playwright.async_api import Browser
 
 from livemarkets.simulator import Simulator
 from tests import costs
+from tests.pages.browser import browser
 from tests.side_by_side import pytest_collection_finish as pytest_collection_finish
 from tests.side_by_side import pytest_collection_modifyitems as pytest_collection_modifyitems
 from tests.side_by_side import pytest_xdist_auto_num_workers as pytest_xdist_auto_num_workers
@@ -92,6 +95,16 @@ def chromium() -> str:
     if path is None:
         pytest.skip("no Chromium found: `make test` installs one, or name one with CHROMIUM_PATH")
     return path
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_chrome(chromium: str) -> AsyncIterator[Browser]:
+    """The Chromium of all tests that bring tabs of their own: to start one takes longer than most visits.
+
+    What a visit stores is forgotten after it.
+    """
+    async with browser(chromium) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -47,18 +47,8 @@ async def chrome(chromium: str) -> AsyncIterator[Browser]:
         yield opened
 
 
-# To start a server or a browser takes longer than most of the tests. One loop serves whatever they share.
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def local_address() -> AsyncIterator[str]:
     """The address of the small application, served by a process of its own."""
     async with local_pages("--trades-per-second", "100") as (_, address):
         yield address
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def shared_chrome(chromium: str) -> AsyncIterator[Browser]:
-    """The Chromium of all tests that bring tabs of their own. What a visit stores is forgotten after it."""
-    async with browser(chromium) as opened:
-        yield opened

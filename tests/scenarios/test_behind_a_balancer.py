@@ -37,18 +37,18 @@ WITHOUT_COOKIES = """    location /_nicegui_ws/ {
 # an origin that does not fit
 
 
+@pytest.mark.asyncio(loop_scope="session")
 async def test_a_refused_origin_names_both_sides_in_the_log_and_on_the_page(
-    tmp_path: Path, chromium: str
+    tmp_path: Path, shared_chrome: Browser
 ) -> None:
     """The proxy drops the port and is not trusted, so nothing says that the page is the app's own."""
     server = replaced(root_server(), "snippets/livemarkets.conf", HOST_SNIPPET)
     async with (
         running_main(LIVE_TRUSTED_PROXIES="") as (process, app),
         running_nginx(tmp_path, Front(server, [app])) as [port],
-        browser(chromium) as chrome,
     ):
         origin = f"http://127.0.0.1:{port}"
-        async with tab(chrome, origin) as page:
+        async with tab(shared_chrome, origin) as page:
             await page.goto("/labs")
             notice = page.page.get_by_role("alert").filter(has_text="origin not allowed")
             await notice.wait_for()

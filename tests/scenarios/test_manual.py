@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from playwright.async_api import async_playwright
+from playwright.async_api import Browser
 
 from livemarkets.app import Tuning
 from livemarkets.errors import ClientMessageError
@@ -25,7 +25,7 @@ from pages import examples as home
 from pages.examples import examples
 from tests.support.app import RunningApp, quiet_market, running_app, running_exchange, settings_for
 from tests.support.copied_clients import PAIR, SHORT, Clients, Copied, Programs, blocks, hurried, newest_id
-from tests.support.helpers import CHROMIUM_ARGUMENTS, eventually, free_port
+from tests.support.helpers import eventually, free_port
 from tests.support.upstream import quick
 
 MESSAGES = [line for block in blocks("docs/ws-markets.md", "json") for line in block.splitlines()]
@@ -292,15 +292,15 @@ async def test_the_clients_leave_a_line_on_which_nothing_is_heard(programs: Prog
             await client.process.says("no answer; again in ")
 
 
-async def test_the_javascript_client_runs_in_a_browser(chromium: str) -> None:
+@pytest.mark.asyncio(loop_scope="session")
+async def test_the_javascript_client_runs_in_a_browser(shared_chrome: Browser) -> None:
     port = free_port()
     program = JAVASCRIPT.replace("127.0.0.1:8080", f"127.0.0.1:{port}").replace('"simulator"', '"binance"')
     lines: list[str] = []
     reading = Clients([Copied("browser", lines)])
-    async with running_exchange() as exchange, async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_ARGUMENTS))
+    async with running_exchange() as exchange, await shared_chrome.new_context() as context:
         async with quick_app(exchange, port) as app:
-            page = await browser.new_page()
+            page = await context.new_page()
             page.on("console", lambda message: lines.append(message.text))
             await page.goto(f"http://127.0.0.1:{port}/healthz")  # the same origin
             await page.evaluate(hurried(program))
@@ -312,7 +312,6 @@ async def test_the_javascript_client_runs_in_a_browser(chromium: str) -> None:
         await reading.try_again()
         async with quick_app(exchange, port):
             await reading.reach(exchange)
-        await browser.close()
     reading.lack_nothing()
 
 

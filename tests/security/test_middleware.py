@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 import pytest_asyncio
+from playwright.async_api import Browser
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -18,7 +19,7 @@ from livemarkets.http_api.client_script import CLIENT_SCRIPT
 from livemarkets.security.middleware import CONTENT_SECURITY_POLICY
 from livemarkets.security.token_auth import TokenAuth
 from pages.examples import examples
-from tests.pages.browser import browser, soon, tab
+from tests.pages.browser import soon, tab
 from tests.support.app import (
     Process,
     main_environment,
@@ -44,7 +45,7 @@ SOCKETS = ("/ws/markets", "/_nicegui_ws/socket.io/?EIO=4&transport=websocket", "
 POLLING = "/_nicegui_ws/socket.io/?EIO=4&transport=polling"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
-module_loop = pytest.mark.asyncio(loop_scope="module")
+one_loop = pytest.mark.asyncio(loop_scope="session")
 
 
 class Door(NamedTuple):
@@ -82,7 +83,7 @@ class Door(NamedTuple):
         return refusal.status_code, None
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def door() -> AsyncIterator[Door]:
     async with (
         running_main(LIVE_ACCESS_TOKEN=TOKEN, LIVE_LOG_LEVEL="TRACE") as (process, port),
@@ -98,7 +99,7 @@ def offers(token: str, *others: str) -> list[str]:
 # the token
 
 
-@module_loop
+@one_loop
 async def test_health_is_open_to_everybody(door: Door) -> None:
     assert (await door.get("/healthz")).text == "ok\n"
     assert (await door.get("/healthz/")).text == "ok\n"
@@ -107,7 +108,7 @@ async def test_health_is_open_to_everybody(door: Door) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-@module_loop
+@one_loop
 async def test_a_page_without_the_token_leads_to_the_login_and_back(door: Door, path: str) -> None:
     response = await door.get(path)
     assert response.status_code == 303
@@ -117,7 +118,7 @@ async def test_a_page_without_the_token_leads_to_the_login_and_back(door: Door, 
 
 
 @pytest.mark.parametrize("path", [*MACHINES, POLLING])
-@module_loop
+@one_loop
 async def test_everything_else_without_the_token_is_401(door: Door, path: str) -> None:
     response = await door.get(path)
     assert response.status_code == 401
@@ -125,7 +126,7 @@ async def test_everything_else_without_the_token_is_401(door: Door, path: str) -
 
 
 @pytest.mark.parametrize("path", [*PAGES[:3], *MACHINES[:4]])
-@module_loop
+@one_loop
 async def test_the_token_in_the_header_opens(door: Door, path: str) -> None:
     response = await door.get(path, BEARER)
     assert response.status_code not in (303, 401, 403, 429, 500)
@@ -148,34 +149,34 @@ async def test_the_token_in_the_header_opens(door: Door, path: str) -> None:
     ],
     ids=lambda request: next(iter(request.values())) and str(request)[:60],
 )
-@module_loop
+@one_loop
 async def test_a_wrong_token_or_the_token_in_a_wrong_place_does_not_open(
     door: Door, request_with_token: dict[str, Any]
 ) -> None:
     assert (await door.ask("GET", "/api/symbols", **request_with_token)).status_code == 401
 
 
-@module_loop
+@one_loop
 async def test_the_token_in_a_body_does_not_open(door: Door) -> None:
     assert (await door.ask("POST", "/api/symbols", data={"token": TOKEN})).status_code == 401
 
 
 @pytest.mark.parametrize("path", ["//healthz", "/healthz/../metrics", "/%2e/metrics", "/Login"])
-@module_loop
+@one_loop
 async def test_no_spelling_of_an_open_path_opens_another(door: Door, path: str) -> None:
     response = await door.get(path)
     assert response.status_code in (303, 401)
 
 
 @pytest.mark.parametrize("path", SOCKETS)
-@module_loop
+@one_loop
 async def test_a_socket_without_the_token_is_401_before_the_upgrade(door: Door, path: str) -> None:
     assert await door.handshake(path) == (401, None)
     assert await door.handshake(path, additional_headers={"Authorization": "Bearer nonsense"}) == (401, None)
     assert (await door.handshake(f"{path}{'&' if '?' in path else '?'}token=x", subprotocols=["x"]))[0] == 401
 
 
-@module_loop
+@one_loop
 async def test_a_socket_opens_with_the_header_the_subprotocol_or_a_session(door: Door) -> None:
     path = "/ws/markets"
     session = TokenAuth(TOKEN).new_session()
@@ -188,13 +189,13 @@ async def test_a_socket_opens_with_the_header_the_subprotocol_or_a_session(door:
     assert (await door.handshake(SOCKETS[1], additional_headers=BEARER))[0] == 101
 
 
-@module_loop
+@one_loop
 async def test_of_two_tokens_none_counts(door: Door) -> None:
     both = [*offers(TOKEN), *offers("other")]
     assert (await door.handshake("/ws/markets", subprotocols=both))[0] == 401
 
 
-@module_loop
+@one_loop
 async def test_guessing_is_slowed_down_and_sessions_go_on(door: Door) -> None:
     headers = {"X-Forwarded-For": "203.0.113.7"}
     statuses = [
@@ -213,7 +214,7 @@ async def test_guessing_is_slowed_down_and_sessions_go_on(door: Door) -> None:
 # the login
 
 
-@module_loop
+@one_loop
 async def test_the_login_sets_a_cookie_that_scripts_and_other_sites_cannot_use(door: Door) -> None:
     response = await door.log_in(data={"next": "/labs?symbols=BTCUSDT"})
     assert (response.status_code, response.headers["Location"]) == (303, "/labs?symbols=BTCUSDT")
@@ -229,7 +230,7 @@ async def test_the_login_sets_a_cookie_that_scripts_and_other_sites_cannot_use(d
     assert "Max-Age=0" in ended.headers["Set-Cookie"]
 
 
-@module_loop
+@one_loop
 async def test_over_tls_the_cookie_stays_there(door: Door) -> None:
     response = await door.log_in(headers={"X-Forwarded-Proto": "https"})
     assert "; Secure" in response.headers["Set-Cookie"]
@@ -238,7 +239,7 @@ async def test_over_tls_the_cookie_stays_there(door: Door) -> None:
 @pytest.mark.parametrize(
     "target", ["//evil.example", "https://evil.example", "/\\evil.example", "/x\r\nX-Evil: 1", "javascript:0"]
 )
-@module_loop
+@one_loop
 async def test_the_login_leads_to_no_other_site(door: Door, target: str) -> None:
     response = await door.log_in(data={"next": target})
     assert response.headers["Location"] == "/"
@@ -247,7 +248,7 @@ async def test_the_login_leads_to_no_other_site(door: Door, target: str) -> None
     assert 'name="next" value="/"' in form.text
 
 
-@module_loop
+@one_loop
 async def test_a_wrong_token_gets_the_form_again_and_no_cookie(door: Door) -> None:
     for response in (await door.log_in("wrong"), await door.log_in(""), await door.log_in("x" * 100_000)):
         assert response.status_code == 401
@@ -255,27 +256,27 @@ async def test_a_wrong_token_gets_the_form_again_and_no_cookie(door: Door) -> No
         assert "Set-Cookie" not in response.headers
 
 
-@module_loop
+@one_loop
 async def test_what_stands_in_the_address_is_text_in_the_form(door: Door) -> None:
     form = await door.ask("GET", "/login", params={"next": '/"><script>alert(1)</script>'})
     assert "<script>alert" not in form.text
 
 
-@module_loop
+@one_loop
 async def test_another_site_can_neither_log_in_nor_out(door: Door) -> None:
     headers = {"Origin": "https://evil.example"}
     assert (await door.log_in(headers=headers)).status_code == 403
     assert (await door.ask("POST", "/logout", headers=headers)).status_code == 403
 
 
-@module_loop
+@one_loop
 async def test_a_link_from_another_site_finds_the_session(door: Door) -> None:
     response = await door.get("/labs", {"Sec-Fetch-Site": "cross-site"})
     assert (response.status_code, response.headers["Cache-Control"]) == (200, "no-store")
     assert '<meta http-equiv="refresh" content="0">' in response.text
 
 
-@module_loop
+@one_loop
 async def test_without_a_token_there_is_no_login(door: Door) -> None:
     assert (await door.ask("GET", "/login", port=door.open_port)).status_code == 404
     assert (await door.ask("GET", "/metrics", port=door.open_port)).status_code == 200
@@ -287,7 +288,7 @@ async def test_without_a_token_there_is_no_login(door: Door) -> None:
 
 @pytest.mark.parametrize("path", SOCKETS[:2])
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1", "file://"])
-@module_loop
+@one_loop
 async def test_a_socket_from_a_foreign_page_is_403_before_the_upgrade(
     door: Door, path: str, origin: str
 ) -> None:
@@ -295,7 +296,7 @@ async def test_a_socket_from_a_foreign_page_is_403_before_the_upgrade(
     assert await door.handshake(path, origin=origin, additional_headers=BEARER) == (403, None)
 
 
-@module_loop
+@one_loop
 async def test_own_and_listed_origins_pass_on_both_sockets(door: Door) -> None:
     port = door.open_port
     own, friend = f"http://127.0.0.1:{port}", "https://friend.example"
@@ -304,7 +305,7 @@ async def test_own_and_listed_origins_pass_on_both_sockets(door: Door) -> None:
         assert (await door.handshake(path, port=port, origin=friend))[0] == 101
 
 
-@module_loop
+@one_loop
 async def test_a_refused_origin_names_both_sides(door: Door) -> None:
     response = await door.ask("POST", POLLING, headers={"Origin": "https://bad.example", "Host": "h.example"})
     assert (response.status_code, response.headers["content-type"]) == (403, "text/plain; charset=utf-8")
@@ -316,7 +317,7 @@ async def test_a_refused_origin_names_both_sides(door: Door) -> None:
     assert "LIVE_ALLOWED_ORIGINS" in said[0]
 
 
-@module_loop
+@one_loop
 async def test_the_pages_socket_by_polling_is_guarded_too(door: Door) -> None:
     foreign = {"Origin": "https://evil.example"}
     for method in ("GET", "POST"):
@@ -332,7 +333,7 @@ ROUTES = ("/", "/labs", "/labs/", "/healthz", "/readyz", "/metrics", "/api/symbo
 
 
 @pytest.mark.parametrize("path", ROUTES)
-@module_loop
+@one_loop
 async def test_every_route_knows_head_and_options_and_refuses_the_rest(door: Door, path: str) -> None:
     get, head = [await door.ask(method, path, port=door.open_port) for method in ("GET", "HEAD")]
     assert (head.status_code, head.text) == (get.status_code, "") == (200, "")
@@ -348,7 +349,7 @@ async def test_every_route_knows_head_and_options_and_refuses_the_rest(door: Doo
         assert not [name for name in response.headers if name.startswith("access-control")]
 
 
-@module_loop
+@one_loop
 async def test_the_login_and_the_logout_tell_their_methods(door: Door) -> None:
     allowed = [(await door.ask("OPTIONS", path)).headers["Allow"] for path in ("/login", "/logout")]
     assert [set(methods.split(", ")) for methods in allowed] == [
@@ -358,7 +359,7 @@ async def test_the_login_and_the_logout_tell_their_methods(door: Door) -> None:
     assert (await door.ask("HEAD", "/login")).status_code == 200
 
 
-@module_loop
+@one_loop
 async def test_the_parts_of_a_page_behave_too(door: Door) -> None:
     page = (await door.ask("GET", "/labs", port=door.open_port)).text
     script = re.findall(r'"(/_nicegui/[^"]+\.js)"', page)[0]
@@ -383,7 +384,7 @@ async def test_a_head_for_a_page_is_counted_like_the_page() -> None:
 
 @pytest.mark.parametrize("path", ["/nowhere", "/nowhere/", "/api/nowhere", "/labs/nowhere", "/ws/nowhere"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "DELETE"])
-@module_loop
+@one_loop
 async def test_an_unknown_path_is_404_in_the_form_that_its_asker_reads(
     door: Door, path: str, method: str
 ) -> None:
@@ -403,7 +404,7 @@ async def test_an_unknown_path_is_404_in_the_form_that_its_asker_reads(
 
 
 @pytest.mark.parametrize("path", ["/", "/labs", "/login", "/healthz", "/metrics", "/api/symbols"])
-@module_loop
+@one_loop
 async def test_every_answer_has_the_security_headers(door: Door, path: str) -> None:
     headers = (await door.get(path, BEARER)).headers
     assert headers["X-Content-Type-Options"] == "nosniff"
@@ -421,9 +422,11 @@ def test_the_policy_names_no_other_place() -> None:
     assert not re.search(r"\*|https?:|wss?:", CONTENT_SECURITY_POLICY)
 
 
-@module_loop
-async def test_a_person_logs_in_watches_and_logs_out_in_a_real_browser(door: Door, chromium: str) -> None:
-    async with browser(chromium) as opened, tab(opened, door.url) as shown:
+@one_loop
+async def test_a_person_logs_in_watches_and_logs_out_in_a_real_browser(
+    door: Door, shared_chrome: Browser
+) -> None:
+    async with tab(shared_chrome, door.url) as shown:
         await shown.goto("/labs?exchange=simulator&symbols=BTCUSDT")
         assert shown.page.url == f"{door.url}/login?next=/labs%3Fexchange%3Dsimulator%26symbols%3DBTCUSDT"
         await shown.page.fill("#token", TOKEN)
@@ -441,9 +444,12 @@ async def test_a_person_logs_in_watches_and_logs_out_in_a_real_browser(door: Doo
         assert "/login" in shown.page.url
 
 
-async def test_a_page_whose_session_ended_meanwhile_leads_to_the_login_and_back(chromium: str) -> None:
+@one_loop
+async def test_a_page_whose_session_ended_meanwhile_leads_to_the_login_and_back(
+    shared_chrome: Browser,
+) -> None:
     port, environment = main_environment(LIVE_ACCESS_TOKEN="old")
-    async with browser(chromium) as opened, await opened.new_context() as context:
+    async with await shared_chrome.new_context() as context:
         page, login = await context.new_page(), f"http://127.0.0.1:{port}/login"
 
         async def log_in(token: str) -> None:
@@ -471,7 +477,7 @@ async def has_clients(door: Door, count: int) -> bool:
     return f"livemarkets_clients {float(count)}" in metrics
 
 
-@module_loop
+@one_loop
 async def test_the_examples_bring_the_token_and_run_as_they_are(door: Door) -> None:
     url = f"ws://127.0.0.1:{door.port}/ws/markets"
     page = (await door.get("/", BEARER)).text
@@ -487,13 +493,15 @@ async def test_the_examples_bring_the_token_and_run_as_they_are(door: Door) -> N
         await eventually(lambda: has_clients(door, 1))
 
 
-@module_loop
-async def test_the_example_for_browsers_brings_the_token_that_it_asked_for(door: Door, chromium: str) -> None:
+@one_loop
+async def test_the_example_for_browsers_brings_the_token_that_it_asked_for(
+    door: Door, shared_chrome: Browser
+) -> None:
     program = examples(f"ws://127.0.0.1:{door.port}/ws/markets", has_token=True)["JavaScript"]
     copied = 'import { connect } from "./client.mjs";'
     assert copied in program
     program = program.replace(copied, 'const { connect } = await import("/client.mjs");')
-    async with browser(chromium) as opened, tab(opened, door.url, leaves_traces=True) as shown:
+    async with tab(shared_chrome, door.url, leaves_traces=True) as shown:
         await shown.goto("/login")  # without a session
         await shown.page.route("**/client.mjs", lambda route: route.fulfill(path=CLIENT_SCRIPT))
         shown.page.on("dialog", lambda dialog: dialog.accept(TOKEN))
@@ -502,10 +510,10 @@ async def test_the_example_for_browsers_brings_the_token_that_it_asked_for(door:
         await eventually(lambda: has_clients(door, 1))
 
 
-@module_loop
-async def test_a_foreign_browser_page_can_open_no_socket(door: Door, chromium: str) -> None:
-    async with browser(chromium) as opened:
-        page = await (await opened.new_context()).new_page()  # about:blank: its origin is `null`
+@one_loop
+async def test_a_foreign_browser_page_can_open_no_socket(door: Door, shared_chrome: Browser) -> None:
+    async with await shared_chrome.new_context() as context:
+        page = await context.new_page()  # about:blank: its origin is `null`
         for path in SOCKETS[:2]:
             outcome = await page.evaluate(
                 """url => new Promise(resolve => {
@@ -521,7 +529,7 @@ async def test_a_foreign_browser_page_can_open_no_socket(door: Door, chromium: s
 # at the end of all that
 
 
-@module_loop
+@one_loop
 async def test_the_token_stands_nowhere(door: Door) -> None:
     assert (await door.get("/metrics", {"Authorization": "Bearer guess11"})).status_code == 401
     secrets = (TOKEN, offers(TOKEN)[0].removeprefix("bearer."), "livemarkets_session")

@@ -136,6 +136,8 @@ class Silence(Enum):
     """It is silent for longer than usual."""
     NATURAL = "natural"
     """It trades so rarely that its silence says nothing about the connection."""
+    NOT_TRADED = "not traded"
+    """The exchange does not trade its symbol at present, so that nobody need wait for data."""
 
 
 class ClientStatistics(msgspec.Struct, frozen=True, kw_only=True):

@@ -58,7 +58,7 @@ def _of_bus(bus: BusReport | None) -> Iterator[Need]:
         yield Need(
             kind="ingest",
             level="warning",
-            what="One ingest alone is heard on the bus. If it ends, no trade arrives.",
+            what="Only one ingest is heard on the bus. If it ends, no trade arrives.",
             way="Start a second one with LIVE_ROLE=ingest, best on another machine and at another address.",
         )
 
@@ -83,7 +83,7 @@ def _of_process(process: ProcessReport) -> Iterator[Need]:
         yield Need(
             kind="busy",
             level="warning",
-            what=f"In the last minute, everything waited for {process.loop_longest_ms:.0f} ms at once.",
+            what=f"In the last minute, everything stood still for {process.loop_longest_ms:.0f} ms.",
             way="Give the server more processor time: other programs on the machine may take it.",
         )
 

@@ -1,4 +1,4 @@
-"""Which exchange's prices a Labs page shows: the one asked for, or the simulator in its place."""
+"""Which exchange's prices a Live page shows: the one asked for, or the simulator in its place."""
 
 from __future__ import annotations
 

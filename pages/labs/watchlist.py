@@ -1,4 +1,4 @@
-"""The state of one Labs page, without its elements: what its address says, its rows, its subscriptions."""
+"""The state of one Live page, without its elements: what its address says, its rows, its subscriptions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PageSubscriber:
 
 
 class Watchlist:
-    """The state of one Labs page.
+    """The state of one Live page.
 
     Args:
         services: the application.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from livemarkets.market.channels import TRADES
 from livemarkets.status.bus_report import BusReport
 from livemarkets.status.report import (
     ExchangeReport,
@@ -240,6 +241,20 @@ def _of_streams(exchange: ExchangeReport, now_ms: int) -> Iterator[Need]:
             level="problem",
             what=f"Missing trades of {_named(stuck)} have not been fetched from {name} for over a minute.",
             way=f"See below whether {name} answers questions. {_DOCTOR}",
+        )
+    mute = [
+        each
+        for each in streams.worst
+        # Mute trades make the exchange stale, which is told.
+        if each.state == "stale" and each.channel != TRADES and now_ms - each.since_ts > _RECOVERING_MS
+    ]
+    for channel in sorted({each.channel for each in mute}):
+        symbols = [each.symbol for each in mute if each.channel == channel]
+        yield Need(
+            kind="mute",
+            level="warning",
+            what=f"Mute streams: {channel} of {_named(symbols)}. {name} has newer data.",
+            way=f"Wait: it is tried again by itself. If that does not help: {_DOCTOR}",
         )
     lost = [each for each in streams.worst if each.lost]
     if lost:

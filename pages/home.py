@@ -67,7 +67,7 @@ def _build_lead(is_on: bool) -> None:
         )
         if is_on:
             with ui.element("div").classes("home-actions"):
-                text("a", "Open Labs › Live markets", "primary").props(f'href="{prefixed("/labs")}"')
+                text("a", "Open the Live page", "primary").props(f'href="{prefixed("/labs")}"')
                 text("a", "See all symbols").props(f'href="{prefixed("/labs/overview")}"')
 
 

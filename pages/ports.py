@@ -45,7 +45,7 @@ class PageSettings(Protocol):
 
     @property
     def default_symbols(self) -> tuple[str, ...]:
-        """What the Labs page shows when its address names no symbols."""
+        """What the Live page shows when its address names no symbols."""
 
     @property
     def max_symbols_per_client(self) -> int:

@@ -80,13 +80,15 @@ def label(exchange: str) -> str:
     return EXCHANGE_LABELS.get(exchange, exchange)
 
 
-def banner_for(asked: ExchangeStatus, *, shown: str, symbol_count: int) -> Banner:
+def banner_for(asked: ExchangeStatus, *, shown: str, symbol_count: int, stale_count: int) -> Banner:
     """Return what the banner says.
 
     Args:
         asked: the state of the exchange that the person chose.
         shown: the exchange whose prices the page shows; another than `asked` during a fallback.
         symbol_count: how many symbols the page shows.
+        stale_count: of how many of these no prices arrive. The exchange is stale also if that concerns only
+            symbols of other readers.
     """
     name = label(asked.exchange)
     reason = f" ({asked.reason})" if asked.reason else ""
@@ -95,9 +97,13 @@ def banner_for(asked: ExchangeStatus, *, shown: str, symbol_count: int) -> Banne
         return Banner(tone="simulated", head="SIMULATED PRICES.", text=cause, retry_ts=asked.retry_ts)
     if asked.exchange == "simulator":
         return Banner(tone="simulated", head="SIMULATED PRICES.", text=_simulator_text(asked))
+    is_stale = asked.state is ExchangeState.STALE
+    if asked.state is ExchangeState.LIVE or (is_stale and not stale_count):
+        return Banner(tone="live", head=f"{name} is live.", text=_count_text(symbol_count))
     match asked.state:
-        case ExchangeState.LIVE:
-            return Banner(tone="live", head=f"{name} is live.", text=_count_text(symbol_count))
+        case ExchangeState.STALE if stale_count < symbol_count:
+            text = f"{name} is connected, but no trades arrive for {stale_count} of these symbols."
+            return Banner(tone="stale", head="Some prices are old.", text=text, retry_ts=asked.retry_ts)
         case ExchangeState.STALE:
             text = f"Connected, but no data arrives{reason}. The prices below are the last received."
             return Banner(tone="stale", head=f"{name} is silent.", text=text, retry_ts=asked.retry_ts)

@@ -26,6 +26,11 @@ from livemarkets.simulator.protocol.rest import NOT_SERVED, RestApi
 from tests.support.helpers import PROJECT_ROOT
 
 VARIABLES = [variable(name) for name in Settings.model_fields]
+DOCUMENTS = [
+    document
+    for folder in (".", "docs", "clients/python")
+    for document in (PROJECT_ROOT / folder).glob("*.md")
+]
 
 
 def text_of(name: str) -> str:
@@ -258,15 +263,50 @@ def test_every_dependency_has_its_reason_in_the_architecture() -> None:
 
 
 def test_links_between_documents_lead_somewhere() -> None:
-    folders = (PROJECT_ROOT, PROJECT_ROOT / "docs", PROJECT_ROOT / "clients" / "python")
-    documents = [document for folder in folders for document in folder.glob("*.md")]
     broken = [
         f"{document.name}: {target}"
-        for document in documents
+        for document in DOCUMENTS
         for target in re.findall(r"\]\(([^)#\s]+)", document.read_text())
         if "://" not in target and not (document.parent / target).exists()
     ]
     assert broken == []
+
+
+def anchor_of(heading: str) -> str:
+    """The anchor that a heading gets on the web."""
+    words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
+    return re.sub(r"[^\w -]", "", words).replace(" ", "-")
+
+
+def without_code(document: Path) -> str:
+    return re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def test_links_into_documents_lead_to_a_heading() -> None:
+    anchors = {
+        document.resolve(): set(map(anchor_of, re.findall(r"^#+ (.+)", without_code(document), re.MULTILINE)))
+        for document in DOCUMENTS
+    }
+    broken = [
+        f"{document.name}: {name}#{anchor}"
+        for document in DOCUMENTS
+        for name, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", without_code(document))
+        if "://" not in name
+        and anchor not in anchors[(document.parent / name if name else document).resolve()]
+    ]
+    assert broken == []
+
+
+def test_the_rows_of_a_table_have_the_cells_of_its_head() -> None:
+    uneven = []
+    for document in DOCUMENTS:
+        cells = 0
+        for number, line in enumerate(document.read_text(encoding="utf-8").splitlines(), 1):
+            found = len(re.findall(r"(?<!\\)\|", re.sub(r"`[^`]*`", "", line))) if line.startswith("|") else 0
+            if found and cells and found != cells:
+                uneven.append(f"{document.name}, line {number}")
+            cells = found
+    assert uneven == []
 
 
 def test_the_changelog_knows_this_version() -> None:

@@ -71,7 +71,7 @@ class _AppSettings(BaseSettings):
     )
     binance_legs: int = number_field(
         1,
-        "connections by which each stream is read at once, at different addresses; a trade counts once",
+        "how many connections read each stream at the same time, at different addresses; a trade counts once",
         least=1,
         most=4,
     )
@@ -80,7 +80,7 @@ class _AppSettings(BaseSettings):
     )
     default_symbols: Symbols = text_field(
         ("BTCUSDT", "ETHUSDT"),
-        "what the Labs page subscribes when its address names no symbols",
+        "symbols on the Live page when its address names none",
         allowed="symbols of 2 to 64 letters and digits of any script, separated by commas",
     )
     feed_length: int = number_field(1000, "trades kept in memory per symbol", least=1, most=100_000)
@@ -97,7 +97,7 @@ class _AppSettings(BaseSettings):
     )
     gap_patience_seconds: float = number_field(
         15.0,
-        "seconds that a trade waits for missing trades before it, from its arrival; then a gap is declared",
+        "seconds that a trade waits, from its arrival, for missing trades before it; then a gap is declared",
         least=1,
         most=600,
     )
@@ -118,13 +118,13 @@ class _AppSettings(BaseSettings):
     )
     client_buffer_bytes: int = number_field(
         1_048_576,
-        "unsent bytes after which a slow `/ws/markets` connection gets only the latest trades",
+        "unsent bytes after which a slow `/ws/markets` connection is sent only the latest trades, and told",
         least=1024,
         most=1_073_741_824,
     )
     drain_seconds: float = number_field(
         1.0,
-        "seconds from SIGTERM until connections are closed; meanwhile `/readyz` says no, and readers go on",
+        "seconds from SIGTERM until connections are closed; meanwhile `/readyz` is 503, and readers go on",
         least=0,
         most=300,
     )

@@ -136,6 +136,8 @@ class Silence(Enum):
     """It is silent for longer than usual."""
     NATURAL = "natural"
     """It trades so rarely that its silence says nothing about the connection."""
+    NOT_TRADED = "not traded"
+    """The exchange does not trade its symbol at present, so that nobody need wait for data."""
 
 
 class ClientStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,11 +197,11 @@ class ExchangeEvents(Protocol):
         """
 
     def on_newest(self, key: StreamKey, trade_id: int) -> None:
-        """Something that bears the id of a stream's newest trade showed this id, such as a ticker.
+        """Something showed the id of a stream's newest trade, such as a message of the bus.
 
         It may come before the trade: the feed waits a moment, then it fetches what is missing. It costs
-        nothing while nothing is missing. An id that is too far ahead of all others is ignored. No client
-        calls it yet: Binance's subscribes to trades alone.
+        nothing while nothing is missing. An id that is too far ahead of all others is ignored. The ids in
+        tickers and candles need no call: the feed reads them from the updates.
         """
 
     def on_status(self, status: ClientStatus) -> None:

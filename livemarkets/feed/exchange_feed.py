@@ -255,7 +255,7 @@ class ExchangeFeed:
     def silence_of(self, key: StreamKey) -> Silence:
         """Return what the silence of a stream means at present."""
         if not self.quality.is_expected(key):
-            return Silence.NATURAL
+            return Silence.NOT_TRADED
         return (self._watcher if key.channel == TRADES else self.updates).silence_of(key)
 
     def _is_mute(self, key: StreamKey) -> bool:

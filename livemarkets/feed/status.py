@@ -1,4 +1,8 @@
-"""The status of an exchange: what its client says, and whether trades arrive. No I/O."""
+"""The status of an exchange: what its client says, and whether trades arrive. No I/O.
+
+Only a mute stream of trades makes an exchange `stale`, because that word says that prices are old. A mute
+stream of another channel says nothing of prices. Its own quality tells it (:mod:`livemarkets.feed.quality`).
+"""
 
 from __future__ import annotations
 
@@ -20,15 +24,15 @@ def next_status(
     Args:
         before: the present status. Its time is kept while state and reason are the same.
         client: the client's status.
-        mute: the streams that do not deliver although the exchange has newer trades.
+        mute: the streams of any channel that do not deliver what they should.
         now: monotonic seconds.
         now_ms: ms since the epoch.
 
     """
-    if client.state is ExchangeState.LIVE and mute:
-        what = "no trades arrive" if all(key.channel == TRADES for key in mute) else "nothing arrives"
-        names = ", ".join(key.symbol for key in mute[:5]) + (" and more" if len(mute) > 5 else "")
-        client = ClientStatus(ExchangeState.STALE, f"{what} for {names}")
+    symbols = [key.symbol for key in mute if key.channel == TRADES]
+    if client.state is ExchangeState.LIVE and symbols:
+        names = ", ".join(symbols[:5]) + (" and more" if len(symbols) > 5 else "")
+        client = ClientStatus(ExchangeState.STALE, f"no trades arrive for {names}")
     is_same = (client.state, client.reason) == (before.state, before.reason)
     return ExchangeStatus(
         exchange=before.exchange,

@@ -94,7 +94,7 @@ def report_streams(feeds: Mapping[str, ExchangeFeed]) -> StreamReport:
 def _streams(exchange: str, feed: ExchangeFeed) -> Iterator[tuple[bool, str]]:
     """Yield what is wrong with single streams, and whether that is ours to mend.
 
-    Mute streams stand in the reason of the exchange's state.
+    Mute streams of trades stand in the reason of the exchange's state.
     """
     is_connected = feed.status.state in (ExchangeState.LIVE, ExchangeState.STALE)
     not_traded = set()
@@ -115,7 +115,8 @@ def _streams(exchange: str, feed: ExchangeFeed) -> Iterator[tuple[bool, str]]:
             yield True, f"{exchange} has not yet confirmed {_name_of(key)}"
     if is_connected:
         for quality in troubled:
-            if quality.key not in told and quality.state is not QualityState.STALE:
+            is_in_reason = quality.state is QualityState.STALE and quality.key.channel == TRADES
+            if quality.key not in told and not is_in_reason:
                 yield True, f"{exchange}: {_name_of(quality.key)} is {quality.state} ({quality.reason})"
 
 

@@ -73,7 +73,7 @@ def _serve_parser() -> ArgumentParser:
         epilog="`python -m livemarkets.simulator faults` injects faults into a running exchange. It requires "
         f"the exchange's secret: the value of {_SECRET_VARIABLE}, or else a new one printed at the start.",
     )
-    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default 127.0.0.1")
     parser.add_argument(
         "--port", type=int, default=_PORT, help=f"port to listen on; 0 for any free port; default {_PORT}"
     )
@@ -82,13 +82,20 @@ def _serve_parser() -> ArgumentParser:
         metavar="FOLDER",
         nargs="?",
         const="",
-        help="serve wss:// and https:// with a certificate that is made in FOLDER, or used again if it is "
-        "there already; default: a new folder for temporary files",
+        help="serve wss:// and https:// with the certificate in FOLDER, which is made if there is none; "
+        "without FOLDER: in a new temporary folder",
     )
     market = parser.add_argument_group("the simulated market")
     market.add_argument("--seed", type=int, default=1, help="the same seed and clock give the same trades")
-    market.add_argument("--symbols", help="symbols to list, such as BTCUSDT,ETHUSDT,MYUSDT; default: 473")
-    market.add_argument("--rate", type=_positive, default=1.0, help="factor on the rate of every symbol")
+    market.add_argument(
+        "--symbols", help="symbols to list, such as BTCUSDT,ETHUSDT,MYUSDT; default: 473 symbols"
+    )
+    market.add_argument(
+        "--rate",
+        type=_positive,
+        default=1.0,
+        help="factor for the number of trades of every symbol; default 1",
+    )
     market.add_argument(
         "--trades-per-second", type=_positive, help="constant rate for every symbol, for load tests"
     )
@@ -96,7 +103,7 @@ def _serve_parser() -> ArgumentParser:
     replay.add_argument(
         "--replay",
         metavar="FILE",
-        help="recorded frames, one per line, gzip or plain; or what `livemarkets-client record` wrote to",
+        help="recorded frames, one a line, gzip or plain; or the --out of `livemarkets-client record`",
     )
     replay.add_argument("--speed", type=_positive, default=1.0, help="2 is twice as fast as recorded")
     replay.add_argument(
@@ -107,25 +114,24 @@ def _serve_parser() -> ArgumentParser:
     )
     rules = parser.add_argument_group("the exchange's rules")
     defaults = ExchangeLimits()
-    rules.add_argument("--ping-interval", type=_positive, default=defaults.ping_interval_seconds)
-    rules.add_argument("--ping-timeout", type=_positive, default=defaults.ping_timeout_seconds)
-    rules.add_argument(
-        "--max-age", type=_positive, default=defaults.max_age_seconds, help="seconds; default: 24 hours"
+    numbers = (
+        ("--ping-interval", _positive, defaults.ping_interval_seconds, "seconds between two pings"),
+        ("--ping-timeout", _positive, defaults.ping_timeout_seconds, "seconds to wait for the answer"),
+        ("--max-age", _positive, defaults.max_age_seconds, "seconds after which a connection is closed"),
+        ("--max-streams", int, defaults.streams_per_connection, "streams of a connection"),
+        ("--max-messages", int, defaults.messages_per_second, "messages of a connection in a second"),
+        ("--max-connects", int, defaults.connects_per_window, "connection attempts in 5 minutes"),
     )
-    rules.add_argument("--max-streams", type=int, default=defaults.streams_per_connection)
-    rules.add_argument("--max-messages", type=int, default=defaults.messages_per_second, help="per second")
+    for name, kind, default, meaning in numbers:
+        rules.add_argument(name, type=kind, default=default, help=f"{meaning}; default {default:g}")
     rules.add_argument(
-        "--max-connects",
-        type=int,
-        default=defaults.connects_per_window,
-        help="per 5 minutes",
+        "--error-shape", choices=("flat", "nested"), default="flat", help="form of errors; default flat"
     )
-    rules.add_argument("--error-shape", choices=("flat", "nested"), default="flat")
     parser.add_argument(
         "--embedded",
         action="store_true",
-        help="how the app starts its own: it refuses browsers, tells its addresses on standard output, and "
-        "ends when standard input ends",
+        help="for the app, which starts its simulator so: it refuses browsers, writes its addresses to "
+        "standard output, and ends when standard input ends",
     )
     return parser
 
@@ -136,8 +142,8 @@ def _fault_parser() -> ArgumentParser:
         description="Inject a fault into an exchange that runs on this machine.",
         epilog=f"{_SECRET_VARIABLE} must hold the secret that the exchange printed at its start.",
     )
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=_PORT)
+    parser.add_argument("--host", default="127.0.0.1", help="address of the exchange; default 127.0.0.1")
+    parser.add_argument("--port", type=int, default=_PORT, help=f"its port; default {_PORT}")
     parser.add_argument("--tls", metavar="FOLDER", help="the folder of an exchange that runs with --tls")
     parser.add_argument("--list", action="store_true", help="show every fault with its arguments")
     parser.add_argument("command", nargs="?", help="a fault, or stats, subscriptions, connections")

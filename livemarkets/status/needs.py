@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from livemarkets.market.channels import TRADES
 from livemarkets.status.bus_report import BusReport
 from livemarkets.status.report import (
     ExchangeReport,
@@ -58,7 +59,7 @@ def _of_bus(bus: BusReport | None) -> Iterator[Need]:
         yield Need(
             kind="ingest",
             level="warning",
-            what="One ingest alone is heard on the bus. If it ends, no trade arrives.",
+            what="Only one ingest is heard on the bus. If it ends, no trade arrives.",
             way="Start a second one with LIVE_ROLE=ingest, best on another machine and at another address.",
         )
 
@@ -83,7 +84,7 @@ def _of_process(process: ProcessReport) -> Iterator[Need]:
         yield Need(
             kind="busy",
             level="warning",
-            what=f"In the last minute, everything waited for {process.loop_longest_ms:.0f} ms at once.",
+            what=f"In the last minute, everything stood still for {process.loop_longest_ms:.0f} ms.",
             way="Give the server more processor time: other programs on the machine may take it.",
         )
 
@@ -240,6 +241,20 @@ def _of_streams(exchange: ExchangeReport, now_ms: int) -> Iterator[Need]:
             level="problem",
             what=f"Missing trades of {_named(stuck)} have not been fetched from {name} for over a minute.",
             way=f"See below whether {name} answers questions. {_DOCTOR}",
+        )
+    mute = [
+        each
+        for each in streams.worst
+        # Mute trades make the exchange stale, which is told.
+        if each.state == "stale" and each.channel != TRADES and now_ms - each.since_ts > _RECOVERING_MS
+    ]
+    for channel in sorted({each.channel for each in mute}):
+        symbols = [each.symbol for each in mute if each.channel == channel]
+        yield Need(
+            kind="mute",
+            level="warning",
+            what=f"Mute streams: {channel} of {_named(symbols)}. {name} has newer data.",
+            way=f"Wait: it is tried again by itself. If that does not help: {_DOCTOR}",
         )
     lost = [each for each in streams.worst if each.lost]
     if lost:

@@ -1,4 +1,4 @@
-"""Labs › Live markets: the page on which a person picks symbols and watches their trades."""
+"""The Live page: the page on which a person picks symbols and watches their trades."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FLUSHES_PER_SORT = 4
 def register(services: PageServices) -> None:
     """Register the page under `/labs`."""
 
-    @ui.page("/labs", title="Labs · Live Markets")
+    @ui.page("/labs", title="Live · Live Markets")
     async def labs_page(client: Client, request: Request) -> None:
         view, notices = read_view(
             request.query_params,
@@ -79,7 +79,7 @@ class LabsPage:
         with frame.bar:
             self._build_bar()
         with ui.element("div").classes("labs") as self._root:
-            text("h1", "Live markets", "visually-hidden")
+            text("h1", "Live", "visually-hidden")
             self._address = PageAddress(on_step=self.step)
             with ui.element("section").classes("labs-list").props('aria-label="Watch list"'):
                 self._messages = Messages(title=self.watch.title, on_add=self.add, on_undo=self.undo)

@@ -1,4 +1,4 @@
-"""What a Labs page tells the person: notices, the offer to undo, popular symbols."""
+"""What a Live page tells the person: notices, the offer to undo, popular symbols."""
 
 from __future__ import annotations
 

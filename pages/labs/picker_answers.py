@@ -1,4 +1,4 @@
-"""What the symbol picker of one Labs page offers: hits for what a person types, and popular symbols."""
+"""What the symbol picker of one Live page offers: hits for what a person types, and popular symbols."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Which exchange's prices a Labs page shows: the one asked for, or the simulator in its place."""
+"""Which exchange's prices a Live page shows: the one asked for, or the simulator in its place."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from livemarkets.market.models import ExchangeName, ExchangeStatus
+from livemarkets.market.models import ExchangeName, ExchangeState, ExchangeStatus, QualityState, StreamKey
 from pages.labs.fallback import Fallback
 from pages.ports import PageServices
 from pages.wording import Banner, banner_for
@@ -37,9 +37,17 @@ class PriceSource:
         """The state of the exchange that was asked for."""
         return self._services.status(self.asked)
 
-    def banner(self, symbol_count: int) -> Banner:
+    def stale_count(self, symbols: Sequence[str]) -> int:
+        """Return for how many of these symbols the exchange has newer trades that do not arrive."""
+        if self.status.state is not ExchangeState.STALE:
+            return 0
+        found = (self._services.quality(StreamKey.trades(self.asked, symbol)) for symbol in symbols)
+        return sum(quality is not None and quality.state is QualityState.STALE for quality in found)
+
+    def banner(self, symbols: Sequence[str]) -> Banner:
         """Return what the banner under the header says, and what it offers."""
-        banner = banner_for(self.status, shown=self.shown, symbol_count=symbol_count)
+        count, stale_count = len(symbols), self.stale_count(symbols)
+        banner = banner_for(self.status, shown=self.shown, symbol_count=count, stale_count=stale_count)
         if self._fallback.is_offered:
             return replace(banner, action="Show simulated prices")
         return replace(banner, action="Back to the last prices") if self._fallback.is_chosen else banner

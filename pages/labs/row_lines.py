@@ -1,4 +1,4 @@
-"""What the rows of a Labs page say beside their values: names, states, and which symbols are not listed."""
+"""What the rows of a Live page say beside their values: names, states, and which symbols are not listed."""
 
 from __future__ import annotations
 

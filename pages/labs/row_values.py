@@ -1,4 +1,4 @@
-"""What the stores hold of the rows of a Labs page: the latest trade, and the newest 24 h figures."""
+"""What the stores hold of the rows of a Live page: the latest trade, and the newest 24 h figures."""
 
 from __future__ import annotations
 

@@ -21,6 +21,6 @@ LIVE_SHORTCUTS = (
 OVERVIEW_SHORTCUTS = (
     Shortcut(("/",), "Search"),
     Shortcut(("↑", "↓", "Page Up", "Page Down", "Home", "End"), "Go to another row"),
-    Shortcut(("Enter",), "Open the symbol on the live page"),
+    Shortcut(("Enter",), "Open the symbol on the Live page"),
     Shortcut(("Esc",), "Empty the search"),
 )

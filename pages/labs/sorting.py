@@ -1,4 +1,4 @@
-"""What the rows of a Labs page can be sorted by. The person's own order is one of the sorts. Pure."""
+"""What the rows of a Live page can be sorted by. The person's own order is one of the sorts. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The address of a Labs page: all that a person set, read from its parameters and written back to them."""
+"""The address of a Live page: all that a person set, read from its parameters and written back to them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MAX_QUOTED_WORDS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchlistUrl:
-    """All that a person set on a Labs page. What is as usual is left out of the address."""
+    """All that a person set on a Live page. What is as usual is left out of the address."""
 
     exchange: ExchangeName
     symbols: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The state of one Labs page, without its elements: what its address says, its rows, its subscriptions."""
+"""The state of one Live page, without its elements: what its address says, its rows, its subscriptions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PageSubscriber:
 
 
 class Watchlist:
-    """The state of one Labs page.
+    """The state of one Live page.
 
     Args:
         services: the application.
@@ -70,13 +70,14 @@ class Watchlist:
     @property
     def strip(self) -> Banner:
         """What the banner under the header says, and what it offers."""
-        return self._source.banner(len(self.view.symbols))
+        return self._source.banner(self.view.symbols)
 
     @property
     def tone(self) -> str:
-        """How old the prices are. Simulated ones are marked elsewhere."""
-        tone = self.strip.tone
-        return "live" if tone == "simulated" else tone
+        """How old all prices are. Simulated ones are marked elsewhere, single old ones in their rows."""
+        tone, symbols = self.strip.tone, self.view.symbols
+        is_some = tone == "stale" and self._source.stale_count(symbols) < len(symbols)
+        return "live" if is_some or tone == "simulated" else tone
 
     # Opening and closing
 

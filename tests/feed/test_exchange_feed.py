@@ -11,6 +11,7 @@ import pytest
 
 from livemarkets import app
 from livemarkets.app import Services, Tuning
+from livemarkets.exchanges.base import Silence
 from livemarkets.feed.exchange_feed import FeedLimits
 from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.feed.silence import SilenceLimits
@@ -324,6 +325,7 @@ async def test_the_status_is_live_again_when_the_mute_symbol_is_halted(world: Wo
     world.venue.faults.set_status(symbol="BTCUSDT", state="BREAK")
     await eventually(world.feed.symbols.refresh_soon)
     await eventually(lambda: world.feed.status.state == "live")
+    assert world.feed.silence_of(BTC) is Silence.NOT_TRADED, "no rotation waits for it"
 
 
 async def test_quiet_streams_are_no_cause_for_alarm() -> None:

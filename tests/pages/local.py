@@ -227,9 +227,7 @@ class LocalServices:
         self.qualities[StreamKey.trades("binance", symbol)] = (state, reason)
 
     def quality_version(self, exchange: str) -> int:
-        return len(self.qualities) + sum(
-            state is not QualityState.LIVE for state, _ in self.qualities.values()
-        )
+        return hash(tuple(self.qualities.items()))
 
     def channels(self, exchange: str) -> Set[str]:
         return self.offered

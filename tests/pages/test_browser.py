@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from playwright.async_api import Browser
@@ -30,6 +31,11 @@ LENGTHEN_FIGURES = """new Promise((painted) => {
 })"""
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def set_quality(shown: Tab, symbol: str, state: str, reason: str = "") -> None:
+    query = urlencode({"symbol": symbol, "state": state, "reason": reason})
+    assert (await shown.page.request.post(f"{shown.base}/control/quality?{query}")).ok
 
 
 async def set_status(shown: Tab, state: str, **parameters: Any) -> None:
@@ -241,10 +247,12 @@ async def test_every_state_says_what_is_why_and_what_comes(
         strip = shown.page.locator(".market-strip")
         await strip.get_by_text("Binance is live.").wait_for()
 
+        await set_quality(shown, "BTCUSDT", "stale")
         await set_status(shown, "stale", reason="no trade for 30 s")
         await strip.get_by_text("Binance is silent.").wait_for()
         grid = shown.page.locator(".market-grid[data-tone=stale]")
         await grid.wait_for()
+        await set_quality(shown, "BTCUSDT", "live")  # the app is that of the other tests too
 
         await set_status(shown, "down", reason="name lookup failed", retry_ms=60_000)
         await strip.get_by_text("cannot be reached (name lookup failed)").wait_for()
@@ -321,7 +329,16 @@ async def test_a_hidden_tab_is_sent_nothing_and_catches_up(
         await soon(has_moved)
 
 
-async def test_a_word_below_the_symbol_says_that_trading_is_halted(
+async def colour(shown: Tab, symbol: str) -> str:
+    """The colour of a row's price."""
+    return str(
+        await shown.page.locator(f"tr[data-symbol={symbol}] .col-last").evaluate(
+            "cell => getComputedStyle(cell).color"
+        )
+    )
+
+
+async def test_a_word_below_the_symbol_says_that_trading_is_halted_or_its_price_old(
     shared_chrome: Browser, local_address: str
 ) -> None:
     async with tab(shared_chrome, local_address) as shown:
@@ -329,11 +346,22 @@ async def test_a_word_below_the_symbol_says_that_trading_is_halted(
         await has_price(shown, "X07EUR")
         word = shown.page.locator("tr[data-symbol=X07EUR] .col-symbol .state")
         assert not await word.is_visible()
-        url = f"{shown.base}/control/quality?symbol=X07EUR&state="
-        assert (await shown.page.request.post(f"{url}halted&reason=status+BREAK")).ok
+        await set_quality(shown, "X07EUR", "halted", "status BREAK")
         await word.wait_for()
         assert (await word.text_content(), await word.get_attribute("title")) == ("halted", "status BREAK")
         assert await shown.price("X07EUR")
         assert not await shown.page.locator("tr[data-symbol=BTCUSDT] .state").is_visible()
-        assert (await shown.page.request.post(f"{url}live")).ok
+
+        await set_quality(shown, "X07EUR", "stale")
+        await set_status(shown, "stale", reason="no trades arrive for X07EUR")
+        await shown.page.locator(".market-strip").get_by_text("Some prices are old.").wait_for()
+        await shown.page.locator("tr[data-symbol=X07EUR][data-state=stale]").wait_for()
+
+        async def is_greyed_alone() -> bool:
+            return await colour(shown, "X07EUR") != await colour(shown, "BTCUSDT")
+
+        await soon(is_greyed_alone)
+
+        await set_status(shown, "live")
+        await set_quality(shown, "X07EUR", "live")
         await word.wait_for(state="hidden")

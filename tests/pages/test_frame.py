@@ -1,4 +1,4 @@
-"""The frame of the Labs page in a real Chromium: little above the first number, and the market in sight."""
+"""The frame of the Live page in a real Chromium: little above the first number, and the market in sight."""
 
 from __future__ import annotations
 

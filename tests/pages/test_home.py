@@ -22,7 +22,7 @@ async def test_home_says_what_this_is_and_how_the_exchanges_are(
     await visitor.should_see("ws://test/ws/markets")
     await visitor.should_not_see("LIVE_ACCESS_TOKEN")
     await visitor.should_see("/metrics")
-    await visitor.should_see("Labs")
+    await visitor.should_see("Open the Live page")
 
 
 async def test_home_subscribes_nothing(visitor: User, services: LocalServices) -> None:
@@ -60,7 +60,7 @@ class TestSwitchedOff:
 
         await visitor.should_see("LIVE_STREAM_ENABLED=true")
         await visitor.should_see(".env.local")
-        await visitor.should_not_see("Labs")
+        await visitor.should_not_see("Open the Live page")
         await visitor.should_not_see(ConnectionBadge)
 
     async def test_labs_does_not_exist(self, visitor: User) -> None:

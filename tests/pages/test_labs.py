@@ -1,4 +1,4 @@
-"""Labs › Live markets, seen by NiceGUI's simulated user: everything but what the scripts draw."""
+"""The Live page, seen by NiceGUI's simulated user: everything but what the scripts draw."""
 
 import asyncio
 import gc

@@ -120,6 +120,9 @@ def test_another_exchange_begins_without_the_filter_and_says_what_it_waits_for(o
 def test_the_state_of_the_figures_is_said_in_words(overview: Overview, services: LocalServices) -> None:
     assert (overview.tone, overview.quality_text()) == ("live", "Live.")
 
+    services.set_status("binance", ExchangeState.STALE, "no trades arrive for BTCUSDT")
+    assert (overview.tone, overview.quality_text()) == ("live", "Live."), "the figures are of another stream"
+
     services.qualities[KEY] = (QualityState.STALE, "no update for 10 s")
     assert (overview.tone, overview.quality_text()) == ("stale", "Stale. No update for 10 s.")
     assert overview.banner.head == "The figures are stale."

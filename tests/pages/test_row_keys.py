@@ -1,4 +1,4 @@
-"""The rows of the Labs page in a real Chromium: keys, order, removal, and a view that stays."""
+"""The rows of the Live page in a real Chromium: keys, order, removal, and a view that stays."""
 
 from __future__ import annotations
 

@@ -456,3 +456,15 @@ def test_real_prices_are_kept_while_their_exchange_is_away(services: LocalServic
     services.set_status("binance", ExchangeState.LIVE)
     watch.follow()
     assert (watch.shown, watch.strip.action) == ("binance", "")
+
+
+def test_only_the_prices_whose_own_trades_are_missing_are_old(services: LocalServices) -> None:
+    watch = watch_of(services, "BTCUSDT", "ETHUSDT")
+    services.set_status("binance", ExchangeState.STALE, "no trades arrive for SOLUSDT")
+    assert (watch.tone, watch.strip.tone) == ("live", "live")
+
+    services.set_quality("BTCUSDT", QualityState.STALE)
+    assert (watch.tone, watch.strip.tone) == ("live", "stale"), "the row says it"
+
+    services.set_quality("ETHUSDT", QualityState.STALE)
+    assert (watch.tone, watch.strip.tone) == ("stale", "stale")

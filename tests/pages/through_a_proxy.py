@@ -39,7 +39,7 @@ async def visit(chrome: Browser, address: str, prefix: str, *, token: str) -> No
         assert await shown.run("location.pathname") == f"{prefix}/labs"
         assert "SOLUSDT" in await shown.symbols(), "the watch list came along"
         await shown.page.get_by_role("link", name="Live Markets, home").click()
-        await shown.page.get_by_text("Open Labs").wait_for()
+        await shown.page.get_by_text("Open the Live page").wait_for()
         assert await shown.run("location.pathname") == f"{prefix}/"
         if token:
             await shown.page.get_by_role("button", name="Log out").click()

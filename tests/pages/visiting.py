@@ -1,4 +1,4 @@
-"""What the tests of the Labs page share: its state, and NiceGUI's simulated user on it."""
+"""What the tests of the Live page share: its state, and NiceGUI's simulated user on it."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from livemarkets.status.needs import find_needs
 from livemarkets.status.report import ClockReport, ExchangeReport, Need, StatusReport
@@ -71,6 +72,10 @@ SHORT_TOKEN = "LIVE_ACCESS_TOKEN has fewer than 16 characters and can be guessed
             *("lost", "warning", "50 trades of A, B, C and 2 more were lost", "what fails often"),
         ),
         (
+            report(exchange(worst=[replace(stream("BTCUSDT", "stale", for_ms=61_000), channel="candles")])),
+            *("mute", "warning", "Mute streams: candles of BTCUSDT. Binance has", "by itself"),
+        ),
+        (
             report(exchange(worst=[stream("NOPE", "unknown"), stream("GONE", "delisted")])),
             *("unknown", "warning", "NOPE and GONE", "spelling"),
         ),
@@ -104,6 +109,7 @@ def test_a_ban_and_a_pause_are_told_with_their_end() -> None:
         exchange(clock=None),
         exchange("simulator", addresses=[address("ws://127.0.0.1:1", rests=True)]),
         exchange(worst=[stream("LUNAUSDT", "halted", for_ms=10**8)]),
+        exchange(worst=[replace(stream("BTCUSDT", "stale", for_ms=2_000), channel="candles")]),
     ],
 )
 def test_what_is_short_or_natural_or_uncertain_needs_nobody(given: ExchangeReport) -> None:

@@ -26,7 +26,7 @@ TRADING = {
 
 
 class ScriptedExchange:
-    """Acknowledges every stream, sends what it is told, and answers the REST calls that it is given.
+    """Acknowledges what it does not refuse, sends what it is told, and answers the REST calls it is given.
 
     Args:
         symbols: the symbols that it lists.
@@ -37,6 +37,8 @@ class ScriptedExchange:
         self.port = 0
         self.connections: dict[ServerConnection, set[str]] = {}
         """Each open connection, and what it is subscribed to."""
+        self.refused: set[str] = set()
+        """The streams to which it answers with an error."""
         self.requests: list[tuple[str, list[str]]] = []
         """Method and streams of each control message."""
         self.calls: list[tuple[str, dict[str, str]]] = []
@@ -100,11 +102,14 @@ class ScriptedExchange:
                 message = json.loads(text)
                 streams = message["params"]
                 self.requests.append((message["method"], streams))
-                if message["method"] == "SUBSCRIBE":
+                answer: dict[str, object] = {"result": None}
+                if self.refused & set(streams):
+                    answer = {"error": {"code": 2, "msg": "Invalid request"}}
+                elif message["method"] == "SUBSCRIBE":
                     mine.update(streams)
                 else:
                     mine.difference_update(streams)
-                await connection.send(json.dumps({"result": None, "id": message["id"]}))
+                await connection.send(json.dumps(answer | {"id": message["id"]}))
         finally:
             del self.connections[connection]
 

@@ -95,6 +95,8 @@ class Recorder:
         self.statuses: list[ClientStatus] = []
         self.silence = Silence.NONE
         """What the silence of every stream is said to mean."""
+        self.not_traded: set[StreamKey] = set()
+        """The streams of symbols that the exchange is said not to trade."""
         self.client = BinanceClient(
             "simulator",
             urls,
@@ -123,7 +125,7 @@ class Recorder:
         self.statuses.append(status)
 
     def silence_of(self, key: StreamKey) -> Silence:
-        return self.silence
+        return Silence.NOT_TRADED if key in self.not_traded else self.silence
 
     def rotate(self, symbol: str = "BTCUSDT") -> None:
         """Make the client replace a connection: all of its streams seem to be mute."""

@@ -66,8 +66,10 @@ def _closes(record: Record) -> Finding:
             changed += bool(closed) and any(not bar.closed for bar in group[closed[0] :])
     total = once + never + again
     if not total:
-        return not_seen("no bar was seen from its beginning to its end")
-    seen = f"of {total} bars, {once} closed once, {never} never, {again} again; {changed} went on afterwards"
+        return not_seen("no candle was seen from its beginning to its end")
+    seen = (
+        f"of {total} candles, {once} closed once, {never} never, {again} again; {changed} went on afterwards"
+    )
     return (failed if never or again or changed else passed)(
         seen, bars=total, once=once, never=never, again=again, changed=changed
     )
@@ -85,8 +87,10 @@ def _agree(record: Record) -> Finding:
                 compared += 1
                 different += not _is_made_of(bar, [trades[each] for each in ids])
     if not compared:
-        return not_seen("no bar closed whose trades had all come")
-    seen = f"{different} of {compared} closed bars differ from their trades in ids, prices, volume or count"
+        return not_seen("no candle closed whose trades had all come")
+    seen = (
+        f"{different} of {compared} closed candles differ from their trades in ids, prices, volume or count"
+    )
     return (failed if different else passed)(seen, bars=compared, different=different)
 
 
@@ -118,9 +122,9 @@ def _follow_on(record: Record) -> Finding:
                 pairs += 1
                 holes += later.first_id != last_id + 1
     if not pairs:
-        return not_seen("no two bars with trades closed one after the other")
+        return not_seen("no two candles with trades closed one after the other")
     return (failed if holes else passed)(
-        f"{holes} of {pairs} bars do not begin with the trade after the last one before them",
+        f"{holes} of {pairs} candles do not begin with the trade after the last one before them",
         pairs=pairs,
         holes=holes,
     )
@@ -170,14 +174,14 @@ CHECKS = (
     Check("candles.pace", "A candle of 1s comes every second, the others every 2 s.", _USED_BY, _pace),
     Check(
         "candles.closes",
-        "Each bar is told as closed (x) exactly once, and does not change afterwards.",
+        "Each candle is told as closed (x) exactly once, and does not change afterwards.",
         _USED_BY,
         _closes,
     ),
-    Check("candles.agree", "A closed bar agrees with its trades.", _USED_BY, _agree),
+    Check("candles.agree", "A closed candle agrees with its trades.", _USED_BY, _agree),
     Check(
         "candles.follow_on",
-        "A bar begins with the trade after the last one of the bars before.",
+        "A candle begins with the trade after the last one of the candles before.",
         _USED_BY,
         _follow_on,
     ),

@@ -75,9 +75,9 @@ def _exchange_info(record: Record) -> Finding:
 def _bars_fault(answer: Answer) -> str | None:
     body = answer.body
     if not isinstance(body, list) or not all(_is_bar(bar) for bar in body):
-        return "a bar does not have the documented twelve values"
+        return "a candle does not have the documented twelve values"
     opens = [bar[0] for bar in body]
-    return None if opens == sorted(set(opens)) else "the bars are not in the order of their time"
+    return None if opens == sorted(set(opens)) else "the candles are not in the order of their time"
 
 
 def _is_bar(bar: Any) -> bool:
@@ -92,13 +92,13 @@ def _is_bar(bar: Any) -> bool:
 def _last_bar(record: Record) -> Finding:
     answers = [answer for answer in record.of("klines") if _bars_fault(answer) is None and answer.body]
     if not answers or not record.clock_offsets:
-        return not_seen("no bars or no time came")
+        return not_seen("no candles or no time came")
     offset = min(record.clock_offsets)[1]
     finished = 0
     for answer in answers:
         asked_ms = record.began_ms + (answer.sent_at - record.began_at + offset) * 1000
         finished += answer.body[-1][6] < asked_ms - 1000
-    seen = f"in {finished} of {len(answers)} answers the last bar had ended before it was asked for"
+    seen = f"in {finished} of {len(answers)} answers the last candle had ended before it was asked for"
     # Now and then an answer comes in a minute that has no trade yet.
     return (failed if finished * 2 > len(answers) else passed)(seen, answers=len(answers), finished=finished)
 
@@ -239,13 +239,13 @@ CHECKS = (
     ),
     Check(
         "rest.klines",
-        "Every address serves `klines`: bars of twelve values, oldest first.",
+        "Every address serves `klines`: candles of twelve values, oldest first.",
         "feed/candle_proof.py",
         lambda record: _served(record, "klines", _bars_fault),
     ),
     Check(
         "rest.last_bar",
-        "The last bar of `klines` is the unfinished one.",
+        "The last candle of `klines` is the running one.",
         "feed/candle_proof.py",
         _last_bar,
     ),

@@ -112,26 +112,26 @@ CHECKS = (
     Check(
         "tickers.fields",
         "A ticker has the documented fields: ids and times as numbers, prices as plain decimals.",
-        "tickers (planned)",
+        "exchanges/binance/updates.py",
         shape_of("ticker"),
     ),
     Check(
         "tickers.stream_ids",
         "L of a ticker is the id of the newest trade of the trade stream.",
-        "feed/staleness.py (planned)",
+        "feed/staleness.py",
         _ticker_ids,
     ),
-    Check("tickers.pace", "A ticker comes every second.", "tickers (planned)", _ticker_pace),
+    Check("tickers.pace", "A ticker comes every second.", "feed/latest_feed.py", _ticker_pace),
     Check(
         "book.fields",
         "A bookTicker has u, s, b, B, a and A, and its bid is below its ask.",
-        "book (planned)",
+        "exchanges/binance/updates.py",
         shape_of("bookTicker"),
     ),
     Check(
         "depth.fields",
         "A depth20 event has lastUpdateId, and at most 20 bids and asks, the best price first.",
-        "depth (planned)",
+        "exchanges/binance/updates.py",
         shape_of("depth"),
     ),
 )

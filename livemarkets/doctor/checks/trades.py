@@ -190,7 +190,7 @@ CHECKS = (
     ),
     Check(
         "trades.two_connections",
-        "Two connections at once bring the same trades.",
+        "Two connections at the same time bring the same trades.",
         "exchanges/binance/shard.py",
         _two_connections,
     ),

@@ -81,6 +81,7 @@ class BinanceClient:
         self._events = events
         self.handle_trades = events.on_trades  # no call in between: this is the hot path
         self.handle_update = events.on_update
+        self.silence_of = events.silence_of
         self._attempts = Attempts(urls, budget, timings.shard.attempts, random.uniform)
         self._outbound = outbound or Outbound()
         self._latency = latency

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -52,11 +52,20 @@ class Rotation:
         self._seen.add(key)
         return True
 
-    def may_take_over(self, streams: AbstractSet[StreamKey], now: float) -> bool:
-        """Return whether the new connection, which has all streams acknowledged, may take over."""
+    def may_take_over(
+        self, streams: Iterable[StreamKey], is_awaited: Callable[[StreamKey], bool], now: float
+    ) -> bool:
+        """Return whether the new connection, which has all streams acknowledged or refused, may take over.
+
+        Args:
+            streams: the wanted streams.
+            is_awaited: returns whether a stream can be expected to bring something on it.
+            now: monotonic seconds.
+
+        """
         if self.deadline is None:
             self.deadline = now + self._takeover_seconds
-        return self._seen >= streams or now >= self.deadline
+        return now >= self.deadline or all(key in self._seen or not is_awaited(key) for key in streams)
 
     def end(self) -> None:
         """Note that the new connection took over, or that the old one ended."""

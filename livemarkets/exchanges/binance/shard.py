@@ -2,8 +2,8 @@
 
 A rotation replaces the connection (make before break). Its reasons are the exchange's limit of 24 h, a
 `serverShutdown` event, mute streams, and requests that are no longer answered. A second connection is opened
-and subscribes every stream while the first still delivers. The first is closed when every stream has
-delivered on the second, or at a deadline. Meanwhile both deliver; the ledger drops the duplicates.
+and subscribes every stream while the first still delivers. The first is closed when every stream that may
+bring something has delivered on the second, or at a deadline. The ledger drops the duplicates of this time.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from loguru import logger
 
 from livemarkets.errors import ExchangeUnreachable
+from livemarkets.exchanges.base import Silence
 from livemarkets.exchanges.binance.attempts import Attempts
 from livemarkets.exchanges.binance.connection import Connection
 from livemarkets.exchanges.binance.rotation import RETURN, Held, Rotation
@@ -26,9 +27,6 @@ from livemarkets.market.models import StreamKey, TradeTick
 from livemarkets.market.updates import StreamUpdate
 
 __all__ = ["Shard", "ShardTimings"]
-
-_SAME_TIME_SECONDS = 0.001
-"""A change of a due time by less is no news."""
 
 
 class Shard:
@@ -197,9 +195,14 @@ class Shard:
         elif (
             new.is_open
             and new.session.is_acknowledged()
-            and self._rotation.may_take_over(self.streams.keys(), now)
+            and self._rotation.may_take_over(self.streams, self._is_awaited, now)
         ):
             self._promote(self._rotation.reason or "")
+
+    def _is_awaited(self, key: StreamKey) -> bool:
+        """Return whether a rotation waits for data of a stream: not if it is refused or not traded."""
+        is_refused = self.standby is not None and self.streams[key] in self.standby.session.rejected
+        return not is_refused and self._owner.silence_of(key) is not Silence.NOT_TRADED
 
     def _promote(self, reason: str) -> None:
         old, self.active, self.standby = self.active, self.standby, None
@@ -217,7 +220,7 @@ class Shard:
         due_at = self._attempts.due_at(now)
         if due_at is None or due_at > now:
             before, self.retry_at = self.retry_at, due_at
-            if before is None or due_at is None or abs(due_at - before) > _SAME_TIME_SECONDS:
+            if before is None or due_at is None or abs(due_at - before) > 0.001:  # else it is no news
                 self._owner.handle_change()
             return None
         is_return = is_planned and self._rotation.reason == RETURN

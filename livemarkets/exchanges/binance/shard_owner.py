@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from livemarkets.exchanges.base import Silence
 from livemarkets.exchanges.binance.connection import Connection, ConnectionEvents
 from livemarkets.market.models import StreamKey, TradeTick
 from livemarkets.market.updates import StreamUpdate
@@ -23,6 +24,9 @@ class ShardOwner(Protocol):
 
     def handle_update(self, key: StreamKey, update: StreamUpdate) -> None:
         """An update arrived on either connection. During a rotation there may be duplicates."""
+
+    def silence_of(self, key: StreamKey) -> Silence:
+        """Return what the silence of a wanted stream means now."""
 
     def handle_change(self) -> None:
         """The status may have changed."""

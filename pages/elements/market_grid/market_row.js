@@ -80,6 +80,7 @@ export class MarketRow {
     this.state.title = line.reason ?? "";
     this.state.hidden = !line.state;
     this.mark.dataset.quality = line.state || "live";
+    this.element.dataset.state = line.state || "live";
     this.mark.title = [line.state || "live", line.reason].filter(Boolean).join(": ");
     this.noteText = line.note;
     this.showNote();
@@ -184,6 +185,7 @@ export class MarketRow {
     }
     const age = now - this.shown.recv_ts;
     setText(this.age, ageText(age));
-    setText(this.timeAge, tone === "live" ? "" : ageText(age));
+    const isLive = tone === "live" && this.element.dataset.state !== "stale";
+    setText(this.timeAge, isLive ? "" : ageText(age));
   }
 }

@@ -163,7 +163,8 @@ class Overview:
     @property
     def banner(self) -> Banner:
         """What the banner under the header says."""
-        banner = banner_for(self.status, shown=self.view.exchange, symbol_count=1)
+        # A stale exchange is one whose trades do not arrive: that says nothing of these figures.
+        banner = banner_for(self.status, shown=self.view.exchange, symbol_count=1, stale_count=0)
         if banner.tone != "live":
             return banner
         quality = self._quality()

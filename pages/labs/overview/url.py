@@ -30,7 +30,7 @@ class OverviewUrl:
     """The column that the rows are sorted by."""
     is_descending: bool = True
     symbols: tuple[str, ...] = ()
-    """The symbols of a Labs page, to which a chosen row is added."""
+    """The symbols of a Live page, to which a chosen row is added."""
 
     @property
     def url(self) -> str:
@@ -47,7 +47,7 @@ class OverviewUrl:
         return "/labs/overview?" + urlencode(query, safe=",")
 
     def opening(self, symbol: str) -> str:
-        """Return the address of the Labs page on which `symbol` is selected."""
+        """Return the address of the Live page on which `symbol` is selected."""
         symbols = ",".join(quote(name) for name in dict.fromkeys((*self.symbols, symbol)))
         return f"/labs?exchange={self.exchange}&symbols={symbols}&selected={quote(symbol)}"
 
@@ -62,7 +62,7 @@ def read_overview(
         quote_asset: the quote asset to show.
         query: the search.
         sort: the name of a column; with `-` before it, the largest value comes first.
-        symbols: the symbols of a Labs page.
+        symbols: the symbols of a Live page.
         exchanges: the available ones.
     """
     notices: list[Notice] = []

@@ -50,7 +50,7 @@ STREAM_COLUMNS = (
     Column(name="symbol", title="Stream", is_text=True),
     Column(name="state", title="State", is_text=True),
     Column(name="age", title="Age", hint="Of the last that came"),
-    Column(name="rhythm", title="Rhythm", hint="From which age on its silence is unusual"),
+    Column(name="rhythm", title="Usual silence", hint="A longer silence is unusual for this stream"),
     Column(name="last_id", title="Last id"),
     Column(name="missing", title="Missing", hint="Trades that are missing and being fetched"),
     Column(name="backfilled", title="Fetched", hint="Missing trades that were fetched"),

@@ -93,7 +93,10 @@ def brought_by(
     found: dict[str, list[tuple[int, str]]] = {symbol: [] for symbol in symbols}
     for frame in frames.read_bytes().rpartition(b"\n")[0].splitlines():
         message = json.loads(frame, parse_float=str)
-        if message["type"] in ("trade", "snapshot"):
+        if message["type"] in ("gap", "lagged") and message.get("cause") != "pending":
+            # In order of arrival, such a trade may yet come after a reconnect. It is not given.
+            had[message["symbol"]].update(range(message["from_id"], message["to_id"] + 1))
+        elif message["type"] in ("trade", "snapshot"):
             for trade in message.get("data", [message]):
                 symbol, number = trade["symbol"], trade["id"]
                 if number > before.get(symbol, 0) and number not in had[symbol]:

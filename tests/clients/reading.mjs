@@ -29,9 +29,11 @@ const markets = connect(url, {
 const trades = markets.trades(symbols, { after, buffer: 5000, order });
 for await (const item of trades) {
   const isTrade = item.type === "trade";
-  const text = isTrade ? `${item.price} ${item.size} ${item.side}` : (item.cause ?? "server");
+  const isPending = item.cause === "pending";
+  const cause = isPending ? (item.takes_back ? "taken back" : "") : (item.cause ?? "server");
+  const text = isTrade ? `${item.price} ${item.size} ${item.side}` : cause;
   const [first, last] = isTrade ? [item.id, item.id] : [item.from_id, item.to_id];
-  const kind = item.cause === "pending" ? "pending" : item.type;
+  const kind = isPending ? "pending" : item.type;
   const position = trades.position()[item.symbol];
   appendFileSync(items, `${JSON.stringify({ run, kind, symbol: item.symbol, first, last, text, position })}\n`);
   if (sleeps && Math.random() < 0.002) await new Promise((resolve) => setTimeout(resolve, 400 * Math.random()));

@@ -96,7 +96,10 @@ class ProcessReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of the whole program at one moment."""
+    """The state of the whole program at one moment.
+
+    What ends with `ts` is a time in ms since the epoch, `_ms` a length in ms, `_bytes` a size in bytes.
+    """
 
     ts: int
     """When it was collected."""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from livemarkets.embedded.pipes import read_pipe
 from livemarkets.rate_limit import TokenBucket
 
 __all__ = ["Child", "running_child"]
 
-_READ_BYTES = 65_536
 _LINE_BYTES = 8192
 """The rest of a longer line is dropped."""
 _LOG_LINES_PER_SECOND, _LOG_LINES_AT_ONCE = 0.5, 50.0
@@ -54,9 +53,6 @@ class Child:
 class _Lines:
     """Passes on the lines of a pipe. It alone reads the pipe and closes it.
 
-    A transport of the event loop would not do: uvloop closes the descriptor itself and then the file too. By
-    then the number may belong to somebody else, whose connection ends with it.
-
     Args:
         pipe: what is read until it ends.
         receive: called with each line.
@@ -73,36 +69,24 @@ class _Lines:
         ended: asyncio.Event,
         bucket: TokenBucket | None = None,
     ) -> None:
-        self._pipe = pipe
         self._receive = receive
         self._ended = ended
         self._bucket = bucket
         self._rest = b""
-        self._loop = asyncio.get_running_loop()
-        os.set_blocking(pipe.fileno(), False)
-        self._resume()
+        self._is_closed = False
+        self._reader = read_pipe(pipe, self._take)
 
     def close(self) -> None:
         """Close the pipe. What is in it is lost. Idempotent."""
-        if self._pipe.closed:
+        if self._is_closed:
             return
-        self._loop.remove_reader(self._pipe.fileno())
-        self._pipe.close()
+        self._is_closed = True
+        self._reader.close()
         if self._rest:
             self._receive(self._rest.decode(errors="replace"))
         self._ended.set()
 
-    def _resume(self) -> None:
-        if not self._pipe.closed:
-            self._loop.add_reader(self._pipe.fileno(), self._read)
-
-    def _read(self) -> None:
-        try:
-            data = os.read(self._pipe.fileno(), _READ_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
+    def _take(self, data: bytes) -> None:
         if not data:
             self.close()
             return
@@ -116,8 +100,8 @@ class _Lines:
 
     def _pause(self, left_out: int) -> None:
         self._receive(f"WARNING {left_out} lines are left out, and none is read for {_PAUSE_SECONDS:.0f} s")
-        self._loop.remove_reader(self._pipe.fileno())
-        self._loop.call_later(_PAUSE_SECONDS, self._resume)
+        self._reader.pause()
+        asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._reader.resume)
 
 
 @contextlib.asynccontextmanager

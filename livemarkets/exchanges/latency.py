@@ -41,8 +41,9 @@ class HopStatistics(msgspec.Struct, frozen=True, kw_only=True):
     samples: int
     """In the last minute."""
     p50_ms: float | None
-    """Of the last minute; `None` without a sample."""
+    """Half of the samples of the last minute took at most this; `None` without a sample."""
     p99_ms: float | None
+    """99 of 100 samples of the last minute took at most this; `None` without a sample."""
     plot: Sequence[tuple[float, float] | None]
     """Both percentiles of each 10 s of the last five minutes, the oldest first; `None` without a sample."""
 

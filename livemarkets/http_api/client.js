@@ -577,6 +577,9 @@ class Markets {
       this._move("WAITING", code, reason);
       return;
     }
+    // Until there was a server, a wrong address would otherwise be silent for ever.
+    if (this._silenceMs === undefined && reason !== this._warned) console.warn(`${reason}; it is tried again`);
+    this._warned = reason;
     const pause = this._pause(code, retryAfter ?? /retry_after_ms\W{0,3}(\d{1,9})\b/.exec(reason)?.[1]);
     this._attempt += 1;
     this._move("WAITING", code, reason, pause);

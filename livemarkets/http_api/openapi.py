@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from livemarkets import __version__
+from livemarkets.exchanges import latency
+from livemarkets.http_api import status as status_api
 from livemarkets.http_api.answer_types import ErrorAnswer, columns_of
 from livemarkets.http_api.asyncapi import read_examples
 from livemarkets.http_api.field_docs import field_docs
 from livemarkets.http_api.operations import OPERATIONS, PLAIN_OPERATIONS, Operation, Parameter
 from livemarkets.http_api.schemas import SCHEMAS, schemas_of
 from livemarkets.security.middleware import MARKETS_PATH
-from livemarkets.status import bus_report, report
+from livemarkets.status import bus_report, exchange_report, report
 
 __all__ = ["openapi", "openapi_template"]
 
@@ -85,7 +88,8 @@ def openapi_template(*, is_enabled: bool) -> dict[str, Any]:
 def _schemas(types: Iterable[Any]) -> dict[str, Any]:
     """Return the schemas of the answers. The fields of the report are told by the docstrings under them."""
     schemas = schemas_of(types)
-    for name, docs in (field_docs(report) | field_docs(bus_report)).items():
+    told = (field_docs(module) for module in (report, exchange_report, bus_report, latency, status_api))
+    for name, docs in chain.from_iterable(each.items() for each in told):
         for field, text in docs.items():
             if name in schemas:
                 schemas[name]["properties"][field]["description"] = text

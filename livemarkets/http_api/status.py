@@ -20,6 +20,7 @@ class Diagnostics(msgspec.Struct, frozen=True, kw_only=True):
     """The report with the settings, without secrets."""
 
     report: StatusReport
+    """As `/api/status`."""
     settings: Mapping[str, str]
     """By the names of their variables."""
 

@@ -44,7 +44,8 @@ def listen(host: str, port: int) -> socket.socket:
     address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     # With the protocol, since asyncio sets TCP_NODELAY only on connections that are known to be of TCP.
     listener = socket.socket(*address[:3])
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # On Windows, SO_REUSEADDR would let a second server take the same port unnoticed.
+    listener.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR), 1)
     try:
         listener.bind(address[4])
     except OSError:

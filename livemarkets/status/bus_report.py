@@ -13,6 +13,7 @@ class BusNodeReport(msgspec.Struct, frozen=True, kw_only=True):
     """Another process on the bus."""
 
     node: str
+    """Its name; a new process has a new one."""
     role: str
     """`ingest` or `edge`."""
     heard_ts: int
@@ -33,15 +34,19 @@ class BusReport(msgspec.Struct, frozen=True, kw_only=True):
     node: str
     """The name of this process; a new process has a new one."""
     is_connected: bool
+    """Whether it is connected to a server of the bus."""
     reason: str | None
     """Why it is not connected."""
     url: str | None
     """The server in use."""
     connects: int
+    """Connections that were opened."""
     failures: int
     """Attempts that failed, and connections that were lost."""
     sent: int
+    """Messages sent."""
     received: int
+    """Messages received."""
     dropped: int
     """Messages that could not be sent."""
     trades: int
@@ -49,10 +54,13 @@ class BusReport(msgspec.Struct, frozen=True, kw_only=True):
     lost_batches: int
     """Messages of streams that did not arrive at an edge; their trades are fetched."""
     malformed: int
+    """Messages that could not be read."""
     lapsed_leases: int
     """Edges that an ingest no longer heard."""
     questions: int
+    """Questions that an edge asked, or that an ingest was asked."""
     failed_questions: int
+    """Those without an answer."""
     from_memory: int
     """Questions that an ingest answered without the exchange."""
     nodes: Sequence[BusNodeReport]

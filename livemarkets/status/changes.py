@@ -6,7 +6,7 @@ from collections import deque
 
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.market.models import ExchangeStatus
-from livemarkets.status.report import StateChange
+from livemarkets.status.exchange_report import StateChange
 
 __all__ = ["Changes"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from livemarkets.exchanges.base import ClientStatistics, HistoryStatistics
 from livemarkets.exchanges.statistics import AddressStatistics, ConnectionStatistics, LegStatistics
 from livemarkets.feed.exchange_feed import ExchangeFeed
-from livemarkets.status.report import (
+from livemarkets.status.exchange_report import (
     AddressReport,
     ClockReport,
     ConnectionReport,

@@ -6,13 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from livemarkets.market.channels import TRADES
 from livemarkets.status.bus_report import BusReport
-from livemarkets.status.report import (
-    ExchangeReport,
-    Need,
-    ProcessReport,
-    ReadersReport,
-    StatusReport,
-)
+from livemarkets.status.exchange_report import ExchangeReport
+from livemarkets.status.report import Need, ProcessReport, ReadersReport, StatusReport
 
 __all__ = ["find_needs"]
 

@@ -8,7 +8,7 @@ import heapq
 from livemarkets.feed.exchange_feed import ExchangeFeed
 from livemarkets.feed.statistics import FeedStatistics
 from livemarkets.market.models import QualityState, StreamKey, StreamQuality
-from livemarkets.status.report import StreamReport, StreamsReport
+from livemarkets.status.exchange_report import StreamReport, StreamsReport
 from livemarkets.status.times import Times
 
 __all__ = ["describe_streams"]

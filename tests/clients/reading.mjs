@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
 const { connect } = await import(pathToFileURL(process.env.CLIENT_MODULE));
-const { url, symbols, folder, run, sleeps } = JSON.parse(process.argv[2]);
+const { url, symbols, folder, run, sleeps, order } = JSON.parse(process.argv[2]);
 const [items, frames] = [`${folder}/items.jsonl`, `${folder}/frames-${run}.jsonl`];
 const after = {};
 if (existsSync(items))
@@ -26,15 +26,15 @@ const markets = connect(url, {
   timings: { firstPauseMs: 50, longestPauseMs: 300, tooSlowPauseMs: 300, silenceMs: 2000, openMs: 3000 },
   onState: ({ state, code, reason }) => console.log(state, code, reason),
 });
-const trades = markets.trades(symbols, { after, buffer: 5000 });
+const trades = markets.trades(symbols, { after, buffer: 5000, order });
 for await (const item of trades) {
   const isTrade = item.type === "trade";
-  const text = isTrade ? `${item.price} ${item.size} ${item.side}` : (item.cause ?? "server");
+  const isPending = item.cause === "pending";
+  const cause = isPending ? (item.takes_back ? "taken back" : "") : (item.cause ?? "server");
+  const text = isTrade ? `${item.price} ${item.size} ${item.side}` : cause;
   const [first, last] = isTrade ? [item.id, item.id] : [item.from_id, item.to_id];
+  const kind = isPending ? "pending" : item.type;
   const position = trades.position()[item.symbol];
-  appendFileSync(
-    items,
-    `${JSON.stringify({ run, kind: item.type, symbol: item.symbol, first, last, text, position })}\n`,
-  );
+  appendFileSync(items, `${JSON.stringify({ run, kind, symbol: item.symbol, first, last, text, position })}\n`);
   if (sleeps && Math.random() < 0.002) await new Promise((resolve) => setTimeout(resolve, 400 * Math.random()));
 }

@@ -14,16 +14,18 @@ from typing import Literal
 
 import msgspec
 
-from livemarkets_client import Gap, Lagged, Timings, Trade, Transition, connect
+from livemarkets_client import Gap, Lagged, Pending, Timings, Trade, Transition, connect
 
-__all__ = ["Line", "Reading", "read_lines"]
+__all__ = ["Line", "Order", "Reading", "read_lines"]
+
+Order = Literal["id", "arrival"]
 
 
 class Line(msgspec.Struct):
     """One item. It has the position of its symbol once it was read."""
 
     run: int
-    kind: Literal["trade", "gap", "lagged"]
+    kind: Literal["trade", "gap", "lagged", "pending"]
     symbol: str
     first: int
     last: int
@@ -41,6 +43,7 @@ class Reading(msgspec.Struct):
     """How often it has been started before."""
     sleeps: bool
     """Whether it sleeps now and then."""
+    order: Order
 
     @property
     def items(self) -> Path:
@@ -57,13 +60,16 @@ def read_lines(path: Path) -> list[Line]:
     return [msgspec.json.decode(line, type=Line) for line in whole.splitlines()]
 
 
-def line_of(run: int, item: Trade | Gap | Lagged, position: int) -> Line:
+def line_of(run: int, item: Trade | Gap | Lagged | Pending, position: int) -> Line:
     match item:
         case Trade():
             text = f"{item.price} {item.size} {item.side}"
             return Line(run, "trade", item.symbol, item.id, item.id, text, position)
         case Gap():
             return Line(run, "gap", item.symbol, item.from_id, item.to_id, item.cause, position)
+        case Pending():
+            text = "taken back" if item.takes_back else ""
+            return Line(run, "pending", item.symbol, item.from_id, item.to_id, text, position)
     return Line(run, "lagged", item.symbol, item.from_id, item.to_id, item.by, position)
 
 
@@ -83,7 +89,7 @@ async def run(reading: Reading) -> None:
 
         options = {"proxy": None, "timings": timings, "on_state": say, "on_frame": keep}
         async with connect(reading.url, **options) as markets:  # type: ignore[arg-type]
-            trades = markets.trades(*reading.symbols, after=after, buffer=200)
+            trades = markets.trades(*reading.symbols, after=after, buffer=200, order=reading.order)
             async for item in trades:
                 line = line_of(reading.run, item, trades.position()[item.symbol])
                 items.write(msgspec.json.encode(line) + b"\n")

@@ -112,6 +112,28 @@ async def test_subscriptions_made_before_and_during_a_reconnect_are_kept() -> No
     await server.stop()
 
 
+async def test_a_server_that_cannot_be_reached_is_warned_of_once_until_there_was_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = MockServer(port=free_port())
+    seen: list[Transition] = []
+
+    def has_failed_twice() -> bool:
+        return sum(each.code == Code.UNREACHABLE for each in seen) > 1
+
+    with caplog.at_level("WARNING", "livemarkets_client"):
+        async with opened(server, on_state=seen.append) as markets:
+            await eventually(has_failed_twice)
+            await server.start()
+            await markets.connected()
+            await server.stop()
+            seen.clear()
+            await eventually(has_failed_twice)
+    (warning,) = caplog.messages
+    assert warning.startswith("no connection: ")
+    assert warning.endswith("; it is tried again")
+
+
 async def test_each_transition_has_a_code_and_a_reason(server: MockServer) -> None:
     seen: list[Transition] = []
     async with opened(server, on_state=seen.append) as markets:

@@ -1,17 +1,15 @@
 """The client library and the real app through kills, restarts, cuts and stops of either side.
 
-Every id of every symbol comes once and in order, or is declared. The program gets what its frames brought.
+Each round reads in one of both orders. Every id of every symbol comes once, or is declared. The program gets
+what its frames brought.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
-import json
 import random
 import signal
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,7 +17,8 @@ import pytest
 
 from livemarkets.http_api.client_script import CLIENT_SCRIPT
 from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
-from tests.clients.reading import Line, Reading, read_lines
+from tests.clients.accounts import check
+from tests.clients.reading import Line, Order, Reading
 from tests.pages.weak_link import WeakLink, weak_link
 from tests.support.app import Process, main_environment, running_exchange, running_process
 from tests.support.copied_clients import newest_id
@@ -57,7 +56,8 @@ class World:
         self.server: Process
         self.reader: Process
         self.running: list[Process] = []
-        self.runs = 0
+        self.orders: list[Order] = []
+        """By run of the program, the order in which it read."""
         self._environment = environment
         self._folder = folder
         self._read = 0
@@ -88,14 +88,32 @@ class World:
         self.running.append(self.server)
         await self.server.says("Live Markets is listening on", START_SECONDS)
 
-    async def start_reader(self) -> None:
+    async def start_reader(self, order: Order) -> None:
         url = self.link.address.replace("http", "ws")
-        reading = Reading(url, list(SYMBOLS), str(self._folder), self.runs, sleeps=True)
-        self.runs += 1
+        run = len(self.orders)
+        reading = Reading(url, list(SYMBOLS), str(self._folder), run, sleeps=True, order=order)
+        self.orders.append(order)
         self.reader = await self._processes.enter_async_context(
             self._program(msgspec.json.encode(reading).decode())
         )
         self.running.append(self.reader)
+
+    async def reads_in(self, order: Order) -> None:
+        """Start the program anew if it reads in the other order."""
+        if self.orders[-1] != order:
+            await self.kill_reader()
+            await self.start_reader(order)
+            await self.reaches_the_present()
+
+    async def kill_reader(self) -> None:
+        self.reader.signal(signal.SIGKILL)
+        await self.reader.ended()
+
+    async def misses_some(self) -> None:
+        """Have the exchange leave out some trades of two symbols. REST has them a second later."""
+        for symbol in SYMBOLS[:2]:
+            self.exchange.faults.lose(stream=f"{symbol.lower()}@trade", count=2)
+        await self.trades_on(6)
 
     async def reaches_the_present(self) -> None:
         """Wait until the program has been told of everything that was traded until now."""
@@ -171,13 +189,14 @@ async def the_program_is_stopped(world: World) -> None:
 
 
 async def the_program_is_killed(world: World) -> None:
-    world.reader.signal(signal.SIGKILL)
-    await world.reader.ended()
+    await world.kill_reader()
     await world.trades_on(20)
-    await world.start_reader()
+    await world.start_reader(world.orders[-1])
 
 
-FAULTS: tuple[Callable[[World], Awaitable[None]], ...] = (
+Fault = Callable[[World], Awaitable[None]]
+Round = tuple[Fault, Order]
+FAULTS: tuple[Fault, ...] = (
     the_server_is_killed,
     the_server_is_restarted,
     the_network_is_cut,
@@ -186,22 +205,24 @@ FAULTS: tuple[Callable[[World], Awaitable[None]], ...] = (
     the_program_is_stopped,
     the_program_is_killed,
 )
+ORDERS: tuple[Order, ...] = ("id", "arrival")
 
 
 @contextlib.asynccontextmanager
-async def world_in(folder: Path, program: Program) -> AsyncIterator[World]:
+async def world_in(folder: Path, program: Program, order: Order) -> AsyncIterator[World]:
     market = SimulatedMarket(seed=7, symbols=SYMBOLS, trades_per_second=TRADES_PER_SECOND / len(SYMBOLS))
     limits = ExchangeLimits(
         messages_per_second=1000, connects_per_window=10_000, rest_weight_per_minute=1_000_000
     )
     async with running_exchange(market, limits=limits) as exchange:
+        exchange.faults.rest_lag(behind_seconds=1.0)
         port, environment = main_environment(exchange.ws_url.removeprefix("ws://"))
         async with weak_link(f"127.0.0.1:{port}") as link:
             environment |= {"LIVE_CLIENT_BUFFER_BYTES": "65536"}
             world = World(exchange, link, environment, folder, program)
             try:
                 await world.start_server()
-                await world.start_reader()
+                await world.start_reader(order)
                 await eventually(lambda: len(world.positions()) == len(SYMBOLS), WAIT_SECONDS)
                 await world.reaches_the_present()
                 yield world
@@ -209,63 +230,31 @@ async def world_in(folder: Path, program: Program) -> AsyncIterator[World]:
                 await world.aclose()
 
 
-def check(world: World, folder: Path) -> str:
-    """Each id came once, in order, or was declared; and each run was given what its frames brought."""
-    lines = read_lines(world.items)
-    held, declared = Counter[str](), Counter[str]()
-    for symbol in SYMBOLS:
-        told = [line for line in lines if line.symbol == symbol]
-        wrong = [(a, b) for a, b in itertools.pairwise(told) if b.first != a.last + 1]
-        assert wrong == [], wrong[:3]
-        held[symbol] = sum(line.kind == "trade" for line in told)
-        declared.update(f"{line.kind} {line.text}" for line in told if line.kind != "trade")
-    assert "gap undeclared" not in declared
-    for run in range(world.runs):
-        mine = [line for line in lines if line.run == run and line.kind == "trade"]
-        before = {line.symbol: line.position for line in lines if line.run < run}
-        brought = brought_by(folder / f"frames-{run}.jsonl", before)
-        for symbol in SYMBOLS:
-            given = [(line.first, line.text) for line in mine if line.symbol == symbol]
-            assert given == brought[symbol][: len(given)], (run, symbol)
-    return f"{held.total()} trades; {dict(declared)}; {world.runs} runs"
-
-
-def brought_by(frames: Path, before: dict[str, int]) -> dict[str, list[tuple[int, str]]]:
-    """The trades in frames, by symbol, without those that had come before."""
-    after = dict(before)
-    found: dict[str, list[tuple[int, str]]] = {symbol: [] for symbol in SYMBOLS}
-    for frame in frames.read_bytes().rpartition(b"\n")[0].splitlines():
-        message = json.loads(frame, parse_float=str)
-        if message["type"] in ("trade", "snapshot"):
-            for trade in message.get("data", [message]):
-                if trade["id"] > after.get(trade["symbol"], 0):
-                    after[trade["symbol"]] = trade["id"]
-                    found[trade["symbol"]].append(
-                        (trade["id"], f"{trade['price']} {trade['size']} {trade['side']}")
-                    )
-    return found
-
-
-async def hurt(
-    folder: Path, faults: list[Callable[[World], Awaitable[None]]], program: Program = in_python
-) -> str:
-    async with world_in(folder, program) as world:
-        for fault in faults:
+async def hurt(folder: Path, rounds: Sequence[Round], program: Program = in_python) -> str:
+    async with world_in(folder, program, rounds[0][1]) as world:
+        for fault, order in rounds:
+            await world.reads_in(order)
+            await world.misses_some()
             await fault(world)
             await world.reaches_the_present()
         world.reader.signal(signal.SIGTERM)
         await world.reader.ended()
-        return check(world, folder)
+        return check(folder, SYMBOLS, world.orders)
 
 
 @pytest.mark.long
 async def test_faults_cost_nothing_that_is_not_declared(tmp_path: Path) -> None:
-    short = (the_server_is_killed, the_network_is_cut, the_network_goes_silent, the_program_is_stopped)
-    await hurt(tmp_path, [*short, the_program_is_killed])
+    in_arrival: tuple[Fault, ...] = (the_server_is_killed, the_network_is_cut, the_program_is_stopped)
+    in_id: tuple[Fault, ...] = (the_network_goes_silent, the_program_is_killed)
+    rounds: list[Round] = [(fault, "arrival") for fault in in_arrival]
+    await hurt(tmp_path, [*rounds, *((fault, "id") for fault in in_id)])
 
 
-def fifty(seed: int) -> list[Callable[[World], Awaitable[None]]]:
-    return [*FAULTS, *random.Random(seed).choices(FAULTS, k=50 - len(FAULTS))]
+def fifty(seed: int) -> list[Round]:
+    """Each fault at least once in each order."""
+    rounds: list[Round] = [(fault, order) for order in ORDERS for fault in FAULTS]
+    chance = random.Random(seed)
+    return [*rounds, *((chance.choice(FAULTS), chance.choice(ORDERS)) for _ in range(50 - len(rounds)))]
 
 
 @pytest.mark.verify

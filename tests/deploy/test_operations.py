@@ -149,8 +149,8 @@ def test_a_line_that_no_template_makes_is_found() -> None:
 
 # commands
 
-NOT_HERE = {"systemctl", "journalctl", "docker"}
-"""They need a running systemd, or a running Docker: only the files that they name are looked for."""
+NOT_HERE = {"systemctl", "journalctl", "docker", "podman"}
+"""They need a running systemd, or a container engine: only the files that they name are looked for."""
 INSTALLING = re.compile(r"python3 -m venv|-m pip install")
 """They need an index of packages, and what they make is there."""
 

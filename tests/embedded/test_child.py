@@ -35,7 +35,17 @@ async def waiting_child() -> AsyncIterator[Child]:
         yield child
 
 
-@pytest.fixture(params=[uvloop.new_event_loop, asyncio.SelectorEventLoop], ids=["uvloop", "asyncio"])
+class LoopWithoutPipes(asyncio.SelectorEventLoop):
+    """It cannot watch pipes, as that of Windows."""
+
+    def add_reader(self, *_: object) -> None:
+        raise NotImplementedError
+
+
+@pytest.fixture(
+    params=[uvloop.new_event_loop, asyncio.SelectorEventLoop, LoopWithoutPipes],
+    ids=["uvloop", "asyncio", "without pipes"],
+)
 def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
     with asyncio.Runner(loop_factory=request.param) as runner:
         yield runner
@@ -72,6 +82,29 @@ class Watched:
         for number in self.numbers:
             os.close(number)
         assert self.errors == []
+
+
+@pytest.mark.parametrize("logged", [3, pytest.param(60, marks=pytest.mark.verify, id="more than is read")])
+def test_what_a_child_says_comes_by_lines_until_it_ends(runner: asyncio.Runner, logged: int) -> None:
+    lines: list[str] = []
+    log: list[str] = []
+
+    async def run() -> int:
+        said = f"import sys; print('one\\ntwo'); print('x\\n' * {logged}, file=sys.stderr, end='')"
+        async with running_child(
+            [sys.executable, "-S", "-c", f"{said}; print('end', end='')"],
+            directory=Path.cwd(),
+            environment={},
+            receive_line=lines.append,
+            receive_log=log.append,
+        ) as child:
+            await eventually(lambda: len(log) >= min(logged, 51), because="the log")
+            return await child.exit_code()
+
+    assert runner.run(run()) == 0
+    assert lines == ["one", "two", "end"]
+    assert log[:50] == ["x"] * min(logged, 50)
+    assert [line.split()[0] for line in log[50:]] == ["WARNING"] * (logged > 50)
 
 
 def test_the_end_of_a_child_closes_no_file_of_another(runner: asyncio.Runner) -> None:

@@ -40,7 +40,8 @@ from livemarkets.market.symbols import SymbolDirectory
 from livemarkets.market.updates import BookUpdate, DepthUpdate, TickerRow, TickersDelta, ticker_of
 from livemarkets.security.token_auth import TokenAuth
 from livemarkets.server.turns import Turns
-from livemarkets.status.report import Need, StatusReport, StreamReport
+from livemarkets.status.exchange_report import StreamReport
+from livemarkets.status.report import Need, StatusReport
 from pages.labs.watchlist import PageSubscriber
 from tests.pages.local_candles import LocalCandles
 from tests.support import reports

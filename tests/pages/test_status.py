@@ -13,7 +13,8 @@ from nicegui.testing import User
 from livemarkets.config.settings import Settings
 from livemarkets.exchanges.latency import HopStatistics
 from livemarkets.market.models import ExchangeState, StreamKey
-from livemarkets.status.report import ClockReport, ConnectionReport, Need, ReaderReport
+from livemarkets.status.exchange_report import ClockReport, ConnectionReport
+from livemarkets.status.report import Need, ReaderReport
 from pages.elements.fact_table.fact_table import Cell, FactTable
 from pages.elements.needs_list import NeedsList
 from pages.labs.status import tables

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import sys
 import sysconfig
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,10 +23,12 @@ from tests.support.app import (
     running_process,
     settings_for,
 )
+from tests.support.container import without_rights_to_the_rest
 from tests.support.documents import blocks
 from tests.support.helpers import PROJECT_ROOT, eventually
 
 TRADES, ALERT, HISTORY = blocks("docs/first-hour.md", "python")
+NGINX, ASKING = blocks("docs/first-hour.md", "sh")[-2:]
 SYMBOL = "BTCUSDT"
 LONG_AGO = 20_000
 """Trades that are available at most."""
@@ -98,3 +102,45 @@ async def test_the_table_has_everything_that_is_available(tmp_path: Path) -> Non
             await eventually(is_done, 120, interval_seconds=0.2, because="the table")
     rows = int(process.output.partition("[")[2].split()[0])
     assert rows >= LONG_AGO
+
+
+ON_A_MACHINE_WITH_NGINX = f"""
+set -e
+ip link set lo up
+for folder in /run /var/log/nginx /var/lib/nginx /etc/ssl/private; do mount -t tmpfs tmpfs $folder; done
+mkdir -p /etc/nginx/sites-enabled
+cd /opt/livemarkets
+{NGINX.replace("systemctl reload nginx", "nginx")}
+.venv/bin/python main.py > /run/log 2>&1 &
+timeout 100 sh -c "until grep -q 'is listening' /run/log; do sleep 0.1; done"
+{ASKING}
+echo
+code=$(curl --silent --cacert /etc/ssl/certs/markets.example.pem --resolve markets.example:443:127.0.0.1 \\
+  --output /dev/null --write-out "%{{http_code}}" https://markets.example/api/symbols)
+echo "without the header: $code"
+"""
+
+
+def missing_for_nginx(path: str) -> list[str]:
+    programs = ("nginx", "openssl", "curl", "ip", "unshare")
+    missing = [name for name in programs if shutil.which(name, path=path) is None]
+    return missing if Path("/etc/nginx/nginx.conf").is_file() else [*missing, "/etc/nginx/nginx.conf"]
+
+
+@pytest.mark.verify
+async def test_the_commands_for_nginx_work_where_nothing_else_is_running(tmp_path: Path) -> None:
+    """In namespaces of their own: nobody else sees `/etc`, the processes and the ports."""
+    assert "systemctl reload nginx" in NGINX
+    path = os.pathsep.join((os.environ["PATH"], "/usr/sbin"))
+    if missing := missing_for_nginx(path):
+        pytest.skip(f"no {missing[0]} found")
+    copy = tmp_path / "project"
+    shutil.copytree(PROJECT_ROOT, copy, symlinks=True, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+    shutil.copy(PROJECT_ROOT / ".env", copy)
+    (copy / ".venv").symlink_to(sys.prefix)
+    (copy / "script").write_text(ON_A_MACHINE_WITH_NGINX)
+    alone = "exec unshare --net --pid --fork --mount-proc --kill-child sh /opt/livemarkets/script"
+    async with without_rights_to_the_rest(copy, alone, {"PATH": path}) as process:
+        assert await process.ended(200) == 0, process.output
+    assert '"symbols":[{"symbol":' in process.output
+    assert process.lines[-1] == "without the header: 401"

@@ -88,3 +88,11 @@ async def test_what_is_written_to_a_client_does_not_wait_for_its_answer_to_what_
             await eventually(lambda: accepted)
             writer.close()
     assert accepted != [0]
+
+
+def test_a_port_is_never_shared_where_the_system_would_allow_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows alone there is SO_EXCLUSIVEADDRUSE, and SO_REUSEADDR would let two servers listen."""
+    monkeypatch.setattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_KEEPALIVE, raising=False)
+    with run.listen("127.0.0.1", 0) as listener:
+        assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert not listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)

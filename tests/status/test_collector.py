@@ -15,8 +15,9 @@ from livemarkets.exchanges.base import ClientStatus
 from livemarkets.market.models import ExchangeState, StreamKey
 from livemarkets.simulator import Simulator
 from livemarkets.status.collector import StatusCollector
+from livemarkets.status.exchange_report import ExchangeReport
 from livemarkets.status.readers import describe_readers
-from livemarkets.status.report import ExchangeReport, StatusReport
+from livemarkets.status.report import StatusReport
 from livemarkets.status.streams import describe_streams
 from livemarkets.status.times import Times
 from livemarkets.ws_markets.connection import MarketsConnection

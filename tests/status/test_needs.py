@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from livemarkets.status.exchange_report import ClockReport, ExchangeReport
 from livemarkets.status.needs import find_needs
-from livemarkets.status.report import ClockReport, ExchangeReport, Need, StatusReport
+from livemarkets.status.report import Need, StatusReport
 from tests.support.reports import LATER, NOW, address, exchange, leg, report, stream
 
 

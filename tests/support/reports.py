@@ -6,18 +6,16 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from livemarkets.status.report import (
+from livemarkets.status.exchange_report import (
     AddressReport,
     ClockReport,
     ExchangeReport,
     LegReport,
-    ProcessReport,
-    ReadersReport,
     RestReport,
-    StatusReport,
     StreamReport,
     StreamsReport,
 )
+from livemarkets.status.report import ProcessReport, ReadersReport, StatusReport
 
 NOW = 1_723_161_255_000
 LATER = NOW + 480_000

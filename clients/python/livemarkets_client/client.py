@@ -114,6 +114,7 @@ class Markets(Channels):
 
     async def _run(self) -> None:
         code, reason, attempt = int(Code.OPENED), "opened", 0
+        warned = ""
         while True:
             self._move(Transition(State.CONNECTING, code, reason))
             try:
@@ -124,6 +125,11 @@ class Markets(Channels):
             if end.is_final:
                 self._end(end, partial(ConnectionEnded, end.code, end.reason))
                 return
+            if (
+                self.welcome is None and end.reason != warned
+            ):  # a wrong address would otherwise be silent for ever
+                warned = end.reason
+                _log.warning("%s; it is tried again", warned)
             attempt = 0 if had_data and end.code != Code.UNREADABLE else attempt
             pause = pause_seconds(end, attempt, self._timings)
             attempt += 1

@@ -6,7 +6,8 @@ from collections.abc import Awaitable
 
 from nicegui import Client, ui
 
-from livemarkets.status.report import ExchangeReport, StatusReport
+from livemarkets.status.exchange_report import ExchangeReport
+from livemarkets.status.report import StatusReport
 from pages.elements.fact_table.fact_table import FactTable
 from pages.elements.needs_list import NeedsList
 from pages.labs.status import columns, tables

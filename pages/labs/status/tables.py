@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from livemarkets.status.report import (
+from livemarkets.status.exchange_report import (
     AddressReport,
     ClockReport,
     ConnectionReport,
     ExchangeReport,
     LegReport,
-    ProcessReport,
-    ReaderReport,
-    ReadersReport,
     StateChange,
     StreamReport,
 )
+from livemarkets.status.report import ProcessReport, ReaderReport, ReadersReport
 from pages.elements.fact_table.fact_table import Cell, CellTone
 
 __all__ = [

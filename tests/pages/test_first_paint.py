@@ -11,9 +11,8 @@ from playwright.async_api import Browser
 
 from tests.pages.browser import Tab, soon, tab
 from tests.pages.test_layout import LAPTOP
-from tests.support.app import running_process
+from tests.support.app import running_main, running_process
 from tests.support.helpers import measured
-from tests.support.measuring import measured_main
 
 SYMBOLS = tuple(f"A{number:04}USDT" for number in range(2_000))
 QUIET = "0.0001"
@@ -66,8 +65,8 @@ async def test_prices_are_there_within_a_second(chrome: Browser) -> None:
     market = ("-m", "livemarkets.simulator", "--port", "0", "--symbols", ",".join(SYMBOLS))
     async with running_process(*market, "--trades-per-second", QUIET) as exchange:
         url = (await exchange.says("ws://")).split("ws://")[1].split()[0]
-        async with measured_main(url) as app:
-            address = f"http://127.0.0.1:{app.port}"
+        async with running_main(url) as (_, port):
+            address = f"http://127.0.0.1:{port}"
             path = f"/labs?exchange=binance&symbols={','.join(SYMBOLS[:50])}"
             async with tab(chrome, address, viewport=LAPTOP) as other:
                 await other.goto(path)  # somebody reads already, so that the server has the prices

@@ -121,8 +121,7 @@ class CandleChart(
         }
 
     def _prices(self, prices: Sequence[Decimal]) -> list[str]:
-        info = self._info
-        return [
-            trimmed(price, decimals_of(info.tick_size) if info else significant_decimals(price))
-            for price in prices
-        ]
+        if self._info is None:
+            return [trimmed(price, significant_decimals(price)) for price in prices]
+        decimals = decimals_of(self._info.tick_size)
+        return [trimmed(price, decimals) for price in prices]

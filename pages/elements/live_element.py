@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from nicegui import json, ui
+from nicegui import Client, json, ui
 
-__all__ = ["LiveElement"]
+__all__ = ["LiveElement", "embed_calls"]
 
 
 class LiveElement(ui.element):
@@ -33,3 +33,18 @@ class LiveElement(ui.element):
 
 class _Calls(dict[str, Any]):
     """A message with calls. The framework adds its number when it is sent."""
+
+
+def embed_calls(client: Client) -> None:
+    """Put the calls that wait for the socket of a new page into its HTML.
+
+    They are made when the elements are there, and so the first paint has data. The socket opens after it.
+    """
+    waiting = client.outbox.messages
+    embedded = [message for message in waiting if isinstance(message[2], _Calls)]
+    for message in embedded:
+        waiting.remove(message)
+    if embedded:
+        code = "".join(calls["code"] for _, _, calls in embedded).replace("<", r"\u003c")  # only within texts
+        with client:
+            ui.add_body_html(f"<script>addEventListener('DOMContentLoaded',()=>{{{code}}})</script>")

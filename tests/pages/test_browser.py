@@ -358,3 +358,20 @@ async def test_an_error_in_one_element_does_not_stop_the_others(
         assert all("sabotage" in problem for problem in shown.problems)
         await shown.page.goto("about:blank")
         shown.problems.clear()
+
+
+async def test_prices_are_painted_before_the_page_has_a_socket(
+    module_chrome: Browser, local_address: str
+) -> None:
+    async with (
+        tab(module_chrome, local_address) as other,
+        tab(module_chrome, local_address, leaves_traces=True) as shown,
+    ):
+        await other.goto("/labs?symbols=BTCUSDT")
+        await has_price(other, "BTCUSDT")  # by now the server has it
+        await shown.page.route_web_socket(re.compile("socket[.]io"), lambda _: None)  # nobody answers
+        await shown.goto("/labs?symbols=BTCUSDT")
+        await has_price(shown, "BTCUSDT")
+        assert await shown.text(".tape-lines") == ""
+        await shown.goto("/labs/overview")
+        await soon(lambda: shown.text("tr[data-symbol] .price"), because="the overview has prices")

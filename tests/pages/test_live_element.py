@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 from nicegui import Client, ui
 from nicegui.testing import User
 
+from pages.elements.live_element import LiveElement, embed_calls
 from pages.elements.trade_tape import TradeTape
 from tests.pages.local import LocalServices
 from tests.pages.visiting import only, opened
@@ -65,3 +68,30 @@ async def test_a_page_that_is_gone_is_told_nothing(visitor: User, services: Loca
     waiting = len(visitor.client.outbox.messages)
     grid.call("late")
     assert len(visitor.client.outbox.messages) == waiting
+
+
+async def test_the_first_values_are_in_the_page_itself(visitor: User, services: LocalServices) -> None:
+    """They are painted before the socket is open."""
+    services.put("BTCUSDT", "61837.63")
+    page = (await visitor.http_client.get("/labs?symbols=BTCUSDT,ETHUSDT")).text
+    first = page.partition("addEventListener('DOMContentLoaded'")[2].partition("</script>")[0]
+    assert '"price":"61837.63"' in first
+    [client] = Client.instances.values()
+    assert scripts(client) == [], "and are not sent again with the first message"
+
+
+async def test_no_text_ends_the_script_in_a_page(visitor: User) -> None:
+    await visitor.open("/")
+    text = "</script><script>alert('1')</script><!--"
+    with Client(ui.page("/other")) as client:
+        element = LiveElement()
+        element.call("show", text)
+        embed_calls(client)
+    script = re.fullmatch(r"<script>(.*)</script>\n?", client.body_html)
+    assert script is not None
+    assert "<" not in script[1]
+    called = script[1].partition('"show",')[2].partition(")}catch")[0]
+    assert json.loads(called) == [text]
+    embed_calls(client)
+    assert client.body_html.count("<script>") == 1, "nothing is embedded twice"
+    client.delete()

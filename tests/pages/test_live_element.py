@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+import pytest
 from nicegui import Client, ui
 from nicegui.testing import User
 
@@ -70,12 +71,19 @@ async def test_a_page_that_is_gone_is_told_nothing(visitor: User, services: Loca
     assert len(visitor.client.outbox.messages) == waiting
 
 
-async def test_the_first_values_are_in_the_page_itself(visitor: User, services: LocalServices) -> None:
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("/labs?symbols=BTCUSDT,ETHUSDT", '"price":"61837.63"'), ("/labs/overview", '"61500.00"')],
+)
+async def test_the_first_values_are_in_the_page_itself(
+    visitor: User, services: LocalServices, path: str, value: str
+) -> None:
     """They are painted before the socket is open."""
     services.put("BTCUSDT", "61837.63")
-    page = (await visitor.http_client.get("/labs?symbols=BTCUSDT,ETHUSDT")).text
+    services.put_tickers({"BTCUSDT": "61500.00"})
+    page = (await visitor.http_client.get(path)).text
     first = page.partition("addEventListener('DOMContentLoaded'")[2].partition("</script>")[0]
-    assert '"price":"61837.63"' in first
+    assert value in first
     [client] = Client.instances.values()
     assert scripts(client) == [], "and are not sent again with the first message"
 

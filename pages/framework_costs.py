@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FunctionType, MethodType
 from typing import Any
 
-from nicegui import client, helpers
+from nicegui import client, dependencies, helpers
+from nicegui.element import Element
 from nicegui.props import Props
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp
 
 __all__ = ["compressed", "cut_framework_costs"]
+
+_Resources = tuple[list[str], list[str], list[str], dict[str, str], list[str], list[str]]
+"""What a page needs: HTML, styles and scripts of components, the addresses of modules by name, its imports,
+and the addresses that its head names for the browser to fetch at once."""
 
 _ASCII = 128
 _PARSED_TEXTS = 500
@@ -31,6 +36,8 @@ def cut_framework_costs() -> None:
     helpers.expects_arguments = functools.wraps(expects)(functools.partial(_expects_arguments, expects))
     parse = inspect.unwrap(Props.parse)
     Props.parse = staticmethod(functools.wraps(parse)(_Parser(parse)))  # type: ignore[method-assign]
+    generate = functools.partial(_generate_resources, dependencies.generate_resources)
+    client.generate_resources = generate  # type: ignore[attr-defined]
     # `str.translate` raises and catches an error for each letter that the table lacks.
     for letter in range(_ASCII):
         client.HTML_ESCAPE_TABLE.setdefault(letter, chr(letter))
@@ -53,6 +60,17 @@ def _expects_arguments(expects: Callable[[Callable[..., Any]], bool], function: 
         code.co_argcount - len(plain.__defaults__ or ()) > given
         or len(plain.__kwdefaults__ or ()) < code.co_kwonlyargcount
     )
+
+
+def _generate_resources(
+    generate: Callable[..., _Resources], prefix: str, elements: Iterable[Element]
+) -> _Resources:
+    """Name all modules that a page imports for the browser to fetch at once, not only the outermost ones."""
+    known = list(elements)
+    html, styles, vue, modules, imports, preloaded = generate(prefix, known)
+    names = {library.name for element in known for library in element.exposed_libraries}
+    inner = [modules[name] for name in ("dompurify", *sorted(names))]
+    return html, styles, vue, modules, imports, [*preloaded, *inner]
 
 
 class _Parser:

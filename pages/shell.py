@@ -10,6 +10,7 @@ from nicegui import ui
 
 from pages.elements.connection_badge import ConnectionBadge
 from pages.elements.key_help import KeyHelp, Shortcut
+from pages.elements.live_element import embed_calls
 from pages.elements.status_banner import StatusBanner
 from pages.elements.theme_toggle import ThemeToggle
 from pages.paths import prefixed
@@ -64,6 +65,8 @@ def shell(
 ) -> Iterator[Shell]:
     """Build the frame. Elements built inside the context become the main part of the page.
 
+    What is told them there is in the HTML of the page, not only sent when it has a socket.
+
     Args:
         services: the application.
         path: of this page, to mark it in the navigation.
@@ -102,6 +105,7 @@ def shell(
     with ui.element("main") as main:
         yield Shell(badge, strip, bar, links)
     ui.skip_link("Skip to content", target=main)
+    embed_calls(ui.context.client)
 
 
 def _drop_outer_main() -> None:

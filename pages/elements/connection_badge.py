@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nicegui import ui
-
 from livemarkets.market.models import ExchangeStatus
+from pages.elements.live_element import LiveElement
 from pages.wording import STATE_WORDS, label
 
 __all__ = ["BEAT_MS", "ConnectionBadge"]
@@ -16,7 +15,7 @@ BEAT_MS = 1_000
 
 
 class ConnectionBadge(
-    ui.element,
+    LiveElement,
     component="connection_badge.js",
     dependencies=["shared/page_link.js", "shared/server_clock.js", "shared/time_format.js"],
 ):
@@ -48,7 +47,7 @@ class ConnectionBadge(
         """
         if now_ms - self._beat_ms >= BEAT_MS:
             self._beat_ms = now_ms
-            self.run_method("beat", now_ms)
+            self.call("beat", now_ms)
         if (tuple(statuses), asked, shown) == (self.statuses, self.asked, self.shown):
             return
         self.statuses, self.asked, self.shown = tuple(statuses), asked, shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from nicegui import ui
+from pages.elements.live_element import LiveElement
 
 __all__ = ["Mover", "Movers"]
 
@@ -21,7 +21,7 @@ class Mover:
     href: str
 
 
-class Movers(ui.element, component="movers.js"):
+class Movers(LiveElement, component="movers.js"):
     """Groups of symbols that moved most, each a link.
 
     Args:
@@ -45,4 +45,4 @@ class Movers(ui.element, component="movers.js"):
             {"title": title, "items": [asdict(mover) for mover in group]}
             for title, group in self.groups.items()
         ]
-        self.run_method("show", described)
+        self.call("show", described)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from nicegui import ui
-
 from livemarkets.status.report import Need
+from pages.elements.live_element import LiveElement
 
 __all__ = ["NeedsList"]
 
 
-class NeedsList(ui.element, component="needs_list.js", dependencies=["shared/time_format.js"]):
+class NeedsList(LiveElement, component="needs_list.js", dependencies=["shared/time_format.js"]):
     """A list of what a person should do, each with the way to do it.
 
     Args:
@@ -43,4 +42,4 @@ class NeedsList(ui.element, component="needs_list.js", dependencies=["shared/tim
             }
             for need in self.needs
         ]
-        self.run_method("show", described)
+        self.call("show", described)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nicegui import ui
-
+from pages.elements.live_element import LiveElement
 from pages.elements.market_grid.market_grid import symbol_argument
 
 __all__ = ["PageAddress"]
 
 
-class PageAddress(ui.element, component="page_address.js"):
+class PageAddress(LiveElement, component="page_address.js"):
     """Writes the address of a page, and tells of the browser's Back and Forward.
 
     Args:
@@ -33,4 +32,4 @@ class PageAddress(ui.element, component="page_address.js"):
         """
         if url != self.url:
             self.url = url
-            self.run_method("write", url, is_step)
+            self.call("write", url, is_step)

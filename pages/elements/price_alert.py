@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nicegui import ui
 from nicegui.events import GenericEventArguments
+
+from pages.elements.live_element import LiveElement
 
 __all__ = ["PriceAlertBox"]
 
 
 class PriceAlertBox(
-    ui.element,
+    LiveElement,
     component="price_alert.js",
     dependencies=[
         "market_head/tab_title.js",
@@ -56,7 +57,7 @@ class PriceAlertBox(
             alarm: the title of the browser's tab.
         """
         self.notice = notice
-        self.run_method("ring", {"notice": notice, "ts": ts, "alarm": alarm})
+        self.call("ring", {"notice": notice, "ts": ts, "alarm": alarm})
 
 
 def _typed(event: GenericEventArguments) -> tuple[str, str]:

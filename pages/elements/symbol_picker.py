@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nicegui import ui
-
+from pages.elements.live_element import LiveElement
 from pages.elements.market_grid.market_grid import symbol_argument
 
 __all__ = ["MAX_HITS", "Hit", "SymbolPicker"]
@@ -32,7 +31,7 @@ class Hit:
     """Whether the page shows it already."""
 
 
-class SymbolPicker(ui.element, component="symbol_picker.js"):
+class SymbolPicker(LiveElement, component="symbol_picker.js"):
     """A search box with a list below it.
 
     Args:
@@ -64,7 +63,7 @@ class SymbolPicker(ui.element, component="symbol_picker.js"):
 
     def _pick(self, symbol: str) -> None:
         self._on_pick(symbol)
-        self.run_method("settle", symbol)
+        self.call("settle", symbol)
 
     def _enter(self, argument: Any) -> None:
         """Pick what was entered: a list as a whole, else the hit at the position that the person moved to.
@@ -81,9 +80,9 @@ class SymbolPicker(ui.element, component="symbol_picker.js"):
             self._on_pick(hits[position % len(hits)].symbol)
         elif text:
             self._on_pick(text)
-        self.run_method("settle", text)
+        self.call("settle", text)
 
     def _answer(self, query: str) -> None:
         self.hits, self.message = self._search(query)
         hits = [asdict(hit) for hit in self.hits]
-        self.run_method("show", {"query": query, "hits": hits, "message": self.message})
+        self.call("show", {"query": query, "hits": hits, "message": self.message})

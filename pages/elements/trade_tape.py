@@ -6,12 +6,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from decimal import Context, Decimal
 
-from nicegui import ui
-
 from livemarkets.market.models import Gap, StreamKey, SymbolInfo, TradeTick
 from livemarkets.market.stores import RecentTrades
+from pages.elements.live_element import LiveElement
 from pages.elements.market_grid.market_grid import symbol_argument
-from pages.number_format import decimals_of, read_amount, trimmed
+from pages.number_format import AlignedNumbers, decimals_of, read_amount
 
 __all__ = ["MAX_LINES", "MAX_PER_FLUSH", "TradeTape"]
 
@@ -19,12 +18,14 @@ MAX_LINES = 200
 """Lines that a tape shows."""
 _FILL_TRADES = 2_000
 """Among how many recent trades a filled tape looks for those that are large enough. Memory may have more."""
+_FIRST_DECIMALS = (2, 0)
+"""Of prices and of sizes, while nothing is known of the symbol."""
 MAX_PER_FLUSH = 100
 """Trades that one flush sends at most. Nobody can read more at four flushes a second."""
 
 
 class TradeTape(
-    ui.element,
+    LiveElement,
     component="trade_tape.js",
     dependencies=[
         "shared/dom.js",
@@ -75,7 +76,7 @@ class TradeTape(
         self._props["minimum"] = minimum if self._minimum else ""
         self._props["paused"] = is_paused
         self._last_id = 0
-        self._decimals = [2, 0]
+        self._prices, self._sizes = map(AlignedNumbers, _FIRST_DECIMALS)
         self.on("pause", lambda event: self.set_paused(event.args is True))
         self.on("minimum", lambda event: self.set_minimum(symbol_argument(event)))
 
@@ -101,7 +102,7 @@ class TradeTape(
         self._props["paused"] = is_paused
         self.waiting = 0
         if is_paused:
-            self.run_method("count", 0)
+            self.call("count", 0)
         else:
             self._on_change()
         self._on_view()
@@ -132,7 +133,8 @@ class TradeTape(
             self._props["paused"] = False
         self.key = key
         self._props["title"] = title
-        self._decimals = [decimals_of(info.tick_size), decimals_of(info.step_size)] if info else [2, 0]
+        decimals = (decimals_of(info.tick_size), decimals_of(info.step_size)) if info else _FIRST_DECIMALS
+        self._prices, self._sizes = map(AlignedNumbers, decimals)
         self._base = info.base_asset if info else ""
         self._quote = info.quote_asset if info else ""
         self._props["base"], self._props["quote"] = self._base, self._quote
@@ -165,7 +167,7 @@ class TradeTape(
         if self.is_paused:
             # The value of an unseen trade is unknown, so it counts only without a filter.
             self.waiting += (0 if self._minimum else unseen) + sum(isinstance(x, TradeTick) for x in lines)
-            self.run_method("count", self.waiting)
+            self.call("count", self.waiting)
             return
         self._send(lines[-MAX_PER_FLUSH:], unseen + max(0, len(lines) - MAX_PER_FLUSH), is_reset=False)
 
@@ -194,7 +196,7 @@ class TradeTape(
             words = filter_words(value, seen=self._seen, hidden=self._hidden)
         if words != self.filter_words:
             self.filter_words = words
-            self.run_method("showFilter", words)
+            self.call("showFilter", words)
 
     def _send(self, lines: Sequence[TradeTick | Gap], left_out: int, *, is_reset: bool) -> None:
         if not lines and not left_out and not is_reset:
@@ -203,19 +205,13 @@ class TradeTape(
         self.missing += sum(_length(line) for line in lines if isinstance(line, Gap))
         self.left_out += left_out
         payload = {"lines": [self._described(line) for line in lines], "left_out": left_out}
-        self.run_method("apply", {**payload, "reset": True} if is_reset else payload)
+        self.call("apply", {**payload, "reset": True} if is_reset else payload)
 
     def _described(self, line: TradeTick | Gap) -> dict[str, str | int]:
         if isinstance(line, Gap):
             return {"lost": _length(line)}
-        price, size = self._aligned(0, line.price), self._aligned(1, line.size)
+        price, size = self._prices.text(line.price), self._sizes.text(line.size)
         return {"ts": line.ts, "price": price, "size": size, "side": line.side}
-
-    def _aligned(self, column: int, value: Decimal) -> str:
-        """Return a number with as many decimals as the longest one in its column so far."""
-        text = trimmed(value, self._decimals[column])
-        self._decimals[column] = len(text) - text.index(".") - 1 if "." in text else 0
-        return text
 
 
 def value_words(minimum: Decimal, quote: str, base: str, price: Decimal) -> str:

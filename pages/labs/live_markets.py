@@ -39,12 +39,9 @@ def register(services: PageServices) -> None:
 
     @ui.page("/labs", title="Live · Live Markets")
     async def labs_page(client: Client, request: Request) -> None:
-        view, notices = read_view(
-            request.query_params,
-            exchanges=services.exchanges(),
-            defaults=services.settings.default_symbols,
-            limit=services.settings.max_symbols_per_client,
-        )
+        exchanges, settings = services.exchanges(), services.settings
+        asked, limit = request.query_params, settings.max_symbols_per_client
+        view, notices = read_view(asked, exchanges=exchanges, defaults=settings.default_symbols, limit=limit)
         with shell(services, path="/labs", has_strip=True, shortcuts=LIVE_SHORTCUTS) as frame:
             await services.page_turns.wait()  # in one piece, frame, page and answer take 20 ms
             page = LabsPage(services, view, frame, client.id)
@@ -265,8 +262,10 @@ class LabsPage:
         self.market.show(watch.selected_key(), title=title, info=info, tone=watch.tone, tag=tag)
 
     def _send_all(self) -> None:
-        if self._was_opened:  # before, it would be queued until :meth:`on_connect` sends the same
+        if self._was_opened:
             self._values.begin()
+        else:  # for the first paint; :meth:`on_connect` sends all
+            self.grid.put_all(self.watch.values.all(), traces={}, now_ms=self._services.now_ms())
 
     def _send_values(self) -> Iterator[None]:
         """Send all values, those of many rows in pieces: with 200 rows they take 15 ms."""

@@ -70,7 +70,7 @@ class RowValues:
         for symbol, (trade_key, ticker_key) in self._keys.items():
             trade, ticker = latest.get(trade_key), updates.get(ticker_key)
             is_new = trade is not self.trades.get(symbol) or ticker is not self.tickers.get(symbol)
-            if is_new and isinstance(ticker, TickerUpdate | None):
+            if is_new and (ticker is None or isinstance(ticker, TickerUpdate)):
                 _keep(self.trades, symbol, trade)
                 _keep(self.tickers, symbol, ticker)
                 news.append(RowNews(symbol, trade, ticker))

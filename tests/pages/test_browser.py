@@ -11,6 +11,7 @@ import pytest
 from playwright.async_api import Browser
 
 from tests.pages.browser import Tab, has_price, soon, tab
+from tests.support.helpers import eventually
 
 # The lines of the tape move down: that is what a tape does. Nothing else may move by itself. The lines are
 # made invisible, for Chromium names the five largest things that moved and no more.
@@ -29,6 +30,12 @@ LENGTHEN_FIGURES = """new Promise((painted) => {
     document.querySelectorAll('.head-figures dd').forEach((figure, at) => figure.textContent = longer[at]);
     requestAnimationFrame(() => requestAnimationFrame(painted));
 })"""
+
+SABOTAGE = """() => {
+    getElement(Number(document.querySelector('.market-grid').id.slice(1))).apply = () => {
+        throw new Error('sabotage');
+    };
+}"""
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -365,3 +372,39 @@ async def test_a_word_below_the_symbol_says_that_trading_is_halted_or_its_price_
         await set_status(shown, "live")
         await set_quality(shown, "X07EUR", "live")
         await word.wait_for(state="hidden")
+
+
+async def test_an_error_in_one_element_does_not_stop_the_others(
+    shared_chrome: Browser, local_address: str
+) -> None:
+    async with tab(shared_chrome, local_address) as shown:
+        await shown.goto("/labs?symbols=BTCUSDT")
+        await has_price(shown, "BTCUSDT")
+        await soon(lambda: shown.text(".tape-line"), because="the tape runs")
+        await shown.page.evaluate(SABOTAGE)
+        await eventually(lambda: shown.problems, because="the grid fails")
+        before = await shown.text(".tape-lines")
+
+        async def has_moved() -> bool:
+            return await shown.text(".tape-lines") != before
+
+        await soon(has_moved, because="the tape goes on")
+        assert all("sabotage" in problem for problem in shown.problems)
+        await shown.page.goto("about:blank")
+        shown.problems.clear()
+
+
+@pytest.mark.verify
+async def test_prices_are_painted_before_the_page_has_a_socket(
+    shared_chrome: Browser, local_address: str
+) -> None:
+    async with (
+        tab(shared_chrome, local_address) as other,
+        tab(shared_chrome, local_address, leaves_traces=True) as shown,
+    ):
+        await shown.page.route_web_socket(re.compile("socket[.]io"), lambda _: None)  # nobody answers
+        for path in ("/labs?symbols=BTCUSDT", "/labs/overview"):
+            for each in (other, shown):  # by the second visit, the server has prices
+                await each.goto(path)
+                await soon(partial(each.text, "tr[data-symbol] .price"), because=f"{path} has prices")
+            assert await shown.run("window.nextMessageId") == 0

@@ -11,9 +11,8 @@ from playwright.async_api import Browser
 
 from tests.pages.browser import Tab, soon, tab
 from tests.pages.test_layout import LAPTOP
-from tests.support.app import running_process
+from tests.support.app import running_main, running_process
 from tests.support.helpers import measured
-from tests.support.measuring import measured_main
 
 SYMBOLS = tuple(f"A{number:04}USDT" for number in range(2_000))
 QUIET = "0.0001"
@@ -42,12 +41,18 @@ WAIT_FOR = """symbol => new Promise((resolve) => {
 })"""
 
 
-async def first_paint_ms(chrome: Browser, address: str, path: str) -> float:
-    """Visit a page with an empty cache. Return how long its first price took."""
-    async with tab(chrome, address, viewport=LAPTOP) as shown:
-        await shown.page.add_init_script(WATCH)
-        await shown.goto(path)
-        return float(await soon(lambda: shown.run("window.paintedAfter ?? 0"), 60))
+async def first_paints_ms(chrome: Browser, address: str, path: str) -> list[int]:
+    """Visit a page with an empty cache, some times. Return how long its first price took."""
+    paints = []
+    async with tab(chrome, address, viewport=LAPTOP) as other:
+        await other.goto(path)  # somebody reads already, so that the server has the prices
+        await soon(lambda: other.text("tr[data-symbol] .price"), 60)
+        for _ in range(VISITS):
+            async with tab(chrome, address, viewport=LAPTOP, leaves_traces=True) as shown:  # a new one
+                await shown.page.add_init_script(WATCH)
+                await shown.goto(path)
+                paints.append(int(await soon(lambda: shown.run("window.paintedAfter ?? 0"), 60)))
+    return paints
 
 
 async def first_price_ms(shown: Tab, symbol: str) -> float:
@@ -66,17 +71,20 @@ async def test_prices_are_there_within_a_second(chrome: Browser) -> None:
     market = ("-m", "livemarkets.simulator", "--port", "0", "--symbols", ",".join(SYMBOLS))
     async with running_process(*market, "--trades-per-second", QUIET) as exchange:
         url = (await exchange.says("ws://")).split("ws://")[1].split()[0]
-        async with measured_main(url) as app:
-            address = f"http://127.0.0.1:{app.port}"
-            path = f"/labs?exchange=binance&symbols={','.join(SYMBOLS[:50])}"
-            async with tab(chrome, address, viewport=LAPTOP) as other:
-                await other.goto(path)  # somebody reads already, so that the server has the prices
-                await soon(lambda: other.price(SYMBOLS[0]), 60)
-                pages = [await first_paint_ms(chrome, address, path) for _ in range(VISITS)]
+        async with running_main(url) as (_, port):
+            address = f"http://127.0.0.1:{port}"
+            live = await first_paints_ms(
+                chrome, address, f"/labs?exchange=binance&symbols={','.join(SYMBOLS[:50])}"
+            )
+            overview = await first_paints_ms(chrome, address, "/labs/overview?exchange=binance")
             async with tab(chrome, address, viewport=LAPTOP) as shown:
                 await shown.goto("/labs?exchange=binance&symbols=A0000USDT")
                 await soon(lambda: shown.price("A0000USDT"), 60)
                 rows = [await first_price_ms(shown, symbol) for symbol in SYMBOLS[100 : 100 + VISITS]]
-    print(f"first paint {sorted(pages)} ms, first price of a new row {sorted(rows)} ms")  # noqa: T201
-    assert min(pages) < MOST_MS
+    print(  # noqa: T201 (shown by `make verify`)
+        f"first paint of the Live page {live} ms, of the overview {overview} ms, first price of a new row "
+        f"{rows} ms"
+    )
+    assert min(live) < MOST_MS
+    assert min(overview) < MOST_MS
     assert min(rows) < MOST_MS

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import gc
 import inspect
+import json
+import re
 import string
 import sys
 from collections.abc import Callable
@@ -116,3 +118,21 @@ async def test_a_page_needs_few_signatures(visitor: User) -> None:
     finally:
         sys.setprofile(None)
     assert made < SIGNATURES
+
+
+@pytest.mark.parametrize("path", ["/labs?symbols=BTCUSDT", "/labs/overview", "/labs/status"])
+async def test_a_browser_is_told_at_once_of_all_modules(visitor: User, path: str) -> None:
+    """Otherwise it finds the imports of a module in its text only, then theirs, one journey after another."""
+    page = (await visitor.http_client.get(path)).text
+    found = re.search(r'<script type="importmap">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    modules: dict[str, str] = json.loads(found[1])["imports"]
+    preloaded = re.findall(r'<link rel="modulepreload" href="([^"]+)"', page)
+    assert len(preloaded) == len(set(preloaded)) > 10
+    texts = [page, *[(await visitor.http_client.get(address)).text for address in preloaded]]
+    imported = {
+        modules.get(name, name)
+        for text in texts
+        for name in re.findall(r'^\s*import .*?from "([^"]+)"', text, re.MULTILINE)
+    }
+    assert imported == set(preloaded)

@@ -76,7 +76,7 @@ async def test_a_thousand_trades_cost_one_message_a_flush(
 ) -> None:
     grid = await opened(visitor, services)
     calls: list[tuple[str, int]] = []
-    monkeypatch.setattr(grid, "run_method", lambda name, payload: calls.append((name, len(payload["rows"]))))
+    monkeypatch.setattr(grid, "call", lambda name, payload: calls.append((name, len(payload["rows"]))))
     for number in range(1000):
         services.put("BTCUSDT", f"{100 + number}.00")
     services.put("ETHUSDT", "5.00")
@@ -296,7 +296,7 @@ async def test_of_a_row_only_what_changed_is_sent_by_name(
 ) -> None:
     grid = await opened(visitor, services)
     payloads: list[dict[str, Any]] = []
-    monkeypatch.setattr(grid, "run_method", lambda _, payload: payloads.append(payload))
+    monkeypatch.setattr(grid, "call", lambda _, payload: payloads.append(payload))
 
     tick = services.put("BTCUSDT", "61837.63", "0.02", side="sell")
     await eventually(lambda: payloads)

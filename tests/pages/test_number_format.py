@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pages.number_format import decimals_of, read_amount, significant_decimals, trimmed
+from pages.number_format import AlignedNumbers, decimals_of, read_amount, significant_decimals, trimmed
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,24 @@ def test_the_text_is_worth_the_number(value: Decimal, decimals: int) -> None:
     assert "E" not in text
     assert len(text.partition(".")[2]) >= decimals
     assert significant_decimals(value) <= max(decimals, len(text.partition(".")[2]))
+
+
+@given(
+    st.lists(
+        st.sampled_from([0, 2, 5, 8]).flatmap(
+            lambda places: st.decimals(0, 10**9, places=places, allow_nan=False, allow_infinity=False)
+        ),
+        max_size=6,
+    ),
+    st.integers(min_value=0, max_value=8),
+)
+def test_numbers_below_each_other_have_the_decimals_of_the_longest_so_far(
+    values: list[Decimal], decimals: int
+) -> None:
+    numbers = AlignedNumbers(decimals)
+    for value in values:
+        decimals = max(decimals, significant_decimals(value))
+        assert numbers.text(value) == trimmed(value, decimals)
 
 
 @pytest.mark.parametrize(

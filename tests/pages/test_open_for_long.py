@@ -19,9 +19,8 @@ from tests.pages.browser import Tab, soon, tab
 from tests.pages.local import MANY, LocalServices
 from tests.pages.test_layout import LAPTOP
 from tests.pages.visiting import only, opened
-from tests.support.app import running_process
+from tests.support.app import running_main, running_process
 from tests.support.helpers import measured
-from tests.support.measuring import measured_main
 
 TRADES_PER_SECOND = 2_000
 TALL: ViewportSize = {"width": 1366, "height": 4000}
@@ -69,8 +68,8 @@ async def test_a_page_open_for_ten_minutes_grows_nothing_and_ends_on_the_last_tr
         each = str(TRADES_PER_SECOND // len(SYMBOLS))
         exchange = await market.enter_async_context(running_process(*arguments, "--trades-per-second", each))
         address = (await exchange.says("ws://")).split("ws://")[1].split()[0]
-        app = await stack.enter_async_context(measured_main(address))
-        shown = await stack.enter_async_context(tab(chrome, f"http://127.0.0.1:{app.port}", viewport=LAPTOP))
+        app, port = await stack.enter_async_context(running_main(address))
+        shown = await stack.enter_async_context(tab(chrome, f"http://127.0.0.1:{port}", viewport=LAPTOP))
         await shown.goto(f"/labs?exchange=binance&symbols={','.join(SYMBOLS)}")
         await soon(lambda: shown.price(SYMBOLS[0]), 30)
         session = await shown.context.new_cdp_session(shown.page)
@@ -86,7 +85,7 @@ async def test_a_page_open_for_ten_minutes_grows_nothing_and_ends_on_the_last_tr
         )
         await market.aclose()
         await shown.page.set_viewport_size(TALL)  # rows out of sight are not painted
-        await soon(lambda: shows_the_last(shown, app.port), 20)
+        await soon(lambda: shows_the_last(shown, port), 20)
     assert server < server_before + SERVER_BYTES
     assert heap < tab_before + TAB_BYTES
     assert nodes < nodes_before + NODES

@@ -190,7 +190,7 @@ async def test_only_what_changed_in_the_window_is_sent(
     visitor.find(kind=OverviewTable).trigger("window", {"first": 0, "last": 4})
     assert list(table.rows) == ["BTCUSDT", "ETHBTC", "ETHUSDT", "SOLUSDT"]
     payloads: list[dict[str, Any]] = []
-    monkeypatch.setattr(table, "run_method", lambda name, payload: payloads.append(payload))
+    monkeypatch.setattr(table, "call", lambda name, payload: payloads.append(payload))
 
     services.clock_ms += 1000
     services.put_tickers({"ETHUSDT": "99", MANY[7]: "150"})
@@ -210,7 +210,7 @@ async def test_a_hidden_page_is_sent_nothing_and_catches_up(
     table = await opened(visitor, services)
     visitor.find(kind=OverviewTable).trigger("visibility", False)
     payloads: list[dict[str, Any]] = []
-    monkeypatch.setattr(table, "run_method", lambda name, payload: payloads.append(payload))
+    monkeypatch.setattr(table, "call", lambda name, payload: payloads.append(payload))
     services.clock_ms += 1000
     services.put_tickers({"ETHUSDT": "150"})
     looked_at = services.loads.copy()

@@ -141,7 +141,7 @@ async def test_only_what_changed_is_sent_and_nothing_to_a_hidden_page(
     assert facts.rows["State"]["value"].text == "live"
     sent: list[tuple[str, Any]] = []
     for each in visitor.find(kind=FactTable).elements:
-        monkeypatch.setattr(each, "run_method", lambda *call: sent.append(call))
+        monkeypatch.setattr(each, "call", lambda *call: sent.append(call))
 
     services.clock_ms += 1000
     services.set_status("binance", ExchangeState.DOWN, "timeout")

@@ -237,6 +237,11 @@ class Process:
     def pid(self) -> int:
         return self.process.pid
 
+    def rss_bytes(self) -> int:
+        """How much memory it has."""
+        pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
     @property
     def output(self) -> str:
         """Everything that it wrote so far, to either stream."""

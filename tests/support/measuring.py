@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 
@@ -24,8 +22,7 @@ class MeasuredApp:
         self.port = port
 
     def rss_bytes(self) -> int:
-        pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+        return self.process.rss_bytes()
 
     async def held(self, order: str = "") -> Held:
         """What held its event loop since the last time. The order `collect` collects all garbage first."""

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from nicegui import ui
 from nicegui.elements import echart
 
 from livemarkets.market.candles import Candle
 from livemarkets.market.models import SymbolInfo
+from pages.elements.live_element import LiveElement
 from pages.elements.market_grid.market_grid import symbol_argument
 from pages.number_format import decimals_of, significant_decimals, trimmed
 
@@ -24,7 +24,7 @@ _ECHARTS = Path(echart.__file__).parent / "dist"
 
 
 class CandleChart(
-    ui.element,
+    LiveElement,
     component="candle_chart.js",
     dependencies=[
         "candle_list.js",
@@ -92,7 +92,7 @@ class CandleChart(
         running = [candle.open_ts for candle in candles if not candle.closed]
         if is_whole:
             self.shaded = []
-        self.run_method(
+        self.call(
             "apply",
             {
                 "of": {"title": self._props["title"], "interval": self._props["interval"]},
@@ -107,7 +107,7 @@ class CandleChart(
         """Mark the candles in which trades are missing. Without a change, nothing is sent."""
         if open_times != self.shaded:
             self.shaded = open_times
-            self.run_method("shade", open_times)
+            self.call("shade", open_times)
 
     def _columns(self, candles: Sequence[Candle]) -> dict[str, list[int] | list[str]]:
         """Return the values by their names, which would be most of the message if each candle had them."""
@@ -121,8 +121,7 @@ class CandleChart(
         }
 
     def _prices(self, prices: Sequence[Decimal]) -> list[str]:
-        info = self._info
-        return [
-            trimmed(price, decimals_of(info.tick_size) if info else significant_decimals(price))
-            for price in prices
-        ]
+        if self._info is None:
+            return [trimmed(price, significant_decimals(price)) for price in prices]
+        decimals = decimals_of(self._info.tick_size)
+        return [trimmed(price, decimals) for price in prices]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from nicegui import ui
+from pages.elements.live_element import LiveElement
 
 __all__ = ["Cell", "Column", "FactTable", "Rows"]
 
@@ -52,7 +52,7 @@ Rows = Mapping[str, Mapping[str, Cell]]
 
 
 class FactTable(
-    ui.element,
+    LiveElement,
     component="fact_table.js",
     dependencies=[
         "plot.js",
@@ -87,7 +87,7 @@ class FactTable(
     def forget(self) -> None:
         """Forget what was sent: the browser is new."""
         self.rows, self._rest = {}, ""
-        self.run_method("clear")
+        self.call("clear")
 
     def show(self, rows: Rows, *, rest: str = "", now_ms: int) -> None:
         """Show rows. Without a change, nothing is sent.
@@ -111,7 +111,7 @@ class FactTable(
             payload["rest"] = rest
         if payload:
             self.rows, self._rest = {key: dict(row) for key, row in rows.items()}, rest
-            self.run_method("apply", {"now": now_ms, **payload})
+            self.call("apply", {"now": now_ms, **payload})
 
 
 def _changed(before: Mapping[str, Cell], row: Mapping[str, Cell]) -> dict[str, dict[str, Any]]:

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
-from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from livemarkets.market.models import Side, SymbolInfo, TradeTick
-from livemarkets.market.updates import TickerUpdate
-from pages.number_format import decimals_of, percent, significant_decimals, trimmed
+from pages.elements.live_element import LiveElement
+from pages.elements.market_grid.grid_rows import GridRow, GridRows, RowNews
 
-__all__ = ["COLUMNS", "SIDES", "GridLine", "GridRow", "MarketGrid", "side_index", "symbol_argument"]
+__all__ = ["COLUMNS", "SIDES", "GridLine", "MarketGrid", "side_index", "symbol_argument"]
 
-Direction = Literal[-1, 0, 1]
 SIDES: tuple[Side, ...] = ("buy", "sell")
 """Lines of the tape hold an index into this; the browser gets it once, as a property."""
 _MAX_ARGUMENT_LENGTH = 200
-_FIRST_DECIMALS = (2, 0)
-"""Of prices and of sizes, until more is known of a symbol."""
 
 COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("symbol", "Symbol", "Sort by name"),
@@ -58,46 +53,11 @@ class GridLine:
     """Why, for the tooltip of that word."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GridRow:
-    """The values of one row, as last sent to the browser. A value that is not known is empty, or 0."""
-
-    symbol: str
-    price: str = ""
-    is_ticker: bool = False
-    """Whether the price comes from the 24 h figures, which tell neither side nor time of the last trade."""
-    direction: Direction = 0
-    """Compared with the last different price of a trade."""
-    size: str = ""
-    side: Side | Literal[""] = ""
-    ts: int = 0
-    recv_ts: int = 0
-    """When this process read the price."""
-    change: str = ""
-    """Percent, with its sign."""
-    bid: str = ""
-    ask: str = ""
-
-    def news(self, before: GridRow | None) -> dict[str, Any]:
-        """Return the symbol and what differs from the row that the browser has, by name."""
-        if before is None:
-            return {name: getattr(self, name) for name in _ROW_FIELDS}
-        news: dict[str, Any] = {"symbol": self.symbol}
-        for name in _ROW_FIELDS:
-            value = getattr(self, name)
-            if value != getattr(before, name):
-                news[name] = value
-        return news
-
-
 _LINE_FIELDS = tuple(field.name for field in fields(GridLine))
-_ROW_FIELDS = tuple(field.name for field in fields(GridRow))
-_News = tuple[str, TradeTick | None, TickerUpdate | None]
-"""A symbol, its latest trade, and its newest 24 h figures."""
 
 
 class MarketGrid(
-    ui.element,
+    LiveElement,
     component="market_grid.js",
     dependencies=[
         "market_row.js",
@@ -142,15 +102,18 @@ class MarketGrid(
         self.lines: tuple[GridLine, ...] = ()
         self.order: list[str] = []
         """The symbols of the rows, from the top, as last sent."""
-        self.rows: dict[str, GridRow] = {}
-        self._ticks: dict[str, TradeTick] = {}
-        self._decimals: dict[str, list[int]] = {}
+        self._rows = GridRows()
         self.on("select", lambda event: on_select(symbol_argument(event)))
         self.on("remove", lambda event: on_remove(symbol_argument(event)))
         self.on("sort", lambda event: on_sort(symbol_argument(event)))
         self.on("hold", lambda event: on_hold(event.args is True))
         self.on("move", lambda event: _take_move(event, on_move))
         self.on("visibility", lambda event: on_visibility(event.args is True))
+
+    @property
+    def rows(self) -> Mapping[str, GridRow]:
+        """The values by symbol, as last sent."""
+        return self._rows.sent
 
     @property
     def selected(self) -> str:
@@ -161,14 +124,7 @@ class MarketGrid(
         """Set the rows and their order. `infos` holds what is known of their symbols."""
         self.lines = tuple(lines)
         self.order = [line.symbol for line in lines]
-        for line in lines:
-            info = infos.get(line.symbol)
-            if info is not None:
-                self._decimals[line.symbol] = [decimals_of(info.tick_size), decimals_of(info.step_size)]
-        kept = {line.symbol for line in lines}
-        for books in (self.rows, self._ticks, self._decimals):
-            for symbol in [symbol for symbol in books if symbol not in kept]:
-                del books[symbol]
+        self._rows.follow(self.order, infos)
         # A tuple, since the page framework would watch each dictionary of a list, at ten times the cost.
         self._props["lines"] = tuple({name: getattr(line, name) for name in _LINE_FIELDS} for line in lines)
 
@@ -176,7 +132,7 @@ class MarketGrid(
         """Bring the rows into this order. Without a change, nothing is sent."""
         if list(order) != self.order:
             self.order = list(order)
-            self.run_method("arrange", self.order)
+            self.call("arrange", self.order)
 
     def set_state(
         self, *, selected: str, tone: str, is_simulated: bool, column: str, is_descending: bool
@@ -195,7 +151,7 @@ class MarketGrid(
 
     def put(
         self,
-        news: Iterable[_News],
+        news: Iterable[RowNews],
         *,
         now_ms: int,
         traces: Mapping[str, Sequence[TradeTick]] | None = None,
@@ -204,77 +160,19 @@ class MarketGrid(
 
         Only values that changed are sent; without any, nothing.
         """
-        changed: list[dict[str, Any]] = []
-        for symbol, trade, ticker in news:
-            before = self.rows.get(symbol)
-            row = self._take(symbol, trade, ticker)
-            if row != before:
-                changed.append(row.news(before))
+        changed = self._rows.take(news)
         if changed:
             payload: dict[str, Any] = {"now": now_ms, "rows": changed}
             if traces is not None:
                 payload["traces"] = _prices(traces)
-            self.run_method("apply", payload)
+            self.call("apply", payload)
 
     def put_all(
-        self, news: Iterable[_News], *, traces: Mapping[str, Sequence[TradeTick]], now_ms: int
+        self, news: Iterable[RowNews], *, traces: Mapping[str, Sequence[TradeTick]], now_ms: int
     ) -> None:
         """Show exactly these values; other rows are empty. `traces` are the trades before them."""
-        self.rows = {symbol: self._take(symbol, trade, ticker) for symbol, trade, ticker in news}
-        self._ticks = {symbol: tick for symbol, tick in self._ticks.items() if symbol in self.rows}
-        rows = [row.news(None) for row in self.rows.values()]
-        self.run_method("apply", {"now": now_ms, "full": True, "rows": rows, "traces": _prices(traces)})
-
-    def _take(self, symbol: str, trade: TradeTick | None, ticker: TickerUpdate | None) -> GridRow:
-        change, bid, ask, last = "", "", "", None
-        if ticker is not None:
-            change = percent(ticker.change_percent) if ticker.last is not None else ""
-            bid, ask = self._digits(symbol, 0, ticker.bid), self._digits(symbol, 0, ticker.ask)
-            last = ticker.last
-        if trade is None:
-            self._ticks.pop(symbol, None)
-            row = GridRow(
-                symbol=symbol,
-                price=self._digits(symbol, 0, last),
-                is_ticker=True,
-                recv_ts=ticker.recv_ts if ticker else 0,
-                change=change,
-                bid=bid,
-                ask=ask,
-            )
-        else:
-            row = GridRow(
-                symbol=symbol,
-                price=self._digits(symbol, 0, trade.price),
-                direction=self._direction(trade),
-                size=self._digits(symbol, 1, trade.size),
-                side=trade.side,
-                ts=trade.ts,
-                recv_ts=trade.recv_ts,
-                change=change,
-                bid=bid,
-                ask=ask,
-            )
-            self._ticks[symbol] = trade
-        self.rows[symbol] = row
-        return row
-
-    def _digits(self, symbol: str, kind: int, value: Decimal | None) -> str:
-        """Return a price (kind 0) or a size (1) with the decimals of its symbol; empty text for `None`."""
-        if value is None:
-            return ""
-        decimals = self._decimals.setdefault(symbol, list(_FIRST_DECIMALS))
-        # Without the exchange's steps, a row shows as many decimals as any of its values needed.
-        decimals[kind] = max(decimals[kind], significant_decimals(value))
-        return trimmed(value, decimals[kind])
-
-    def _direction(self, tick: TradeTick) -> Direction:
-        before, row = self._ticks.get(tick.symbol), self.rows.get(tick.symbol)
-        if before is None or row is None or before.exchange != tick.exchange:
-            return 0
-        if tick.price == before.price:
-            return row.direction
-        return 1 if tick.price > before.price else -1
+        rows = self._rows.take_all(news)
+        self.call("apply", {"now": now_ms, "full": True, "rows": rows, "traces": _prices(traces)})
 
 
 def _take_move(event: GenericEventArguments, on_move: Callable[[str, int], None]) -> None:

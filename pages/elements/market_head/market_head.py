@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from nicegui import ui
+from pages.elements.live_element import LiveElement
 
 __all__ = ["HeadValues", "MarketHead"]
 
@@ -28,7 +28,7 @@ class HeadValues:
 
 
 class MarketHead(
-    ui.element,
+    LiveElement,
     component="market_head.js",
     dependencies=[
         "tab_title.js",
@@ -67,7 +67,7 @@ class MarketHead(
     def forget(self) -> None:
         """Begin anew, for another symbol."""
         self.values, self.words, self._details = HeadValues(), "", ""
-        self.run_method("clear")
+        self.call("clear")
 
     def resend(self) -> None:
         """Send everything again next time: the browser may have missed something."""
@@ -79,10 +79,10 @@ class MarketHead(
         changed = {name: value for name, value in new.items() if self._is_whole_owed or value != old[name]}
         if changed:
             self.values, self._is_whole_owed = values, False
-            self.run_method("show", changed)
+            self.call("show", changed)
 
     def show_quality(self, words: str, details: str, tone: str) -> None:
         """Send the quality in words, if it changed."""
         if (words, details) != (self.words, self._details):
             self.words, self._details = words, details
-            self.run_method("showQuality", {"words": words, "details": details, "tone": tone})
+            self.call("showQuality", {"words": words, "details": details, "tone": tone})

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from nicegui import ui
-
 from livemarkets.market.models import SymbolInfo
 from livemarkets.market.updates import DepthUpdate, Level
+from pages.elements.live_element import LiveElement
 from pages.number_format import decimals_of, significant_decimals, trimmed
 
 __all__ = ["LEVELS", "OrderBook", "SentLevel"]
@@ -26,7 +25,7 @@ class SentLevel(NamedTuple):
 
 
 class OrderBook(
-    ui.element,
+    LiveElement,
     component="order_book.js",
     dependencies=[
         "../shared/dom.js",
@@ -64,12 +63,12 @@ class OrderBook(
         """Begin anew, for another symbol."""
         self.bids, self.asks = [SentLevel()] * LEVELS, [SentLevel()] * LEVELS
         self._shown = None
-        self.run_method("clear")
+        self.call("clear")
 
     def resend(self) -> None:
         """Send everything again next time, and ask whether it is displayed: the page was opened just now."""
         self.bids, self.asks, self._shown = [], [], None
-        self.run_method("tellDisplayed")
+        self.call("tellDisplayed")
 
     def show(self, depth: DepthUpdate | None, info: SymbolInfo | None) -> None:
         """Send the levels that changed, while it is displayed."""
@@ -80,7 +79,7 @@ class OrderBook(
         changed = {"bids": _changed(self.bids, bids), "asks": _changed(self.asks, asks)}
         self.bids, self.asks = bids, asks
         if changed["bids"] or changed["asks"]:
-            self.run_method("apply", changed)
+            self.call("apply", changed)
 
     def _note_displayed(self, is_displayed: bool) -> None:
         if is_displayed is not self.is_displayed:

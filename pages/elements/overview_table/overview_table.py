@@ -7,12 +7,13 @@ from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from livemarkets.market.models import SymbolInfo
 from livemarkets.market.updates import TickerRow
-from pages.elements.market_grid.market_grid import Direction, symbol_argument
+from pages.elements.live_element import LiveElement
+from pages.elements.market_grid.grid_rows import Direction
+from pages.elements.market_grid.market_grid import symbol_argument
 from pages.number_format import decimals_of, percent, significant_decimals, trimmed
 
 __all__ = ["MAX_WINDOW", "OverviewRow", "OverviewTable"]
@@ -60,7 +61,7 @@ class _Sent(NamedTuple):
 
 
 class OverviewTable(
-    ui.element,
+    LiveElement,
     component="overview_table.js",
     dependencies=[
         "../shared/sort_head.js",
@@ -173,7 +174,7 @@ class OverviewTable(
         if is_full:
             payload["full"] = True
         if len(payload) > 1:
-            self.run_method("apply", payload)
+            self.call("apply", payload)
 
     def _take_window(self, event: GenericEventArguments, on_window: Callable[[], None]) -> None:
         match event.args:

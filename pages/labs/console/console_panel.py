@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nicegui import ui
 from nicegui.events import GenericEventArguments
 
+from pages.elements.live_element import LiveElement
 from pages.labs.console.explanations import explanations
 from pages.labs.console.url import MOST_CHARACTERS, MOST_FILTER_CHARACTERS
 
@@ -15,7 +15,7 @@ __all__ = ["ConsolePanel", "text_argument"]
 
 
 class ConsolePanel(
-    ui.element,
+    LiveElement,
     component="console_panel.js",
     dependencies=["frame_log.js", "../../elements/shared/dom.js", "../../elements/shared/time_format.js"],
 ):
@@ -52,7 +52,7 @@ class ConsolePanel(
     def put(self, message: str) -> None:
         """Replace the text."""
         self.message = message
-        self.run_method("put", message)
+        self.call("put", message)
 
     def judge(self, fault: str) -> None:
         """Say what the server would say against the text; empty if it would take it."""

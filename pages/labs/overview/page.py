@@ -188,7 +188,7 @@ class OverviewPage:
 
     def _show_anew(self) -> None:
         """Show other rows from the top, under another address."""
-        self.table.run_method("toTop")
+        self.table.call("toTop")
         self._flush()
 
     def _show_states(self) -> None:

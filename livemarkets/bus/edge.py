@@ -86,7 +86,16 @@ class Edge:
             return client
 
         channels = frozenset(CHANNELS)
-        return ExchangePorts(connect, history, history, self._wait_heard, channels, history, history)
+        return ExchangePorts(
+            connect,
+            history,
+            history,
+            self._wait_heard,
+            channels,
+            history,
+            history,
+            can_ask=lambda: self._ingests.answerer(exchange) is not None,
+        )
 
     def use(self, feeds: Mapping[str, ExchangeFeed]) -> None:
         """Take the feeds, which have the ports of this node."""

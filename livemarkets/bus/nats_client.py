@@ -1,14 +1,13 @@
 """One connection of the NATS library, for one use. It passes each message on at once, in the order read.
 
 The library gives every subscription a queue and a task, and drops messages when a queue is full. Here a
-message goes to its handler from the reader, so no queue can be full and none is dropped; a slow process shows
-at the server, by its unread socket. What is overridden are methods of one minor version of the library,
-which `pyproject.toml` pins and tests hold.
+message goes to its handler from the socket (:mod:`livemarkets.bus.message_protocol`), so no queue can be full
+and none is dropped; a slow process shows at the server, by its unread socket. What is overridden are methods
+of one minor version of the library, which `pyproject.toml` pins and tests hold.
 """
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +16,7 @@ import msgspec
 from nats import errors
 from nats.aio.client import Client
 
+from livemarkets.bus.message_protocol import MessageProtocol
 from livemarkets.config.bus_settings import BusSettings
 
 __all__ = ["Handler", "NatsClient", "NatsOptions"]
@@ -25,8 +25,6 @@ Handler = Callable[[bytes, bytes, bytes], object]
 """Given the payload of a message, its subject, and the subject for its answer, which may be empty. An empty
 payload says that nobody listens to the question that the subject belongs to."""
 
-_AT_ONCE = 100
-"""After so many messages of one read, other tasks of the event loop have their turn."""
 _PING_SECONDS = 1
 _PINGS = 2
 """A connection without an answer to so many pings counts as lost."""
@@ -66,7 +64,6 @@ class NatsClient(Client):
         """The newest error."""
         self.received_messages = self.received_bytes = 0
         self._needs_tls = False
-        self._in_turn = 0
 
     async def open(self, url: str, options: NatsOptions, context: ssl.SSLContext | None) -> None:
         """Connect once.
@@ -123,17 +120,24 @@ class NatsClient(Client):
             raise errors.Error("the server offers no TLS")
         await super()._process_info(info, initial_connection)
 
-    async def _process_msg(
-        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None
-    ) -> None:
+    def _connect_command(self) -> bytes:
+        """Read messages here from now on. TLS has begun, if it is wanted, and the server waits for this."""
+        writer = getattr(self._transport, "_io_writer", None)
+        assert writer is not None
+        MessageProtocol(writer.transport, self._take)
+        return super()._connect_command()
+
+    def _take(self, sid: int, data: bytes, subject: bytes, reply: bytes) -> None:
+        """Pass a message to its handler. The hot path."""
         self.received_messages += 1
         self.received_bytes += len(data)
         handler = self.handlers.get(sid)
         if handler is not None:
-            if headers and _NO_RESPONDERS in headers[:16]:
-                data = b""
             handler(data, subject, reply)
-        self._in_turn += 1
-        if self._in_turn >= _AT_ONCE:
-            self._in_turn = 0
-            await asyncio.sleep(0)
+
+    async def _process_msg(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None
+    ) -> None:
+        """Take a message with headers, such as that nobody listens to a question."""
+        is_unheard = headers is not None and _NO_RESPONDERS in headers[:16]
+        self._take(sid, b"" if is_unheard else data, subject, reply)

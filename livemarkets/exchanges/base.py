@@ -285,3 +285,5 @@ class ExchangePorts(msgspec.Struct, frozen=True):
     """Needed for the channel of candles. It may be the same object as `history`."""
     latency: LatencyMeter | None = None
     """What measures how old trades are; `None` if nothing does."""
+    can_ask: Callable[[], bool] = lambda: True
+    """Returns whether there is anybody to ask about the past. While there is not, nobody loses patience."""

@@ -57,6 +57,7 @@ class Backfiller:
         note_false_id: called with a stream, and the id of a trade that is dropped because the id is false.
         clock: monotonic seconds.
         check_seconds: interval between two checks of a ledger with a hole.
+        can_ask: returns whether there is anybody to ask. Time without does not count as patience.
 
     """
 
@@ -69,6 +70,7 @@ class Backfiller:
         clock: Callable[[], float],
         *,
         check_seconds: float = _CHECK_SECONDS,
+        can_ask: Callable[[], bool] = lambda: True,
     ) -> None:
         self.fetched = 0
         """Trades that were fetched over REST and delivered."""
@@ -78,6 +80,7 @@ class Backfiller:
         self._note_false_id = note_false_id
         self._clock = clock
         self._check_seconds = check_seconds
+        self._can_ask = can_ask
         self._open: dict[Ledger, asyncio.Task[None] | None] = {}
         self._wake = asyncio.Event()
         self._outage = _Outage(name, clock)
@@ -112,6 +115,9 @@ class Backfiller:
 
     def _look_at(self, ledger: Ledger, tasks: asyncio.TaskGroup) -> None:
         now = self._clock()
+        if not self._can_ask():
+            ledger.holes.begin_anew(now)
+            return
         impostor = ledger.drop_impostor(now)
         if impostor is not None:
             self._note_false_id(ledger.key, impostor.id)

@@ -73,9 +73,7 @@ class ExchangeFeed:
         self.trade_streams = TradeStreams(limits.ledger, latest, trades)
         self._streams, self._ledgers = self.trade_streams.by_key, self.trade_streams.ledgers
         self._latest, self._trades = latest, trades
-        self._publisher = publisher
-        self._limits = limits
-        self._prepare = ports.prepare
+        self._publisher, self._limits, self._prepare = publisher, limits, ports.prepare
         self.symbols = SymbolList(
             exchange,
             ports.symbols,
@@ -114,7 +112,7 @@ class ExchangeFeed:
         self._gaps = GapRecord(limits.ledger.far_ids, self.quality.note_gap, clock.monotonic)
         self._downstream = Downstream(latest, trades, publisher, self._gaps)
         self._backfiller = Backfiller(
-            exchange, ports.history, self._take, self._downstream.drop_false_id, now
+            exchange, ports.history, self._take, self._downstream.drop_false_id, now, can_ask=ports.can_ask
         )
         self._watcher = StalenessMonitor(
             self.client,
@@ -125,7 +123,9 @@ class ExchangeFeed:
             limits=limits.staleness,
             clock=clock.monotonic,
         )
-        self.resumer = Resumer(ports.history, trades, self._ledgers, limits=limits.resume, clock=now)
+        self.resumer = Resumer(
+            ports.history, trades, self._ledgers, ports.can_ask, limits=limits.resume, clock=now
+        )
 
     def interned(self, key: StreamKey) -> StreamKey:
         """Return the wanted stream's own key object. Every reader keeps its keys; shared ones save memory."""

@@ -179,6 +179,13 @@ class Holes:
                 hole.asks += 1
             hole.ask_at = max(hole.ask_at, now + at_least_seconds)
 
+    def begin_anew(self, now: float) -> None:
+        """Count time limits from now on, and ask as soon as somebody can be asked."""
+        for hole in self._holes:
+            hole.ask_at, hole.asks = min(hole.ask_at, now), 0
+            if hole.waiting_since is not None:
+                hole.waiting_since = now
+
     def open(self) -> list[tuple[int, int]]:
         """Return the first and last id of every hole that may still be closed, in order."""
         return [(hole.first, hole.last) for hole in self._holes if hole.cause is None]

@@ -22,8 +22,8 @@ class ResumeLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How long it waits without progress while REST does not answer, or for a stream that is behind the
     client. After that, a gap is declared."""
     longest_seconds: float = 120.0
-    """How long it waits without progress while REST answers without the trades, or while the exchange's rate
-    limit holds the calls up."""
+    """How long it waits without progress while REST answers without the trades, while the exchange's rate
+    limit holds the calls up, or while there is nobody to ask."""
 
 
 class Patience:
@@ -31,7 +31,8 @@ class Patience:
 
     Args:
         limits: its limits.
-        is_working: returns whether REST has answered since a time, or only the rate limit holds it up.
+        is_working: returns whether REST has answered since a time, or the rate limit holds it up, or there is
+            nobody to ask.
         clock: monotonic seconds.
 
     """

@@ -43,6 +43,7 @@ class Resumer:
         history: source of older trades.
         trades: the recent trades of every stream.
         ledgers: the ledgers of the wanted streams.
+        can_ask: returns whether there is anybody to ask.
         limits: limits of one resumption.
         clock: monotonic seconds.
 
@@ -53,6 +54,7 @@ class Resumer:
         history: History,
         trades: RecentTrades,
         ledgers: Mapping[StreamKey, Ledger],
+        can_ask: Callable[[], bool] = lambda: True,
         *,
         limits: ResumeLimits,
         clock: Callable[[], float],
@@ -60,8 +62,12 @@ class Resumer:
         self._shared = SharedHistory(history, clock)
         self._trades = trades
         self._ledgers = ledgers
+        self._can_ask = can_ask
         self._limits = limits
         self._clock = clock
+
+    def _is_working(self, since: float) -> bool:
+        return self._shared.is_working(since) or not self._can_ask()
 
     async def resume(
         self, key: StreamKey, after: int, asker: str | None = None
@@ -78,7 +84,7 @@ class Resumer:
             asker: the reader. Its share of the exchange's rate limit is bounded.
 
         """
-        patience = Patience(self._limits, self._shared.is_working, self._clock)
+        patience = Patience(self._limits, self._is_working, self._clock)
         next_id = after + 1
         newest: int | None = None
         with self._shared.in_use():

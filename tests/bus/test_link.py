@@ -18,6 +18,7 @@ from livemarkets.market.clock import system_clock
 from tests.support.bus import running_nats
 from tests.support.certificates import make_certificate
 from tests.support.helpers import eventually
+from tests.support.nats_accounts import Accounts
 
 
 @contextlib.asynccontextmanager
@@ -73,6 +74,20 @@ async def test_an_nkey(tmp_path: Path) -> None:
     config.write_text(f"authorization {{ users: [ {{ nkey: {pair.public_key.decode()} }} ] }}")
     async with running_nats("--config", str(config)) as nats:
         await passes(nats.url, bus_nkey_file=str(seed))
+
+
+async def test_a_credentials_file_of_decentralised_accounts(tmp_path: Path) -> None:
+    """The server knows the operator alone. Another operator's user is nobody to it."""
+    accounts, config = Accounts(), tmp_path / "nats.conf"
+    config.write_text(accounts.configuration)
+    rights = {"publish": ["question", "answer.*"], "subscribe": ["question", "answer.*"]}
+    ours, strangers = tmp_path / "ours.creds", tmp_path / "strangers.creds"
+    ours.write_text(accounts.credentials(**rights))
+    strangers.write_text(Accounts().credentials(**rights))
+    async with running_nats("--config", str(config)) as nats:
+        await passes(nats.url, bus_credentials_file=str(ours))
+        await refused(nats.url, "authorization violation", bus_credentials_file=str(strangers))
+        await refused(nats.url, "authorization violation")
 
 
 async def test_tls_is_checked_and_never_done_without(tmp_path: Path) -> None:

@@ -136,3 +136,27 @@ async def test_readers_go_on_with_a_new_ingest_where_the_old_one_left_off() -> N
             await reader.more()
             assert missing_ids(reader.ids) == []
             assert reader.declared == []
+
+
+async def test_what_is_missing_while_the_bus_is_away_is_not_given_up() -> None:
+    """Patience is for answers. While nobody can be asked, none can come, and none is late."""
+    async with running_cluster(quiet_market("BTCUSDT"), "ingest") as cluster, relay_to(cluster.nats) as relay:
+        await cluster.add("edge", relay.url, gap_patience_seconds=1.0)
+        async with reading(cluster) as reader:
+            cluster.exchange.faults.burst(symbol="BTCUSDT", trades=5)
+            await eventually(lambda: len(reader.ids) == 5, 20)
+            await relay.cut()
+            ingest, edge = cluster.ingest.services, cluster.edge.services
+            cluster.exchange.faults.burst(symbol="BTCUSDT", trades=7)
+            key = StreamKey.trades("binance", "BTCUSDT")
+            await eventually(lambda: ingest.feeds["binance"].statistics().received == 12, 20)
+            edge.feeds["binance"].on_trades(key, ingest.trades.recent(key, 1))
+            waits_since = edge.clock.monotonic()
+            assert edge.bus is not None
+            link = edge.bus.link
+            await eventually(lambda: link.statistics().failures >= 4, 30)
+            await eventually(lambda: edge.clock.monotonic() - waits_since > 2.0, 30)
+            await relay.restore()
+            await eventually(lambda: len(reader.ids) == 12, 20)
+            assert missing_ids(reader.ids) == []
+            assert reader.declared == []

@@ -180,6 +180,43 @@ def test_the_compose_file_starts_a_whole_cluster_and_gives_nobody_more_than_is_n
     assert [balancer["EDGE_A"], balancer["EDGE_B"]] == edges
 
 
+def test_the_nodes_and_the_balancer_of_the_compose_file_can_use_what_it_tells_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    services = yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"]
+    image = dict(re.findall(r"(LIVE_\w+)=(\S+)", text_of("deploy/container/Dockerfile")))
+    for name in NODES:
+        said = {key: _filled(value) for key, value in services[name]["environment"].items()}
+        with monkeypatch.context() as patch:
+            for key, value in {**image, **said}.items():
+                patch.setenv(key, value)
+            settings = load(PROJECT_ROOT)
+        assert not settings.warnings
+        assert settings.bus_url == ("nats://bus:4222",)
+        assert (settings.host, settings.port) == ("0.0.0.0", 8080)
+        grace_seconds = float(services[name]["stop_grace_period"].removesuffix("s"))
+        assert grace_seconds > settings.drain_seconds + 4
+        if settings.role == "edge":
+            assert services["balancer"]["environment"][f"EDGE_{name[-1].upper()}"].endswith(
+                f":{settings.port}"
+            )
+    assert "4222" in re.findall(
+        r"^listen: .*:(\d+)", (FOLDER / "nats" / "nats.conf").read_text(), re.MULTILINE
+    )
+    for name, text in (("balancer", CONFIGURATION.read_text()), ("bus", _uncommented("nats/nats.conf"))):
+        needed = set(re.findall(r"\$\{?([A-Z_]+)\}?(?=[^-A-Z_])", text))
+        assert needed <= services[name]["environment"].keys()
+
+
+def _filled(text: str) -> str:
+    """A value of a compose file, with a secret for what it takes from outside."""
+    return re.sub(r"\$\{\w+:[?-]\}", "a-secret-of-some-length", text)
+
+
+def _uncommented(file: str) -> str:
+    return re.sub(r"#.*", "", (FOLDER / file).read_text())
+
+
 # the manual
 
 MANUAL = "docs/scaling.md"

@@ -107,8 +107,14 @@ class Bench:
         self.false: list[int] = []
         self.late = 0.0
         """The longest time between the arrival of a trade and its delivery."""
+        self.can_ask = True
         self.backfiller = Backfiller(
-            "binance", history, self.take, lambda key, trade_id: self.false.append(trade_id), now
+            "binance",
+            history,
+            self.take,
+            lambda key, trade_id: self.false.append(trade_id),
+            now,
+            can_ask=lambda: self.can_ask,
         )
         self._arrived: dict[tuple[StreamKey, int], float] = {}
 
@@ -191,6 +197,26 @@ async def test_a_hole_that_closes_by_itself_is_not_asked_about() -> None:
         bench.arrive(ledger, 2)
         await eventually(lambda: bench.backfiller.open_holes == 0)
     assert history.calls == []
+
+
+@simulated
+async def test_patience_begins_when_somebody_can_be_asked_again() -> None:
+    """A trade that can be had then is had. One that is lost is declared as soon as ever."""
+    history = History([1, *range(5, 10)])
+    history.error = lambda: TROUBLE
+    async with at_work(history) as bench:
+        bench.arrive(Ledger(BTC, LIMITS), 1, 5, 9)
+        await eventually(lambda: len(history.calls) == 3)
+        bench.can_ask = False
+        await asyncio.sleep(4 * PATIENCE)
+        await bench.shows(1)
+        assert len(history.calls) == 3, "nobody is asked in vain"
+        bench.can_ask = True
+        await asyncio.sleep(0.2)
+        assert len(history.calls) == 4, "it is asked at once"
+        await asyncio.sleep(PATIENCE - 1)
+        await bench.shows(1)
+        await bench.shows(1, (2, 4, "upstream"), 5, (6, 8, "upstream"), 9, within=2)
 
 
 @simulated

@@ -1,7 +1,8 @@
 """The status of an exchange: what its client says, and whether trades arrive. No I/O.
 
-Only a mute stream of trades makes an exchange `stale`, because that word says that prices are old. A mute
-stream of another channel says nothing of prices. Its own quality tells it (:mod:`livemarkets.feed.quality`).
+A mute stream of trades makes an exchange `stale`, because that word says that prices are old. A mute stream of
+another channel says nothing of prices: its own quality tells it (:mod:`livemarkets.feed.quality`). But where
+nothing arrives of all that is wanted, the exchange is connected but mute.
 """
 
 from __future__ import annotations
@@ -17,7 +18,13 @@ __all__ = ["FeedStatus", "next_status"]
 
 
 def next_status(
-    before: ExchangeStatus, client: ClientStatus, mute: Sequence[StreamKey], *, now: float, now_ms: int
+    before: ExchangeStatus,
+    client: ClientStatus,
+    mute: Sequence[StreamKey],
+    wanted: int,
+    *,
+    now: float,
+    now_ms: int,
 ) -> ExchangeStatus:
     """Combine the client's status with staleness.
 
@@ -25,14 +32,17 @@ def next_status(
         before: the present status. Its time is kept while state and reason are the same.
         client: the client's status.
         mute: the streams of any channel that do not deliver what they should.
+        wanted: how many streams are wanted.
         now: monotonic seconds.
         now_ms: ms since the epoch.
 
     """
-    symbols = [key.symbol for key in mute if key.channel == TRADES]
-    if client.state is ExchangeState.LIVE and symbols:
-        names = ", ".join(symbols[:5]) + (" and more" if len(symbols) > 5 else "")
-        client = ClientStatus(ExchangeState.STALE, f"no trades arrive for {names}")
+    what, keys = "no trades arrive", [key for key in mute if key.channel == TRADES]
+    if not keys and len(mute) == wanted:
+        what, keys = "nothing arrives", list(mute)
+    if client.state is ExchangeState.LIVE and keys:
+        names = ", ".join(key.symbol for key in keys[:5]) + (" and more" if len(keys) > 5 else "")
+        client = ClientStatus(ExchangeState.STALE, f"{what} for {names}")
     is_same = (client.state, client.reason) == (before.state, before.reason)
     return ExchangeStatus(
         exchange=before.exchange,
@@ -59,10 +69,10 @@ class FeedStatus:
         """Call `listener` synchronously with every new status."""
         self._listeners.append(listener)
 
-    def update(self, mute: Sequence[StreamKey]) -> None:
+    def update(self, mute: Sequence[StreamKey], wanted: int) -> None:
         """Compute the status again, and call the listeners if state or reason changed."""
-        before, clock = self.present, self._clock
-        self.present = next_status(before, self.client, mute, now=clock.monotonic(), now_ms=clock.now_ms())
+        before, now, now_ms = self.present, self._clock.monotonic(), self._clock.now_ms()
+        self.present = next_status(before, self.client, mute, wanted, now=now, now_ms=now_ms)
         if (self.present.state, self.present.reason) != (before.state, before.reason):
             for listener in self._listeners:
                 listener(self.present)

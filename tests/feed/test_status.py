@@ -13,8 +13,8 @@ BEFORE = ExchangeStatus(exchange="binance", state=ExchangeState.LIVE, reason=Non
 LIVE = ClientStatus(ExchangeState.LIVE)
 
 
-def status_with(*mute: StreamKey, client: ClientStatus = LIVE) -> ExchangeStatus:
-    return next_status(BEFORE, client, mute, now=0.0, now_ms=2)
+def status_with(*mute: StreamKey, wanted: int = 3, client: ClientStatus = LIVE) -> ExchangeStatus:
+    return next_status(BEFORE, client, mute, wanted, now=0.0, now_ms=2)
 
 
 def test_a_mute_stream_of_trades_makes_the_exchange_stale() -> None:
@@ -39,6 +39,13 @@ def test_a_mute_stream_of_another_channel_says_nothing_of_prices(key: StreamKey)
 
 def test_the_reason_names_the_streams_of_trades_alone() -> None:
     assert status_with(BTC_1M, ETH).reason == "no trades arrive for ETHUSDT"
+
+
+def test_an_exchange_of_which_nothing_wanted_arrives_is_mute() -> None:
+    every = StreamKey("binance", TICKERS, ALL_SYMBOLS)
+    status = status_with(every, BTC_1M, wanted=2)
+    assert (status.state, status.reason) == ("stale", "nothing arrives for *, BTCUSDT")
+    assert status_with(wanted=0) == BEFORE
 
 
 def test_an_exchange_that_is_not_connected_is_not_stale() -> None:

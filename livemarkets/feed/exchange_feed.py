@@ -272,7 +272,7 @@ class ExchangeFeed:
         mute = self._watcher.mute + self.updates.mute
         for key in (*mute, *self.updates.recovering):
             self.quality.doubt(key)
-        self._status.update(mute, len(self.keys()))
+        self._status.update(mute, len(self._streams) + self.updates.count)
 
     def _take(self, ledger: Ledger, outcome: Outcome) -> None:
         """Pass on what a call of a ledger changed, and see to its holes."""

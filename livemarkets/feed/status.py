@@ -1,8 +1,8 @@
 """The status of an exchange: what its client says, and whether trades arrive. No I/O.
 
-A mute stream of trades makes an exchange `stale`, because that word says that prices are old. A mute stream of
-another channel says nothing of prices: its own quality tells it (:mod:`livemarkets.feed.quality`). But where
-nothing arrives of all that is wanted, the exchange is connected but mute.
+A mute stream of trades makes an exchange `stale`, because that word says that prices are old. A mute stream
+of another channel says nothing of prices: its own quality tells it (:mod:`livemarkets.feed.quality`). But
+where nothing arrives of all that is wanted, the exchange is connected but mute.
 """
 
 from __future__ import annotations

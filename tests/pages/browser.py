@@ -115,7 +115,9 @@ async def soon(
 
 
 async def has_price(shown: Tab, symbol: str) -> str:
-    """Wait for a price of the row, and return it."""
+    """Wait for a price of the row on a page that hears from its server, and return it."""
+    # The first price is in the HTML of a page, and is there before the socket is open.
+    await shown.page.wait_for_function("window.nextMessageId > 0")
     return str(await soon(lambda: shown.price(symbol), because=f"{symbol} has a price"))
 
 

@@ -60,6 +60,15 @@ async def wanted(shown: Tab) -> list[str]:
     )
 
 
+async def wants(shown: Tab, *streams: str) -> None:
+    """Wait until the page wants these: it shows its first prices before its socket is open."""
+
+    async def are_wanted() -> bool:
+        return await wanted(shown) == list(streams)
+
+    await soon(are_wanted, because=f"the page wants {streams}")
+
+
 async def test_prices_move_without_moving_anything_else(shared_chrome: Browser, local_address: str) -> None:
     async with tab(shared_chrome, local_address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT,SHIBUSDT")
@@ -172,7 +181,7 @@ async def test_symbols_are_added_and_removed_with_the_keyboard(
         assert await has_price(shown, chosen)
         assert await shown.symbols() == ["BTCUSDT", chosen]
         await shown.page.wait_for_url(f"**/labs?exchange=binance&symbols=BTCUSDT,{chosen}")
-        assert await wanted(shown) == ["binance:BTCUSDT", f"binance:{chosen}"]
+        await wants(shown, "binance:BTCUSDT", f"binance:{chosen}")
         assert await box.input_value() == ""
 
         await keyboard.press("Escape")
@@ -182,7 +191,7 @@ async def test_symbols_are_added_and_removed_with_the_keyboard(
         await shown.page.locator(f"tr[data-symbol={chosen}][aria-selected=true]").wait_for()
         await keyboard.press("Delete")
         await shown.page.locator(f"tr[data-symbol={chosen}]").wait_for(state="detached")
-        assert await wanted(shown) == ["binance:BTCUSDT"]
+        await wants(shown, "binance:BTCUSDT")
 
 
 async def test_what_is_typed_fast_is_what_is_added(shared_chrome: Browser, local_address: str) -> None:
@@ -275,7 +284,7 @@ async def test_every_state_says_what_is_why_and_what_comes(
         await offer.wait_for()
         assert await shown.price("BTCUSDT") == last, "real prices are not replaced by themselves"
         assert await shown.text("tr[data-symbol=BTCUSDT] .col-age")
-        assert await wanted(shown) == ["binance:BTCUSDT"]
+        await wants(shown, "binance:BTCUSDT")
         await offer.click()
         await strip.get_by_text("SIMULATED PRICES.").wait_for()
         await shown.page.locator("tr[data-symbol=BTCUSDT] .tag", has_text="simulated").wait_for()
@@ -291,7 +300,7 @@ async def test_every_state_says_what_is_why_and_what_comes(
         await set_status(shown, "live")
         await strip.get_by_text("Binance is live.").wait_for()
         await shown.page.locator("tr[data-symbol=BTCUSDT] .tag").wait_for(state="detached")
-        assert await wanted(shown) == ["binance:BTCUSDT"]
+        await wants(shown, "binance:BTCUSDT")
 
 
 async def test_a_page_that_lost_its_connection_goes_on(shared_chrome: Browser, local_address: str) -> None:
@@ -307,7 +316,7 @@ async def test_a_page_that_lost_its_connection_goes_on(shared_chrome: Browser, l
 
         await soon(has_moved, 10, because="prices move again")
         assert await shown.run("window.kept"), "without a reload"
-        assert await wanted(shown) == ["binance:BTCUSDT"]
+        await wants(shown, "binance:BTCUSDT")
 
 
 async def test_a_hidden_tab_is_sent_nothing_and_catches_up(

@@ -151,13 +151,22 @@ async def run(crowd: Crowd) -> None:
     for client in clients:  # they have noticed the restart at different moments
         await connect(client, crowd.port)
         await asyncio.sleep(_PAUSE_SECONDS)
-    print('connected', flush=True)
+    print("connected", flush=True)
     while not all(client.has_all(crowd.newest) for client in clients):
         check(clients)
         await asyncio.sleep(0.1)
         n += 1
         if n % 100 == 0:
-            lack = [(c.local_address, {k: crowd.newest[k] - v for k, v in c.last.items() if v < crowd.newest[k]}, c._is_open, len(c._buffer)) for c in clients if not c.has_all(crowd.newest)]
+            lack = [
+                (
+                    c.local_address,
+                    {k: crowd.newest[k] - v for k, v in c.last.items() if v < crowd.newest[k]},
+                    c._is_open,
+                    len(c._buffer),
+                )
+                for c in clients
+                if not c.has_all(crowd.newest)
+            ]
             print("LACK", len(lack), lack[:5], flush=True)
     print("all have all", flush=True)  # noqa: T201
     await asyncio.to_thread(sys.stdin.readline)

@@ -27,7 +27,7 @@ WAIT_SECONDS = 30.0
 READERS = 1_000
 FILES = 1_500
 """Open files of the edge: one for each reader, and some."""
-MISSED = 2_500
+MISSED = 1_200
 """Trades of a symbol. The ingest has 1,000 in memory."""
 PAGES = 6
 """The most pages with what is missed of a symbol, and with what was traded meanwhile."""
@@ -92,7 +92,7 @@ async def crowd_process(crowd: Crowd) -> AsyncIterator[Process]:
     """A process with the readers, which have all that they are to have."""
     arguments = "-m", "tests.support.crowd", msgspec.json.encode(crowd).decode()
     async with running_process(*arguments, reads_input=True) as process:
-        await process.says("all have all", 300)
+        await process.says("all have all", 600)
         yield process
 
 

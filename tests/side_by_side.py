@@ -1,14 +1,16 @@
 """How the tests of a run are spread over worker processes, when there are several (`make test`).
 
-Most tests wait for sockets and timers, so files of them run side by side, more than there are cores. A test
-with the mark `serial` measures time or takes a whole core: such tests come last, one after another in one
-process, when all others have ended. Without workers the order is the same.
+Most tests wait for sockets and timers, so files of them run side by side, more than there are cores. Files
+whose tests share a browser go to two workers alone: each of these starts one, and compiles the scripts of the
+pages. A test with the mark `serial` measures time or takes a whole core: such tests come last, one after
+another in one process, when all others have ended. Without workers the order is the same.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import pytest
@@ -60,7 +62,8 @@ LONGEST_FIRST = (
 """Files that take long begin first: whichever came last would be waited for by all other workers."""
 
 ALONE = "alone"
-_MARK = f"@{ALONE}"
+BROWSERS = ("browser", "another browser")
+"""Work units of all tests that share a browser."""
 
 
 class _Named(NamedTuple):
@@ -71,7 +74,8 @@ class SideBySide(LoadScopeScheduling):  # type: ignore[misc]
     """Each file is given to one worker, so that its fixtures are made once; the serial tests come last."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return ALONE if nodeid.endswith(_MARK) else nodeid.split("::", 1)[0]
+        name, _, unit = nodeid.rpartition("@")
+        return unit if name and unit in (ALONE, *BROWSERS) else nodeid.split("::", 1)[0]
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         if ALONE in self.workqueue:
@@ -121,7 +125,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_finish(session: pytest.Session) -> Iterator[None]:
-    """Let a worker tell the scheduler, which sees nothing of a test but its name, which ones are serial.
+    """Let a worker tell the scheduler, which sees nothing of a test but its name, what it belongs to.
 
     What the collection made stays until the end. Frozen, it costs no garbage collection anything: NiceGUI's
     `user` fixture makes two full ones for each test.
@@ -130,11 +134,19 @@ def pytest_collection_finish(session: pytest.Session) -> Iterator[None]:
     gc.freeze()
     items = session.items
     if hasattr(session.config, "workerinput"):
-        session.items = [_Named(item.nodeid + _MARK * is_serial(item)) for item in items]  # type: ignore[misc]
+        session.items = list(_named(items))  # type: ignore[arg-type]
     try:
         yield
     finally:
         session.items = items
+
+
+def _named(items: Sequence[pytest.Item]) -> Iterator[_Named]:
+    files = dict.fromkeys(item.path for item in items if "shared_chrome" in getattr(item, "fixturenames", ()))
+    units = dict(zip(files, itertools.cycle(BROWSERS), strict=False))
+    for item in items:
+        unit = ALONE if is_serial(item) else units.get(item.path)
+        yield _Named(f"{item.nodeid}@{unit}" if unit else item.nodeid)
 
 
 def is_serial(item: pytest.Item) -> bool:

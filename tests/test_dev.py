@@ -67,7 +67,11 @@ async def test_a_change_starts_the_app_again_and_a_broken_file_ends_nothing(
     await eventually(lambda: process.output.count(IS_UP) >= 2, 15.0, because="the app is up again")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(signal.SIGINT, marks=pytest.mark.verify), signal.SIGTERM],
+    ids=["SIGINT", "SIGTERM"],
+)
 async def test_a_signal_ends_the_app_too_and_its_port_is_free(
     developing: tuple[Process, int], number: signal.Signals
 ) -> None:

@@ -43,7 +43,11 @@ MEASURED_SECONDS = 3.0
 IDLE_SHARE = 0.06
 """Twice what an idle app may take of a core: the machine under test is busy with other things."""
 
-signals = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+signals = pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.verify)],
+    ids=["SIGTERM", "SIGINT"],
+)
 
 
 async def get(port: int, path: str) -> httpx.Response:
@@ -357,7 +361,11 @@ async def test_a_kill_of_the_app_ends_the_embedded_exchange_too() -> None:
 
 
 @measured
-@signals
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(signal.SIGTERM, marks=pytest.mark.verify), signal.SIGINT],
+    ids=["SIGTERM", "SIGINT"],
+)
 async def test_a_signal_for_the_whole_group_ends_both_quietly(number: signal.Signals) -> None:
     """As Ctrl-C in a terminal, or the end of a service."""
     async with running_main() as (process, port):

@@ -46,7 +46,7 @@ async def test_an_edge_is_ready_while_it_has_the_bus() -> None:
         assert bus is not None
         await eventually(lambda: len(bus.statistics().nodes) == 1, 20)
         needs = (await edge.get("/api/status")).json()["needs"]
-        assert "One ingest alone" in " ".join(need["what"] for need in needs)
+        assert "Only one ingest is heard" in " ".join(need["what"] for need in needs)
         await cluster.nats.kill()
         await eventually(lambda: not bus.link.is_connected, 20)
         answer = await edge.get("/readyz")

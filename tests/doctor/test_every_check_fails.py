@@ -35,7 +35,7 @@ IN_SHORT = ("answers of the wrong shape", "trades")
 ALWAYS_UNSEEN = {"network.certificates", "rest.retry_after"}
 """What an exchange on loopback that asks for no pause does not show."""
 AT_ONCE = 4
-"""Observations at the same time, where each bend is tried alone."""
+"""Observations at the same time."""
 
 BENDS = [(group, bend) for group, bends in GROUPS.items() for bend in bends]
 
@@ -79,7 +79,7 @@ def observed(certificate: Certificate) -> Iterator[Observed]:
     found: dict[str, Findings] = {}
 
     async def observe_all(names: Sequence[str]) -> None:
-        places = asyncio.Semaphore(2)
+        places = asyncio.Semaphore(AT_ONCE)
 
         async def in_turn(name: str) -> None:
             async with places:

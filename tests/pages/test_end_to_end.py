@@ -125,6 +125,7 @@ async def test_without_the_flag_there_is_home_alone(shared_chrome: Browser) -> N
         assert (await shown.page.request.get(f"{shown.base}/labs")).status == 404
 
 
+@pytest.mark.verify
 async def test_the_page_ends_on_the_last_prices_of_a_recording(
     shared_chrome: Browser, shared_data: Path
 ) -> None:
@@ -147,6 +148,7 @@ async def test_the_page_ends_on_the_last_prices_of_a_recording(
         assert await shown.text(".head-price") == expected["BTCUSDT"]
 
 
+@pytest.mark.verify
 async def test_symbols_of_another_script_are_found_watched_and_kept_in_the_address(
     shared_chrome: Browser,
 ) -> None:

@@ -67,7 +67,7 @@ async def test_a_page_on_another_instance_opens_itself_anew_once(
         assert len(loaded) == 3
 
 
-@pytest.mark.parametrize("path", ["/", "/labs?symbols=BTCUSDT"])
+@pytest.mark.parametrize("path", [pytest.param("/", marks=pytest.mark.verify), "/labs?symbols=BTCUSDT"])
 async def test_if_it_happens_again_the_page_says_what_is_wrong_and_stays(
     shared_chrome: Browser, instances: Instances, tmp_path: Path, path: str
 ) -> None:

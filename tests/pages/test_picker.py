@@ -70,6 +70,7 @@ async def test_enter_takes_the_best_hit_at_every_speed(
             await start_over(shown)
 
 
+@pytest.mark.verify
 async def test_arrows_choose_the_same_hit_at_every_speed(shared_chrome: Browser, local_address: str) -> None:
     async with tab(shared_chrome, local_address) as shown:
         await opened(shown)

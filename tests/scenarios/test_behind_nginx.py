@@ -210,11 +210,9 @@ async def test_a_slash_too_many_leads_to_the_page(world: World, site: Site) -> N
 # in a browser
 
 
-@pytest.mark.parametrize(
-    "site", [Site("root", "$host", False), Site("removes", "$http_host", True)], ids=name_of
-)
 @module_loop
-async def test_a_browser_is_served_whole(world: World, chrome: Browser, site: Site) -> None:
+async def test_a_browser_is_served_whole(world: World, chrome: Browser) -> None:
+    site = Site("removes", "$http_host", is_encrypted=True)
     await visit(chrome, world.url(site), site.prefix, token=TOKEN)
 
 

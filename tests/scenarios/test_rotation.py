@@ -211,6 +211,7 @@ async def test_a_rotation_in_the_genuine_burst_delays_no_trade_by_50_ms(burst: B
     assert added[worst] < ADDED_SECONDS, f"{worst} came {added[worst] * 1000:.1f} ms later"
 
 
+@pytest.mark.verify
 async def test_breaking_before_making_would_be_found(burst: Burst) -> None:
     """The measurement can fail: without a second connection trades come late."""
 

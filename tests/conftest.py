@@ -1,5 +1,6 @@
 """Fixtures for every test file; the settings of hypothesis."""
 
+import gc
 import logging
 import os
 import shutil
@@ -30,6 +31,7 @@ hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "developer")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # what the collection makes stays: see `pytest_collection_finish`
     for name, meaning in costs.MARKS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
 

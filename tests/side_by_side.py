@@ -132,6 +132,7 @@ def pytest_collection_finish(session: pytest.Session) -> Iterator[None]:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
     items = session.items
     if hasattr(session.config, "workerinput"):
         session.items = list(_named(items))  # type: ignore[arg-type]

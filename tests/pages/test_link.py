@@ -124,6 +124,7 @@ async def test_a_chart_whose_script_was_lost_on_its_way_is_drawn_when_the_networ
         await shown.page.locator(".chart-plot canvas").first.wait_for(timeout=RETURN_SECONDS * 1000)
 
 
+@pytest.mark.verify
 async def test_a_server_that_stands_still_is_told_of(shared_chrome: Browser) -> None:
     async with local_pages() as (process, address), tab(shared_chrome, address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT")

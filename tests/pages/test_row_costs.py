@@ -42,10 +42,13 @@ async def busy_percent(session: CDPSession) -> float:
     return statistics.median(shares)
 
 
-async def test_only_rows_in_sight_are_painted_and_others_when_they_come_into_sight(chrome: Browser) -> None:
+@pytest.mark.asyncio(loop_scope="session")
+async def test_only_rows_in_sight_are_painted_and_others_when_they_come_into_sight(
+    shared_chrome: Browser,
+) -> None:
     async with (
         local_pages("--crowd", "--trades-per-second", "400") as (_, address),
-        tab(chrome, address, viewport=LAPTOP) as shown,
+        tab(shared_chrome, address, viewport=LAPTOP, leaves_traces=True) as shown,
     ):
         await shown.goto(f"/labs?symbols={','.join(CROWD)}")
         await has_price(shown, CROWD[0])

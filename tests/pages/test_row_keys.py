@@ -227,6 +227,7 @@ CENTRE = """(symbol) => {
 }"""
 
 
+@pytest.mark.verify
 async def test_a_finger_that_rests_on_a_row_carries_it(shared_chrome: Browser, local_address: str) -> None:
     async with tab(shared_chrome, local_address, viewport=PHONE, has_touch=True) as shown:
         await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT,SOLUSDT")

@@ -37,6 +37,7 @@ WITHOUT_COOKIES = """    location /_nicegui_ws/ {
 # an origin that does not fit
 
 
+@pytest.mark.verify
 @pytest.mark.asyncio(loop_scope="session")
 async def test_a_refused_origin_names_both_sides_in_the_log_and_on_the_page(
     tmp_path: Path, shared_chrome: Browser

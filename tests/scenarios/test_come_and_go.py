@@ -89,6 +89,7 @@ async def test_clients_that_come_and_vanish_cost_no_collection(
     print(f"{rounds} × {clients} clients: longest collections {sorted(longest_ms)[-5:]} ms")  # noqa: T201
 
 
+@pytest.mark.verify
 async def test_pages_that_are_closed_leave_little_for_a_collection(app: MeasuredApp) -> None:
     """A page has some 5,000 objects, 2,300 of them in cycles of the framework.
 

@@ -292,6 +292,7 @@ async def test_the_clients_leave_a_line_on_which_nothing_is_heard(programs: Prog
             await client.process.says("no answer; again in ")
 
 
+@pytest.mark.verify
 @pytest.mark.asyncio(loop_scope="session")
 async def test_the_javascript_client_runs_in_a_browser(shared_chrome: Browser) -> None:
     port = free_port()

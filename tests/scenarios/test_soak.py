@@ -303,6 +303,7 @@ async def test_a_short_campaign_keeps_every_promise(
     assert "Traceback" not in (tmp_path / "app.log").read_text(encoding="utf-8")
 
 
+@pytest.mark.verify
 async def test_without_the_ledger_the_same_campaign_fails() -> None:
     outcome = await run(Plan(seed=3, faults=60, seconds=8.0, has_ledger=False, settle_seconds=1.0))
     assert not outcome.is_clean

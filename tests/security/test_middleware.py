@@ -444,6 +444,7 @@ async def test_a_person_logs_in_watches_and_logs_out_in_a_real_browser(
         assert "/login" in shown.page.url
 
 
+@pytest.mark.verify
 @one_loop
 async def test_a_page_whose_session_ended_meanwhile_leads_to_the_login_and_back(
     shared_chrome: Browser,

@@ -105,7 +105,7 @@ class SideBySide(LoadScopeScheduling):  # type: ignore[misc]
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Several for the whole; to start them takes longer than most of what somebody chooses."""
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    return 6 if is_whole and not config.option.keyword and not config.option.markexpr else 0
+    return 4 if is_whole and not config.option.keyword and not config.option.markexpr else 0
 
 
 @pytest.hookimpl(optionalhook=True)

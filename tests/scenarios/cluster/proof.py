@@ -158,8 +158,6 @@ async def proving(
             edge={
                 "LIVE_TRUSTED_PROXIES": "127.0.0.1,198.18.0.0/15",
                 "LIVE_LOG_JSON": "false",
-                # A machine that is busy with other things may let an ingest wait for long.
-                "LIVE_GAP_PATIENCE_SECONDS": "60",
                 **edge,
             },
         )

@@ -25,6 +25,7 @@ BYTES_OF_A_TRADE = 180
 """In the stream of a reader, without the headers of packets."""
 PACKETS = 40
 """What a slow link keeps of a burst."""
+LOST_PERCENT = 5
 ENDINGS = ("kill", "drain")
 NODES = ("bus", *INGESTS, *EDGES, "balancer")
 
@@ -69,19 +70,22 @@ async def end(proof: Proof, ending: str, node: str) -> None:
 
 
 async def slow(proof: Proof, network: Links, node: str) -> None:
-    """Let a link pass twice what it needs, and lose what is beyond a short queue."""
+    """Let a link pass twice what it needs, lose each twentieth packet, and what is beyond a short queue."""
     before = network.carried(node)
     await asyncio.sleep(MEASURED_SECONDS)
     needs = max(
         (after - start) / MEASURED_SECONDS for after, start in zip(network.carried(node), before, strict=True)
     )
-    async with proof.phase(f"{node} at twice {needs / 1000:.0f} kB/s", most_connects=5):
+    what = f"{node} at twice {needs / 1000:.0f} kB/s with {LOST_PERCENT} % loss"
+    async with proof.phase(what, most_connects=5):
         await network.slow(node, 2 * needs, PACKETS)
+        await network.lose(node, LOST_PERCENT)
         await asyncio.sleep(SLOW_SECONDS)
-        lost = await network.lost(node)
+        full, lost = await network.lost(node)
         await network.mend(node)
         await proof.both_legs()
-    proof.lines[-1] += f", {lost} packets lost"
+    assert lost
+    proof.lines[-1] += f", {lost} packets lost, {full} more by the queue"
     proof.expect_nothing_declared()
 
 

@@ -98,8 +98,18 @@ class Links:
         inside = ("tc", "-n", self._name(node), "qdisc", "replace", "dev", "eth0", "root", "tbf")
         await _run(*inside, *rate, *bucket)
 
+    async def lose(self, node: str, percent: int) -> None:
+        """Let a link lose so many packets of a hundred, at random, in each direction."""
+        rule = f"numgen random mod 100 < {percent} counter drop"
+        for inside, device in (((), self._outer(node)), (("ip", "netns", "exec", self._name(node)), "eth0")):
+            table = f"table netdev {self._outer(node)}"
+            hook = f'type filter hook ingress device "{device}" priority 0 ;'
+            await _run(*inside, "nft", f"{table} {{ chain loss {{ {hook} {rule} ; }} ; }}")
+
     async def mend(self, node: str) -> None:
         """Let a link be as it was."""
+        for inside in ((), ("ip", "netns", "exec", self._name(node))):
+            await _run(*inside, "nft", "delete", "table", "netdev", self._outer(node), may_fail=True)
         await _run("ip", "link", "set", self._outer(node), "up")
         await _run("tc", "qdisc", "del", "dev", self._outer(node), "root", may_fail=True)
         await _run("tc", "-n", self._name(node), "qdisc", "del", "dev", "eth0", "root", may_fail=True)
@@ -110,14 +120,18 @@ class Links:
         sent, received = (int((counters / f"{kind}_bytes").read_text()) for kind in ("tx", "rx"))
         return sent, received
 
-    async def lost(self, node: str) -> int:
-        """Return how many packets a slow link has thrown away, in both directions."""
+    async def lost(self, node: str) -> tuple[int, int]:
+        """Return how many packets a link has lost, in both directions: by a full queue, and by `lose`."""
         outer = await _run("tc", "-s", "qdisc", "show", "dev", self._outer(node), "root")
         inner = await _run("tc", "-s", "-n", self._name(node), "qdisc", "show", "dev", "eth0", "root")
-        return sum(int(text.partition("dropped ")[2].partition(",")[0] or 0) for text in (outer, inner))
+        full = sum(int(text.partition("dropped ")[2].partition(",")[0] or 0) for text in (outer, inner))
+        lists = ("nft", "list", "table", "netdev", self._outer(node))
+        told = [await _run(*lists), await _run("ip", "netns", "exec", self._name(node), *lists)]
+        return full, sum(int(text.partition("packets ")[2].split()[0]) for text in told)
 
     async def aclose(self) -> None:
         for node in self._nodes:
+            await self.mend(node)  # the namespace of this process would keep its rule
             await _run("ip", "netns", "del", self._name(node), may_fail=True)
         await _run("ip", "link", "del", self._bridge, may_fail=True)
 
@@ -133,7 +147,7 @@ async def links() -> AsyncIterator[Links]:
     """Links for a cluster. Skips where this process may make none."""
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
         pytest.skip("only root can make network namespaces")
-    if missing := [name for name in ("ip", "tc") if shutil.which(name) is None]:
+    if missing := [name for name in ("ip", "tc", "nft") if shutil.which(name) is None]:
         pytest.skip(f"no {missing[0]} found")
     made = Links(os.getpid() % 10_000)
     try:
@@ -141,8 +155,10 @@ async def links() -> AsyncIterator[Links]:
             await made.start()
             await made.add("trial")
             await made.slow("trial", 1e6, 10)
+            await made.lose("trial", 1)
+            await made.lost("trial")
         except AssertionError as error:
-            pytest.skip(f"no network namespace or no slow link can be made here: {error}")
+            pytest.skip(f"no network namespace and no slow link can be made here: {error}")
         yield made
     finally:
         await made.aclose()

@@ -324,8 +324,10 @@ async def test_the_status_is_live_again_when_the_mute_symbol_is_halted(world: Wo
     await eventually(lambda: world.feed.status.state == "stale")
     world.venue.faults.set_status(symbol="BTCUSDT", state="BREAK")
     await eventually(world.feed.symbols.refresh_soon)
+    await eventually(
+        lambda: world.feed.silence_of(BTC) is Silence.NOT_TRADED, because="no rotation waits for it"
+    )
     await eventually(lambda: world.feed.status.state == "live")
-    assert world.feed.silence_of(BTC) is Silence.NOT_TRADED, "no rotation waits for it"
 
 
 async def test_quiet_streams_are_no_cause_for_alarm() -> None:

@@ -14,7 +14,7 @@ from livemarkets.doctor.listing import listing_of
 from livemarkets.doctor.network import without_secrets
 from livemarkets.doctor.record import Answer, Channel, Record, Reply
 from livemarkets.doctor.report import as_json, as_text
-from livemarkets.doctor.shapes import bar_fault, book_fault, day_fault, depth_fault, trade_fault
+from livemarkets.doctor.shapes import Bar, Trade, bar_fault, book_fault, day_fault, depth_fault, trade_fault
 from livemarkets.doctor.values import Check, Finding, judge, median, passed
 from tests.support.helpers import PROJECT_ROOT
 
@@ -149,6 +149,25 @@ def test_odd_answers_are_failures_and_not_errors() -> None:
     observed.channels.append(channel)
     errors = [check.id for check, finding in judge(CHECKS, observed) if "cannot read" in finding.seen]
     assert errors == []
+
+
+def test_the_lag_of_candles_is_that_of_the_newest_one_in_any_order() -> None:
+    observed = record()
+    channel = Channel("main", "ws://x", opened_at=0.0)
+    channel.trades["BTCUSDT"] = [Trade(each, "1", "1", True, 0, 0, each / 100) for each in range(2000)]
+    channel.bars["BTCUSDT", "1m"] = [
+        Bar(0, 59_999, 0, 999, "1", "1", "1", "1", "1", 1000, closed=True, event_ms=0, at=10.0),
+        Bar(60_000, 119_999, 1000, 1999, "1", "1", "1", "1", "1", 1000, closed=False, event_ms=0, at=20.0),
+    ]
+    observed.channels.append(channel)
+    old = [0, "1", "1", "1", "1", "1", 59_999, "1", 1000, "1", "1", "0"]
+    for second in range(11, 20):
+        new = [60_000, "1", "1", "1", "1", "1", 119_999, "1", second * 100 - 1000, "1", "1", "0"]
+        observed.answers.append(
+            Answer("http://x", "klines", "sample", 2, float(second), 0.1, 200, None, [new, old])
+        )
+    findings = {check.id: finding for check, finding in judge(CHECKS, observed)}
+    assert findings["lag.klines"].numbers == {"answers": 9, "median_seconds": 0.0, "worst_seconds": 0.0}
 
 
 def test_the_median_of_nothing_is_an_error() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from livemarkets.doctor.answers import newest_id, rows
@@ -58,11 +58,14 @@ def _newest(answer: Answer, main: Channel, symbol: str) -> Iterator[tuple[str, i
 
 
 def _newest_of_bars(answer: Answer, main: Channel, symbol: str) -> int | None:
-    """Return the newest id in the last bar: the id of its first trade is known from the stream."""
-    body = answer.body
-    if not isinstance(body, list) or not body or not isinstance(body[-1], list) or len(body[-1]) < 9:
+    """Return the newest id in the newest bar: the id of its first trade is known from the stream."""
+    body = answer.body if isinstance(answer.body, list) else []
+    bars = [bar for bar in body if isinstance(bar, list) and len(bar) >= 9 and type(bar[0]) is int]
+    if not bars:
         return None
-    open_ms, count = body[-1][0], body[-1][8]
+    # The newest one, in whatever order they came: the order is judged by a check of its own.
+    newest = max(bars, key=itemgetter(0))
+    open_ms, count = newest[0], newest[8]
     for bar in main.bars.get((symbol, "1m"), ()):
         if bar.open_ms == open_ms and bar.first_id >= 0 and type(count) is int:
             return bar.first_id + count - 1

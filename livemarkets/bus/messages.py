@@ -132,7 +132,7 @@ def decode(data: bytes, decoder: msgspec.msgpack.Decoder[T]) -> T | None:
     """Return a message; `None` if it is malformed or has another version."""
     try:
         message = decoder.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return message if getattr(message, "version", VERSION) == VERSION else None
 

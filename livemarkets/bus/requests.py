@@ -84,10 +84,10 @@ class Requests:
         except TimeoutError:
             self.failed += 1
             raise ExchangeUnreachable("no ingest answered in time") from None
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self.failed += 1
             raise MalformedMessage("bus", str(error)[:200]) from None
-        except ExchangeUnreachable:
+        except (ExchangeUnreachable, MalformedMessage):
             self.failed += 1
             raise
         finally:

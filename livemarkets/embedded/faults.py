@@ -113,7 +113,7 @@ class FaultControl:
         try:
             async with asyncio.timeout(_SECONDS):
                 await self._tell(addresses.ws_url, offer.commands)
-        except (OSError, WebSocketException, msgspec.MsgspecError):
+        except (OSError, WebSocketException, msgspec.MsgspecError, UnicodeDecodeError):
             raise FaultRefused("the simulator does not answer") from None
 
     async def _tell(self, url: str, commands: Sequence[Mapping[str, Any]]) -> None:

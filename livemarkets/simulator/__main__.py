@@ -212,7 +212,7 @@ async def _ask(url: str, secret: str, request: dict[str, Any], tls: ssl.SSLConte
         raise SimulatorError(
             f"{url} refused the request with HTTP {error.response.status_code}: {said}"
         ) from None
-    except (OSError, TimeoutError, WebSocketException, msgspec.MsgspecError) as error:
+    except (OSError, WebSocketException, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise SimulatorError(f"cannot reach a simulator at {url}: {error}") from None
 
 

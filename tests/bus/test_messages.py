@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from livemarkets.bus.edge_streams import TradesStream, UpdatesStream
@@ -63,6 +63,8 @@ def test_a_trade_keeps_every_digit() -> None:
 
 
 @given(st.binary(max_size=200))
+@example(b"\x95\x00\xa2\x00\x80")  # a text that is not UTF-8
+@example(b"\x91" * 2000)
 def test_bytes_that_are_no_message_are_counted_and_nothing_else(data: bytes) -> None:
     stream, owner, heard = trades_stream()
     stream.handle(data, b"", b"")

@@ -6,12 +6,13 @@ import itertools
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from livemarkets_client.continuity import Account, CandleAccount, Item, TradeAccount, position_after
-from livemarkets_client.messages import GapMessage, LaggedMessage
+from livemarkets_client.messages import GapMessage, LaggedMessage, decode
 from livemarkets_client.models import Candle, CandleGap, Gap, Lagged, Trade
 
 
@@ -172,3 +173,13 @@ def test_gaps_of_candles_are_clipped_and_may_lead_back() -> None:
     assert (found.from_open_ts, found.to_open_ts, account.after) == (121, 240, 240)
     account.take_gap(missing(241, 60))
     assert account.after == 60
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b'"\x80"', b'{"type":"trade\x80"}', b"[" * 100_000, b"nonsense", b"{}"],
+    ids=["no UTF-8", "no UTF-8 in a message", "deep", "no JSON", "no type"],
+)
+def test_what_is_no_message_is_one_error(raw: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode(raw)

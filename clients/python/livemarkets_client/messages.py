@@ -174,6 +174,8 @@ def decode(raw: bytes | str) -> Message | None:
         if _type_only.decode(raw).type in _KNOWN:
             raise
         return None
+    except (UnicodeError, RecursionError) as error:  # text that is not UTF-8; brackets without end
+        raise msgspec.DecodeError(str(error)) from None
 
 
 def decode_list(update: type[T], data: Raw) -> list[T]:
@@ -183,5 +185,8 @@ def decode_list(update: type[T], data: Raw) -> list[T]:
         msgspec.DecodeError: it is something else.
 
     """
-    found: list[T] = _lists[update].decode(data)
+    try:
+        found: list[T] = _lists[update].decode(data)
+    except (UnicodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from None
     return found

@@ -145,6 +145,7 @@ def exchange_frames(lines: Iterable[bytes]) -> Iterator[tuple[float, bytes]]:
 
     Raises:
         msgspec.MsgspecError: a line is something else.
+        UnicodeDecodeError: a line is not UTF-8.
 
     """
     known: dict[_Name, int] = {}  # the last id; of candles, the last open time

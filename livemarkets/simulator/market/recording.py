@@ -147,7 +147,7 @@ def read_recording(path: Path) -> Recording:
         try:
             text = _in_milliseconds(recording, frame)
             recording.frames.append(_entry(offset_ms, text, digits))
-        except (msgspec.MsgspecError, ArithmeticError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, ArithmeticError, UnicodeDecodeError, RecursionError) as error:
             raise _no_frame(where, error) from None
     if not recording.frames:
         raise SimulatorError(f"{path}: the recording is empty")
@@ -169,7 +169,7 @@ def _frames(path: Path) -> Iterator[tuple[str, float, bytes]]:
             where = f"{path}, line {number}"
             parsed = _LINE.decode(line)
             yield where, parsed.recv_ms, bytes(parsed.frame)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _no_frame(where, error) from None
     except OSError as error:
         raise SimulatorError(f"{path}: cannot read the recording: {error.strerror or error}") from None

@@ -92,7 +92,7 @@ def read_draft(text: str, exchange: str) -> Draft | None:
     """
     try:
         message = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
     kind = message.get("type") if isinstance(message, dict) else None
     if not isinstance(kind, str) or kind.lower() not in CLIENT_MESSAGE_TYPES:

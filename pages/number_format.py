@@ -28,10 +28,16 @@ def trimmed(value: Decimal, decimals: int) -> str:
 
     Only zeros are ever cut off, and only zeros are ever added.
     """
-    whole, _, fraction = format(value, "f").partition(".")
+    whole, _, fraction = _plain(value).partition(".")
     if len(fraction) != decimals:
         fraction = fraction.rstrip("0").ljust(decimals, "0")
     return f"{whole}.{fraction}" if fraction else whole
+
+
+def _plain(value: Decimal) -> str:
+    """Return the digits of `value`. To format takes four times as long as to write it as it came."""
+    text = str(value)
+    return format(value, "f") if "E" in text else text
 
 
 class AlignedNumbers:
@@ -48,7 +54,7 @@ class AlignedNumbers:
 
     def text(self, value: Decimal) -> str:
         """Return the digits of the next number. A page with many rows does it a thousand times a second."""
-        text, decimals = format(value, "f"), self.decimals
+        text, decimals = _plain(value), self.decimals
         end = text.find(".") + 1 + decimals
         if end > decimals > 0 and len(text) >= end and not text[end:].strip("0"):
             return text[:end]

@@ -56,7 +56,7 @@ export default {
     clearTimeout(this.typing);
   },
   methods: {
-    /** Add lines: `{reset, lines, left_out}`, oldest first. A line is a trade, `{ts, price, size, side}`, or `{lost}`, the
+    /** Add lines: `{reset, lines, left_out}`, oldest first. A line is a trade, `[ts, price, size, side]`, or `[lost]`, the
      * number of trades that are missing there. */
     apply(payload) {
       const { lines, scroll } = this.$refs;
@@ -68,7 +68,7 @@ export default {
       const fresh = payload.lines
         .slice(-this.maxLines)
         .reverse()
-        .map((line) => (line.lost ? this.remark(this.lostText(line.lost)) : this.trade(line)));
+        .map((line) => (line.length === 1 ? this.remark(this.lostText(line[0])) : this.trade(line)));
       if (payload.left_out > 0) fresh.push(this.remark(`… ${payload.left_out.toLocaleString("en-US")} more`));
       lines.prepend(...fresh);
       while (lines.childElementCount > this.maxLines) lines.lastElementChild.remove();
@@ -88,7 +88,7 @@ export default {
       return make("li", "tape-left-out", text);
     },
     /** A trade as a line. The spaces are for screen readers, which read the line as one text. */
-    trade({ ts, price, size, side }) {
+    trade([ts, price, size, side]) {
       const line = make("li", "tape-line", "", { "data-side": side });
       const amount = make("span", "tape-size", compactFrom(size));
       if (amount.textContent !== grouped(size)) amount.title = `${grouped(size)} ${this.base}`;

@@ -204,14 +204,13 @@ class TradeTape(
         self.shown.extend(line for line in lines if isinstance(line, TradeTick))
         self.missing += sum(_length(line) for line in lines if isinstance(line, Gap))
         self.left_out += left_out
-        payload = {"lines": [self._described(line) for line in lines], "left_out": left_out}
+        payload = {"lines": list(map(self._described, lines)), "left_out": left_out}
         self.call("apply", {**payload, "reset": True} if is_reset else payload)
 
-    def _described(self, line: TradeTick | Gap) -> dict[str, str | int]:
+    def _described(self, line: TradeTick | Gap) -> tuple[int | str, ...]:
         if isinstance(line, Gap):
-            return {"lost": _length(line)}
-        price, size = self._prices.text(line.price), self._sizes.text(line.size)
-        return {"ts": line.ts, "price": price, "size": size, "side": line.side}
+            return (_length(line),)
+        return line.ts, self._prices.text(line.price), self._sizes.text(line.size), line.side
 
 
 def value_words(minimum: Decimal, quote: str, base: str, price: Decimal) -> str:

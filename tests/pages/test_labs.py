@@ -291,10 +291,11 @@ async def test_nothing_keeps_a_deleted_page_alive(visitor: User, services: Local
     await eventually(is_gone)
 
 
-async def test_of_a_row_only_what_changed_is_sent_by_name(
+async def test_a_row_is_sent_in_the_order_of_names_and_without_figures_that_stayed(
     visitor: User, services: LocalServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grid = await opened(visitor, services)
+    names = grid.props["fields"]
     payloads: list[dict[str, Any]] = []
     monkeypatch.setattr(grid, "call", lambda _, payload: payloads.append(payload))
 
@@ -302,25 +303,35 @@ async def test_of_a_row_only_what_changed_is_sent_by_name(
     await eventually(lambda: payloads)
     services.put_ticker(ticker_row("BTCUSDT", "61837.63", opened="60000.00"))
     await eventually(lambda: len(payloads) == 2)
+    later = services.put("BTCUSDT", "61837.64", "0.03", side="buy")
+    await eventually(lambda: len(payloads) == 3)
 
-    assert payloads[0]["rows"] == [
-        {
-            "symbol": "BTCUSDT",
-            "price": "61837.63",
-            "is_ticker": False,
-            "direction": 0,
-            "size": "0.02000",
-            "side": "sell",
-            "ts": tick.ts,
-            "recv_ts": tick.recv_ts,
-            "change": "",
-            "bid": "",
-            "ask": "",
-        }
-    ]
-    assert payloads[1]["rows"] == [
-        {"symbol": "BTCUSDT", "change": "+3.06", "bid": "61837.63", "ask": "61837.64"}
-    ]
+    assert [len(payload["rows"]) for payload in payloads] == [1, 1, 1]
+    first, second, third = (dict(zip(names, payload["rows"][0], strict=False)) for payload in payloads)
+    assert first == {
+        "symbol": "BTCUSDT",
+        "price": "61837.63",
+        "is_ticker": False,
+        "direction": 0,
+        "size": "0.02000",
+        "side": "sell",
+        "ts": tick.ts,
+        "recv_ts": tick.recv_ts,
+        "change": "",
+        "bid": "",
+        "ask": "",
+    }
+    assert second == first | {"change": "+3.06", "bid": "61837.63", "ask": "61837.64"}
+    assert third == {
+        "symbol": "BTCUSDT",
+        "price": "61837.64",
+        "is_ticker": False,
+        "direction": 1,
+        "size": "0.03000",
+        "side": "buy",
+        "ts": later.ts,
+        "recv_ts": later.recv_ts,
+    }
 
 
 async def test_a_symbol_that_does_not_trade_shows_its_24_h_price_until_a_trade_comes(

@@ -73,7 +73,7 @@ async def test_a_page_that_is_gone_is_told_nothing(visitor: User, services: Loca
 
 @pytest.mark.parametrize(
     ("path", "value"),
-    [("/labs?symbols=BTCUSDT,ETHUSDT", '"price":"61837.63"'), ("/labs/overview", '"61500"')],
+    [("/labs?symbols=BTCUSDT,ETHUSDT", '["BTCUSDT","61837.63"'), ("/labs/overview", '"61500"')],
 )
 async def test_the_first_values_are_in_the_page_itself(
     visitor: User, services: LocalServices, path: str, value: str

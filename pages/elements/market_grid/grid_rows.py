@@ -12,16 +12,18 @@ from livemarkets.market.models import Side, SymbolInfo, TradeTick
 from livemarkets.market.updates import TickerUpdate
 from pages.number_format import AlignedNumbers, decimals_of, percent
 
-__all__ = ["Direction", "GridRow", "GridRows", "RowNews"]
+__all__ = ["FIELDS", "Direction", "GridRow", "GridRows", "RowNews"]
 
 Direction = Literal[-1, 0, 1]
 RowNews = tuple[str, TradeTick | None, TickerUpdate | None]
 """A symbol, its latest trade, and its newest 24 h figures."""
+Values = tuple[Any, ...]
+"""The values of a row in the order of `FIELDS`, all or the first of them."""
 _FIRST_DECIMALS = (2, 0)
 """Of prices and of sizes, until more is known of a symbol."""
 
 
-class GridRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class GridRow(msgspec.Struct, frozen=True, gc=False):
     """The values of one row, as last sent to the browser. A value that is not known is empty, or 0."""
 
     symbol: str
@@ -40,27 +42,26 @@ class GridRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     bid: str = ""
     ask: str = ""
 
-    def news(self, before: GridRow | None) -> dict[str, Any]:
-        """Return the symbol and what differs from the row that the browser has, by name."""
-        if before is None:
-            return msgspec.structs.asdict(self)
-        pairs = zip(_FIELDS, _values(self), _values(before), strict=True)
-        return {"symbol": self.symbol} | {name: value for name, value, old in pairs if value != old}
 
-
-_FIELDS = GridRow.__struct_fields__
+FIELDS = GridRow.__struct_fields__
+"""The names of the values of a row in the order in which they are sent. The browser gets them once."""
+_OF_TRADES = FIELDS.index("change")
+"""So many of them can change with a trade; the others are of the 24 h figures."""
 _values = msgspec.structs.astuple
 
 
 class _Figures(NamedTuple):
     """The texts of 24 h figures. The figures come once a second, trades more often."""
 
-    ticker: TickerUpdate
+    ticker: TickerUpdate | None
     decimals: int
     """Of prices, when the texts were made."""
     change: str
     bid: str
     ask: str
+
+
+_NO_FIGURES = _Figures(None, -1, "", "", "")
 
 
 class GridRows:
@@ -83,24 +84,29 @@ class GridRows:
             for symbol in book.keys() - kept:
                 del book[symbol]
 
-    def take(self, news: Iterable[RowNews]) -> list[dict[str, Any]]:
-        """Take what is new of some rows. Return what differs from the rows that the browser has, by name."""
-        changed = []
+    def take(self, news: Iterable[RowNews]) -> list[Values]:
+        """Take what is new of some rows. Return the values of those that changed, in the order of `FIELDS`.
+
+        The figures are left out at the end while they are those that the browser has: with many trades,
+        nearly always.
+        """
+        changed, sent, figures = [], self.sent, self._figures
         for symbol, trade, ticker in news:
-            before = self.sent.get(symbol)
-            row = self.sent[symbol] = self._row(symbol, trade, ticker, before)
+            before, figures_before = sent.get(symbol), figures.get(symbol)
+            row = sent[symbol] = self._row(symbol, trade, ticker, before)
             if row != before:
-                changed.append(row.news(before))
+                has_figures = before is not None and figures.get(symbol) is figures_before
+                changed.append(_values(row)[:_OF_TRADES] if has_figures else _values(row))
         return changed
 
-    def take_all(self, news: Iterable[RowNews]) -> list[dict[str, Any]]:
-        """Take these rows in place of all. Return all their values by name."""
+    def take_all(self, news: Iterable[RowNews]) -> list[Values]:
+        """Take these rows in place of all. Return all their values, in the order of `FIELDS`."""
         before = self.sent
         self.sent = {
             symbol: self._row(symbol, trade, ticker, before.get(symbol)) for symbol, trade, ticker in news
         }
         self._ticks = {symbol: tick for symbol, tick in self._ticks.items() if symbol in self.sent}
-        return [row.news(None) for row in self.sent.values()]
+        return [_values(row) for row in self.sent.values()]
 
     def _row(
         self, symbol: str, trade: TradeTick | None, ticker: TickerUpdate | None, before: GridRow | None
@@ -109,36 +115,25 @@ class GridRows:
         if numbers is None:
             numbers = self._numbers[symbol] = _numbers(*_FIRST_DECIMALS)
         prices, sizes = numbers
-        change, bid, ask = "", "", ""
-        if ticker is not None:
-            figures = self._figures.get(symbol)
-            if figures is None or figures.ticker is not ticker or figures.decimals != prices.decimals:
-                figures = self._figures[symbol] = _figures(ticker, prices)
-            _, _, change, bid, ask = figures
+        figures = self._figures.get(symbol, _NO_FIGURES)
+        if figures.ticker is not ticker or (ticker is not None and figures.decimals != prices.decimals):
+            figures = self._figures[symbol] = _figures(ticker, prices)
+        _, _, change, bid, ask = figures
         if trade is None:
             self._ticks.pop(symbol, None)
+            price = _text(prices, ticker.last) if ticker else ""
             return GridRow(
-                symbol=symbol,
-                price=_text(prices, ticker.last) if ticker else "",
-                is_ticker=True,
-                recv_ts=ticker.recv_ts if ticker else 0,
-                change=change,
-                bid=bid,
-                ask=ask,
+                symbol, price, True, 0, "", "", 0, ticker.recv_ts if ticker else 0, change, bid, ask
             )
-        direction = _direction(trade, self._ticks.get(symbol), before)
+        tick_before = self._ticks.get(symbol)
+        direction: Direction = 0
+        if tick_before is not None and before is not None and tick_before.exchange == trade.exchange:
+            direction = _direction(trade.price, tick_before.price, before.direction)
         self._ticks[symbol] = trade
+        price, size = prices.text(trade.price), sizes.text(trade.size)
+        # By place, not by name: this runs a thousand times a second for each page.
         return GridRow(
-            symbol=symbol,
-            price=prices.text(trade.price),
-            direction=direction,
-            size=sizes.text(trade.size),
-            side=trade.side,
-            ts=trade.ts,
-            recv_ts=trade.recv_ts,
-            change=change,
-            bid=bid,
-            ask=ask,
+            symbol, price, False, direction, size, trade.side, trade.ts, trade.recv_ts, change, bid, ask
         )
 
 
@@ -146,7 +141,9 @@ def _numbers(price_decimals: int, size_decimals: int) -> tuple[AlignedNumbers, A
     return AlignedNumbers(price_decimals), AlignedNumbers(size_decimals)
 
 
-def _figures(ticker: TickerUpdate, prices: AlignedNumbers) -> _Figures:
+def _figures(ticker: TickerUpdate | None, prices: AlignedNumbers) -> _Figures:
+    if ticker is None:
+        return _NO_FIGURES
     change = percent(ticker.change_percent) if ticker.last is not None else ""
     bid, ask = _text(prices, ticker.bid), _text(prices, ticker.ask)
     return _Figures(ticker, prices.decimals, change, bid, ask)
@@ -156,9 +153,7 @@ def _text(numbers: AlignedNumbers, value: Decimal | None) -> str:
     return "" if value is None else numbers.text(value)
 
 
-def _direction(tick: TradeTick, before: TradeTick | None, row: GridRow | None) -> Direction:
-    if before is None or row is None or before.exchange != tick.exchange:
-        return 0
-    if tick.price == before.price:
-        return row.direction
-    return 1 if tick.price > before.price else -1
+def _direction(price: Decimal, price_before: Decimal, before: Direction) -> Direction:
+    if price == price_before:
+        return before
+    return 1 if price > price_before else -1

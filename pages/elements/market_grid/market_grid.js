@@ -14,6 +14,7 @@ export default {
   template: `<div class="market-grid" :data-tone="tone" :data-simulated="simulated"></div>`,
   props: {
     columns: { type: Array, required: true }, // {name, title, hint, fixed}
+    fields: { type: Array, required: true }, // the names of the values of a row; the first is `symbol`
     lines: { type: Array, default: () => [] },
     selected: { type: String, default: "" },
     sort: { type: String, default: "" },
@@ -65,8 +66,8 @@ export default {
     window.removeEventListener("live-markets-theme", this.onTheme);
   },
   methods: {
-    /** Apply new values: `{now, full, rows, traces}`. Each row has its symbol and the fields that changed. With `full`,
-     * rows that are not named become empty. */
+    /** Apply new values: `{now, full, rows, traces}`. A row is a list of values in the order of `fields`; those that
+     * have not changed are left out at its end. With `full`, rows that are not named become empty. */
     apply(payload) {
       clock.sync(payload.now, payload.full);
       if (payload.full) {
@@ -76,8 +77,9 @@ export default {
       }
       for (const [symbol, prices] of Object.entries(payload.traces ?? {})) this.rows.get(symbol)?.seed(prices);
       for (const values of payload.rows) {
-        this.rows.get(values.symbol)?.take(values, !payload.full);
-        if (values.ts) lastTrade.note(values.recv_ts ?? this.rows.get(values.symbol)?.values.recv_ts ?? 0);
+        const row = this.rows.get(values[0]);
+        row?.take(this.fields, values, !payload.full);
+        if (row?.values.ts) lastTrade.note(row.values.recv_ts);
       }
       this.askPaint();
     },

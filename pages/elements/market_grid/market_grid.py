@@ -10,7 +10,7 @@ from nicegui.events import GenericEventArguments
 
 from livemarkets.market.models import Side, SymbolInfo, TradeTick
 from pages.elements.live_element import LiveElement
-from pages.elements.market_grid.grid_rows import GridRow, GridRows, RowNews
+from pages.elements.market_grid.grid_rows import FIELDS, GridRow, GridRows, RowNews
 
 __all__ = ["COLUMNS", "SIDES", "GridLine", "MarketGrid", "side_index", "symbol_argument"]
 
@@ -99,6 +99,7 @@ class MarketGrid(
             {"name": name, "title": title, "hint": hint, "fixed": name in _FIXED}
             for name, title, hint in COLUMNS
         ]
+        self._props["fields"] = FIELDS
         self.lines: tuple[GridLine, ...] = ()
         self.order: list[str] = []
         """The symbols of the rows, from the top, as last sent."""
@@ -158,7 +159,7 @@ class MarketGrid(
     ) -> None:
         """Show what is new of the rows, perhaps with the trades before it.
 
-        Only values that changed are sent; without any, nothing.
+        Only rows with a changed value are sent; without any, nothing.
         """
         changed = self._rows.take(news)
         if changed:

@@ -116,10 +116,12 @@ export class MarketRow {
     this.spark.seed(prices);
   }
 
-  /** Take changed values: those fields of a `GridRow` of Python that are new. */
-  take(values, mayFlash) {
-    Object.assign(this.values, values);
-    if (values.price && !this.values.is_ticker) this.spark.push(values.price);
+  /** Take values in the order of these names. Those that are left out at the end stay. */
+  take(names, values, mayFlash) {
+    const before = this.values.price;
+    for (let at = 0; at < values.length; at++) this.values[names[at]] = values[at];
+    const { price, is_ticker: isTicker } = this.values;
+    if (price && price !== before && !isTicker) this.spark.push(price);
     this.isDue = true;
     this.mayFlash = mayFlash;
   }

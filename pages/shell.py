@@ -102,8 +102,11 @@ def shell(
             if services.settings.access_token:
                 _logout_button()
     strip = StatusBanner() if has_strip else None
+    frame = Shell(badge, strip, bar, links)
     with ui.element("main") as main:
-        yield Shell(badge, strip, bar, links)
+        yield frame
+    if badge is not None and not badge.statuses:  # until the page has a report, a button without a text
+        frame.show(services, asked=services.exchanges()[0])
     ui.skip_link("Skip to content", target=main)
     embed_calls(ui.context.client)
 

@@ -17,6 +17,8 @@ SCRIPT = PROJECT_ROOT / ".venv" / "node" / "node_modules" / "axe-core" / "axe.mi
 needs_axe = pytest.mark.skipif(not SCRIPT.exists(), reason="axe-core is not installed: no Node.js here")
 
 RUN = """async (rules) => {
+    // What follows the size of an element does so with the next frame.
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
     const options = { preload: false, resultTypes: ["violations"], ...(rules.length && { runOnly: rules }) };
     const { violations } = await axe.run(document, options);
     return violations.flatMap(({ id, impact, help, nodes }) =>

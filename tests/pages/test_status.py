@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import html
+import re
 import weakref
 from typing import Any
 
@@ -224,3 +226,11 @@ async def test_a_closed_page_is_freed_without_a_collection(visitor: User, servic
     finally:
         gc.enable()
     assert services.manager.counts() == (0, 0, 0)
+
+
+async def test_the_badge_has_its_words_before_the_first_report(
+    visitor: User, services: LocalServices
+) -> None:
+    page = html.unescape((await visitor.http_client.get("/labs/status")).text)
+    (badge,) = re.findall(r'"hasAge":false.*?"exchanges":\[(.*?)\]', page)
+    assert '"label":"Binance","state":"live","word":"live"' in badge

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import selectors
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import pytest
@@ -100,11 +100,30 @@ def run_in_simulated_time(main: Coroutine[Any, Any, T], *, has_sockets: bool = F
         return runner.run(main)
 
 
-def in_simulated_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Let the time of an asynchronous test be simulated, with all clocks of this process.
+@contextlib.contextmanager
+def simulated_runner() -> Iterator[asyncio.Runner]:
+    """A runner whose time is simulated, as are all clocks of this process while it is there.
 
-    Every server and client of the test is in this process. A fixture may give it a context manager, such as
-    a running app: that is entered in the loop of the test, which gets what it yields.
+    For apps, exchanges and clients with the short waits of tests; all of them are in this process.
+    """
+    begin, begin_ns = time.monotonic(), time.time_ns()
+
+    def new_loop() -> _Loop:
+        return _Loop(has_sockets=True, fastest=_FAST, begin=begin)
+
+    with asyncio.Runner(loop_factory=new_loop) as runner, pytest.MonkeyPatch.context() as patch:
+        now = runner.get_loop().time
+        patch.setattr(time, "monotonic", now)
+        patch.setattr(time, "time_ns", lambda: begin_ns + int((now() - begin) * 1e9))
+        patch.setattr(time, "time", lambda: time.time_ns() / 1e9)
+        yield runner
+
+
+def time_is_simulated(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run an asynchronous test with a `simulated_runner`.
+
+    A fixture may give the test a context manager, such as a running app: it is entered in the loop of the
+    test, which gets what it yields.
     """
 
     @functools.wraps(test)
@@ -116,17 +135,7 @@ def in_simulated_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callabl
                         arguments[name] = await stack.enter_async_context(value)
                 await test(**arguments)
 
-        begin, begin_ns = time.monotonic(), time.time_ns()
-        with (
-            asyncio.Runner(
-                loop_factory=lambda: _Loop(has_sockets=True, fastest=_FAST, begin=begin)
-            ) as runner,
-            pytest.MonkeyPatch.context() as patch,
-        ):
-            loop = runner.get_loop()
-            patch.setattr(time, "monotonic", loop.time)
-            patch.setattr(time, "time_ns", lambda: begin_ns + int((loop.time() - begin) * 1e9))
-            patch.setattr(time, "time", lambda: time.time_ns() / 1e9)
+        with simulated_runner() as runner:
             runner.run(main())
 
     return run

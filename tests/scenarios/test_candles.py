@@ -20,8 +20,8 @@ from livemarkets.simulator import SimulatedMarket, Simulator
 from livemarkets.simulator.market.replay import Replay
 from tests.support.app import RunningApp, running_app, running_exchange, settings_for
 from tests.support.helpers import eventually
-from tests.support.simulated_time import time_is_simulated
 from tests.support.markets_client import MarketsClient
+from tests.support.simulated_time import time_is_simulated
 from tests.support.upstream import quick
 
 pytestmark = pytest.mark.long

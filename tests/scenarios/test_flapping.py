@@ -12,8 +12,8 @@ from livemarkets.app import Tuning
 from livemarkets.simulator import SimulatedMarket, Simulator
 from tests.support.app import running_app, running_exchange, settings_for
 from tests.support.helpers import eventually
-from tests.support.simulated_time import time_is_simulated
 from tests.support.markets_client import MarketsClient
+from tests.support.simulated_time import time_is_simulated
 from tests.support.upstream import quick
 
 pytestmark = pytest.mark.long

@@ -28,8 +28,8 @@ from livemarkets.simulator import SimulatedMarket, Simulator
 from livemarkets.simulator.market.streams import StreamEvent
 from tests.support.app import RunningApp, running_app, running_exchange, settings_for
 from tests.support.helpers import eventually
-from tests.support.simulated_time import time_is_simulated
 from tests.support.leg_links import LegLink, leg_links
+from tests.support.simulated_time import time_is_simulated
 from tests.support.upstream import QUICK, quick
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")

@@ -100,6 +100,26 @@ def run_in_simulated_time(main: Coroutine[Any, Any, T], *, has_sockets: bool = F
         return runner.run(main)
 
 
+class Shared(contextlib.AbstractAsyncContextManager[T]):
+    """A context manager that a test and others that it is given need: the first who enters it starts it."""
+
+    def __init__(self, manager: contextlib.AbstractAsyncContextManager[T]) -> None:
+        self._manager = manager
+        self._users = 0
+        self._value: T
+
+    async def __aenter__(self) -> T:
+        if not self._users:
+            self._value = await self._manager.__aenter__()
+        self._users += 1
+        return self._value
+
+    async def __aexit__(self, *reason: Any) -> None:
+        self._users -= 1
+        if not self._users:
+            await self._manager.__aexit__(*reason)
+
+
 @contextlib.contextmanager
 def simulated_runner() -> Iterator[asyncio.Runner]:
     """A runner whose time is simulated, as are all clocks of this process while it is there.

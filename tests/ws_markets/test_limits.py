@@ -270,7 +270,6 @@ async def test_with_the_flag_off_there_is_nothing_but_health(exchange: Simulator
         assert exchange.stats()["rest_calls"] == {}
 
 
-@pytest.mark.serial
 @both_ways_out
 @time_is_simulated
 async def test_a_shutdown_tells_every_client_to_come_back(app: RunningApp, exchange: Simulator) -> None:

@@ -250,7 +250,6 @@ async def test_a_client_that_reads_nothing_costs_a_bounded_backlog_and_gets_the_
         assert len(told) == len(set(told))
 
 
-@time_is_simulated
 async def test_at_most_fifty_are_sent_to_one_client_in_one_turn() -> None:
     async with many(180) as (app, _, names):
         client = await app.connect()

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from livemarkets.simulator import Simulator
 from tests.support.certificates import Certificate, make_certificate
 from tests.support.helpers import eventually, free_port
 from tests.support.proxies import Fault, running_proxy
+from tests.support.simulated_time import time_is_simulated
 from tests.support.upstream import QUICK, Listener, connect_to, exchange
 
 BTC = "btcusdt@trade"
@@ -25,9 +25,8 @@ QUOTED = "p%40ss%2Fzebra%3A%25"
 
 
 @pytest.fixture
-async def venue() -> AsyncIterator[Simulator]:
-    async with exchange() as simulator:
-        yield simulator
+def venue() -> contextlib.AbstractAsyncContextManager[Simulator]:
+    return exchange()
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +78,7 @@ class Halves:
 
 @pytest.mark.parametrize("scheme", ["http", "socks5", "socks5h", "socks"])
 @pytest.mark.parametrize("has_password", [True, False])
+@time_is_simulated
 async def test_both_halves_go_through_the_proxy(venue: Simulator, scheme: str, has_password: bool) -> None:
     async with running_proxy(f"us er:{SECRET}" if has_password else None) as proxy:
         outbound = Outbound(proxy.url(scheme, f"us%20er:{QUOTED}" if has_password else ""))
@@ -103,6 +103,7 @@ async def test_both_halves_go_through_the_proxy(venue: Simulator, scheme: str, h
     ],
     ids=str,
 )
+@time_is_simulated
 async def test_both_halves_obey_the_usual_variables(
     venue: Simulator, variables: dict[str, str], way: str
 ) -> None:
@@ -129,6 +130,7 @@ async def test_both_halves_obey_the_usual_variables(
         "http://u:zebra@x/y",
     ],
 )
+@time_is_simulated
 async def test_a_proxy_that_means_nothing_is_the_reason_of_both(venue: Simulator, text: str) -> None:
     for name in ("HTTP_PROXY", "ALL_PROXY"):
         reasons = await Halves(venue.port, Outbound("", {name: text})).reasons()
@@ -137,6 +139,7 @@ async def test_a_proxy_that_means_nothing_is_the_reason_of_both(venue: Simulator
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
+@time_is_simulated
 async def test_a_proxy_that_is_down_is_named(venue: Simulator, scheme: str) -> None:
     url = f"{scheme}://127.0.0.1:{free_port()}"
     for reason in await Halves(venue.port, Outbound(url.replace("//", "//user:zebra@"))).reasons():
@@ -145,6 +148,7 @@ async def test_a_proxy_that_is_down_is_named(venue: Simulator, scheme: str) -> N
 
 @pytest.mark.parametrize("credentials", ["", "user:zebra"])
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
+@time_is_simulated
 async def test_a_proxy_that_wants_another_password_says_so(
     venue: Simulator, scheme: str, credentials: str
 ) -> None:
@@ -163,6 +167,7 @@ async def test_a_proxy_that_wants_another_password_says_so(
 @pytest.mark.long
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
 @pytest.mark.parametrize("fault", ["hangs", "closes", "garbage", "busy"])
+@time_is_simulated
 async def test_a_proxy_with_a_fault_is_named(
     venue: Simulator, scheme: str, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +183,7 @@ async def test_a_proxy_with_a_fault_is_named(
         await Halves(venue.port, Outbound(proxy.url(scheme))).assert_both_work()
 
 
+@time_is_simulated
 async def test_an_exchange_that_is_down_behind_the_proxy() -> None:
     async with running_proxy() as proxy:
         for reason in await Halves(free_port(), Outbound(proxy.url("socks5"))).reasons():
@@ -185,6 +191,7 @@ async def test_an_exchange_that_is_down_behind_the_proxy() -> None:
             assert "of LIVE_PROXY_URL" in reason
 
 
+@time_is_simulated
 async def test_certificates_of_both_halves_are_the_same(venue: Simulator, certificate: Certificate) -> None:
     """A proxy that opens TLS: it is named while its certificate is unknown, and works when it is known."""
     async with running_proxy(intercept=certificate.for_servers()) as proxy:
@@ -204,6 +211,7 @@ async def test_certificates_of_both_halves_are_the_same(venue: Simulator, certif
         ("SSL_CERT_FILE", "/", "Is a directory"),
     ],
 )
+@time_is_simulated
 async def test_certificates_that_cannot_be_read_are_the_reason_of_both(
     venue: Simulator, name: str, path: str, why: str
 ) -> None:
@@ -213,6 +221,7 @@ async def test_certificates_that_cannot_be_read_are_the_reason_of_both(
     assert why.lower() in reasons[0].lower()
 
 
+@time_is_simulated
 async def test_calls_without_tls_need_no_certificates(venue: Simulator) -> None:
     outbound = Outbound("", {"SSL_CERT_FILE": "/nonexistent/certificates.pem"})
     rest = BinanceRest("simulator", [venue.rest_url], clock=system_clock(), outbound=outbound)
@@ -222,6 +231,7 @@ async def test_calls_without_tls_need_no_certificates(venue: Simulator) -> None:
         await rest.aclose()
 
 
+@time_is_simulated
 async def test_certificates_are_read_once_for_all_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[ssl.SSLContext] = []
     make = ssl.create_default_context
@@ -241,6 +251,7 @@ async def test_certificates_are_read_once_for_all_who_wait(monkeypatch: pytest.M
     assert set(contexts) == {made[0]}
 
 
+@time_is_simulated
 async def test_calls_that_begin_together_leave_no_connection(certificate: Certificate) -> None:
     """The first call of each waits for the certificates."""
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -266,6 +277,7 @@ async def test_calls_that_begin_together_leave_no_connection(certificate: Certif
     server.close()
 
 
+@time_is_simulated
 async def test_a_call_that_waits_while_its_client_is_closed_opens_nothing(venue: Simulator) -> None:
     client = Outbound().http_client(timeout_seconds=5.0)
     call = asyncio.create_task(client.get("https://127.0.0.1:9/"))
@@ -275,6 +287,7 @@ async def test_a_call_that_waits_while_its_client_is_closed_opens_nothing(venue:
         await call
 
 
+@time_is_simulated
 async def test_a_file_that_appears_later_is_read(tmp_path: Path, certificate: Certificate) -> None:
     file = tmp_path / "late.pem"
     outbound = Outbound("", {"SSL_CERT_FILE": str(file)})
@@ -286,10 +299,12 @@ async def test_a_file_that_appears_later_is_read(tmp_path: Path, certificate: Ce
     assert context is await outbound.tls()
 
 
+@time_is_simulated
 async def test_a_folder_of_certificates_is_read(tmp_path: Path) -> None:
     assert (await Outbound("", {"SSL_CERT_DIR": str(tmp_path)}).tls()).cert_store_stats()["x509_ca"] == 0
 
 
+@time_is_simulated
 async def test_a_system_without_certificates_gets_some(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -300,6 +315,7 @@ async def test_a_system_without_certificates_gets_some(
     assert (await Outbound().tls()).cert_store_stats()["x509_ca"] > 100
 
 
+@time_is_simulated
 async def test_this_machine_is_reached_directly(venue: Simulator) -> None:
     async with running_proxy() as proxy:
         listener = Listener()
@@ -312,6 +328,7 @@ async def test_this_machine_is_reached_directly(venue: Simulator) -> None:
         assert proxy.asked == []
 
 
+@time_is_simulated
 async def test_calls_at_the_same_time_leave_no_connection_behind(venue: Simulator) -> None:
     rest = BinanceRest("simulator", [venue.rest_url], clock=system_clock())
     await asyncio.gather(*(rest.symbols() for _ in range(3)))
@@ -320,6 +337,7 @@ async def test_calls_at_the_same_time_leave_no_connection_behind(venue: Simulato
     await eventually(lambda: venue.http.sockets == 0)
 
 
+@time_is_simulated
 async def test_a_connection_without_a_call_is_closed_though_no_call_follows(venue: Simulator) -> None:
     client = Outbound(idle_seconds=0.05).http_client(timeout_seconds=5.0)
     ping = f"{venue.rest_url}/api/v3/ping"
@@ -331,6 +349,7 @@ async def test_a_connection_without_a_call_is_closed_though_no_call_follows(venu
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "idle REST connections"]
 
 
+@time_is_simulated
 async def test_a_call_that_takes_longer_than_connections_stay_is_not_cut(venue: Simulator) -> None:
     others_are_closed = asyncio.Event()
 

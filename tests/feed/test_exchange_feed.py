@@ -23,6 +23,7 @@ from livemarkets.simulator import Simulator
 from livemarkets.simulator.protocol.connection import text_frame
 from tests.support.app import quiet_market, settings_for
 from tests.support.helpers import eventually
+from tests.support.simulated_time import time_is_simulated
 from tests.support.upstream import SYMBOLS, exchange, quick, quick_market
 
 pytestmark = pytest.mark.long
@@ -131,14 +132,20 @@ async def running(
         await eventually(lambda: venue.stats()["open"] == 0)
 
 
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
+@contextlib.asynccontextmanager
+async def trading() -> AsyncIterator[World]:
     async with running() as world:
         world.subscribe(*KEYS)
         await world.more_trades(*KEYS)
         yield world
 
 
+@pytest.fixture
+def world() -> contextlib.AbstractAsyncContextManager[World]:
+    return trading()
+
+
+@time_is_simulated
 async def test_everything_arrives_and_nothing_is_left(world: World) -> None:
     await world.more_trades(*KEYS, count=100)
     world.check()
@@ -186,6 +193,7 @@ HEALED: dict[str, tuple[Fault, ...]] = {
 
 
 @pytest.mark.parametrize("fault", HEALED)
+@time_is_simulated
 async def test_what_can_be_healed_is_healed(fault: str) -> None:
     async with running(quick_tuning(patience_seconds=30.0)) as world:
         world.subscribe(*KEYS)
@@ -198,6 +206,7 @@ async def test_what_can_be_healed_is_healed(fault: str) -> None:
         assert world.statistics.lost == 0
 
 
+@time_is_simulated
 async def test_what_was_lost_bears_the_mark_of_the_backfill(world: World) -> None:
     world.venue.faults.lose(stream=BTC_STREAM, count=30)
     await world.more_trades(count=100)
@@ -207,6 +216,7 @@ async def test_what_was_lost_bears_the_mark_of_the_backfill(world: World) -> Non
     await eventually(lambda: world.statistics.holes_open == 0)
 
 
+@time_is_simulated
 async def test_repeats_are_counted_not_delivered(world: World) -> None:
     world.venue.faults.repeat(stream=BTC_STREAM, count=30)
     await world.more_trades(count=100)
@@ -214,6 +224,7 @@ async def test_repeats_are_counted_not_delivered(world: World) -> None:
     assert world.statistics.duplicates == 30
 
 
+@time_is_simulated
 async def test_ids_that_the_exchange_left_out_are_its_own_hole(world: World) -> None:
     world.venue.faults.hole(symbol="BTCUSDT", count=7)
     await world.more_trades(count=50)
@@ -223,6 +234,7 @@ async def test_ids_that_the_exchange_left_out_are_its_own_hole(world: World) -> 
     assert (world.statistics.gaps, world.statistics.lost) == (1, 0)
 
 
+@time_is_simulated
 async def test_a_trade_with_impossible_values_is_declared_as_invalid() -> None:
     """Its id was declared as one that the exchange does not have (REVIEW B17; FIELD-2, experiment 11)."""
     async with running(source=quiet_market(*SYMBOLS)) as world:
@@ -247,6 +259,7 @@ async def test_a_trade_with_impossible_values_is_declared_as_invalid() -> None:
         assert world.statistics.client.complaints == {"implausible trade": 1}
 
 
+@time_is_simulated
 async def test_the_patience_is_a_setting() -> None:
     async with running(Tuning(client=quick()), gap_patience_seconds=1.0) as world:
         world.subscribe(BTC)
@@ -259,6 +272,7 @@ async def test_the_patience_is_a_setting() -> None:
         world.check(BTC)
 
 
+@time_is_simulated
 async def test_whatever_bears_a_newer_id_is_evidence(world: World) -> None:
     """A ticker of the next channel will say so; here the last trades of a stream are lost."""
     quiet = StreamKey("binance", TRADES, "SOLUSDT")
@@ -270,6 +284,7 @@ async def test_whatever_bears_a_newer_id_is_evidence(world: World) -> None:
     assert world.gaps(quiet) == []
 
 
+@time_is_simulated
 async def test_what_cannot_be_had_is_declared_and_the_stream_goes_on(world: World) -> None:
     world.venue.faults.rest_down(seconds=60)
     world.venue.faults.lose(stream=BTC_STREAM, count=30)
@@ -281,6 +296,7 @@ async def test_what_cannot_be_had_is_declared_and_the_stream_goes_on(world: Worl
     assert world.gaps(KEYS[1]) == world.gaps(KEYS[2]) == []
 
 
+@time_is_simulated
 async def test_a_price_need_not_wait_for_a_hole_to_close(world: World) -> None:
     world.venue.faults.rest_down(seconds=60)
     world.venue.faults.lose(stream=BTC_STREAM, count=30)
@@ -292,6 +308,7 @@ async def test_a_price_need_not_wait_for_a_hole_to_close(world: World) -> None:
     await eventually(is_ahead)
 
 
+@time_is_simulated
 async def test_a_symbol_that_is_listed_anew_goes_on(world: World) -> None:
     world.venue.faults.relist(symbol="BTCUSDT", first_id=1)
     await eventually(lambda: len(world.ids()) > 30 and world.ids()[0] == 1)
@@ -306,6 +323,7 @@ async def test_a_symbol_that_is_listed_anew_goes_on(world: World) -> None:
     world.check(*KEYS[1:])
 
 
+@time_is_simulated
 async def test_a_mute_stream_is_noticed_subscribed_again_and_healed(world: World) -> None:
     await world.more_trades(*KEYS, count=100)
     world.venue.faults.mute(stream=BTC_STREAM)
@@ -319,6 +337,7 @@ async def test_a_mute_stream_is_noticed_subscribed_again_and_healed(world: World
     assert world.venue.stats()["connects"] == 1
 
 
+@time_is_simulated
 async def test_the_status_is_live_again_when_the_mute_symbol_is_halted(world: World) -> None:
     world.venue.faults.mute(stream=BTC_STREAM, stubborn=True)
     await eventually(lambda: world.feed.status.state == "stale")
@@ -330,6 +349,7 @@ async def test_the_status_is_live_again_when_the_mute_symbol_is_halted(world: Wo
     await eventually(lambda: world.feed.status.state == "live")
 
 
+@time_is_simulated
 async def test_quiet_streams_are_no_cause_for_alarm() -> None:
     silence = SilenceLimits(slot_seconds=0.05, floor_seconds=0.1, unknown_seconds=0.3)
     staleness = StalenessLimits(silence=silence)
@@ -341,6 +361,7 @@ async def test_quiet_streams_are_no_cause_for_alarm() -> None:
         assert world.venue.stats()["connects"] == 1
 
 
+@time_is_simulated
 async def test_who_leaves_and_comes_back_begins_anew(world: World) -> None:
     world.services.manager.release("test")
     await eventually(lambda: world.feed.keys() == [])
@@ -350,6 +371,7 @@ async def test_who_leaves_and_comes_back_begins_anew(world: World) -> None:
     assert world.gaps() == []
 
 
+@time_is_simulated
 async def test_states_reach_who_listens_once_each(world: World) -> None:
     world.venue.faults.refuse(count=3, status=451)
     world.venue.faults.drop()
@@ -365,6 +387,7 @@ async def test_states_reach_who_listens_once_each(world: World) -> None:
     assert [status.ts for status in world.statuses] == sorted(status.ts for status in world.statuses)
 
 
+@time_is_simulated
 async def test_the_list_of_symbols_is_loaded_when_somebody_needs_it() -> None:
     async with running() as world:
         assert not world.feed.directory.is_loaded
@@ -374,6 +397,7 @@ async def test_the_list_of_symbols_is_loaded_when_somebody_needs_it() -> None:
         assert world.venue.stats()["connects"] == 0
 
 
+@time_is_simulated
 async def test_nobody_waits_for_a_list_that_cannot_be_had() -> None:
     async with running() as world:
         world.venue.faults.rest_down(seconds=60, status=503)
@@ -385,6 +409,7 @@ async def test_nobody_waits_for_a_list_that_cannot_be_had() -> None:
         await world.more_trades()
 
 
+@time_is_simulated
 async def test_a_defect_does_not_end_the_feed(world: World) -> None:
     """Whatever breaks inside is logged, and everything of this exchange begins again."""
     failures = 1
@@ -402,6 +427,7 @@ async def test_a_defect_does_not_end_the_feed(world: World) -> None:
     world.check()
 
 
+@time_is_simulated
 async def test_rest_that_cannot_even_be_called_costs_the_stream_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -424,6 +450,7 @@ async def test_rest_that_cannot_even_be_called_costs_the_stream_nothing(
             await services.stop()
 
 
+@time_is_simulated
 async def test_without_a_ledger_the_loss_shows() -> None:
     """The switch that proves that these tests can fail."""
     tuning = Tuning(client=quick(), feed=FeedLimits(has_ledger=False))
@@ -436,6 +463,7 @@ async def test_without_a_ledger_the_loss_shows() -> None:
             world.check(BTC)
 
 
+@time_is_simulated
 async def test_many_faults_at_once() -> None:
     """With patience enough for a busy machine: every hole can be filled, and has to be."""
     async with running(quick_tuning(patience_seconds=30.0)) as world:

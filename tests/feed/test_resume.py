@@ -29,7 +29,7 @@ from tests.support.app import RunningApp, relaxed, running_app, running_exchange
 from tests.support.helpers import eventually
 from tests.support.listener import Listener, listening
 from tests.support.markets_client import MarketsClient, missing_ids
-from tests.support.simulated_time import run_in_simulated_time
+from tests.support.simulated_time import run_in_simulated_time, time_is_simulated
 from tests.support.ticks import BTC, make_tick
 from tests.support.upstream import quick
 
@@ -587,6 +587,7 @@ async def kill(listener: Listener) -> int:
     return listener.ids(SYMBOL)[-1]
 
 
+@time_is_simulated
 async def test_a_client_resumes_on_the_same_server() -> None:
     async with market() as exchange, instance(exchange) as app:
         async with listening(app, *PAIR) as first:
@@ -600,6 +601,7 @@ async def test_a_client_resumes_on_the_same_server() -> None:
         assert snapshots[0]["data"][0]["id"] == last + 1
 
 
+@time_is_simulated
 async def test_a_client_resumes_after_a_restart_and_on_another_instance() -> None:
     async with market() as exchange:
         async with instance(exchange) as app, listening(app, SYMBOL) as first:
@@ -621,6 +623,7 @@ async def test_a_client_resumes_after_a_restart_and_on_another_instance() -> Non
             assert max(sizes) == 500
 
 
+@time_is_simulated
 async def test_beyond_memory_and_beyond_history() -> None:
     async with (
         market(20.0, history_length=1000) as exchange,
@@ -646,6 +649,7 @@ async def goes_on_to(listener: Listener, trade_id: int) -> None:
     await eventually(lambda: (listener.ids(SYMBOL) or [0])[-1] >= trade_id, 20, because=f"id {trade_id}")
 
 
+@time_is_simulated
 async def test_an_offset_from_long_ago_is_declared_as_history() -> None:
     async with (
         market() as exchange,
@@ -660,6 +664,7 @@ async def test_an_offset_from_long_ago_is_declared_as_history() -> None:
         assert missing_ids(listener.ids(SYMBOL)) == []
 
 
+@time_is_simulated
 async def test_a_client_from_the_future_is_told_and_served() -> None:
     async with market() as exchange, instance(exchange) as app:
         ahead = newest_id(exchange) + 1_000_000
@@ -671,6 +676,7 @@ async def test_a_client_from_the_future_is_told_and_served() -> None:
             assert missing_ids(listener.ids(SYMBOL)) == []
 
 
+@time_is_simulated
 async def test_a_symbol_was_listed_anew_in_between() -> None:
     async with market() as exchange, instance(exchange) as app, listening(app, SYMBOL) as stayed:
         async with listening(app, SYMBOL) as first:
@@ -686,6 +692,7 @@ async def test_a_symbol_was_listed_anew_in_between() -> None:
         assert ids == list(range(1, len(ids) + 1))
 
 
+@time_is_simulated
 async def test_rest_is_down_for_a_while() -> None:
     async with market() as exchange:
         async with instance(exchange) as app, listening(app, SYMBOL) as first:
@@ -697,6 +704,7 @@ async def test_rest_is_down_for_a_while() -> None:
                 await goes_on(second, exchange, last)
 
 
+@time_is_simulated
 async def test_a_client_that_gives_up_in_the_middle_is_let_go() -> None:
     async with market() as exchange, instance(exchange) as app:
         client = await app.connect()
@@ -717,6 +725,7 @@ async def test_a_client_that_gives_up_in_the_middle_is_let_go() -> None:
         assert await client.works()
 
 
+@time_is_simulated
 async def test_asking_again_for_another_offset_replaces_the_first() -> None:
     async with market() as exchange, instance(exchange) as app:
         client: MarketsClient = await app.connect()
@@ -734,6 +743,7 @@ async def test_asking_again_for_another_offset_replaces_the_first() -> None:
             await asyncio.gather(task, return_exceptions=True)
 
 
+@time_is_simulated
 async def test_frozen_readers_hold_up_no_other_resumption() -> None:
     async with market(history_length=50_000) as exchange, instance(exchange) as app:
         assert newest_id(exchange)
@@ -759,6 +769,7 @@ async def test_frozen_readers_hold_up_no_other_resumption() -> None:
 
 
 @pytest.mark.parametrize("kills", [150, pytest.param(1000, marks=pytest.mark.verify)])
+@time_is_simulated
 async def test_clients_killed_at_random_moments_have_every_id_or_a_declared_hole(kills: int) -> None:
     """Twelve clients die again and again, while the exchange and the server have their own troubles."""
     random = Random(5)
@@ -802,6 +813,7 @@ async def test_clients_killed_at_random_moments_have_every_id_or_a_declared_hole
 
 
 @pytest.mark.parametrize("count", [499, 500, 501, 1000, 1001, 2001])
+@time_is_simulated
 async def test_seams_between_pages_and_messages(count: int) -> None:
     """A page has 1,000 trades, a message 500: what lies on an edge comes once."""
     async with market(1e-6, history_seconds=0.0) as exchange, instance(exchange) as app:

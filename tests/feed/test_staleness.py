@@ -27,7 +27,7 @@ from tests.support.helpers import eventually
 from tests.support.listener import Listener, listening
 from tests.support.markets_client import missing_ids
 from tests.support.recordings import BITCOIN_AND_ETHER, recording
-from tests.support.simulated_time import run_in_simulated_time
+from tests.support.simulated_time import run_in_simulated_time, time_is_simulated
 from tests.support.ticks import make_tick
 from tests.support.upstream import quick
 
@@ -683,6 +683,7 @@ async def nothing_is_missing(exchange: Simulator, listener: Listener) -> None:
         assert listener.gaps(symbol) == []
 
 
+@time_is_simulated
 async def test_a_mute_btcusdt_reaches_the_clients_as_stale_within_3_seconds_and_heals() -> None:
     """With the app's own waits, and as many trades a second as BTCUSDT usually has."""
     async with watched(None, trades_per_second=26.0) as (exchange, _, listener):
@@ -700,6 +701,7 @@ async def test_a_mute_btcusdt_reaches_the_clients_as_stale_within_3_seconds_and_
         assert exchange.stats()["connects"] == 1
 
 
+@time_is_simulated
 async def test_a_stream_that_stays_mute_on_its_connection_moves_to_another() -> None:
     async with watched(FAST, trades_per_second=100.0) as (exchange, app, listener):
         (connection,) = exchange.connections
@@ -712,6 +714,7 @@ async def test_a_stream_that_stays_mute_on_its_connection_moves_to_another() -> 
         assert exchange.stats()["connects"] == 2
 
 
+@time_is_simulated
 async def test_a_connection_that_falls_silent_is_replaced() -> None:
     """Its pings are still answered."""
     async with watched(FAST, trades_per_second=100.0) as (exchange, _, listener):
@@ -725,6 +728,7 @@ async def test_a_connection_that_falls_silent_is_replaced() -> None:
         await eventually(lambda: len(exchange.connections) == 1)
 
 
+@time_is_simulated
 async def test_with_rest_down_a_silent_connection_is_replaced_on_its_neighbours_word() -> None:
     async with watched(FAST, trades_per_second=100.0) as (exchange, app, listener):
         exchange.faults.rest_down(status=503)

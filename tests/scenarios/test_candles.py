@@ -21,6 +21,7 @@ from livemarkets.simulator.market.replay import Replay
 from tests.support.app import RunningApp, running_app, running_exchange, settings_for
 from tests.support.helpers import eventually
 from tests.support.markets_client import MarketsClient
+from tests.support.simulated_time import time_is_simulated
 from tests.support.upstream import quick
 
 pytestmark = pytest.mark.long
@@ -108,6 +109,7 @@ def with_klines(lines: list[dict[str, Any]], ended: list[Bucket]) -> Iterator[di
                 yield {"recv_ms": recv_ms, "frame": bucket.frame(now_ms, closed=False)}
 
 
+@time_is_simulated
 async def test_candles_of_genuine_trades_are_those_of_our_own(shared_data: Path, tmp_path: Path) -> None:
     with gzip.open(shared_data / RECORDING, "rt", encoding="utf-8") as file:
         lines = list(map(json.loads, file))
@@ -200,6 +202,7 @@ class Reader:
             self.take(await self.client.receive(20))
 
 
+@time_is_simulated
 async def test_no_closed_candle_is_missing_told_twice_or_wrong_through_faults() -> None:
     market = SimulatedMarket(seed=11, symbols=SYMBOLS, trades_per_second=20.0, history_seconds=5.0)
     async with running_exchange(market) as exchange, candle_app(exchange) as app:

@@ -22,6 +22,7 @@ from tests.support.app import running_app, running_exchange, settings_for
 from tests.support.helpers import eventually
 from tests.support.markets_client import MarketsClient
 from tests.support.scripted_exchange import scripted_exchange
+from tests.support.simulated_time import time_is_simulated
 from tests.support.upstream import quick
 
 pytestmark = pytest.mark.long
@@ -33,6 +34,7 @@ WANTED = {"book": 100, "depth": 20, "ticker": 2, "tickers": 2}
 """How many messages of each type from the embedded exchange are looked at."""
 
 
+@time_is_simulated
 async def test_a_genuine_recording_arrives_digit_for_digit(shared_data: Path) -> None:
     with gzip.open(shared_data / RECORDING) as file:
         frames = [json.loads(line)["frame"] for _, line in zip(range(FRAMES), file, strict=False)]
@@ -84,6 +86,7 @@ def shown(messages: list[dict[str, Any]], names: tuple[str, ...]) -> list[tuple[
     ]
 
 
+@time_is_simulated
 async def test_a_client_that_reads_nothing_costs_little_and_ends_on_the_newest() -> None:
     """20 MB of updates are published while it does not read; it is neither closed nor a burden."""
     symbols = [f"S{number}USDT" for number in range(300)]
@@ -132,6 +135,7 @@ async def listed(client: MarketsClient) -> set[tuple[str, str, str | None]]:
 @pytest.mark.parametrize(
     "seed", [*range(3), *(pytest.param(n, marks=pytest.mark.verify) for n in range(3, 30))]
 )
+@time_is_simulated
 async def test_the_exchange_sends_what_anybody_reads_and_nothing_else(seed: int) -> None:
     """Clients subscribe and unsubscribe at random, over all channels, wait for no answer, and vanish.
 
@@ -186,6 +190,7 @@ async def test_the_exchange_sends_what_anybody_reads_and_nothing_else(seed: int)
             assert app.services.feeds["binance"].keys() == []
 
 
+@time_is_simulated
 async def test_the_embedded_exchange_serves_every_channel() -> None:
     """All that it says is understood; one kind of message never contradicts another."""
     async with running_exchange() as exchange:

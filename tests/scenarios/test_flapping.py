@@ -13,6 +13,7 @@ from livemarkets.simulator import SimulatedMarket, Simulator
 from tests.support.app import running_app, running_exchange, settings_for
 from tests.support.helpers import eventually
 from tests.support.markets_client import MarketsClient
+from tests.support.simulated_time import time_is_simulated
 from tests.support.upstream import quick
 
 pytestmark = pytest.mark.long
@@ -84,6 +85,7 @@ class Reader:
         pytest.param(Tuning(), (20.0, 90.0), 600.0, id="ten minutes", marks=pytest.mark.verify),
     ],
 )
+@time_is_simulated
 async def test_nothing_is_lost_while_connections_come_and_go(
     tuning: Tuning, life_seconds: tuple[float, float], seconds: float
 ) -> None:

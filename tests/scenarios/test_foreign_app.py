@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 
@@ -22,6 +23,7 @@ from tests.support.foreign import (
 from tests.support.foreign.reader import Reader
 from tests.support.foreign.world import World, running_world, tuning
 from tests.support.helpers import eventually
+from tests.support.simulated_time import time_is_simulated
 
 pytestmark = pytest.mark.long
 
@@ -34,15 +36,13 @@ SHORT_SECONDS = 1.5
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with running_world(patience_seconds=PATIENCE_SECONDS) as world:
-        yield world
+def world() -> AbstractAsyncContextManager[World]:
+    return running_world(patience_seconds=PATIENCE_SECONDS)
 
 
 @pytest.fixture
-async def hurried_world() -> AsyncIterator[World]:
-    async with running_world(patience_seconds=SHORT_SECONDS) as world:
-        yield world
+def hurried_world() -> AbstractAsyncContextManager[World]:
+    return running_world(patience_seconds=SHORT_SECONDS)
 
 
 def has_all(reader: Reader, world: World, *symbols: str) -> bool:
@@ -85,6 +85,7 @@ async def in_worlds(
 # frames, texts, numbers
 
 
+@time_is_simulated
 async def test_frames_may_be_split_merged_and_fragmented() -> None:
     await in_worlds(_frames_may_be_split_merged_and_fragmented, FRAMINGS)
 
@@ -97,6 +98,7 @@ async def _frames_may_be_split_merged_and_fragmented(world: World, framing: str)
     world.check()
 
 
+@time_is_simulated
 async def test_json_may_be_written_in_any_way() -> None:
     await in_worlds(_json_may_be_written_in_any_way, TEXTS)
 
@@ -109,6 +111,7 @@ async def _json_may_be_written_in_any_way(world: World, text: str) -> None:
     world.check()
 
 
+@time_is_simulated
 async def test_a_trade_whose_values_make_no_sense_is_declared_as_invalid(world: World) -> None:
     reader = await reader_of(world, "BTCUSDT")
     world.exchange.faults.invalid("BTCUSDT")
@@ -117,6 +120,7 @@ async def test_a_trade_whose_values_make_no_sense_is_declared_as_invalid(world: 
     assert declared(reader, "BTCUSDT") == {"invalid": 1}
 
 
+@time_is_simulated
 async def test_an_id_that_the_exchange_left_out_is_declared_as_such(world: World) -> None:
     reader = await reader_of(world, "BTCUSDT")
     world.exchange.faults.skip("BTCUSDT", 2)
@@ -128,6 +132,7 @@ async def test_an_id_that_the_exchange_left_out_is_declared_as_such(world: World
 # connections
 
 
+@time_is_simulated
 async def test_after_a_cut_quiet_streams_are_whole_too() -> None:
     await in_worlds(_after_a_cut_quiet_streams_are_whole_too, CUTS)
 
@@ -140,6 +145,7 @@ async def _after_a_cut_quiet_streams_are_whole_too(world: World, manner: str) ->
     world.check()
 
 
+@time_is_simulated
 async def test_acknowledgements_of_any_kind_do_no_harm() -> None:
     await in_worlds(_acknowledgements_of_any_kind_do_no_harm, ACKS)
 
@@ -155,6 +161,7 @@ async def _acknowledgements_of_any_kind_do_no_harm(world: World, manner: str) ->
 
 
 @pytest.mark.verify
+@time_is_simulated
 async def test_data_counts_as_an_acknowledgement(world: World) -> None:
     reader = await reader_of(world, "BTCUSDT")
     dials = world.exchange.rules.dials
@@ -169,6 +176,7 @@ async def test_data_counts_as_an_acknowledgement(world: World) -> None:
     assert world.exchange.rules.dials == dials
 
 
+@time_is_simulated
 async def test_a_sick_address_is_passed_over() -> None:
     await in_worlds(_a_sick_address_is_passed_over, SICKNESSES)
 
@@ -184,6 +192,7 @@ async def _a_sick_address_is_passed_over(world: World, sickness: str) -> None:
     assert world.exchange.rules.dials - dials < 12
 
 
+@time_is_simulated
 async def test_a_ban_from_streams_is_kept_however_it_is_told() -> None:
     await in_worlds(_a_ban_from_streams_is_kept_however_it_is_told, BAN_FORMS)
 
@@ -204,6 +213,7 @@ async def _a_ban_from_streams_is_kept_however_it_is_told(world: World, form: str
     assert declared(reader, "BTCUSDT") == {}
 
 
+@time_is_simulated
 async def test_a_ban_from_rest_is_kept_however_it_is_told_and_streams_go_on() -> None:
     await in_worlds(
         _a_ban_from_rest_is_kept_however_it_is_told_and_streams_go_on,
@@ -232,6 +242,7 @@ async def _a_ban_from_rest_is_kept_however_it_is_told_and_streams_go_on(world: W
 # REST
 
 
+@time_is_simulated
 async def test_the_other_address_answers_for_a_broken_one() -> None:
     unlike = {"hang", "trickle"}  # these take longer than the patience of a short case
     unlike |= {"empty list"}  # this may be the truth
@@ -239,6 +250,7 @@ async def test_the_other_address_answers_for_a_broken_one() -> None:
 
 
 @pytest.mark.verify
+@time_is_simulated
 async def test_the_other_address_answers_for_one_that_takes_its_time() -> None:
     await in_worlds(_the_other_address_answers, ["hang", "trickle"], patience_seconds=15.0)
 
@@ -253,6 +265,7 @@ async def _the_other_address_answers(world: World, manner: str) -> None:
     assert [declared(reader, symbol) for symbol in ALL] == [{}] * len(ALL)
 
 
+@time_is_simulated
 async def test_a_database_that_lags_proves_nothing(world: World) -> None:
     reader = await reader_of(world, *ALL)
     world.exchange.faults.lag(30)
@@ -263,6 +276,7 @@ async def test_a_database_that_lags_proves_nothing(world: World) -> None:
     assert [declared(reader, symbol) for symbol in ALL] == [{}] * len(ALL)
 
 
+@time_is_simulated
 async def test_a_replica_that_lacks_the_middle_proves_nothing(world: World) -> None:
     reader = await reader_of(world, "BTCUSDT")
     first = world.exchange.truth.newest("BTCUSDT") + 1
@@ -274,6 +288,7 @@ async def test_a_replica_that_lacks_the_middle_proves_nothing(world: World) -> N
     assert declared(reader, "BTCUSDT") == {}
 
 
+@time_is_simulated
 async def test_a_long_hole_is_fetched_though_the_pages_are_short(world: World) -> None:
     reader = await reader_of(world, "BTCUSDT")
     world.exchange.faults.break_rest("short pages")
@@ -284,6 +299,7 @@ async def test_a_long_hole_is_fetched_though_the_pages_are_short(world: World) -
     assert declared(reader, "BTCUSDT") == {}
 
 
+@time_is_simulated
 async def test_an_old_id_that_is_answered_with_the_oldest_still_served_is_history(world: World) -> None:
     reader = await reader_of(world, "BTCUSDT")
     await reader.leave(abruptly=False)
@@ -303,11 +319,13 @@ RIGHT_MANNERS = ("honest", "wrong type", "short pages")
 
 
 @pytest.mark.long
+@time_is_simulated
 async def test_whatever_rest_does_what_the_stream_brought_arrives() -> None:
     wrong = [manner for manner in REST_MANNERS if manner not in RIGHT_MANNERS]
     await in_worlds(_what_the_stream_brought_arrives, wrong, patience_seconds=SHORT_SECONDS)
 
 
+@time_is_simulated
 async def test_what_a_right_answer_has_is_declared_by_nobody() -> None:
     await in_worlds(_what_the_stream_brought_arrives, RIGHT_MANNERS)
 
@@ -324,6 +342,7 @@ async def _what_the_stream_brought_arrives(world: World, manner: str) -> None:
     assert declared(reader, "BTCUSDT") == ({} if manner in RIGHT_MANNERS else {"upstream": 3})
 
 
+@time_is_simulated
 async def test_a_firewall_that_dislikes_one_name_costs_the_others_nothing(world: World) -> None:
     reader = await reader_of(world, *ALL)
     world.exchange.faults.break_rest("html with 403", OTHER)
@@ -335,6 +354,7 @@ async def test_a_firewall_that_dislikes_one_name_costs_the_others_nothing(world:
     assert [declared(reader, symbol) for symbol in others] == [{}] * len(others)
 
 
+@time_is_simulated
 async def test_the_weight_that_others_spent_is_believed(hurried_world: World) -> None:
     world = hurried_world
     reader = await reader_of(world, *ALL)
@@ -353,6 +373,7 @@ async def test_the_weight_that_others_spent_is_believed(hurried_world: World) ->
 # the list
 
 
+@time_is_simulated
 async def test_odd_entries_in_the_list_cost_only_themselves() -> None:
     async with foreign_exchange() as exchange:
         exchange.faults.odd_entries()
@@ -369,6 +390,7 @@ async def test_odd_entries_in_the_list_cost_only_themselves() -> None:
             assert [result["ok"] for result in reply["results"]] == [True] * len(ALL) + [False]
 
 
+@time_is_simulated
 async def test_a_symbol_that_is_halted_and_delisted_costs_its_neighbours_nothing(world: World) -> None:
     reader = await reader_of(world, *ALL)
     dials = world.exchange.rules.dials

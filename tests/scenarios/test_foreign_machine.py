@@ -35,6 +35,7 @@ from tests.support.foreign import (
 )
 from tests.support.foreign.reader import Reader
 from tests.support.foreign.world import running_world
+from tests.support.simulated_time import simulated_runner
 
 NAMES = tuple(SYMBOLS)
 GARBAGE = (
@@ -58,7 +59,8 @@ class Markets(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.runner = asyncio.Runner()
+        self.time = contextlib.ExitStack()
+        self.runner = self.time.enter_context(simulated_runner())
         self.stack = contextlib.AsyncExitStack()
         self.world = self.runner.run(self.stack.enter_async_context(running_world(client_buffer_bytes=65536)))
 
@@ -261,7 +263,7 @@ class Markets(RuleBasedStateMachine):
                 self._do("settle at the end", self.world.settle())
         finally:
             self.runner.run(self.stack.aclose())
-            self.runner.close()
+            self.time.close()
 
     def _trading(self, names: list[str]) -> list[str]:
         """Nothing trades of a symbol that is halted or delisted."""

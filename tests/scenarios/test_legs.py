@@ -29,6 +29,7 @@ from livemarkets.simulator.market.streams import StreamEvent
 from tests.support.app import RunningApp, running_app, running_exchange, settings_for
 from tests.support.helpers import eventually
 from tests.support.leg_links import LegLink, leg_links
+from tests.support.simulated_time import time_is_simulated
 from tests.support.upstream import QUICK, quick
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
@@ -252,6 +253,7 @@ EVENTS: tuple[Callable[[World, int], Awaitable[None]], ...] = (
         pytest.param(3, 100, marks=pytest.mark.verify),
     ],
 )
+@time_is_simulated
 async def test_whatever_happens_to_one_leg_costs_nothing(seed: int, events: int) -> None:
     random = Random(seed)
     async with two_legs(seed=seed) as world:
@@ -271,6 +273,7 @@ async def test_whatever_happens_to_one_leg_costs_nothing(seed: int, events: int)
         assert len(world.log) <= 2 * len(EVENTS), "the log is not flooded"
 
 
+@time_is_simulated
 async def test_one_leg_alone_is_told_and_does_all_the_work_and_a_hole_on_both_is_a_hole() -> None:
     async with two_legs(gap_patience_seconds=1.0) as world:
         first, second = (await world.app.services.inspection.report()).exchanges[0].legs
@@ -309,6 +312,7 @@ async def test_one_leg_alone_is_told_and_does_all_the_work_and_a_hole_on_both_is
 
 
 @pytest.mark.verify
+@time_is_simulated
 async def test_a_stream_that_is_mute_on_one_leg_heals_there_and_nobody_notices() -> None:
     async with two_legs() as world:
         world.exchange.faults.mute(stream="btcusdt@trade", connection=await world.number(1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from livemarkets.simulator import SimulatedMarket, Simulator
 from tests.support.app import RunningApp, running_app, running_exchange, settings_for
 from tests.support.helpers import eventually
 from tests.support.markets_client import MarketsClient, missing_ids
+from tests.support.simulated_time import Shared, time_is_simulated
 from tests.support.upstream import quick
 
 pytestmark = pytest.mark.long
@@ -37,15 +39,19 @@ def tuning(**limits: Any) -> Tuning:
 
 
 @pytest.fixture
-async def exchange() -> AsyncIterator[Simulator]:
+def exchange() -> Shared[Simulator]:
     market = SimulatedMarket(seed=7, symbols=SYMBOLS, trades_per_second=20.0, history_seconds=1.0)
-    async with running_exchange(market) as exchange:
-        yield exchange
+    return Shared(running_exchange(market))
 
 
 @pytest.fixture
-async def app(exchange: Simulator) -> AsyncIterator[RunningApp]:
-    async with running_app(settings_for(exchange), tuning=tuning()) as app:
+def app(exchange: Shared[Simulator]) -> AbstractAsyncContextManager[RunningApp]:
+    return app_at(exchange)
+
+
+@asynccontextmanager
+async def app_at(exchange: Shared[Simulator]) -> AsyncIterator[RunningApp]:
+    async with exchange as running, running_app(settings_for(running), tuning=tuning()) as app:
         yield app
 
 
@@ -71,6 +77,7 @@ def ids(messages: list[dict[str, Any]], symbol: str) -> list[int]:
 
 
 @pytest.mark.long
+@time_is_simulated
 async def test_traded_halted_traded_again_and_gone_and_a_new_listing(
     app: RunningApp, exchange: Simulator
 ) -> None:
@@ -136,6 +143,7 @@ async def test_traded_halted_traded_again_and_gone_and_a_new_listing(
     assert exchange.stats()["connects"] == 1
 
 
+@time_is_simulated
 async def test_a_symbol_that_is_listed_again_is_live_again(app: RunningApp, exchange: Simulator) -> None:
     client = await app.connect()
     messages, reader = read(client)
@@ -153,6 +161,7 @@ async def test_a_symbol_that_is_listed_again_is_live_again(app: RunningApp, exch
     reader.cancel()
 
 
+@time_is_simulated
 async def test_a_new_listing_is_subscribed_at_the_first_try(exchange: Simulator) -> None:
     async with running_app(settings_for(exchange), tuning=tuning(refresh_seconds=3600)) as app:
         client = await app.connect()
@@ -168,6 +177,7 @@ async def test_a_new_listing_is_subscribed_at_the_first_try(exchange: Simulator)
         assert exchange.stats()["connects"] == 1
 
 
+@time_is_simulated
 async def test_a_symbol_that_the_list_hides_can_be_subscribed(exchange: Simulator) -> None:
     """Binance leaves out symbols whose only permission is a rare one."""
     exchange.faults.hide(symbol="XRPUSDT")
@@ -181,6 +191,7 @@ async def test_a_symbol_that_the_list_hides_can_be_subscribed(exchange: Simulato
         assert len(await client.trades(3, "XRPUSDT")) == 3
 
 
+@time_is_simulated
 async def test_a_made_up_symbol_is_told_when_the_list_comes(exchange: Simulator) -> None:
     """The exchange acknowledges it, so nothing else would tell."""
     exchange.faults.rest_down(status=503)
@@ -217,6 +228,7 @@ async def test_a_made_up_symbol_is_told_when_the_list_comes(exchange: Simulator)
         assert reply["results"][0]["did_you_mean"] == ["BTCUSDT"]
 
 
+@time_is_simulated
 async def test_without_a_list_the_streams_at_the_exchange_are_bounded(exchange: Simulator) -> None:
     exchange.faults.rest_down(status=503)
     async with running_app(
@@ -245,6 +257,7 @@ async def test_without_a_list_the_streams_at_the_exchange_are_bounded(exchange: 
         assert [result["ok"] for result in reply["results"]] == [True, False]
 
 
+@time_is_simulated
 async def test_a_client_keeps_a_delisted_stream_and_may_ask_for_its_quality(
     app: RunningApp, exchange: Simulator
 ) -> None:

@@ -15,6 +15,8 @@ from playwright.async_api import Browser
 
 from livemarkets.app import Tuning
 from livemarkets.errors import ClientMessageError
+from livemarkets.feed.exchange_feed import FeedLimits
+from livemarkets.feed.ledger import LedgerLimits
 from livemarkets.market.models import StreamKey
 from livemarkets.protocol.encoding import encode_error
 from livemarkets.protocol.messages import CLIENT_MESSAGE_TYPES, SERVER_MESSAGE_TYPES
@@ -66,7 +68,9 @@ async def test_the_fields_of_the_examples_are_those_on_the_wire(app: RunningApp)
 
 
 def quick_app(exchange: Simulator, port: int, **fields: Any) -> AbstractAsyncContextManager[RunningApp]:
-    return running_app(settings_for(exchange, **fields), tuning=Tuning(client=quick()), port=port)
+    """The app, which soon believes its exchange that some ids do not exist."""
+    tuning = Tuning(client=quick(), feed=FeedLimits(ledger=LedgerLimits(proof_seconds=0.3)))
+    return running_app(settings_for(exchange, **fields), tuning=tuning, port=port)
 
 
 @pytest.fixture(params=["python", "javascript"])

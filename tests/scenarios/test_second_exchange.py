@@ -32,6 +32,7 @@ from tests.support.helpers import eventually
 from tests.support.markets_client import MarketsClient, missing_ids
 from tests.support.second_exchange import harbour
 from tests.support.second_exchange_server import FIRST_ID, PAGE_ROWS, HarbourServer
+from tests.support.simulated_time import Shared, time_is_simulated
 
 pytestmark = pytest.mark.long
 
@@ -45,9 +46,8 @@ QUICK = FeedLimits(
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[HarbourServer]:
-    async with HarbourServer.running() as server:
-        yield server
+def server() -> Shared[HarbourServer]:
+    return Shared(HarbourServer.running())
 
 
 @contextlib.asynccontextmanager
@@ -59,8 +59,13 @@ async def running(server: HarbourServer, limits: FeedLimits = QUICK) -> AsyncIte
 
 
 @pytest.fixture
-async def app(server: HarbourServer) -> AsyncIterator[RunningApp]:
-    async with running(server) as app:
+def app(server: Shared[HarbourServer]) -> contextlib.AbstractAsyncContextManager[RunningApp]:
+    return app_at(server)
+
+
+@contextlib.asynccontextmanager
+async def app_at(server: Shared[HarbourServer]) -> AsyncIterator[RunningApp]:
+    async with server as harbour_server, running(harbour_server) as app:
         yield app
 
 
@@ -109,6 +114,7 @@ def last_id(server: HarbourServer) -> int:
     return int(server.rows["BTC-USDT"][-1][0])
 
 
+@time_is_simulated
 async def test_its_trades_reach_a_client_in_our_shape_and_with_its_digits(
     app: RunningApp, server: HarbourServer
 ) -> None:
@@ -132,6 +138,7 @@ async def test_its_trades_reach_a_client_in_our_shape_and_with_its_digits(
     assert trades[1]["side"] == "sell", "the maker bought"
 
 
+@time_is_simulated
 async def test_what_is_lost_repeated_or_swapped_arrives_once_and_in_order(
     app: RunningApp, server: HarbourServer
 ) -> None:
@@ -156,6 +163,7 @@ async def test_what_is_lost_repeated_or_swapped_arrives_once_and_in_order(
     assert statistics.duplicates >= 2
 
 
+@time_is_simulated
 async def test_ids_that_it_never_used_are_declared(app: RunningApp, server: HarbourServer) -> None:
     client = await subscribed(app, server)
     server.trade()
@@ -168,6 +176,7 @@ async def test_ids_that_it_never_used_are_declared(app: RunningApp, server: Harb
     assert gaps_in(told) == [(FIRST_ID + 1, FIRST_ID + 4, "venue")]
 
 
+@time_is_simulated
 async def test_a_reader_resumes_after_an_id_across_many_of_its_pages(
     app: RunningApp, server: HarbourServer
 ) -> None:
@@ -182,6 +191,7 @@ async def test_a_reader_resumes_after_an_id_across_many_of_its_pages(
     assert app.services.feeds["harbour"].statistics().backfilled == 0, "the past is one reader's business"
 
 
+@time_is_simulated
 async def test_a_cut_is_healed(app: RunningApp, server: HarbourServer) -> None:
     client = await subscribed(app, server)
     server.trade(count=2)
@@ -200,6 +210,7 @@ async def test_a_cut_is_healed(app: RunningApp, server: HarbourServer) -> None:
     assert server.attempts == 2
 
 
+@time_is_simulated
 async def test_a_mute_stream_is_found_out_and_asked_for_again(app: RunningApp, server: HarbourServer) -> None:
     client = await subscribed(app, server)
     server.trade()
@@ -219,6 +230,7 @@ async def test_a_mute_stream_is_found_out_and_asked_for_again(app: RunningApp, s
     assert server.attempts == 1, "it was joined again on the same connection"
 
 
+@time_is_simulated
 async def test_it_is_asked_for_exactly_what_is_wanted(app: RunningApp, server: HarbourServer) -> None:
     client = await subscribed(app, server)
     await client.subscribe("PEPEBTC", exchange="harbour")
@@ -232,6 +244,7 @@ async def test_it_is_asked_for_exactly_what_is_wanted(app: RunningApp, server: H
     await eventually(lambda: server.carried() == {"ETH-USDT"})
 
 
+@time_is_simulated
 async def test_a_stream_that_it_turns_out_not_to_have_says_so(app: RunningApp, server: HarbourServer) -> None:
     """As when a symbol was accepted before the list was known."""
     client = await subscribed(app, server)
@@ -249,6 +262,7 @@ async def test_a_stream_that_it_turns_out_not_to_have_says_so(app: RunningApp, s
     assert len(await client.trades(1)) == 1
 
 
+@time_is_simulated
 async def test_it_has_its_place_in_the_api_and_the_metrics(app: RunningApp, server: HarbourServer) -> None:
     client = await subscribed(app, server)
     server.trade(count=2)
@@ -291,6 +305,7 @@ async def misfortunes(client: MarketsClient, server: HarbourServer, seed: int) -
 
 
 @pytest.mark.parametrize("seed", range(3))
+@time_is_simulated
 async def test_whatever_happens_ids_rise_by_one_or_by_a_declared_gap(
     app: RunningApp, server: HarbourServer, seed: int
 ) -> None:
@@ -303,6 +318,7 @@ async def test_whatever_happens_ids_rise_by_one_or_by_a_declared_gap(
     assert server.attempts > 1
 
 
+@time_is_simulated
 async def test_without_the_ledger_the_same_misfortunes_leave_holes(server: HarbourServer) -> None:
     async with running(server, msgspec.structs.replace(QUICK, has_ledger=False)) as app:
         client = await subscribed(app, server)
@@ -311,7 +327,12 @@ async def test_without_the_ledger_the_same_misfortunes_leave_holes(server: Harbo
     assert missing_ids(ids_or_gaps(told))
 
 
-async def test_a_person_watches_it_on_the_labs_page(user: User, server: HarbourServer) -> None:
+async def test_a_person_watches_it_on_the_labs_page(user: User) -> None:
+    async with HarbourServer.running() as server:
+        await a_person_watches_it_on_the_labs_page(user, server)
+
+
+async def a_person_watches_it_on_the_labs_page(user: User, server: HarbourServer) -> None:
     exchanges = {"harbour": harbour(server.url, system_clock())}
     services = composition.build(settings_for(None), tuning=Tuning(feed=QUICK), exchanges=exchanges)
     pages.register(services)

@@ -19,6 +19,7 @@ from livemarkets.market.subscriptions import SubscriptionManager
 from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
 from tests.support.app import RunningApp, running_app, settings_for
 from tests.support.helpers import eventually
+from tests.support.simulated_time import time_is_simulated
 
 pytestmark = pytest.mark.long
 
@@ -72,6 +73,7 @@ async def storm(manager: SubscriptionManager, random: Random, changes: int, seco
     ("linger_seconds", "changes", "seconds"),
     [(0.0, 600, 3.0), (0.2, 600, 3.0), pytest.param(0.0, 2000, 10.0, marks=pytest.mark.verify)],
 )
+@time_is_simulated
 async def test_two_hundred_changes_a_second_end_in_the_right_set(
     linger_seconds: float, changes: int, seconds: float
 ) -> None:
@@ -104,6 +106,7 @@ async def test_two_hundred_changes_a_second_end_in_the_right_set(
         assert exchange.subscriptions() == expected
 
 
+@time_is_simulated
 async def test_a_storm_over_several_connections_ends_in_the_right_sets() -> None:
     """The exchange's limit is as much above the app's own as the real one: a few streams."""
     tuning = Tuning(client=ClientTimings(streams_per_connection=4))
@@ -131,6 +134,7 @@ async def test_a_storm_over_several_connections_ends_in_the_right_sets() -> None
         assert exchange.stats()["violations"] == {}
 
 
+@time_is_simulated
 async def test_streams_that_are_let_go_leave_no_connection_almost_empty() -> None:
     tuning = Tuning(client=ClientTimings(streams_per_connection=4))
     async with calm(tuning) as (exchange, app, manager):
@@ -152,6 +156,7 @@ async def test_streams_that_are_let_go_leave_no_connection_almost_empty() -> Non
         assert ids == list(range(ids[0], ids[-1] + 1))
 
 
+@time_is_simulated
 async def test_a_wish_that_is_taken_back_before_its_turn_costs_no_message() -> None:
     unhurried = ClientTimings(
         shard=ShardTimings(connection=ConnectionTimings(session=SessionTimings(spacing_seconds=1.5)))
@@ -176,6 +181,7 @@ async def test_a_wish_that_is_taken_back_before_its_turn_costs_no_message() -> N
         assert exchange.stats()["connects"] == 1
 
 
+@time_is_simulated
 async def test_many_symbols_at_once_are_one_message() -> None:
     async with calm() as (exchange, _, manager):
         for symbol in SYMBOLS:
@@ -189,6 +195,7 @@ async def test_many_symbols_at_once_are_one_message() -> None:
         assert exchange.stats()["violations"] == {}
 
 
+@time_is_simulated
 async def test_the_exchange_does_punish_who_talks_too_fast() -> None:
     """The check can fail: the same storm without the pause between messages."""
     hasty = ClientTimings(

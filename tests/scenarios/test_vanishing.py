@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 from websockets.frames import Frame, Opcode
@@ -25,6 +27,7 @@ from tests.support.app import (
 )
 from tests.support.helpers import eventually
 from tests.support.markets_client import MarketsClient
+from tests.support.simulated_time import time_is_simulated
 
 pytestmark = pytest.mark.long
 
@@ -52,22 +55,20 @@ asyncio.run(main(sys.argv[1], sys.argv[2:]))
 """
 
 
-@pytest.fixture
-async def exchange() -> AsyncIterator[Simulator]:
-    async with running_exchange(SimulatedMarket(symbols=SYMBOLS, trades_per_second=20.0)) as exchange:
-        yield exchange
-
-
-@pytest.fixture
-async def app(request: pytest.FixtureRequest, exchange: Simulator) -> AsyncIterator[RunningApp]:
-    async with running_app(
-        settings_for(exchange, linger_seconds=0.3),
-        prepare=relaxed,
-        ws=getattr(request, "param", RawFrameProtocol),
-        ws_ping_interval=0.5,
-        ws_ping_timeout=2.0,  # a busy machine lets even a healthy client wait
-    ) as app:
-        yield app
+@contextlib.asynccontextmanager
+async def running(protocol: Any = RawFrameProtocol) -> AsyncIterator[tuple[RunningApp, Simulator]]:
+    market = SimulatedMarket(symbols=SYMBOLS, trades_per_second=20.0)
+    async with (
+        running_exchange(market) as exchange,
+        running_app(
+            settings_for(exchange, linger_seconds=0.3),
+            prepare=relaxed,
+            ws=protocol,
+            ws_ping_interval=0.5,
+            ws_ping_timeout=2.0,  # a busy machine lets even a healthy client wait
+        ) as app,
+    ):
+        yield app, exchange
 
 
 async def say_goodbye(client: MarketsClient) -> None:
@@ -143,12 +144,14 @@ def _key(symbol: str) -> StreamKey:
     return StreamKey("binance", "trades", symbol)
 
 
-@pytest.mark.parametrize(
-    "app", [RawFrameProtocol, "websockets-sansio"], ids=["frames", "send_text"], indirect=True
-)
-async def test_a_hundred_clients_vanish_in_every_way_and_leave_nothing(
-    app: RunningApp, exchange: Simulator
-) -> None:
+@pytest.mark.parametrize("protocol", [RawFrameProtocol, "websockets-sansio"], ids=["frames", "send_text"])
+@time_is_simulated
+async def test_a_hundred_clients_vanish_in_every_way_and_leave_nothing(protocol: Any) -> None:
+    async with running(protocol) as (app, exchange):
+        await a_hundred_clients_vanish_and_leave_nothing(app, exchange)
+
+
+async def a_hundred_clients_vanish_and_leave_nothing(app: RunningApp, exchange: Simulator) -> None:
     choice = random.Random(20240808)
 
     async def live_and_vanish(way: Callable[[MarketsClient], Awaitable[None]]) -> None:
@@ -167,55 +170,57 @@ async def test_a_hundred_clients_vanish_in_every_way_and_leave_nothing(
     assert len(await client.trades(3)) == 3
 
 
-async def test_a_client_whose_process_is_killed_leaves_nothing(app: RunningApp, exchange: Simulator) -> None:
-    url = f"ws://127.0.0.1:{app.port}/ws/markets"
-    async with running_process("-c", VICTIM, url, *SYMBOLS) as victim:
-        await victim.says("subscribed")
-        assert len(app.services.hub.connections) == len(SYMBOLS)
-        await eventually(lambda: len(exchange.subscriptions()) == len(SYMBOLS))
-        victim.process.kill()
-        await eventually(lambda: is_empty(app, exchange), timeout_seconds=8)
+async def test_a_client_whose_process_is_killed_leaves_nothing() -> None:
+    async with running() as (app, exchange):
+        url = f"ws://127.0.0.1:{app.port}/ws/markets"
+        async with running_process("-c", VICTIM, url, *SYMBOLS) as victim:
+            await victim.says("subscribed")
+            assert len(app.services.hub.connections) == len(SYMBOLS)
+            await eventually(lambda: len(exchange.subscriptions()) == len(SYMBOLS))
+            victim.process.kill()
+            await eventually(lambda: is_empty(app, exchange), timeout_seconds=8)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGSTOP")
-async def test_a_client_whose_process_is_frozen_leaves_nothing(app: RunningApp, exchange: Simulator) -> None:
-    url = f"ws://127.0.0.1:{app.port}/ws/markets"
-    async with running_process("-c", VICTIM, url, "BTCUSDT") as victim:
-        await victim.says("subscribed")
-        victim.signal(signal.SIGSTOP)
-        try:
-            await eventually(lambda: is_empty(app, exchange), timeout_seconds=8)
-        finally:
-            victim.signal(signal.SIGCONT)
-            victim.process.kill()
+async def test_a_client_whose_process_is_frozen_leaves_nothing() -> None:
+    async with running() as (app, exchange):
+        url = f"ws://127.0.0.1:{app.port}/ws/markets"
+        async with running_process("-c", VICTIM, url, "BTCUSDT") as victim:
+            await victim.says("subscribed")
+            victim.signal(signal.SIGSTOP)
+            try:
+                await eventually(lambda: is_empty(app, exchange), timeout_seconds=8)
+            finally:
+                victim.signal(signal.SIGCONT)
+                victim.process.kill()
 
 
-async def test_the_stream_stays_for_the_linger_and_for_whoever_else_wants_it(
-    app: RunningApp, exchange: Simulator
-) -> None:
-    leaver, stayer = await app.connect(), await app.connect()
-    await leaver.subscribe("BTCUSDT", "ETHUSDT")
-    await stayer.subscribe("BTCUSDT")
-    await eventually(lambda: len(exchange.subscriptions()) == 2)
-    leaver.socket.transport.abort()
-    await eventually(lambda: app.services.manager.counts() == (1, 1, 1))
-    assert len(exchange.subscriptions()) == 2
-    await eventually(lambda: exchange.subscriptions() == {"btcusdt@trade"})
-    assert len(await stayer.trades(3)) == 3
+@time_is_simulated
+async def test_the_stream_stays_for_the_linger_and_for_whoever_else_wants_it() -> None:
+    async with running() as (app, exchange):
+        leaver, stayer = await app.connect(), await app.connect()
+        await leaver.subscribe("BTCUSDT", "ETHUSDT")
+        await stayer.subscribe("BTCUSDT")
+        await eventually(lambda: len(exchange.subscriptions()) == 2)
+        leaver.socket.transport.abort()
+        await eventually(lambda: app.services.manager.counts() == (1, 1, 1))
+        assert len(exchange.subscriptions()) == 2
+        await eventually(lambda: exchange.subscriptions() == {"btcusdt@trade"})
+        assert len(await stayer.trades(3)) == 3
 
 
-async def test_a_hundred_quick_visits_cost_the_exchange_next_to_nothing(
-    app: RunningApp, exchange: Simulator
-) -> None:
-    manager = app.services.manager
-    clock, now = manager._clock, manager._clock()
-    manager._clock = lambda: now  # quick visits, also where the machine makes one longer than the linger
-    for _ in range(CLIENTS):
-        client = await app.connect()
-        await client.subscribe("BTCUSDT")
-        await client.socket.close()
-    manager._clock = clock
-    await eventually(lambda: is_empty(app, exchange), timeout_seconds=8)
-    assert exchange.stats()["connects"] == 1
-    assert exchange.stats()["control_messages"] <= 6
-    assert exchange.stats()["violations"] == {}
+@time_is_simulated
+async def test_a_hundred_quick_visits_cost_the_exchange_next_to_nothing() -> None:
+    async with running() as (app, exchange):
+        manager = app.services.manager
+        clock, now = manager._clock, manager._clock()
+        manager._clock = lambda: now  # quick visits, also where the machine makes one longer than the linger
+        for _ in range(CLIENTS):
+            client = await app.connect()
+            await client.subscribe("BTCUSDT")
+            await client.socket.close()
+        manager._clock = clock
+        await eventually(lambda: is_empty(app, exchange), timeout_seconds=8)
+        assert exchange.stats()["connects"] == 1
+        assert exchange.stats()["control_messages"] <= 6
+        assert exchange.stats()["violations"] == {}

@@ -29,6 +29,11 @@ LIBRARY = {"PYTHONPATH": str(PROJECT_ROOT / "clients" / "python")}
 """Where a program finds the client library of Python."""
 
 _PAUSE_SECONDS = 0.05
+_HURRY = f"""\
+from functools import partial
+from livemarkets_client import Timings
+connect = partial(connect, timings=Timings(first_pause_seconds={_PAUSE_SECONDS}))
+"""
 _REQUIRE = 'import { createRequire } from "node:module";\nconst require = createRequire(import.meta.url);\n'
 _TRADE = re.compile(r"([A-Z]+) (\d+) (?:buy|sell) [\d.]+ [\d.]+")
 _HOLE = re.compile(r"([Gg]ap|[Ll]agged): ([A-Z]+) (\d+) to (\d+) will not come")
@@ -42,8 +47,11 @@ def blocks(document: str, language: str) -> list[str]:
 
 
 def hurried(program: str) -> str:
-    """The program with shorter pauses before it connects again."""
-    return re.sub(r"\bpause ?= ?1\b", f"pause = {_PAUSE_SECONDS}", program)
+    """The program with shorter pauses before it connects again, be they its own or those of the library."""
+    program = re.sub(r"\bpause ?= ?1\b", f"pause = {_PAUSE_SECONDS}", program)
+    return re.sub(
+        r"^from livemarkets_client import .*\bconnect$", rf"\g<0>\n{_HURRY}", program, flags=re.MULTILINE
+    )
 
 
 def newest_id(exchange: Simulator, symbol: str) -> int:

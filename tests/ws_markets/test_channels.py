@@ -23,6 +23,7 @@ from tests.support.helpers import eventually
 from tests.support.markets_client import MarketsClient
 from tests.support.scripted_exchange import ScriptedExchange, scripted_exchange
 from tests.support.second_exchange import harbour
+from tests.support.simulated_time import time_is_simulated
 from tests.support.upstream import quick
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "币安人生USDT")
@@ -89,11 +90,11 @@ async def running(*symbols: str, tuning: Tuning | None = None, **fields: Any) ->
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with running() as world:
-        yield world
+def world() -> contextlib.AbstractAsyncContextManager[World]:
+    return running()
 
 
+@time_is_simulated
 async def test_the_best_bid_and_ask_end_to_end(world: World) -> None:
     client = await world.app.connect()
     snapshot = await world.subscribed(client, BOOK_STREAM, channel="book", symbol="btcusdt")
@@ -131,6 +132,7 @@ async def test_the_best_bid_and_ask_end_to_end(world: World) -> None:
     assert len(world.app.services.updates) == 0
 
 
+@time_is_simulated
 async def test_depth_has_as_many_levels_as_each_reader_asked_for(world: World) -> None:
     clients = {levels: await world.app.connect() for levels in (5, 10, 20)}
     for levels, client in clients.items():
@@ -161,6 +163,7 @@ async def test_depth_has_as_many_levels_as_each_reader_asked_for(world: World) -
     assert world.exchange.subscriptions() == {DEPTH_STREAM}
 
 
+@time_is_simulated
 async def test_tickers_end_to_end(world: World) -> None:
     client = await world.app.connect()
     await world.subscribed(client, TICKER_STREAM, channel="tickers", symbol="BTCUSDT")
@@ -174,6 +177,7 @@ async def test_tickers_end_to_end(world: World) -> None:
     assert (ticker["last"], ticker["change_percent"]) == (Decimal("0.0025"), Decimal("250.00"))
 
 
+@time_is_simulated
 async def test_one_connection_holds_any_mix_and_each_name_ends_alone(world: World) -> None:
     client = await world.app.connect()
     for channel in ("trades", "book", "depth", "tickers"):
@@ -194,6 +198,7 @@ async def test_one_connection_holds_any_mix_and_each_name_ends_alone(world: Worl
     await eventually(lambda: world.exchange.connections == {})
 
 
+@time_is_simulated
 async def test_what_a_channel_does_not_have_is_refused(world: World) -> None:
     client = await world.app.connect()
     for fields, text in (
@@ -222,6 +227,7 @@ async def test_what_a_channel_does_not_have_is_refused(world: World) -> None:
     assert world.exchange.connections == {}
 
 
+@time_is_simulated
 async def test_an_exchange_without_a_channel_says_so() -> None:
     async with scripted_exchange() as exchange:
         urls = {"binance_ws_url": exchange.ws_url, "binance_rest_url": exchange.rest_url}
@@ -235,6 +241,7 @@ async def test_an_exchange_without_a_channel_says_so() -> None:
                 assert error["message"] == "channel must be one of trades on harbour, not book"
 
 
+@time_is_simulated
 async def test_latest_gets_at_most_one_in_an_interval_and_ends_on_the_newest(world: World) -> None:
     client = await world.app.connect()
     fields = {"channel": "book", "symbol": "BTCUSDT", "mode": "latest", "interval_ms": 300}
@@ -250,6 +257,7 @@ async def test_latest_gets_at_most_one_in_an_interval_and_ends_on_the_newest(wor
         assert book["update_id"] - before["update_id"] - 1 == book.get("skipped", 0)
 
 
+@time_is_simulated
 async def test_many_names_of_one_request_are_started_one_after_the_other() -> None:
     symbols = [f"S{number}USDT" for number in range(120)]
     async with running(*symbols) as world:
@@ -262,6 +270,7 @@ async def test_many_names_of_one_request_are_started_one_after_the_other() -> No
         assert (await client.next("book"))["symbol"] == "S77USDT"
 
 
+@time_is_simulated
 async def test_all_tickers_come_as_a_snapshot_and_then_what_changed() -> None:
     many = [f"S{number}USDT" for number in range(450)]
     async with running(*many) as world:
@@ -304,6 +313,7 @@ async def test_all_tickers_come_as_a_snapshot_and_then_what_changed() -> None:
         await eventually(lambda: world.exchange.connections == {})
 
 
+@time_is_simulated
 async def test_single_tickers_and_all_tickers_are_two_names(world: World) -> None:
     client = await world.app.connect()
     await world.subscribed(client, TICKER_STREAM, channel="tickers", symbol="BTCUSDT")
@@ -318,6 +328,7 @@ async def test_single_tickers_and_all_tickers_are_two_names(world: World) -> Non
     await eventually(lambda: world.exchange.subscriptions() == {ALL_STREAM})
 
 
+@time_is_simulated
 async def test_the_quality_of_other_channels_has_no_ids(world: World) -> None:
     client = await world.app.connect()
     await client.send(type="subscribe", exchange="binance", channel="book", symbol="BTCUSDT", quality=True)
@@ -336,6 +347,7 @@ async def test_the_quality_of_other_channels_has_no_ids(world: World) -> None:
     }
 
 
+@time_is_simulated
 async def test_all_tickers_that_stay_away_are_stale_and_subscribed_again() -> None:
     async with running(tuning=QUICK) as world:
         client = await world.app.connect()
@@ -358,6 +370,7 @@ async def test_all_tickers_that_stay_away_are_stale_and_subscribed_again() -> No
         await client.next("quality", state="live")
 
 
+@time_is_simulated
 async def test_the_silence_of_a_book_is_never_stale() -> None:
     async with running(tuning=QUICK) as world:
         client = await world.app.connect()
@@ -368,6 +381,7 @@ async def test_the_silence_of_a_book_is_never_stale() -> None:
         assert [key.symbol for key in feed.updates.mute] == ["*"]
 
 
+@time_is_simulated
 async def test_a_cut_costs_no_name_its_newest_value(world: World) -> None:
     client = await world.app.connect()
     await world.subscribed(client, BOOK_STREAM, channel="book", symbol="BTCUSDT")
@@ -384,6 +398,7 @@ async def test_a_cut_costs_no_name_its_newest_value(world: World) -> None:
     assert (await client.next("depth"))["update_id"] == last
 
 
+@time_is_simulated
 async def test_a_ticker_shows_a_lost_trade_at_no_weight(world: World) -> None:
     """Nothing else shows that trade 8 exists: no later trade comes, and the exchange is not asked."""
     world.exchange.answers["historicalTrades"] = lambda parameters: [
@@ -400,6 +415,7 @@ async def test_a_ticker_shows_a_lost_trade_at_no_weight(world: World) -> None:
     assert (fetched["id"], fetched["backfilled"]) == (8, True)
 
 
+@time_is_simulated
 async def test_an_impossible_book_changes_nothing(world: World) -> None:
     client = await world.app.connect()
     await world.subscribed(client, BOOK_STREAM, channel="book", symbol="BTCUSDT")
@@ -429,6 +445,7 @@ def asked(parameters: dict[str, str]) -> list[str]:
     return json.loads(parameters["symbols"]) if "symbols" in parameters else list(SYMBOLS)
 
 
+@time_is_simulated
 async def test_a_quiet_symbol_has_a_first_value_from_one_shared_call(world: World) -> None:
     answers = world.exchange.answers
     answers["ticker/24hr"] = lambda parameters: [rest_ticker(symbol) for symbol in asked(parameters)]
@@ -452,6 +469,7 @@ async def test_a_quiet_symbol_has_a_first_value_from_one_shared_call(world: Worl
     assert (await clients[0].next("book"))["update_id"] == 1
 
 
+@time_is_simulated
 async def test_what_the_stream_brings_wins_over_a_first_value(world: World) -> None:
     def late(parameters: dict[str, str]) -> list[dict[str, Any]]:
         return [rest_ticker(symbol, closeTime=TICKER_DATA["E"] + 10_000) for symbol in asked(parameters)]
@@ -464,6 +482,7 @@ async def test_what_the_stream_brings_wins_over_a_first_value(world: World) -> N
     assert (await client.next("ticker"))["trades"] == number
 
 
+@time_is_simulated
 async def test_a_first_value_is_no_evidence_of_trades(world: World) -> None:
     world.exchange.answers["ticker/24hr"] = lambda parameters: [
         rest_ticker(symbol, lastId=9) for symbol in asked(parameters)
@@ -480,6 +499,7 @@ async def test_a_first_value_is_no_evidence_of_trades(world: World) -> None:
     assert (ledger.newest_known(), bool(ledger.holes)) == (7, False)
 
 
+@time_is_simulated
 async def test_all_tickers_begin_with_all_symbols_asked_for_once(world: World) -> None:
     world.exchange.answers["ticker/24hr"] = lambda parameters: [
         *(rest_ticker(symbol) for symbol in asked(parameters)),
@@ -493,6 +513,7 @@ async def test_all_tickers_begin_with_all_symbols_asked_for_once(world: World) -
     await client.socket.close()
 
 
+@time_is_simulated
 async def test_what_changed_during_a_cut_is_told_though_nothing_follows(world: World) -> None:
     client = await world.app.connect()
     await world.subscribed(client, BOOK_STREAM, channel="book", symbol="BTCUSDT")
@@ -506,6 +527,7 @@ async def test_what_changed_during_a_cut_is_told_though_nothing_follows(world: W
     assert (book["bid"], book["update_id"]) == (Decimal("1.50"), None)
 
 
+@time_is_simulated
 async def test_without_first_values_the_snapshot_comes_soon_and_empty(world: World) -> None:
     client = await world.app.connect()
     snapshot = await world.subscribed(client, BOOK_STREAM, channel="book", symbol="BTCUSDT")

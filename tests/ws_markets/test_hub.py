@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -16,12 +17,14 @@ from livemarkets.server.websocket_protocol import RawFrameProtocol
 from livemarkets.simulator import Simulator
 from tests.support.app import (
     RunningApp,
+    quiet_market,
     running_app,
     running_exchange,
     settings_for,
 )
 from tests.support.helpers import eventually
 from tests.support.markets_client import MarketsClient, missing_ids
+from tests.support.simulated_time import Shared, time_is_simulated
 
 pytestmark = pytest.mark.long
 
@@ -31,11 +34,23 @@ BTC = StreamKey("binance", "trades", "BTCUSDT")
 
 
 @pytest.fixture
-async def app(request: pytest.FixtureRequest, exchange: Simulator) -> AsyncIterator[RunningApp]:
-    settings = settings_for(exchange, feed_length=FEED_LENGTH, max_symbols_per_client=4)
-    protocol = getattr(request, "param", RawFrameProtocol)
-    async with running_app(settings, tuning=Tuning(heartbeat_seconds=1), ws=protocol) as app:
-        yield app
+def exchange() -> Shared[Simulator]:
+    return Shared(running_exchange(quiet_market()))
+
+
+@pytest.fixture
+def app(
+    request: pytest.FixtureRequest, exchange: Shared[Simulator]
+) -> AbstractAsyncContextManager[RunningApp]:
+    return app_at(exchange, getattr(request, "param", RawFrameProtocol))
+
+
+@asynccontextmanager
+async def app_at(exchange: Shared[Simulator], protocol: Any) -> AsyncIterator[RunningApp]:
+    async with exchange as running:
+        settings = settings_for(running, feed_length=FEED_LENGTH, max_symbols_per_client=4)
+        async with running_app(settings, tuning=Tuning(heartbeat_seconds=1), ws=protocol) as app:
+            yield app
 
 
 both_ways_out = pytest.mark.parametrize(
@@ -58,6 +73,7 @@ async def filled(app: RunningApp, exchange: Simulator, trades: int) -> MarketsCl
     return keeper
 
 
+@time_is_simulated
 async def test_the_welcome_is_the_first_message_and_says_what_applies(app: RunningApp) -> None:
     client = await app.connect(greet=False)
     welcome = await client.receive()
@@ -79,12 +95,14 @@ async def test_the_welcome_is_the_first_message_and_says_what_applies(app: Runni
     }
 
 
+@time_is_simulated
 async def test_every_client_has_a_name_of_its_own(app: RunningApp) -> None:
     clients = [await app.connect(greet=False) for _ in range(3)]
     assert len({(await client.receive())["client_id"] for client in clients}) == 3
 
 
 @both_ways_out
+@time_is_simulated
 async def test_a_subscription_is_answered_by_result_status_snapshot_and_then_trades(
     app: RunningApp, exchange: Simulator
 ) -> None:
@@ -113,6 +131,7 @@ async def test_a_subscription_is_answered_by_result_status_snapshot_and_then_tra
 
 
 @both_ways_out
+@time_is_simulated
 async def test_a_trade_says_what_the_exchange_said(app: RunningApp, exchange: Simulator) -> None:
     client = await app.connect()
     await live(client, "SHIBUSDT")
@@ -135,6 +154,7 @@ async def test_a_trade_says_what_the_exchange_said(app: RunningApp, exchange: Si
         }
 
 
+@time_is_simulated
 async def test_symbols_are_taken_in_any_case_and_only_once(app: RunningApp) -> None:
     client = await app.connect()
     reply = await client.subscribe("btcusdt", "EthUsdt", "BTCUSDT", " ethusdt ")
@@ -142,6 +162,7 @@ async def test_symbols_are_taken_in_any_case_and_only_once(app: RunningApp) -> N
     assert reply["subscriptions"] == ["BTCUSDT", "ETHUSDT"]
 
 
+@time_is_simulated
 async def test_symbol_and_symbols_may_be_given_together(app: RunningApp) -> None:
     client = await app.connect()
     reply = await client.ask(
@@ -150,6 +171,7 @@ async def test_symbol_and_symbols_may_be_given_together(app: RunningApp) -> None
     assert reply["subscriptions"] == ["SOLUSDT", "BTCUSDT"]
 
 
+@time_is_simulated
 async def test_each_symbol_has_its_verdict_and_a_suggestion(app: RunningApp) -> None:
     client = await app.connect()
     reply = await client.subscribe("BTC/USDT", "ETHUSDT", "SHIBUSD", "QQQQQQ")
@@ -168,6 +190,7 @@ async def test_each_symbol_has_its_verdict_and_a_suggestion(app: RunningApp) -> 
     assert reply["subscriptions"] == ["ETHUSDT"]
 
 
+@time_is_simulated
 async def test_an_odd_name_costs_the_others_of_its_message_nothing(app: RunningApp) -> None:
     client = await app.connect()
     odd = ["", "A" * 100, "BTC\x00\u202eUSDT"]
@@ -193,6 +216,7 @@ async def test_an_odd_name_costs_the_others_of_its_message_nothing(app: RunningA
     assert reply["subscriptions"] == []
 
 
+@time_is_simulated
 async def test_only_the_first_three_unknown_names_get_suggestions(app: RunningApp) -> None:
     client = await app.connect()
     reply = await client.subscribe("BTCUSD", "ETHUSD", "SOLUSD", "SHIBUSD")
@@ -200,6 +224,7 @@ async def test_only_the_first_three_unknown_names_get_suggestions(app: RunningAp
     assert meant == [["BTCUSDT"], ["ETHUSDT"], ["SOLUSDT"], []]
 
 
+@time_is_simulated
 async def test_without_the_exchanges_list_a_name_is_judged_by_its_shape() -> None:
     async with running_app(settings_for(None)) as app:
         client = await app.connect()
@@ -208,6 +233,7 @@ async def test_without_the_exchanges_list_a_name_is_judged_by_its_shape() -> Non
         assert "2 to 64 letters and digits" in reply["results"][1]["message"]
 
 
+@time_is_simulated
 async def test_the_snapshot_is_as_long_as_asked(app: RunningApp, exchange: Simulator) -> None:
     await filled(app, exchange, 20)
     recent = [tick.id for tick in app.services.trades.recent(BTC, 20)]
@@ -222,6 +248,7 @@ async def test_the_snapshot_is_as_long_as_asked(app: RunningApp, exchange: Simul
 
 
 @both_ways_out
+@time_is_simulated
 async def test_a_long_snapshot_comes_in_parts_and_live_trades_continue_it(
     app: RunningApp, exchange: Simulator
 ) -> None:
@@ -237,6 +264,7 @@ async def test_a_long_snapshot_comes_in_parts_and_live_trades_continue_it(
     assert len(ids) == FEED_LENGTH + 40
 
 
+@time_is_simulated
 async def test_a_tick_of_a_snapshot_is_a_trade_without_its_type(app: RunningApp, exchange: Simulator) -> None:
     keeper = await filled(app, exchange, 1)
     exchange.faults.burst(symbol="BTCUSDT", trades=1)
@@ -249,6 +277,7 @@ async def test_a_tick_of_a_snapshot_is_a_trade_without_its_type(app: RunningApp,
 
 
 @both_ways_out
+@time_is_simulated
 async def test_whoever_joins_in_the_midst_of_a_busy_market_sees_no_seam(app: RunningApp) -> None:
     async with running_exchange() as busy:
         feed = app.services.feeds["binance"]
@@ -266,6 +295,7 @@ async def test_whoever_joins_in_the_midst_of_a_busy_market_sees_no_seam(app: Run
             await client.socket.close()
 
 
+@time_is_simulated
 async def test_subscribing_again_repeats_the_snapshot_and_doubles_no_trade(
     app: RunningApp, exchange: Simulator
 ) -> None:
@@ -277,6 +307,7 @@ async def test_subscribing_again_repeats_the_snapshot_and_doubles_no_trade(
 
 
 @both_ways_out
+@time_is_simulated
 async def test_after_unsubscribing_no_trade_of_the_symbol_arrives(
     app: RunningApp, exchange: Simulator
 ) -> None:
@@ -293,6 +324,7 @@ async def test_after_unsubscribing_no_trade_of_the_symbol_arrives(
     await eventually(lambda: exchange.subscriptions() == {"ethusdt@trade"})
 
 
+@time_is_simulated
 async def test_the_list_tells_what_is_subscribed_and_how_far_it_is(
     app: RunningApp, exchange: Simulator
 ) -> None:
@@ -317,6 +349,7 @@ async def test_the_list_tells_what_is_subscribed_and_how_far_it_is(
     assert (simulator["exchange"], simulator["symbol"]) == ("simulator", "ETHUSDT")
 
 
+@time_is_simulated
 async def test_an_id_comes_back_as_it_was(app: RunningApp) -> None:
     client = await app.connect()
     for request_id in (0, 7, -1, 2**53, "a", "", "x" * 64, "ü✓"):
@@ -325,6 +358,7 @@ async def test_an_id_comes_back_as_it_was(app: RunningApp) -> None:
         assert pong == {"type": "pong", "id": request_id}
 
 
+@time_is_simulated
 async def test_without_an_id_there_is_none_in_the_reply(app: RunningApp) -> None:
     client = await app.connect()
     for message in ({"type": "ping"}, {"type": "ping", "id": None}, {"type": "list"}, {"type": "nonsense"}):
@@ -333,6 +367,7 @@ async def test_without_an_id_there_is_none_in_the_reply(app: RunningApp) -> None
 
 
 @both_ways_out
+@time_is_simulated
 async def test_an_error_bears_the_id_of_its_message(app: RunningApp) -> None:
     client = await app.connect()
     assert await client.ask("dance", id="e1") == {
@@ -343,12 +378,14 @@ async def test_an_error_bears_the_id_of_its_message(app: RunningApp) -> None:
     }
 
 
+@time_is_simulated
 async def test_unknown_fields_are_ignored(app: RunningApp) -> None:
     client = await app.connect()
     assert (await client.subscribe("BTCUSDT", colour="red", deep={"a": [1]}))["type"] == "subscribed"
     assert (await client.ask("ping", colour="red"))["type"] == "pong"
 
 
+@time_is_simulated
 async def test_a_change_of_state_is_told_to_the_clients_of_that_exchange_alone(
     app: RunningApp, exchange: Simulator
 ) -> None:
@@ -368,6 +405,7 @@ async def test_a_change_of_state_is_told_to_the_clients_of_that_exchange_alone(
 
 
 @both_ways_out
+@time_is_simulated
 async def test_a_quiet_client_gets_heartbeats_and_a_busy_one_needs_none(
     app: RunningApp, exchange: Simulator
 ) -> None:
@@ -389,6 +427,7 @@ async def test_a_quiet_client_gets_heartbeats_and_a_busy_one_needs_none(
     assert {message["type"] for message in before} == {"trade"}
 
 
+@time_is_simulated
 async def test_both_exchanges_on_one_connection_are_told_apart(app: RunningApp, exchange: Simulator) -> None:
     client = await app.connect()
     await live(client, "BTCUSDT")

@@ -7,6 +7,7 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,12 +20,15 @@ from livemarkets.simulator import Simulator
 from livemarkets.ws_markets import sinks
 from tests.support.app import (
     RunningApp,
+    quiet_market,
     relaxed,
     running_app,
+    running_exchange,
     settings_for,
 )
 from tests.support.helpers import eventually
 from tests.support.markets_client import MarketsClient, missing_ids
+from tests.support.simulated_time import Shared, time_is_simulated
 
 pytestmark = pytest.mark.long
 
@@ -38,17 +42,29 @@ both_ways_out = pytest.mark.parametrize(
 
 
 @pytest.fixture
-async def app(request: pytest.FixtureRequest, exchange: Simulator) -> AsyncIterator[RunningApp]:
-    settings = settings_for(
-        exchange,
-        max_symbols_per_client=2,
-        max_clients=3,
-        client_buffer_bytes=BUFFER_BYTES,
-        allowed_origins=(FRIENDLY,),
-    )
-    protocol = getattr(request, "param", RawFrameProtocol)
-    async with running_app(settings, ws=protocol) as app:
-        yield app
+def exchange() -> Shared[Simulator]:
+    return Shared(running_exchange(quiet_market()))
+
+
+@pytest.fixture
+def app(
+    request: pytest.FixtureRequest, exchange: Shared[Simulator]
+) -> contextlib.AbstractAsyncContextManager[RunningApp]:
+    return app_at(exchange, getattr(request, "param", RawFrameProtocol))
+
+
+@contextlib.asynccontextmanager
+async def app_at(exchange: Shared[Simulator], protocol: Any) -> AsyncIterator[RunningApp]:
+    async with exchange as running:
+        settings = settings_for(
+            running,
+            max_symbols_per_client=2,
+            max_clients=3,
+            client_buffer_bytes=BUFFER_BYTES,
+            allowed_origins=(FRIENDLY,),
+        )
+        async with running_app(settings, ws=protocol) as app:
+            yield app
 
 
 async def refusal(app: RunningApp, path: str = "/ws/markets", origin: str | None = None) -> int:
@@ -61,6 +77,7 @@ async def refusal(app: RunningApp, path: str = "/ws/markets", origin: str | None
     return 101
 
 
+@time_is_simulated
 async def test_too_many_symbols_change_nothing(app: RunningApp, exchange: Simulator) -> None:
     client = await app.connect()
     await client.subscribe("BTCUSDT")
@@ -77,12 +94,14 @@ async def test_too_many_symbols_change_nothing(app: RunningApp, exchange: Simula
     assert (await client.subscribe("SOLUSDT"))["subscriptions"] == ["ETHUSDT", "SOLUSDT"]
 
 
+@time_is_simulated
 async def test_the_limit_counts_both_exchanges_together(app: RunningApp) -> None:
     client = await app.connect()
     await client.subscribe("BTCUSDT", "ETHUSDT")
     assert (await client.subscribe("BTCUSDT", exchange="simulator"))["code"] == "symbol_limit"
 
 
+@time_is_simulated
 async def test_streams_have_a_limit_of_their_own(app: RunningApp) -> None:
     """With one channel alone, the limit of streams decides only where it is below that of symbols."""
     limits = app.services.hub.limits
@@ -99,6 +118,7 @@ async def test_streams_have_a_limit_of_their_own(app: RunningApp) -> None:
     assert (await client.subscribe("SOLUSDT"))["results"] == [{"symbol": "SOLUSDT", "ok": True}]
 
 
+@time_is_simulated
 async def test_symbols_that_do_not_exist_do_not_count(app: RunningApp) -> None:
     client = await app.connect()
     reply = await client.subscribe("QQQ1", "QQQ2", "QQQ3", "BTCUSDT")
@@ -106,6 +126,7 @@ async def test_symbols_that_do_not_exist_do_not_count(app: RunningApp) -> None:
 
 
 @both_ways_out
+@time_is_simulated
 async def test_too_many_messages_are_ignored_and_the_client_is_told(app: RunningApp) -> None:
     client = await app.connect()
     for number in range(60):
@@ -128,6 +149,7 @@ async def test_too_many_messages_are_ignored_and_the_client_is_told(app: Running
             pass
 
 
+@time_is_simulated
 async def test_messages_that_name_very_many_symbols_wait_and_are_answered(app: RunningApp) -> None:
     hub = app.services.hub
     hub.limits = msgspec.structs.replace(hub.limits, names_at_once=200, names_per_second=1000)
@@ -142,6 +164,7 @@ async def test_messages_that_name_very_many_symbols_wait_and_are_answered(app: R
 
 
 @both_ways_out
+@time_is_simulated
 async def test_a_client_that_floods_is_put_out_with_1008(app: RunningApp) -> None:
     client = await app.connect()
     flood = b'{"type":"ping"}'
@@ -153,6 +176,7 @@ async def test_a_client_that_floods_is_put_out_with_1008(app: RunningApp) -> Non
     assert await (await app.connect()).works()
 
 
+@time_is_simulated
 async def test_a_long_message_is_refused_and_the_connection_stays(app: RunningApp) -> None:
     client = await app.connect()
     limit = app.services.hub.limits.message_bytes
@@ -167,6 +191,7 @@ async def test_a_long_message_is_refused_and_the_connection_stays(app: RunningAp
 
 
 @both_ways_out
+@time_is_simulated
 async def test_a_message_beyond_all_reason_closes_with_1009(app: RunningApp) -> None:
     client = await app.connect()
     with contextlib.suppress(Exception):
@@ -177,6 +202,7 @@ async def test_a_message_beyond_all_reason_closes_with_1009(app: RunningApp) -> 
     assert await (await app.connect()).works()
 
 
+@time_is_simulated
 async def test_a_binary_frame_is_an_error_and_the_connection_stays(app: RunningApp) -> None:
     client = await app.connect()
     for data in (b'{"type":"ping"}', b"", b"\x00\xff"):
@@ -186,6 +212,7 @@ async def test_a_binary_frame_is_an_error_and_the_connection_stays(app: RunningA
     assert await client.works()
 
 
+@time_is_simulated
 async def test_when_full_the_next_client_gets_503_before_the_upgrade(app: RunningApp) -> None:
     clients = [await app.connect() for _ in range(3)]
     assert await refusal(app) == 503
@@ -195,6 +222,7 @@ async def test_when_full_the_next_client_gets_503_before_the_upgrade(app: Runnin
     assert all([await client.works() for client in clients[1:]])
 
 
+@time_is_simulated
 async def test_a_refusal_is_no_error_in_the_log(app: RunningApp, caplog: pytest.LogCaptureFixture) -> None:
     assert await refusal(app, origin="https://evil.example") == 403
     for _ in range(3):
@@ -204,6 +232,7 @@ async def test_a_refusal_is_no_error_in_the_log(app: RunningApp, caplog: pytest.
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
+@time_is_simulated
 async def test_a_foreign_page_gets_403_and_our_own_and_listed_ones_pass(app: RunningApp) -> None:
     own = f"http://127.0.0.1:{app.port}"
     for origin in (
@@ -222,6 +251,7 @@ async def test_a_foreign_page_gets_403_and_our_own_and_listed_ones_pass(app: Run
 
 
 @pytest.mark.parametrize("flag", [True, False])
+@time_is_simulated
 async def test_an_unknown_path_is_refused_and_so_is_the_route_when_the_flag_is_off(flag: bool) -> None:
     async with running_app(settings_for(None, stream_enabled=flag)) as app:
         assert await refusal(app, "/ws/other") in (403, 404)
@@ -230,6 +260,7 @@ async def test_an_unknown_path_is_refused_and_so_is_the_route_when_the_flag_is_o
         assert (await app.get("/readyz")).status_code == 200
 
 
+@time_is_simulated
 async def test_with_the_flag_off_there_is_nothing_but_health(exchange: Simulator) -> None:
     async with running_app(settings_for(exchange, stream_enabled=False)) as app:
         assert app.services.exchanges() == ()
@@ -239,8 +270,8 @@ async def test_with_the_flag_off_there_is_nothing_but_health(exchange: Simulator
         assert exchange.stats()["rest_calls"] == {}
 
 
-@pytest.mark.serial
 @both_ways_out
+@time_is_simulated
 async def test_a_shutdown_tells_every_client_to_come_back(app: RunningApp, exchange: Simulator) -> None:
     clients = [await app.connect() for _ in range(3)]
     await clients[0].subscribe("BTCUSDT")
@@ -281,6 +312,7 @@ async def flood_until_it_lags(app: RunningApp, exchange: Simulator, reader: Mark
 
 
 @both_ways_out
+@time_is_simulated
 async def test_a_client_that_lags_is_told_what_it_missed_and_the_others_miss_nothing(
     app: RunningApp, exchange: Simulator
 ) -> None:
@@ -305,6 +337,7 @@ async def test_a_client_that_lags_is_told_what_it_missed_and_the_others_miss_not
 
 
 @both_ways_out
+@time_is_simulated
 async def test_a_client_that_stays_stuck_is_closed_with_1013(
     app: RunningApp, exchange: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -326,6 +359,7 @@ async def test_a_client_that_stays_stuck_is_closed_with_1013(
     assert await reader.works()
 
 
+@time_is_simulated
 async def test_a_ping_behind_data_that_was_not_read_closes_nobody(
     app: RunningApp, exchange: Simulator
 ) -> None:
@@ -344,6 +378,7 @@ async def test_a_ping_behind_data_that_was_not_read_closes_nobody(
     await eventually(lambda: late.pending_ping_payload is None, because="the answer to the ping counts")
 
 
+@time_is_simulated
 async def test_a_client_that_does_not_answer_a_ping_is_closed_with_1011(app: RunningApp) -> None:
     client = await app.connect()
     (protocol,) = app.server.server_state.connections
@@ -360,6 +395,7 @@ def crowd_of(size: int) -> Callable[[Services], None]:
     return prepare
 
 
+@time_is_simulated
 async def test_many_clients_share_one_upstream_stream_and_all_get_everything(exchange: Simulator) -> None:
     async with running_app(settings_for(exchange), prepare=crowd_of(100)) as app:
         clients = [await app.connect() for _ in range(60)]

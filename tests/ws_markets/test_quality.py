@@ -17,9 +17,10 @@ from livemarkets.feed.symbol_list import ListLimits
 from livemarkets.market.models import StreamKey
 from livemarkets.simulator import SimulatedMarket, Simulator
 from livemarkets.simulator.market.symbols import DEFAULT_RULES
-from tests.support.app import RunningApp, running_app, running_exchange, settings_for
+from tests.support.app import RunningApp, quiet_market, running_app, running_exchange, settings_for
 from tests.support.helpers import eventually
 from tests.support.markets_client import MarketsClient
+from tests.support.simulated_time import Shared, time_is_simulated
 from tests.support.upstream import quick
 
 QUICK_LIST = ListLimits(refresh_seconds=0.3, at_once_seconds=0.1, retry_seconds=0.1)
@@ -43,8 +44,18 @@ def tuning(limits: ListLimits = QUICK_LIST) -> Tuning:
 
 
 @pytest.fixture
-async def app(exchange: Simulator) -> AsyncIterator[RunningApp]:
-    async with running_app(settings_for(exchange), tuning=tuning()) as app:
+def exchange() -> Shared[Simulator]:
+    return Shared(running_exchange(quiet_market()))
+
+
+@pytest.fixture
+def app(exchange: Shared[Simulator]) -> contextlib.AbstractAsyncContextManager[RunningApp]:
+    return app_at(exchange)
+
+
+@contextlib.asynccontextmanager
+async def app_at(exchange: Shared[Simulator]) -> AsyncIterator[RunningApp]:
+    async with exchange as running, running_app(settings_for(running), tuning=tuning()) as app:
         yield app
 
 
@@ -78,6 +89,7 @@ async def quiet(client: MarketsClient) -> list[dict[str, Any]]:
     return (await client.until("pong", id="quiet"))[1]
 
 
+@time_is_simulated
 async def test_the_quality_is_sent_on_subscribing_and_when_it_changes(
     app: RunningApp, exchange: Simulator
 ) -> None:
@@ -96,6 +108,7 @@ async def test_the_quality_is_sent_on_subscribing_and_when_it_changes(
     await state(client, "live")
 
 
+@time_is_simulated
 async def test_who_does_not_ask_for_it_gets_none(app: RunningApp, exchange: Simulator) -> None:
     plain, curious = await app.connect(), await app.connect()
     await plain.subscribe("BTCUSDT")
@@ -105,6 +118,7 @@ async def test_who_does_not_ask_for_it_gets_none(app: RunningApp, exchange: Simu
     assert [message for message in await quiet(plain) if message["type"] == "quality"] == []
 
 
+@time_is_simulated
 async def test_it_is_asked_for_alone_and_the_stream_goes_on_as_it_was(
     app: RunningApp, exchange: Simulator
 ) -> None:
@@ -124,6 +138,7 @@ async def test_it_is_asked_for_alone_and_the_stream_goes_on_as_it_was(
     assert (await client.next("trade"))["symbol"] == "BTCUSDT"
 
 
+@time_is_simulated
 async def test_with_another_field_the_stream_begins_again(app: RunningApp) -> None:
     client = await app.connect()
     await client.subscribe("BTCUSDT")
@@ -136,6 +151,7 @@ async def test_with_another_field_the_stream_begins_again(app: RunningApp) -> No
     assert "snapshot" in {message["type"] for message in (await client.until("quality"))[1]}
 
 
+@time_is_simulated
 async def test_without_a_name_it_is_about_everything_that_is_subscribed(app: RunningApp) -> None:
     client = await app.connect()
     request = {"exchange": "binance", "channel": "trades", "quality": True}
@@ -149,6 +165,7 @@ async def test_without_a_name_it_is_about_everything_that_is_subscribed(app: Run
     assert (reply["type"], reply["code"]) == ("error", "invalid_message")
 
 
+@time_is_simulated
 async def test_a_new_name_beside_it_is_subscribed_as_usual(app: RunningApp) -> None:
     client = await app.connect()
     await client.subscribe("BTCUSDT")
@@ -158,6 +175,7 @@ async def test_a_new_name_beside_it_is_subscribed_as_usual(app: RunningApp) -> N
     assert [message["symbol"] for message in before if message["type"] == "snapshot"] == ["ETHUSDT"]
 
 
+@time_is_simulated
 async def test_it_ends_on_request_and_with_the_subscription(app: RunningApp, exchange: Simulator) -> None:
     client = await app.connect()
     await client.subscribe("BTCUSDT", "ETHUSDT", "SOLUSDT", quality=True)
@@ -175,6 +193,7 @@ async def test_it_ends_on_request_and_with_the_subscription(app: RunningApp, exc
 
 
 @pytest.mark.parametrize("value", ["yes", 1, []])
+@time_is_simulated
 async def test_a_wish_that_makes_no_sense_is_refused(app: RunningApp, value: object) -> None:
     client = await app.connect()
     reply = await client.subscribe("BTCUSDT", quality=value)
@@ -182,6 +201,7 @@ async def test_a_wish_that_makes_no_sense_is_refused(app: RunningApp, value: obj
 
 
 @pytest.mark.long
+@time_is_simulated
 async def test_missing_trades_are_told_as_recovering_and_what_was_lost_is_counted(
     app: RunningApp, exchange: Simulator
 ) -> None:
@@ -204,6 +224,7 @@ async def test_missing_trades_are_told_as_recovering_and_what_was_lost_is_counte
 
 
 @pytest.mark.long
+@time_is_simulated
 async def test_a_client_that_reads_nothing_costs_a_bounded_backlog_and_gets_the_newest_in_the_end() -> None:
     async with many(200) as (app, exchange, names):
         readers = app.services.hub.quality
@@ -254,6 +275,7 @@ async def test_at_most_fifty_are_sent_to_one_client_in_one_turn() -> None:
         assert max(sent.count(number) for number in set(sent)) <= 50
 
 
+@time_is_simulated
 async def test_nothing_of_a_client_that_left_stays(app: RunningApp, exchange: Simulator) -> None:
     for _ in range(3):
         client = await app.connect()

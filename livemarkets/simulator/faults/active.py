@@ -48,12 +48,12 @@ class ActiveFault(Generic[F]):
     """At most one active fault of a kind.
 
     Args:
-        clock: monotonic seconds.
+        clock: monotonic seconds; those of this machine if there is none.
 
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] | None = None) -> None:
+        self._clock = clock or time.monotonic
         self._fault: F | None = None
         self._left: int | None = None
         self._until: float | None = None

@@ -11,6 +11,7 @@ from livemarkets.exchanges.budgets import ConnectBudget
 from livemarkets.simulator import ExchangeLimits, SimulatedMarket
 from livemarkets.simulator.market.symbols import DEFAULT_RULES
 from tests.support.helpers import eventually, free_port
+from tests.support.simulated_time import time_is_simulated
 from tests.support.upstream import (
     ROOMY,
     SYMBOLS,
@@ -25,6 +26,7 @@ from tests.support.upstream import (
 MANY = [rule.symbol for rule in DEFAULT_RULES]
 
 
+@time_is_simulated
 async def test_nothing_wanted_means_no_connection() -> None:
     async with exchange() as venue, client(venue) as recorder:
         await asyncio.sleep(0.1)
@@ -33,6 +35,7 @@ async def test_nothing_wanted_means_no_connection() -> None:
         assert recorder.statuses == []
 
 
+@time_is_simulated
 async def test_wanted_streams_go_live_and_idle_again() -> None:
     async with exchange() as venue, client(venue) as recorder:
         recorder.client.want(key("BTCUSDT"))
@@ -56,6 +59,7 @@ async def test_wanted_streams_go_live_and_idle_again() -> None:
         assert recorder.states == ["connecting", "live", "idle", "connecting", "live"]
 
 
+@time_is_simulated
 async def test_a_dropped_connection_is_made_anew() -> None:
     async with exchange() as venue, client(venue, want=SYMBOLS) as recorder:
         await recorder.more_trades(SYMBOLS)
@@ -69,6 +73,7 @@ async def test_a_dropped_connection_is_made_anew() -> None:
         assert venue.subscriptions() == {"btcusdt@trade", "ethusdt@trade", "solusdt@trade"}
 
 
+@time_is_simulated
 async def test_states_in_their_order_when_the_exchange_goes_and_comes() -> None:
     async with exchange() as venue, client(venue, want=["BTCUSDT"]) as recorder:
         await recorder.more_trades()
@@ -84,6 +89,7 @@ async def test_states_in_their_order_when_the_exchange_goes_and_comes() -> None:
 
 
 @pytest.mark.long
+@time_is_simulated
 async def test_a_half_open_connection_is_noticed_and_replaced() -> None:
     async with exchange() as venue, client(venue, want=["BTCUSDT"]) as recorder:
         await recorder.more_trades()
@@ -92,6 +98,7 @@ async def test_a_half_open_connection_is_noticed_and_replaced() -> None:
         assert any("ping" in reason for reason in recorder.reasons)
 
 
+@time_is_simulated
 async def test_a_silent_connection_can_be_replaced() -> None:
     async with exchange() as venue, client(venue, want=SYMBOLS) as recorder:
         await recorder.more_trades()
@@ -101,6 +108,7 @@ async def test_a_silent_connection_can_be_replaced() -> None:
         await eventually(lambda: [one.number for one in venue.connections] == [2])
 
 
+@time_is_simulated
 async def test_garbage_harms_nothing() -> None:
     async with exchange() as venue, client(venue, want=SYMBOLS) as recorder:
         await recorder.more_trades(SYMBOLS)
@@ -114,6 +122,7 @@ async def test_garbage_harms_nothing() -> None:
 
 
 @pytest.mark.parametrize("status", [403, 418, 429, 451, 503])
+@time_is_simulated
 async def test_the_next_address_is_tried_when_one_refuses(status: int) -> None:
     async with exchange() as first, exchange() as second:
         first.faults.refuse(count=1000, status=status)
@@ -124,6 +133,7 @@ async def test_the_next_address_is_tried_when_one_refuses(status: int) -> None:
             assert recorder.states[-1] == "live"
 
 
+@time_is_simulated
 async def test_addresses_are_tried_round_and_round() -> None:
     async with exchange() as venue:
         venue.faults.refuse(count=2)
@@ -134,6 +144,7 @@ async def test_addresses_are_tried_round_and_round() -> None:
             assert "connection refused" in recorder.reasons
 
 
+@time_is_simulated
 async def test_a_good_address_is_kept_after_a_loss() -> None:
     async with exchange() as first, exchange() as second:
         async with client(first, second, want=["BTCUSDT"]) as recorder:
@@ -143,6 +154,7 @@ async def test_a_good_address_is_kept_after_a_loss() -> None:
         assert (first.stats()["connects"], second.stats()["attempts"]) == (2, 0)
 
 
+@time_is_simulated
 async def test_retry_after_is_heeded() -> None:
     async with exchange() as venue:
         venue.faults.refuse(status=429, retry_after_seconds=1)
@@ -155,6 +167,7 @@ async def test_retry_after_is_heeded() -> None:
 
 
 @pytest.mark.long
+@time_is_simulated
 async def test_an_exchange_that_accepts_and_closes_is_not_dialled_without_pause() -> None:
     """A handshake proves nothing: only data starts the delays anew."""
     async with exchange() as venue:
@@ -169,6 +182,7 @@ async def test_an_exchange_that_accepts_and_closes_is_not_dialled_without_pause(
             assert "live" not in recorder.states
 
 
+@time_is_simulated
 async def test_never_more_connects_than_the_budget() -> None:
     async with exchange() as venue:
         venue.faults.refuse(count=100_000)
@@ -184,6 +198,7 @@ async def test_never_more_connects_than_the_budget() -> None:
             assert retry_at - time.monotonic() > 200
 
 
+@time_is_simulated
 async def test_no_stream_can_be_had_by_a_bad_name_but_the_others() -> None:
     async with exchange() as venue, client(venue, want=["BTCUSDT", "A B"]) as recorder:
         await recorder.more_trades()
@@ -193,6 +208,7 @@ async def test_no_stream_can_be_had_by_a_bad_name_but_the_others() -> None:
         await recorder.live()
 
 
+@time_is_simulated
 async def test_many_streams_are_spread_over_connections() -> None:
     limits = ExchangeLimits(messages_per_second=1000, streams_per_connection=4)
     timings = ClientTimings(shard=quick().shard, streams_per_connection=4)
@@ -214,6 +230,7 @@ async def test_many_streams_are_spread_over_connections() -> None:
         assert venue.stats()["violations"] == {}
 
 
+@time_is_simulated
 async def test_one_lost_connection_of_several_does_not_touch_the_others() -> None:
     timings = ClientTimings(shard=quick().shard, streams_per_connection=1)
     async with exchange() as venue, client(venue, want=SYMBOLS, timings=timings) as recorder:
@@ -227,6 +244,7 @@ async def test_one_lost_connection_of_several_does_not_touch_the_others() -> Non
 
 
 @pytest.mark.long
+@time_is_simulated
 async def test_random_wishes_end_in_the_right_streams() -> None:
     random = Random(5)
     timings = ClientTimings(shard=quick().shard, streams_per_connection=5)
@@ -247,6 +265,7 @@ async def test_random_wishes_end_in_the_right_streams() -> None:
         assert "streams" not in venue.stats()["violations"]
 
 
+@time_is_simulated
 async def test_the_client_can_be_run_again() -> None:
     async with exchange() as venue, client(venue, want=["BTCUSDT"]) as recorder:
         await recorder.more_trades()

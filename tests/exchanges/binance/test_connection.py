@@ -22,6 +22,7 @@ from livemarkets.simulator.faults.garbage import GARBAGE
 from livemarkets.simulator.protocol.connection import text_frame
 from tests.support.helpers import eventually, free_port
 from tests.support.sessions import is_settled
+from tests.support.simulated_time import time_is_simulated
 from tests.support.upstream import QUICK, Listener, assert_consecutive, connect_to, exchange, quick_market
 
 BTC, ETH = "btcusdt@trade", "ethusdt@trade"
@@ -31,15 +32,13 @@ HASTY = ConnectionTimings(
 
 
 @pytest.fixture
-async def venue() -> AsyncIterator[Simulator]:
-    async with exchange() as simulator:
-        yield simulator
+def venue() -> contextlib.AbstractAsyncContextManager[Simulator]:
+    return exchange()
 
 
 @pytest.fixture
-async def quiet() -> AsyncIterator[Simulator]:
-    async with exchange(quick_market(0.001)) as simulator:
-        yield simulator
+def quiet() -> contextlib.AbstractAsyncContextManager[Simulator]:
+    return exchange(quick_market(0.001))
 
 
 @contextlib.asynccontextmanager
@@ -58,6 +57,7 @@ async def failure_of(task: asyncio.Task[None]) -> ExchangeUnreachable:
     return caught.value
 
 
+@time_is_simulated
 async def test_it_subscribes_reads_and_ends_in_good_order(venue: Simulator) -> None:
     listener = Listener()
     connection = connect_to(venue.ws_url, BTC, ETH, listener=listener)
@@ -75,6 +75,7 @@ async def test_it_subscribes_reads_and_ends_in_good_order(venue: Simulator) -> N
     assert listener.complaints == []
 
 
+@time_is_simulated
 async def test_it_follows_the_wishes(venue: Simulator) -> None:
     connection = connect_to(venue.ws_url, BTC)
     async with running(connection):
@@ -84,6 +85,7 @@ async def test_it_follows_the_wishes(venue: Simulator) -> None:
         assert venue.stats()["connects"] == 1
 
 
+@time_is_simulated
 async def test_a_mute_stream_is_asked_for_again(venue: Simulator) -> None:
     listener = Listener()
     connection = connect_to(venue.ws_url, BTC, listener=listener)
@@ -106,6 +108,7 @@ async def test_a_mute_stream_is_asked_for_again(venue: Simulator) -> None:
         (451, "HTTP 451 (not available in this country)"),
     ],
 )
+@time_is_simulated
 async def test_a_refused_handshake(venue: Simulator, status: int, reason: str) -> None:
     venue.faults.refuse(status=status, retry_after_seconds=7 if status == 429 else None)
     connection = connect_to(venue.ws_url, BTC)
@@ -116,6 +119,7 @@ async def test_a_refused_handshake(venue: Simulator, status: int, reason: str) -
     assert connection.opened_at is None
 
 
+@time_is_simulated
 async def test_nobody_listens() -> None:
     connection = connect_to(f"ws://127.0.0.1:{free_port()}", BTC)
     async with running(connection) as task:
@@ -144,17 +148,20 @@ async def tcp_server(answer: bytes | None) -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize("answer", [b"", b"hello\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"])
+@time_is_simulated
 async def test_what_answers_is_no_exchange(answer: bytes) -> None:
     async with tcp_server(answer) as url, running(connect_to(url, BTC)) as task:
         assert (await failure_of(task)).reason
 
 
+@time_is_simulated
 async def test_a_handshake_that_never_ends() -> None:
     timings = ConnectionTimings(open_seconds=0.1, close_seconds=0.1)
     async with tcp_server(None) as url, running(connect_to(url, BTC, timings=timings)) as task:
         assert (await failure_of(task)).reason == "timeout"
 
 
+@time_is_simulated
 async def test_a_connection_that_is_cut(venue: Simulator) -> None:
     listener = Listener()
     async with running(connect_to(venue.ws_url, BTC, listener=listener)) as task:
@@ -163,6 +170,7 @@ async def test_a_connection_that_is_cut(venue: Simulator) -> None:
         assert (await failure_of(task)).reason == "connection lost"
 
 
+@time_is_simulated
 async def test_a_connection_that_is_closed(venue: Simulator) -> None:
     listener = Listener()
     async with running(connect_to(venue.ws_url, BTC, listener=listener)) as task:
@@ -171,12 +179,14 @@ async def test_a_connection_that_is_closed(venue: Simulator) -> None:
         assert (await failure_of(task)).reason == "closed by the exchange with 1001 (maintenance)"
 
 
+@time_is_simulated
 async def test_accepted_and_closed_at_once(venue: Simulator) -> None:
     venue.faults.accept_close()
     async with running(connect_to(venue.ws_url, BTC)) as task:
         assert "closed by the exchange with 1001" in (await failure_of(task)).reason
 
 
+@time_is_simulated
 async def test_a_dead_connection_is_known_by_its_pings(venue: Simulator) -> None:
     listener = Listener()
     async with running(connect_to(venue.ws_url, BTC, listener=listener)) as task:
@@ -185,6 +195,7 @@ async def test_a_dead_connection_is_known_by_its_pings(venue: Simulator) -> None
         assert "ping was not answered" in (await failure_of(task)).reason
 
 
+@time_is_simulated
 async def test_a_silent_connection_that_answers_pings_is_kept(venue: Simulator) -> None:
     """Whether its silence is right can only be said by who knows the streams."""
     timings = ConnectionTimings(ping_seconds=0.1, pong_seconds=0.09, session=QUICK.session)
@@ -197,6 +208,7 @@ async def test_a_silent_connection_that_answers_pings_is_kept(venue: Simulator) 
         assert not task.done()
 
 
+@time_is_simulated
 async def test_garbage_is_counted_and_harms_nothing(venue: Simulator) -> None:
     listener = Listener()
     async with running(connect_to(venue.ws_url, BTC, listener=listener)) as task:
@@ -218,6 +230,7 @@ async def test_garbage_is_counted_and_harms_nothing(venue: Simulator) -> None:
     assert_consecutive(tick.id for tick in listener.ticks)
 
 
+@time_is_simulated
 async def test_an_invalid_trade_is_reported_after_the_trades_before_it(venue: Simulator) -> None:
     """With its id, in its turn, and to the log once."""
     listener = Listener()
@@ -242,6 +255,7 @@ async def test_an_invalid_trade_is_reported_after_the_trades_before_it(venue: Si
     assert [kind for kind, _ in listener.complaints] == ["implausible trade"] * 2
 
 
+@time_is_simulated
 async def test_a_message_beyond_all_size_ends_the_connection_not_the_program(venue: Simulator) -> None:
     listener = Listener()
     async with running(connect_to(venue.ws_url, BTC, listener=listener)) as task:
@@ -251,6 +265,7 @@ async def test_a_message_beyond_all_size_ends_the_connection_not_the_program(ven
 
 
 @pytest.mark.parametrize("fault", ["no_acks", "wrong_acks"])
+@time_is_simulated
 async def test_one_missing_answer_is_asked_for_again(quiet: Simulator, fault: str) -> None:
     getattr(quiet.faults, fault)(count=1)
     connection = connect_to(quiet.ws_url, BTC)
@@ -261,6 +276,7 @@ async def test_one_missing_answer_is_asked_for_again(quiet: Simulator, fault: st
 
 
 @pytest.mark.parametrize("fault", ["no_acks", "wrong_acks"])
+@time_is_simulated
 async def test_an_exchange_that_sends_nothing_and_never_answers_is_left(quiet: Simulator, fault: str) -> None:
     getattr(quiet.faults, fault)(count=100)
     connection = connect_to(quiet.ws_url, BTC, timings=HASTY)
@@ -270,6 +286,7 @@ async def test_an_exchange_that_sends_nothing_and_never_answers_is_left(quiet: S
 
 
 @pytest.mark.parametrize("fault", ["no_acks", "wrong_acks"])
+@time_is_simulated
 async def test_trades_are_as_good_as_an_answer(venue: Simulator, fault: str) -> None:
     """An exchange that never answers, but does what it was asked to."""
     getattr(venue.faults, fault)(count=1000)
@@ -285,6 +302,7 @@ async def test_trades_are_as_good_as_an_answer(venue: Simulator, fault: str) -> 
         assert not task.done(), "trades come, so the exchange is not left"
 
 
+@time_is_simulated
 async def test_a_stream_that_never_trades_is_still_asked_for(venue: Simulator) -> None:
     venue.faults.no_acks(count=1000)
     never = "neverusdt@trade"
@@ -297,6 +315,7 @@ async def test_a_stream_that_never_trades_is_still_asked_for(venue: Simulator) -
         await eventually(lambda: connection.session.acknowledged == {BTC, never})
 
 
+@time_is_simulated
 async def test_an_exchange_that_stops_answering_is_replaced_without_a_break(venue: Simulator) -> None:
     connection = connect_to(venue.ws_url, BTC, timings=HASTY)
     async with running(connection) as task:
@@ -309,6 +328,7 @@ async def test_an_exchange_that_stops_answering_is_replaced_without_a_break(venu
         assert not task.done()
 
 
+@time_is_simulated
 async def test_slow_answers_are_waited_for(venue: Simulator) -> None:
     venue.faults.slow_acks(delay_seconds=0.4, count=2)
     connection = connect_to(venue.ws_url, BTC)
@@ -321,6 +341,7 @@ async def test_slow_answers_are_waited_for(venue: Simulator) -> None:
 
 
 @pytest.mark.parametrize("shape", ["flat", "nested"])
+@time_is_simulated
 async def test_a_refused_stream_does_not_take_the_others_with_it(
     venue: Simulator, shape: Literal["flat", "nested"]
 ) -> None:
@@ -336,6 +357,7 @@ async def test_a_refused_stream_does_not_take_the_others_with_it(
         assert {kind for kind, _ in listener.complaints} == {"refused"}
 
 
+@time_is_simulated
 async def test_a_refusal_is_not_for_ever(venue: Simulator) -> None:
     venue.faults.error_acks(count=2)
     connection = connect_to(venue.ws_url, BTC)
@@ -346,6 +368,7 @@ async def test_a_refusal_is_not_for_ever(venue: Simulator) -> None:
 
 
 @pytest.mark.parametrize("combined", [True, False])
+@time_is_simulated
 async def test_a_shutdown_is_announced(venue: Simulator, combined: bool) -> None:
     listener = Listener()
     connection = connect_to(venue.ws_url, BTC, listener=listener)
@@ -358,6 +381,7 @@ async def test_a_shutdown_is_announced(venue: Simulator, combined: bool) -> None
         assert "1001" in (await failure_of(task)).reason
 
 
+@time_is_simulated
 async def test_retiring_is_not_kept_waiting_by_a_message_under_way(venue: Simulator) -> None:
     """`retire` may be called while a control message is being sent, and no answer may come."""
     venue.faults.no_acks()
@@ -379,6 +403,7 @@ async def test_retiring_is_not_kept_waiting_by_a_message_under_way(venue: Simula
 
 
 @pytest.mark.long
+@time_is_simulated
 async def test_the_limit_of_messages_is_kept_whatever_is_wanted() -> None:
     """With the real timings and the exchange's real limit, which it enforces by closing."""
     async with exchange(quick_market(), limits=ExchangeLimits(ping_interval_seconds=2.0)) as venue:

@@ -13,6 +13,7 @@ from livemarkets.exchanges.binance.client import ClientTimings
 from livemarkets.exchanges.binance.session import SessionTimings
 from livemarkets.simulator import ExchangeLimits, Simulator
 from tests.support.helpers import eventually, free_port
+from tests.support.simulated_time import time_is_simulated
 from tests.support.upstream import QUICK, SYMBOLS, Recorder, client, exchange, key, quick, quick_market
 
 HASTY = quick(
@@ -32,13 +33,19 @@ def lines() -> Iterator[list[str]]:
     logger.remove(sink)
 
 
-@pytest.fixture
-async def banning() -> AsyncIterator[Simulator]:
+@contextlib.asynccontextmanager
+async def exchange_that_bans() -> AsyncIterator[Simulator]:
     async with exchange() as simulator:
         simulator.faults.refuse(count=100_000, status=418, retry_after_seconds=600)
         yield simulator
 
 
+@pytest.fixture
+def banning() -> contextlib.AbstractAsyncContextManager[Simulator]:
+    return exchange_that_bans()
+
+
+@time_is_simulated
 async def test_a_ban_outlives_the_subscribers(banning: Simulator) -> None:
     async with client(banning, want=["BTCUSDT"]) as recorder:
         await eventually(lambda: recorder.client.status.retry_at is not None)
@@ -57,6 +64,7 @@ async def test_a_ban_outlives_the_subscribers(banning: Simulator) -> None:
         assert recorder.client.status.reason == "HTTP 418 (this address is banned temporarily)"
 
 
+@time_is_simulated
 async def test_a_ban_that_comes_when_nobody_wants_a_stream_any_more_is_kept(banning: Simulator) -> None:
     async with client(banning, want=["BTCUSDT"]) as recorder:
         while not recorder.client.connections:  # noqa: ASYNC110 (the next turn already has the refusal)
@@ -69,6 +77,7 @@ async def test_a_ban_that_comes_when_nobody_wants_a_stream_any_more_is_kept(bann
         assert banning.stats()["attempts"] == 1
 
 
+@time_is_simulated
 async def test_a_ban_concerns_every_shard_and_address(banning: Simulator) -> None:
     timings = ClientTimings(shard=quick().shard, streams_per_connection=1)
     async with exchange() as second, client(banning, second, want=["BTCUSDT"], timings=timings) as recorder:
@@ -80,6 +89,7 @@ async def test_a_ban_concerns_every_shard_and_address(banning: Simulator) -> Non
         assert (banning.stats()["attempts"], second.stats()["attempts"]) == (1, 0)
 
 
+@time_is_simulated
 async def test_one_shard_at_a_time_finds_out_whether_the_exchange_is_back() -> None:
     timings = ClientTimings(shard=quick().shard, streams_per_connection=1)
     async with exchange() as venue, client(venue, want=SYMBOLS, timings=timings) as recorder:
@@ -93,6 +103,7 @@ async def test_one_shard_at_a_time_finds_out_whether_the_exchange_is_back() -> N
 
 
 @pytest.mark.parametrize("illness", ["closes", "answers nothing", "refuses with 404", "is black"])
+@time_is_simulated
 async def test_a_sick_address_is_passed_over(illness: str) -> None:
     """Also one that opens and fails afterwards. The healthy address is used within the first attempts."""
     async with exchange(quick_market(0.001)) as sick, exchange() as healthy:
@@ -117,6 +128,7 @@ async def test_a_sick_address_is_passed_over(illness: str) -> None:
             assert recorder.client.statistics().connects == 3, "the address that worked is tried first"
 
 
+@time_is_simulated
 async def test_an_address_that_sends_no_trades_is_passed_over_by_the_rotation() -> None:
     async with exchange() as first, exchange() as second, client(first, second, want=SYMBOLS) as recorder:
         await recorder.more_trades()
@@ -127,6 +139,7 @@ async def test_an_address_that_sends_no_trades_is_passed_over_by_the_rotation() 
         await eventually(lambda: first.stats()["open"] == 0)
 
 
+@time_is_simulated
 async def test_an_announced_end_is_no_failure_of_the_address() -> None:
     async with exchange() as first, exchange() as second, client(first, second, want=SYMBOLS) as recorder:
         await recorder.more_trades(SYMBOLS)
@@ -139,6 +152,7 @@ async def test_an_announced_end_is_no_failure_of_the_address() -> None:
         assert second.stats()["attempts"] == 0
 
 
+@time_is_simulated
 async def test_no_redial_while_trades_come_and_answers_do_not() -> None:
     async with exchange() as venue:
         venue.faults.no_acks(count=100_000)
@@ -150,6 +164,7 @@ async def test_no_redial_while_trades_come_and_answers_do_not() -> None:
             assert venue.stats()["connects"] == 1
 
 
+@time_is_simulated
 async def test_the_log_says_when_the_exchange_was_lost_and_when_it_is_back(lines: list[str]) -> None:
     async with exchange() as venue, client(venue, want=["BTCUSDT"]) as recorder:
         await recorder.more_trades()
@@ -169,6 +184,7 @@ async def test_the_log_says_when_the_exchange_was_lost_and_when_it_is_back(lines
     assert "idle: nobody wants a stream" in said[4]
 
 
+@time_is_simulated
 async def test_a_subscriber_who_comes_and_goes_does_not_fill_the_log(lines: list[str]) -> None:
     limits = ExchangeLimits(messages_per_second=1000)
     async with exchange(limits=limits) as venue, client(venue) as recorder:
@@ -180,6 +196,7 @@ async def test_a_subscriber_who_comes_and_goes_does_not_fill_the_log(lines: list
     assert len([line for line in lines if "simulator:" in line]) == 3
 
 
+@time_is_simulated
 async def test_the_log_says_that_the_client_ends_while_the_exchange_is_away(lines: list[str]) -> None:
     recorder: Recorder
     with contextlib.suppress(AssertionError):
@@ -188,6 +205,7 @@ async def test_the_log_says_that_the_client_ends_while_the_exchange_is_away(line
     assert lines[-1].startswith("INFO: simulator: stopped; it was not reachable for ")
 
 
+@time_is_simulated
 async def test_a_leg_returns_to_its_own_address_as_soon_as_that_works(lines: list[str]) -> None:
     port = free_port()
     timings = quick(return_seconds=0.01, rest_seconds=0.2, longest_rest_seconds=0.2)
@@ -208,6 +226,7 @@ async def test_a_leg_returns_to_its_own_address_as_soon_as_that_works(lines: lis
         assert len([line for line in lines if "WARNING" in line]) <= 4, lines
 
 
+@time_is_simulated
 async def test_without_legs_an_address_that_works_is_kept() -> None:
     port = free_port()
     timings = quick(rest_seconds=0.01, longest_rest_seconds=0.01)

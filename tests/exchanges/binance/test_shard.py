@@ -8,12 +8,14 @@ import pytest
 from livemarkets.market.clock import system_clock
 from livemarkets.simulator import SimulatedMarket
 from tests.support.helpers import eventually
+from tests.support.simulated_time import time_is_simulated
 from tests.support.upstream import SYMBOLS, assert_consecutive, client, exchange, key, quick, quick_market
 
 FIRST = 1
 """The number of the first connection that an exchange accepted."""
 
 
+@time_is_simulated
 async def test_an_announced_shutdown_is_rotated_away_from_without_a_hole() -> None:
     async with exchange() as venue, client(venue, want=SYMBOLS) as recorder:
         await recorder.more_trades(SYMBOLS)
@@ -28,6 +30,7 @@ async def test_an_announced_shutdown_is_rotated_away_from_without_a_hole() -> No
 
 
 @pytest.mark.long
+@time_is_simulated
 async def test_a_connection_is_replaced_before_it_is_too_old() -> None:
     timings = quick(lifetime_seconds=0.4)
     async with exchange() as venue, client(venue, want=SYMBOLS, timings=timings) as recorder:
@@ -38,6 +41,7 @@ async def test_a_connection_is_replaced_before_it_is_too_old() -> None:
         assert recorder.states == ["connecting", "live"]
 
 
+@time_is_simulated
 async def test_the_old_connection_delivers_until_every_stream_was_seen_on_the_new_one() -> None:
     timings = quick(takeover_seconds=60)
     async with exchange() as venue, client(venue, want=SYMBOLS, timings=timings) as recorder:
@@ -54,6 +58,7 @@ async def test_the_old_connection_delivers_until_every_stream_was_seen_on_the_ne
             assert_consecutive(recorder.ids(symbol))
 
 
+@time_is_simulated
 async def test_a_rotation_does_not_wait_for_quiet_streams_for_ever() -> None:
     timings = quick(takeover_seconds=0.2)
     async with (
@@ -68,6 +73,7 @@ async def test_a_rotation_does_not_wait_for_quiet_streams_for_ever() -> None:
 
 
 @pytest.mark.long
+@time_is_simulated
 async def test_a_rotation_that_cannot_connect_keeps_the_old_one_and_its_patience() -> None:
     """The old connection's trades say nothing about the exchange's will to accept a new one."""
     timings = quick(backoff_initial_seconds=0.2, backoff_cap_seconds=30.0)
@@ -83,6 +89,7 @@ async def test_a_rotation_that_cannot_connect_keeps_the_old_one_and_its_patience
         await recorder.more_trades(SYMBOLS)
 
 
+@time_is_simulated
 async def test_a_rotation_succeeds_when_the_exchange_accepts_again() -> None:
     async with exchange() as venue, client(venue, want=SYMBOLS) as recorder:
         await recorder.more_trades(SYMBOLS)
@@ -95,6 +102,7 @@ async def test_a_rotation_succeeds_when_the_exchange_accepts_again() -> None:
         assert recorder.states == ["connecting", "live"]
 
 
+@time_is_simulated
 async def test_a_connection_lost_in_the_middle_of_a_rotation_is_replaced_by_the_other() -> None:
     timings = quick(takeover_seconds=60)
     async with exchange() as venue, client(venue, want=SYMBOLS, timings=timings) as recorder:
@@ -112,6 +120,7 @@ async def test_a_connection_lost_in_the_middle_of_a_rotation_is_replaced_by_the_
 
 
 @pytest.mark.long
+@time_is_simulated
 async def test_a_lost_connection_is_made_anew_and_not_rotated_on_top() -> None:
     """The announced end came before the rotation could be done."""
     async with exchange() as venue, client(venue, want=SYMBOLS) as recorder:
@@ -124,6 +133,7 @@ async def test_a_lost_connection_is_made_anew_and_not_rotated_on_top() -> None:
         assert recorder.rotations == 0
 
 
+@time_is_simulated
 async def test_a_rotation_that_was_asked_for_twice_is_done_once() -> None:
     async with exchange() as venue, client(venue, want=SYMBOLS) as recorder:
         await recorder.more_trades(SYMBOLS)
@@ -135,6 +145,7 @@ async def test_a_rotation_that_was_asked_for_twice_is_done_once() -> None:
         assert venue.stats()["connects"] == 2
 
 
+@time_is_simulated
 async def test_wishes_during_a_rotation_reach_both_connections() -> None:
     timings = quick(takeover_seconds=60)
     async with exchange() as venue, client(venue, want=SYMBOLS[:2], timings=timings) as recorder:
@@ -163,6 +174,7 @@ class CountingClock:
 
 
 @pytest.mark.parametrize("how", ["promoted", "cannot rotate"])
+@time_is_simulated
 async def test_nothing_spins_while_nothing_happens(how: str) -> None:
     counting = CountingClock()
     clock = system_clock()._replace(monotonic=counting)

@@ -25,8 +25,6 @@ from tests.pages.visiting import in_simulated_time as in_simulated_time
 from tests.pages.visiting import only, opened, wanted
 from tests.support.helpers import eventually
 
-pytestmark = pytest.mark.long
-
 
 async def test_the_default_symbols_are_subscribed_on_mount(visitor: User, services: LocalServices) -> None:
     grid = await opened(visitor, services)

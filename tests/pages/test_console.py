@@ -26,6 +26,7 @@ from pages.labs.console.message_form import Draft, compose, fault_in, fields_of,
 from pages.labs.console.programs import programs
 from pages.labs.console.url import ConsoleUrl
 from tests.pages.local import LocalServices
+from tests.pages.visiting import in_simulated_time as in_simulated_time
 from tests.pages.visiting import only
 from tests.support.contract import what_is_wrong
 

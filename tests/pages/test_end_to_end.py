@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser
 
 from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
@@ -45,36 +48,21 @@ async def moves(shown: Tab, symbol: str) -> None:
     await soon(has_moved, 10, because=f"the price of {symbol} moves")
 
 
-async def test_a_person_watches_adds_removes_and_leaves(shared_chrome: Browser) -> None:
-    async with running_exchange() as exchange:
-        address = exchange.ws_url.removeprefix("ws://")
-        async with running_main(address, LIVE_LINGER_SECONDS="0.5") as (_, port):
-            async with tab(shared_chrome, f"http://127.0.0.1:{port}") as shown:
-                await shown.goto("/labs")
-                await moves(shown, "BTCUSDT")
-                await moves(shown, "ETHUSDT")
-                assert await shown.text(".badge-name") == "Binance"
-                assert trades_of(exchange) == {"btcusdt@trade", "ethusdt@trade"}
-
-                await shown.page.keyboard.press("/")
-                await shown.page.keyboard.type("sol usdt")
-                await shown.page.locator("[role=option][data-symbol=SOLUSDT]").click()
-                await moves(shown, "SOLUSDT")
-                assert "solusdt@trade" in exchange.subscriptions()
-
-                await shown.page.get_by_role("button", name="Remove ETHUSDT").click()
-                await eventually(lambda: "ethusdt@trade" not in exchange.subscriptions())
-                assert await shown.symbols() == ["BTCUSDT", "SOLUSDT"]
-            # The tab is closed: after its time to come back and the linger, nothing is left upstream.
-            await eventually(lambda: exchange.subscriptions() == set(), 20)
-
-
-async def test_a_reload_keeps_the_upstream_subscription(shared_chrome: Browser) -> None:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def shipped() -> AsyncIterator[tuple[str, Simulator]]:
+    """The address of the shipped app, and what is its Binance."""
     async with (
         running_exchange() as exchange,
-        running_main(exchange.ws_url.removeprefix("ws://")) as (_, port),
-        tab(shared_chrome, f"http://127.0.0.1:{port}") as shown,
+        running_main(exchange.ws_url.removeprefix("ws://"), LIVE_LINGER_SECONDS="0.5") as (_, port),
     ):
+        yield f"http://127.0.0.1:{port}", exchange
+
+
+async def test_a_reload_keeps_the_upstream_subscription(
+    shared_chrome: Browser, shipped: tuple[str, Simulator]
+) -> None:
+    address, exchange = shipped
+    async with tab(shared_chrome, address) as shown:
         await shown.goto("/labs?symbols=BTCUSDT")
         await moves(shown, "BTCUSDT")
         before = [connection.number for connection in exchange.connections]
@@ -87,31 +75,65 @@ async def test_a_reload_keeps_the_upstream_subscription(shared_chrome: Browser) 
         assert trades_of(exchange) == {"btcusdt@trade"}
 
 
-async def test_an_unreachable_binance_gives_way_to_the_simulator_and_takes_over_again(
-    shared_chrome: Browser,
+async def test_two_people_are_shown_what_there_is(
+    shared_chrome: Browser, shipped: tuple[str, Simulator]
 ) -> None:
+    """One leaves, and one comes while Binance is away. Both wait for seconds of the product, at one time."""
     exchange_port = free_port()
     async with (
         running_main(f"127.0.0.1:{exchange_port}") as (_, port),
         tab(shared_chrome, f"http://127.0.0.1:{port}") as shown,
+        asyncio.TaskGroup() as both,
     ):
-        await shown.goto("/labs?symbols=BTCUSDT,SHIBUSDT")
-        strip = shown.page.locator(".market-strip")
-        await strip.get_by_text("Binance cannot be reached").wait_for()
-        await strip.get_by_text("SIMULATED PRICES.").wait_for()
-        assert "connection refused" in (await strip.inner_text()).lower()
-        await moves(shown, "BTCUSDT")
-        assert await shown.texts("tr[data-symbol=BTCUSDT] .tag") == ["simulated"]
+        leaves = a_person_watches_adds_removes_and_leaves(shared_chrome, *shipped)
+        both.create_task(leaves, name="leaves")
+        gives_way = an_unreachable_binance_gives_way_to_the_simulator_and_takes_over_again
+        both.create_task(gives_way(shown, exchange_port), name="gives way")
 
-        market = SimulatedMarket(seed=7, symbols=("BTCUSDT", "SHIBUSDT"), trades_per_second=50.0)
-        exchange = Simulator(market, limits=ExchangeLimits(messages_per_second=1000))
-        await exchange.start(port=exchange_port)
-        try:
-            await strip.get_by_text("Binance is live.").wait_for(timeout=60_000)
-            await shown.page.locator("tr[data-symbol=BTCUSDT] .tag").wait_for(state="detached")
-            await moves(shown, "BTCUSDT")
-        finally:
-            await exchange.aclose()
+
+async def a_person_watches_adds_removes_and_leaves(
+    chrome: Browser, address: str, exchange: Simulator
+) -> None:
+    async with tab(chrome, address) as shown:
+        await shown.goto("/labs")
+        await moves(shown, "BTCUSDT")
+        await moves(shown, "ETHUSDT")
+        assert await shown.text(".badge-name") == "Binance"
+        assert trades_of(exchange) == {"btcusdt@trade", "ethusdt@trade"}
+
+        await shown.page.keyboard.press("/")
+        await shown.page.keyboard.type("sol usdt")
+        await shown.page.locator("[role=option][data-symbol=SOLUSDT]").click()
+        await moves(shown, "SOLUSDT")
+        assert "solusdt@trade" in exchange.subscriptions()
+
+        await shown.page.get_by_role("button", name="Remove ETHUSDT").click()
+        await eventually(lambda: "ethusdt@trade" not in exchange.subscriptions())
+        assert await shown.symbols() == ["BTCUSDT", "SOLUSDT"]
+    # The tab is closed: after its time to come back and the linger, nothing is left upstream.
+    await eventually(lambda: exchange.subscriptions() == set(), 20)
+
+
+async def an_unreachable_binance_gives_way_to_the_simulator_and_takes_over_again(
+    shown: Tab, exchange_port: int
+) -> None:
+    await shown.goto("/labs?symbols=BTCUSDT,SHIBUSDT")
+    strip = shown.page.locator(".market-strip")
+    await strip.get_by_text("Binance cannot be reached").wait_for()
+    await strip.get_by_text("SIMULATED PRICES.").wait_for()
+    assert "connection refused" in (await strip.inner_text()).lower()
+    await moves(shown, "BTCUSDT")
+    assert await shown.texts("tr[data-symbol=BTCUSDT] .tag") == ["simulated"]
+
+    market = SimulatedMarket(seed=7, symbols=("BTCUSDT", "SHIBUSDT"), trades_per_second=50.0)
+    exchange = Simulator(market, limits=ExchangeLimits(messages_per_second=1000))
+    await exchange.start(port=exchange_port)
+    try:
+        await strip.get_by_text("Binance is live.").wait_for(timeout=60_000)
+        await shown.page.locator("tr[data-symbol=BTCUSDT] .tag").wait_for(state="detached")
+        await moves(shown, "BTCUSDT")
+    finally:
+        await exchange.aclose()
 
 
 async def test_without_the_flag_there_is_home_alone(shared_chrome: Browser) -> None:

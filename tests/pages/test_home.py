@@ -6,6 +6,7 @@ from livemarkets.config.settings import Settings
 from livemarkets.market.models import ExchangeState
 from pages.elements.connection_badge import ConnectionBadge
 from tests.pages.local import LocalServices
+from tests.pages.visiting import in_simulated_time as in_simulated_time
 
 
 async def test_home_says_what_this_is_and_how_the_exchanges_are(

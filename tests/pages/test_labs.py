@@ -21,10 +21,9 @@ from pages.elements.trade_tape import TradeTape
 from pages.labs.fallback import FALLBACK_AFTER_MS
 from pages.labs.undo import UNDO_MS
 from tests.pages.local import PRICES, LocalServices, ticker_row
+from tests.pages.visiting import in_simulated_time as in_simulated_time
 from tests.pages.visiting import only, opened, wanted
 from tests.support.helpers import eventually
-
-pytestmark = pytest.mark.long
 
 
 async def test_the_default_symbols_are_subscribed_on_mount(visitor: User, services: LocalServices) -> None:

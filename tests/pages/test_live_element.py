@@ -13,6 +13,7 @@ from nicegui.testing import User
 from pages.elements.live_element import LiveElement, embed_calls
 from pages.elements.trade_tape import TradeTape
 from tests.pages.local import LocalServices
+from tests.pages.visiting import in_simulated_time as in_simulated_time
 from tests.pages.visiting import only, opened
 from tests.support.helpers import eventually
 

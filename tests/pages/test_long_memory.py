@@ -12,9 +12,8 @@ from pages.elements.market_grid.market_grid import MarketGrid
 from pages.elements.market_head.market_head import MarketHead
 from pages.elements.trade_tape import MAX_LINES, TradeTape
 from tests.pages.local import LocalServices
+from tests.pages.visiting import in_simulated_time as in_simulated_time
 from tests.pages.visiting import only, opened
-
-pytestmark = pytest.mark.long
 
 HOLD_MS = 20.0
 """CPU time of the best of several runs: what else the machine does at the moment does not count."""

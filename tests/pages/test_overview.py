@@ -17,6 +17,7 @@ from pages.labs.overview.overview import Overview
 from pages.labs.overview.url import OverviewUrl
 from tests.pages.local import MANY, LocalServices
 from tests.pages.visiting import SUBSCRIBER, only
+from tests.pages.visiting import in_simulated_time as in_simulated_time
 from tests.support.helpers import eventually
 
 KEY = StreamKey("binance", TICKERS, ALL_SYMBOLS)
@@ -145,7 +146,6 @@ async def opened(visitor: User, services: LocalServices, path: str = "/labs/over
     return table
 
 
-@pytest.mark.long
 async def test_a_person_sorts_searches_and_filters(visitor: User, services: LocalServices) -> None:
     table = await opened(visitor, services, "/labs/overview?sort=-change")
     assert list(table.rows) == ["BTCUSDT", "SOLUSDT", "ETHBTC", "ETHUSDT"]
@@ -166,7 +166,6 @@ async def test_a_person_sorts_searches_and_filters(visitor: User, services: Loca
     assert list(quotes.options) == ["", "USDT", "BTC"]
 
 
-@pytest.mark.long
 async def test_movers_lead_to_their_symbol(visitor: User, services: LocalServices) -> None:
     await opened(visitor, services)
     movers = only(visitor, Movers)
@@ -181,7 +180,6 @@ async def test_movers_lead_to_their_symbol(visitor: User, services: LocalService
     assert [mover.title for mover in movers.groups["Losers"]] == ["ETH/USDT"]
 
 
-@pytest.mark.long
 async def test_only_what_changed_in_the_window_is_sent(
     visitor: User, services: LocalServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,7 +201,6 @@ async def test_only_what_changed_in_the_window_is_sent(
     assert payload == {"now": services.now_ms(), "news": services.now_ms()}
 
 
-@pytest.mark.long
 async def test_a_hidden_page_is_sent_nothing_and_catches_up(
     visitor: User, services: LocalServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,7 +222,6 @@ async def test_a_hidden_page_is_sent_nothing_and_catches_up(
     assert table.rows["ETHUSDT"].last.startswith("150")
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     "argument",
     [None, 7, {"first": -1, "last": 3}, {"first": 3, "last": 3}, {"first": "0", "last": 9}, "x" * 100_000],
@@ -245,7 +241,6 @@ async def test_events_that_no_page_of_ours_sends_do_no_harm(
     assert len(table.rows) == len(PRICES)
 
 
-@pytest.mark.long
 async def test_a_window_is_bounded_and_may_lie_anywhere(visitor: User, services: LocalServices) -> None:
     table = await opened(visitor, services)
     assert FIRST_WINDOW <= MAX_WINDOW
@@ -256,7 +251,6 @@ async def test_a_window_is_bounded_and_may_lie_anywhere(visitor: User, services:
     assert len(table.rows) == len(PRICES)
 
 
-@pytest.mark.long
 async def test_a_simulated_exchange_is_labelled_loudly(visitor: User, services: LocalServices) -> None:
     services.put_tickers(PRICES, exchange="simulator")
     table = await opened(visitor, services, "/labs/overview?exchange=simulator")
@@ -266,7 +260,6 @@ async def test_a_simulated_exchange_is_labelled_loudly(visitor: User, services: 
     await visitor.should_see("simulated")
 
 
-@pytest.mark.long
 async def test_a_fault_in_the_address_is_told(visitor: User, services: LocalServices) -> None:
     await opened(visitor, services, "/labs/overview?exchange=nyse&sort=beauty")
 
@@ -274,7 +267,6 @@ async def test_a_fault_in_the_address_is_told(visitor: User, services: LocalServ
     await visitor.should_see("There is no column “beauty”")
 
 
-@pytest.mark.long
 async def test_home_and_navigation_lead_to_the_page(visitor: User, services: LocalServices) -> None:
     await visitor.open("/")
     await visitor.should_see("See all symbols")

@@ -12,6 +12,7 @@ from livemarkets.http_api.openapi import openapi_template
 from livemarkets.protocol.messages import CLOSE_CODES, ERROR_CODES
 from pages.labs.reference.render import render_http, render_websocket
 from tests.pages.local import LocalServices
+from tests.pages.visiting import in_simulated_time as in_simulated_time
 
 
 def test_every_message_with_every_field_and_code_is_there() -> None:

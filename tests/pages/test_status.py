@@ -21,6 +21,7 @@ from pages.elements.fact_table.fact_table import Cell, FactTable
 from pages.elements.needs_list import NeedsList
 from pages.labs.status import tables
 from tests.pages.local import LocalServices
+from tests.pages.visiting import in_simulated_time as in_simulated_time
 from tests.support import reports
 from tests.support.helpers import eventually
 
@@ -133,7 +134,6 @@ def table(visitor: User, title: str) -> FactTable:
     return next(each for each in visitor.find(kind=FactTable).elements if each.props["title"] == title)
 
 
-@pytest.mark.long
 async def test_only_what_changed_is_sent_and_nothing_to_a_hidden_page(
     visitor: User, services: LocalServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,7 +174,6 @@ async def test_only_what_changed_is_sent_and_nothing_to_a_hidden_page(
     assert needs.needs == (NEED,)
 
 
-@pytest.mark.long
 async def test_the_simulator_can_be_watched_and_broken(visitor: User, services: LocalServices) -> None:
     await visitor.open("/labs/status")
     assert services.manager.counts() == (0, 0, 0), "the page itself subscribes to nothing"
@@ -197,14 +196,12 @@ class TestWithoutTheSimulator:
     def services(self) -> LocalServices:
         return LocalServices(Settings(stream_enabled=True, simulator_enabled=False))
 
-    @pytest.mark.long
     async def test_nothing_can_be_broken(self, visitor: User) -> None:
         await visitor.open("/labs/status")
         await visitor.should_see("What needs you")
         await visitor.should_not_see("Break it")
 
 
-@pytest.mark.long
 async def test_a_closed_page_is_freed_without_a_collection(visitor: User, services: LocalServices) -> None:
     """The server freezes what lives long: a cycle of a page that was open for long would stay for ever."""
     await visitor.open("/labs/status")

@@ -2,7 +2,6 @@
 
 import time
 
-import pytest
 from nicegui.testing import User
 
 from livemarkets.market.models import ExchangeState
@@ -10,10 +9,9 @@ from livemarkets.market.stores import RecentTrades
 from pages.elements.market_grid.market_grid import MarketGrid
 from pages.elements.trade_tape import MAX_LINES, MAX_PER_FLUSH, TradeTape
 from tests.pages.local import LocalServices
+from tests.pages.visiting import in_simulated_time as in_simulated_time
 from tests.pages.visiting import only, opened
 from tests.support.helpers import eventually
-
-pytestmark = pytest.mark.long
 
 HOLD_MS = 20.0
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import TypeVar
 
+import pytest
 from nicegui import ui
 from nicegui.testing import User
 
@@ -14,10 +17,20 @@ from pages.labs.url import WatchlistUrl
 from pages.labs.watchlist import PageSubscriber, Watchlist
 from tests.pages.local import LocalServices
 from tests.support.helpers import eventually
+from tests.support.simulated_time import simulated_loop
 
 E = TypeVar("E", bound=ui.element)
 
 SUBSCRIBER = PageSubscriber("page 1")
+
+
+@pytest.fixture(name="_asyncio_loop_factory")
+def in_simulated_time() -> Callable[[], asyncio.AbstractEventLoop]:
+    """A file of tests that imports this does not wait for the timers of the pages.
+
+    It takes the place of a fixture of pytest-asyncio. Its hook for this is for all files, or none.
+    """
+    return simulated_loop
 
 
 def watch_of(services: LocalServices, *symbols: str, exchange: str = "binance") -> Watchlist:

@@ -88,6 +88,11 @@ class _Loop(asyncio.SelectorEventLoop):
         self._simulated.threads -= 1
 
 
+def simulated_loop() -> asyncio.AbstractEventLoop:
+    """An event loop of simulated time, for what uses no sockets."""
+    return _Loop(has_sockets=False)
+
+
 def run_in_simulated_time(main: Coroutine[Any, Any, T], *, has_sockets: bool = False) -> T:
     """Run a coroutine; `asyncio.sleep` takes no time in it, the loop's clock goes on.
 

@@ -22,11 +22,10 @@ from pages.elements.trade_tape import TradeTape
 from pages.labs.market.chart import HISTORY_CANDLES
 from pages.labs.market.selected import SelectedMarket
 from tests.pages.local import LocalServices, ticker_row
+from tests.pages.visiting import in_simulated_time as in_simulated_time
 from tests.pages.visiting import only, opened
 from tests.support.candles import make_candle
 from tests.support.helpers import eventually
-
-pytestmark = pytest.mark.long
 
 CANDLES = StreamKey("binance", "candles", "BTCUSDT", "1m")
 

@@ -45,7 +45,7 @@ async def target(running: Target) -> AsyncIterator[Target]:
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def lasting(running: Target) -> AsyncIterator[None]:
-    """What attacks give back that each leave something for some seconds: it is seen once, after the others."""
+    """What is given back after attacks that leave something for some seconds: it is seen once, at the end."""
     async with gives_everything_back(running):
         yield
 

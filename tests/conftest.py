@@ -37,8 +37,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    for name in costs.marks_of(item):
-        item.add_marker(name)
+    if item.config.option.markexpr:  # to find out takes a second for all tests
+        for name in costs.marks_of(item):
+            item.add_marker(name)
 
 
 class ForwardedErrors:

@@ -3,7 +3,8 @@
 Most tests wait for sockets and timers, so files of them run side by side, more than there are cores. Files
 whose tests share a browser go to two workers alone: each of these starts one, and compiles the scripts of the
 pages. A test with the mark `serial` measures time or takes a whole core: such tests come last, one after
-another in one process, when all others have ended. Without workers the order is the same.
+another in one process, when all others have ended. Those with `serial(quiet=True)` wait most of the time, and
+their limits are seconds: they come before, in two processes. Without workers the order is the same.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import gc
 import itertools
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -62,6 +64,9 @@ LONGEST_FIRST = (
 """Files that take long begin first: whichever came last would be waited for by all other workers."""
 
 ALONE = "alone"
+QUIET = "quiet "
+"""The work unit of a quiet test begins so. A file whose tests share what one of them makes is one unit."""
+QUIET_AT_ONCE = 2
 BROWSERS = ("browser", "another browser")
 """Work units of all tests that share a browser."""
 
@@ -75,30 +80,39 @@ class SideBySide(LoadScopeScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         name, _, unit = nodeid.rpartition("@")
-        return unit if name and unit in (ALONE, *BROWSERS) else nodeid.split("::", 1)[0]
+        return unit if name and _is_named(unit) else nodeid.split("::", 1)[0]
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         if ALONE in self.workqueue:
             self.workqueue.move_to_end(ALONE)
-        if not self._only_serial_tests_are_left():
+        if self._workers_at_once() is None:
             super()._assign_work_unit(node)
 
     def _reschedule(self, node: WorkerController) -> None:
-        if not self._only_serial_tests_are_left():
+        at_once = self._workers_at_once()
+        if at_once is None:
             super()._reschedule(node)
             return
-        # A worker keeps its last test until it knows the next one, or that there is none: so all but one are
-        # told that there is none, and that one is given the serial tests once the others have ended.
-        last, *others = [one for one in self.nodes if not one.shutting_down] or [None]
-        for other in others:
+        # A worker keeps its last test until it knows the next one, or that there is none: so those that are
+        # too many are told that there is none, and the others get serial tests once these have ended.
+        staying = [one for one in self.nodes if not one.shutting_down]
+        for other in staying[at_once:]:
             other.shutdown()
-        if last and not any(
-            self._pending_of(work) for one, work in self.assigned_work.items() if one != last
-        ):
-            super()._assign_work_unit(last)
+        del staying[at_once:]
+        if any(self._pending_of(work) for one, work in self.assigned_work.items() if one not in staying):
+            return
+        for one in staying:
+            if self.workqueue and self._pending_of(self.assigned_work[one]) <= 1:
+                super()._assign_work_unit(one)
+            if self._workers_at_once() != at_once:
+                self._reschedule(node)
+                return
 
-    def _only_serial_tests_are_left(self) -> bool:
-        return set(self.workqueue) == {ALONE}
+    def _workers_at_once(self) -> int | None:
+        """How many workers may have what is to be given out now; `None` for all of them."""
+        if not self.workqueue or not all(unit == ALONE or unit.startswith(QUIET) for unit in self.workqueue):
+            return None
+        return 1 if set(self.workqueue) == {ALONE} else QUIET_AT_ONCE
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -120,7 +134,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
     places = {name: place for place, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: (is_serial(item), places.get(item.path.stem, len(places))))
+
+    def place(item: pytest.Item) -> tuple[bool, bool, int]:
+        return is_serial(item), not is_quiet(item), places.get(item.path.stem, len(places))
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -145,10 +163,32 @@ def pytest_collection_finish(session: pytest.Session) -> Iterator[None]:
 def _named(items: Sequence[pytest.Item]) -> Iterator[_Named]:
     files = dict.fromkeys(item.path for item in items if "shared_chrome" in getattr(item, "fixturenames", ()))
     units = dict(zip(files, itertools.cycle(BROWSERS), strict=False))
+    quiet: dict[Path | str, int] = {}
     for item in items:
-        unit = ALONE if is_serial(item) else units.get(item.path)
+        unit = units.get(item.path)
+        if is_quiet(item):
+            shared = item.path if shares_with_its_file(item) else item.nodeid
+            unit = f"{QUIET}{quiet.setdefault(shared, len(quiet))}"
+        elif is_serial(item):
+            unit = ALONE
         yield _Named(f"{item.nodeid}@{unit}" if unit else item.nodeid)
+
+
+def _is_named(unit: str) -> bool:
+    return unit in (ALONE, *BROWSERS) or unit.startswith(QUIET)
 
 
 def is_serial(item: pytest.Item) -> bool:
     return item.get_closest_marker("serial") is not None
+
+
+def is_quiet(item: pytest.Item) -> bool:
+    """Whether a serial test may run beside another that is quiet."""
+    mark = item.get_closest_marker("serial")
+    return mark is not None and bool(mark.kwargs.get("quiet"))
+
+
+def shares_with_its_file(item: pytest.Item) -> bool:
+    """Whether a fixture of a test is made once for its file."""
+    fixtures = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
+    return any(definitions[-1].scope == "module" for definitions in fixtures.values())

@@ -93,7 +93,7 @@ async def test_a_stop_ends_every_task_and_connection_and_may_be_repeated(exchang
 
 
 @pytest.mark.long
-@pytest.mark.serial
+@pytest.mark.serial(quiet=True)
 async def test_a_stop_while_feeds_fail_and_close_ends_them(exchange: Simulator) -> None:
     """At any moment: a task that has failed must not hide from its siblings' owner that all shall end."""
     random = Random(5)

@@ -136,7 +136,7 @@ async def test_without_shared_memory_one_line_says_so_and_the_exit_code_is_1() -
         assert "Traceback" not in process.output
 
 
-@pytest.mark.serial
+@pytest.mark.serial(quiet=True)
 @signals
 async def test_a_signal_ends_it_at_once_although_clients_are_connected(
     exchange: Simulator, number: signal.Signals
@@ -159,7 +159,7 @@ async def test_a_signal_ends_it_at_once_although_clients_are_connected(
     await eventually(lambda: not exchange.connections)
 
 
-@pytest.mark.serial
+@pytest.mark.serial(quiet=True)
 async def test_a_stop_is_seen_by_a_balancer_and_told_to_every_client_before_it(exchange: Simulator) -> None:
     """As shipped, with the time to drain that `.env` sets."""
     address = f"127.0.0.1:{exchange.port}"
@@ -233,7 +233,7 @@ async def test_a_stop_at_any_moment_ends_in_time(exchange: Simulator, seed: int)
             assert "Traceback" not in process.output
 
 
-@pytest.mark.serial
+@pytest.mark.serial(quiet=True)
 @signals
 async def test_a_signal_ends_it_when_nobody_is_there(number: signal.Signals) -> None:
     async with running_main() as (process, _):
@@ -409,7 +409,7 @@ def resident_bytes(pid: int) -> int:
     return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:")))
 
 
-@pytest.mark.serial
+@pytest.mark.serial(quiet=True)
 @measured
 async def test_idle_it_takes_next_to_nothing() -> None:
     async with running_main() as (process, port):

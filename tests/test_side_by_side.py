@@ -34,6 +34,19 @@ def work(kind):
 def test_alone():
     work("serial")
 
+@pytest.mark.serial(quiet=True)
+def test_quiet():
+    work("quiet")
+
+@pytest.fixture(scope="module")
+def shared():
+    work("quiet")
+
+@pytest.mark.serial(quiet=True)
+@pytest.mark.parametrize("number", range(2))
+def test_quiet_sharing(shared, number):
+    pass
+
 def test_one():
     work("parallel")
 
@@ -42,25 +55,41 @@ def test_two():
 """
 
 
+KINDS = ("parallel", "quiet", "serial")
+
+
 @pytest.mark.parametrize(
-    ("chosen", "counts"), [("", (16, 8)), ("test_alone", (0, 8))], ids=["of all", "of themselves"]
+    ("chosen", "workers", "counts"),
+    [
+        ("", 3, (16, 16, 8)),
+        ("alone", 2, (0, 0, 8)),
+        ("quiet", 2, (0, 16, 0)),
+        ("alone or quiet", 3, (0, 16, 8)),
+    ],
+    ids=["of all", "of themselves", "only quiet ones", "of all that are serial"],
 )
-async def test_serial_tests_run_alone_and_last(tmp_path: Path, chosen: str, counts: tuple[int, int]) -> None:
+async def test_serial_tests_run_alone_and_last(
+    tmp_path: Path, chosen: str, workers: int, counts: tuple[int, ...]
+) -> None:
     log = tmp_path / "log"
     (tmp_path / "pytest.ini").write_text(INI.format(root=PROJECT_ROOT))
     (tmp_path / "conftest.py").write_text("from tests.side_by_side import *")
     for number in range(4):
         (tmp_path / f"test_{number}.py").write_text(FILE.format(log=str(log)))
-    async with running_process(
-        "-m", "pytest", "-n2", "--dist=loadfile", "--no-loadscope-reorder", "-k", chosen, tmp_path
-    ) as process:
+    options = (f"-n{workers}", "--dist=loadfile", "--no-loadscope-reorder")
+    async with running_process("-m", "pytest", *options, "-k", chosen, tmp_path) as process:
         assert await process.ended(60) == 0, process.output
-    lines = log.read_text().splitlines()
-    serial = [line for line in lines if line.startswith("serial")]
-    others = len(lines) - len(serial)
-    assert lines[others:] == serial, "after all others"
+    lines = [line.split() for line in log.read_text().splitlines()]
+    kinds = [kind for kind, _ in lines]
+    assert tuple(map(kinds.count, KINDS)) == counts
+    serial = lines[len(lines) - kinds.count("serial") :]
+    assert {kind for kind, _ in serial} <= {"serial"}, "after all others"
     assert all(first != second for first, second in pairwise(serial)), "one at a time"
-    assert (others, len(serial)) == counts
+    running = dict.fromkeys(KINDS, 0)
+    for kind, what in lines:
+        running[kind] += 1 if what == "begins" else -1
+        if running["quiet"]:
+            assert sum(running.values()) <= 2, "one other beside it"
 
 
 def test_the_longest_files_exist() -> None:

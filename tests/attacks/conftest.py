@@ -43,11 +43,18 @@ async def target(running: Target) -> AsyncIterator[Target]:
         yield running
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def lasting_target(running: Target) -> AsyncIterator[Target]:
-    """The target of attacks that each leave something for some seconds: what it gives back is seen once."""
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def lasting(running: Target) -> AsyncIterator[None]:
+    """What is given back after attacks that leave something for some seconds: it is seen once, at the end."""
     async with gives_everything_back(running):
-        yield running
+        yield
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def lasting_target(running: Target, lasting: None) -> AsyncIterator[Target]:
+    """The target of one of these attacks."""
+    yield running
+    await running.witness.goes_on()
 
 
 @contextlib.asynccontextmanager

@@ -19,7 +19,8 @@ from tests.doctor.bent import Bend
 from tests.doctor.observing import BlackHole, Findings, failures, observe
 from tests.support.certificates import Certificate, make_certificate
 
-pytestmark = pytest.mark.serial  # how far events are apart, and how late answers are, is measured
+# How far events are apart, and how late answers are, is measured; the limits are seconds.
+pytestmark = pytest.mark.serial(quiet=True)
 
 NETWORK = "a network in disorder"
 NETWORK_CHECKS = {

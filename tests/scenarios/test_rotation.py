@@ -32,7 +32,6 @@ RECORDING = "spot_btc_eth_20240808_trade.jsonl.gz"
 BURST_TRADES = 700
 """The recording has 735 trades of BTCUSDT in one millisecond."""
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
-pytestmark = pytest.mark.serial
 Trade = tuple[str, int]
 _ID = re.compile(rb'"s":"([A-Z]+)","t":(\d+)')
 
@@ -187,6 +186,7 @@ async def added_delays(
     return {trade: arrived[trade] - arrived_at_twin[trade] for trade in burst.trades}
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(
     "lead",
     [
@@ -211,6 +211,7 @@ async def test_a_rotation_in_the_genuine_burst_delays_no_trade_by_50_ms(burst: B
     assert added[worst] < ADDED_SECONDS, f"{worst} came {added[worst] * 1000:.1f} ms later"
 
 
+@pytest.mark.serial
 @pytest.mark.verify
 async def test_breaking_before_making_would_be_found(burst: Burst) -> None:
     """The measurement can fail: without a second connection trades come late."""
@@ -225,6 +226,7 @@ async def test_breaking_before_making_would_be_found(burst: Burst) -> None:
 # A simulated burst, again and again
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("rounds", [6, pytest.param(12, marks=pytest.mark.verify)])
 async def test_a_rotation_in_a_simulated_burst_delays_no_trade_by_50_ms(rounds: int) -> None:
     """Bursts with and without a rotation by turns, so that what the rotation costs is counted too."""
@@ -255,6 +257,7 @@ async def test_a_rotation_in_a_simulated_burst_delays_no_trade_by_50_ms(rounds: 
     assert min(slowest[True]) - min(slowest[False]) < ADDED_SECONDS, slowest
 
 
+@pytest.mark.serial(quiet=True)
 async def test_rotations_at_the_age_limit_go_on_through_bursts_without_a_hole() -> None:
     market = SimulatedMarket(seed=7, symbols=SYMBOLS, trades_per_second=100.0)
     stopwatch = Stopwatch(market)

@@ -322,7 +322,9 @@ async def running_process(
 
 
 @contextlib.asynccontextmanager
-async def running_warm(*arguments: str, environment: dict[str, str] | None = None) -> AsyncIterator[Process]:
+async def running_warm(
+    *arguments: str | Path, environment: dict[str, str] | None = None
+) -> AsyncIterator[Process]:
     """Run Python like `running_process`, but without the second that the imports of the app take.
 
     For `main.py`, the small application of the pages and the simulator, in tests of what they do once they

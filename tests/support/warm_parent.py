@@ -1,12 +1,13 @@
-"""Forks processes that have imported what the app needs: the imports take longer than most tests.
+"""Forks processes that have imported the modules that it is told: that takes longer than most tests.
 
 `tests/support/warm_start.py` starts this program and sends the requests. It only imports, and has neither a
 thread nor an event loop. It ends, and ends the processes that it forked, when nobody can send a request any
-more. It imports nothing of the tests: the app does not have that either.
+more. It imports nothing of the tests by itself: the app does not have that either.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -20,21 +21,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
-
-PRELOADED = (
-    "livemarkets.app",
-    "livemarkets.config.log",
-    "livemarkets.config.settings",
-    "livemarkets.http_api.web_app",
-    "livemarkets.server.run",
-    "livemarkets.simulator.faults.commands",
-    "livemarkets.simulator.market.replay",
-    "livemarkets.simulator.server.parent",
-    "livemarkets.simulator.server.simulator",
-    "nicegui.ui",
-    "pages",
-)
-"""What `main.py`, `tests/pages/local.py` and the simulator import."""
 
 REQUEST_BYTES = 2**17
 """A longer request is refused by the socket of its sender, whose buffer is not larger than twice this."""
@@ -119,10 +105,8 @@ class WarmParent:
 
 
 def _tell(report: int, number: int) -> None:
-    try:
+    with contextlib.suppress(BrokenPipeError):  # who asked has ended
         os.write(report, b"%d\n" % number)
-    except BrokenPipeError:
-        pass  # who asked has ended
 
 
 def _become(environment: Mapping[str, str], descriptors: Sequence[int]) -> None:
@@ -141,6 +125,7 @@ def _run(arguments: Sequence[str]) -> None:
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     else:
         sys.argv = list(arguments)
+        sys.path[0] = str(Path(arguments[0]).resolve().parent)
         runpy.run_path(arguments[0], run_name="__main__")
 
 
@@ -150,11 +135,12 @@ def main() -> None:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     sys.path[0] = str(Path(__file__).resolve().parents[2])
     gc.disable()
-    for name in PRELOADED:
+    _, requests, *modules = sys.argv
+    for name in modules:
         importlib.import_module(name)
     gc.freeze()
     assert threading.active_count() == 1, threading.enumerate()
-    arguments = WarmParent(socket.socket(fileno=int(sys.argv[1]))).fork_on_request()
+    arguments = WarmParent(socket.socket(fileno=int(requests))).fork_on_request()
     gc.enable()
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     _run(arguments)

@@ -18,6 +18,21 @@ from pathlib import Path
 from tests.support import warm_parent
 from tests.support.helpers import PROJECT_ROOT
 
+PRELOADED = (
+    "livemarkets.app",
+    "livemarkets.config.log",
+    "livemarkets.config.settings",
+    "livemarkets.errors",
+    "livemarkets.http_api.web_app",
+    "livemarkets.server.run",
+    "livemarkets.simulator.faults.commands",
+    "livemarkets.simulator.market.replay",
+    "livemarkets.simulator.server.parent",
+    "livemarkets.simulator.server.simulator",
+    "nicegui.ui",
+    "pages",
+)
+"""What `main.py`, `tests/pages/local.py` and the simulator import."""
 OUTPUT_LINE_BYTES = 2**20
 _END_SECONDS = 10.0
 _STDIN = 0
@@ -46,9 +61,9 @@ class WarmProcess:
             os.kill(self.pid, number)
 
     async def _read_end(self, report: asyncio.StreamReader) -> int:
-        line = await report.readline()
-        assert line, f"the warm parent has ended before process {self.pid}"
-        return int(line)
+        told = await report.read()  # up to its end, so that it is closed
+        assert told, f"the warm parent has ended before process {self.pid}"
+        return int(told)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
@@ -58,14 +73,19 @@ class WarmProcess:
 
 
 class WarmStart:
-    """The warm parent of the processes that this one starts. It runs from now on until `close`."""
+    """The warm parent of the processes that this one starts. It runs from now on until `close`.
 
-    def __init__(self) -> None:
+    Args:
+        modules: what it imports beforehand.
+
+    """
+
+    def __init__(self, modules: Sequence[str] = PRELOADED) -> None:
         self._environment = _fixed(os.environ)
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-u", Path(warm_parent.__file__), str(theirs.fileno())],
+                [sys.executable, "-u", warm_parent.__file__, str(theirs.fileno()), *modules],
                 cwd=PROJECT_ROOT,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -82,17 +102,19 @@ class WarmStart:
         """Whether a process with this environment may be forked: other variables may act at an import."""
         return _fixed(environment) == self._environment
 
-    async def start(self, arguments: Sequence[str], environment: Mapping[str, str]) -> WarmProcess:
+    async def start(self, arguments: Sequence[str | Path], environment: Mapping[str, str]) -> WarmProcess:
         """Do as `python -u` with these arguments does, in the project's folder."""
-        message = json.dumps({"arguments": arguments, "environment": dict(environment)}).encode()
+        request = {"arguments": [str(each) for each in arguments], "environment": dict(environment)}
         with contextlib.ExitStack() as theirs:
-            output, output_end = _pipe(theirs)
-            report, report_end = _pipe(theirs)
-            descriptors = [_STDIN, output_end, output_end, report_end]
-            socket.send_fds(self._requests, [message], descriptors)
-        stdout, numbers = await _reader(output), await _reader(report)
+            stdout, output = await _pipe(theirs)
+            numbers, report = await _pipe(theirs)
+            with contextlib.suppress(BrokenPipeError):  # no number comes
+                descriptors = [_STDIN, output, output, report]
+                socket.send_fds(self._requests, [json.dumps(request).encode()], descriptors)
         line = await numbers.readline()
-        assert line, f"the warm parent has ended: {self._last_words()}"
+        if not line:
+            await stdout.read()  # up to its end, so that it is closed
+            raise AssertionError(f"the warm parent has ended: {self._last_words()}")
         return WarmProcess(int(line), stdout, numbers)
 
     def _last_words(self) -> str:
@@ -131,15 +153,11 @@ def _fixed(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _pipe(theirs: contextlib.ExitStack) -> tuple[int, int]:
+async def _pipe(theirs: contextlib.ExitStack) -> tuple[asyncio.StreamReader, int]:
+    """A pipe that is read here, and its other end, which is closed here with the stack."""
     reading, writing = os.pipe()
     theirs.callback(os.close, writing)
-    return reading, writing
-
-
-async def _reader(descriptor: int) -> asyncio.StreamReader:
     reader = asyncio.StreamReader(limit=OUTPUT_LINE_BYTES)
     protocol = asyncio.StreamReaderProtocol(reader)
-    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(descriptor, "rb", 0))
-    return reader
-
+    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(reading, "rb", 0))
+    return reader, writing

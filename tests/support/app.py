@@ -367,11 +367,21 @@ def main_environment(exchange_url: str | None = None, **variables: str) -> tuple
 
 @contextlib.asynccontextmanager
 async def running_main(
-    exchange_url: str | None = None, *, is_warm: bool = True, **variables: str
+    exchange_url: str | None = None, **variables: str
 ) -> AsyncIterator[tuple[Process, int]]:
-    """Run `main.py` until it serves pages; yields the process and its port. See `running_warm`."""
+    """Run `main.py` until it serves pages; yields the process and its port."""
     port, environment = main_environment(exchange_url, **variables)
-    run = running_warm if is_warm else running_process
-    async with run("main.py", environment=environment) as process:
+    async with running_warm("main.py", environment=environment) as process:
+        await process.says("Live Markets is listening on")
+        yield process, port
+
+
+@contextlib.asynccontextmanager
+async def running_new_main(
+    exchange_url: str | None = None, **variables: str
+) -> AsyncIterator[tuple[Process, int]]:
+    """Do the same as a person starts it, for tests of the start itself."""
+    port, environment = main_environment(exchange_url, **variables)
+    async with running_process("main.py", environment=environment) as process:
         await process.says("Live Markets is listening on")
         yield process, port

@@ -26,7 +26,7 @@ from livemarkets.simulator import Simulator
 from tests.support.app import (
     Process,
     main_environment,
-    running_main,
+    running_new_main,
     running_process,
 )
 from tests.support.helpers import PROJECT_ROOT, WITHOUT_TLS, eventually, measured
@@ -73,7 +73,7 @@ async def test_it_serves_a_page_soon_after_its_start() -> None:
 
 
 async def test_it_serves_pages_health_and_trades_on_one_port(exchange: Simulator) -> None:
-    async with running_main(f"127.0.0.1:{exchange.port}") as (process, port):
+    async with running_new_main(f"127.0.0.1:{exchange.port}") as (process, port):
         for path in ("/", "/labs", "/healthz", "/readyz", "/metrics", "/api/latest"):
             assert (await get(port, path)).status_code == 200, path
         assert "Live Markets" in (await get(port, "/")).text
@@ -141,7 +141,7 @@ async def test_without_shared_memory_one_line_says_so_and_the_exit_code_is_1() -
 async def test_a_signal_ends_it_at_once_although_clients_are_connected(
     exchange: Simulator, number: signal.Signals
 ) -> None:
-    async with running_main(f"127.0.0.1:{exchange.port}") as (process, port):
+    async with running_new_main(f"127.0.0.1:{exchange.port}") as (process, port):
         url = f"ws://127.0.0.1:{port}/ws/markets"
         async with open_client(url) as client, open_client(url) as frozen:
             for each in (client, frozen):
@@ -163,7 +163,7 @@ async def test_a_signal_ends_it_at_once_although_clients_are_connected(
 async def test_a_stop_is_seen_by_a_balancer_and_told_to_every_client_before_it(exchange: Simulator) -> None:
     """As shipped, with the time to drain that `.env` sets."""
     address = f"127.0.0.1:{exchange.port}"
-    async with running_main(address, LIVE_DRAIN_SECONDS=DRAIN_SECONDS) as (process, port):
+    async with running_new_main(address, LIVE_DRAIN_SECONDS=DRAIN_SECONDS) as (process, port):
         url = f"ws://127.0.0.1:{port}/ws/markets"
         async with contextlib.AsyncExitStack() as stack:
             clients = [await stack.enter_async_context(open_client(url)) for _ in range(5)]
@@ -236,7 +236,7 @@ async def test_a_stop_at_any_moment_ends_in_time(exchange: Simulator, seed: int)
 @pytest.mark.serial(quiet=True)
 @signals
 async def test_a_signal_ends_it_when_nobody_is_there(number: signal.Signals) -> None:
-    async with running_main() as (process, _):
+    async with running_new_main() as (process, _):
         began = time.monotonic()
         process.signal(number)
         assert await process.ended() == 0
@@ -323,12 +323,12 @@ async def test_host_and_port_of_the_command_line_go_before_the_settings() -> Non
 
 
 async def test_a_misspelt_variable_is_warned_about() -> None:
-    async with running_main(LIVE_PROT="8080") as (process, _):
+    async with running_new_main(LIVE_PROT="8080") as (process, _):
         assert "WARNING" in await process.says("LIVE_PROT")
 
 
 async def test_it_runs_without_a_network_and_serves_the_simulator() -> None:
-    async with running_main() as (process, port):
+    async with running_new_main() as (process, port):
         async with open_client(f"ws://127.0.0.1:{port}/ws/markets") as client:
             await client.subscribe("BTCUSDT")
             down = await client.next("status", exchange="binance", state="down")
@@ -353,7 +353,7 @@ async def started_simulator(process: Process, port: int) -> int:
 
 @measured
 async def test_a_kill_of_the_app_ends_the_embedded_exchange_too() -> None:
-    async with running_main() as (process, port):
+    async with running_new_main() as (process, port):
         child = await started_simulator(process, port)
         assert is_running(child)
         process.signal(signal.SIGKILL)
@@ -368,7 +368,7 @@ async def test_a_kill_of_the_app_ends_the_embedded_exchange_too() -> None:
 )
 async def test_a_signal_for_the_whole_group_ends_both_quietly(number: signal.Signals) -> None:
     """As Ctrl-C in a terminal, or the end of a service."""
-    async with running_main() as (process, port):
+    async with running_new_main() as (process, port):
         child = await started_simulator(process, port)
         os.kill(child, number)
         process.signal(number)
@@ -379,7 +379,7 @@ async def test_a_signal_for_the_whole_group_ends_both_quietly(number: signal.Sig
 
 
 async def test_with_the_flag_off_home_and_health_work_and_nothing_else() -> None:
-    async with running_main(LIVE_STREAM_ENABLED="false") as (_, port):
+    async with running_new_main(LIVE_STREAM_ENABLED="false") as (_, port):
         home = await get(port, "/")
         assert home.status_code == 200
         assert "LIVE_STREAM_ENABLED" in home.text
@@ -392,7 +392,7 @@ async def test_with_the_flag_off_home_and_health_work_and_nothing_else() -> None
 
 async def test_logs_can_be_json() -> None:
 
-    async with running_main(LIVE_LOG_JSON="true") as (process, _):
+    async with running_new_main(LIVE_LOG_JSON="true") as (process, _):
         records = [json.loads(line) for line in process.lines]
         assert len(records) >= 2
 
@@ -412,7 +412,7 @@ def resident_bytes(pid: int) -> int:
 @pytest.mark.serial(quiet=True)
 @measured
 async def test_idle_it_takes_next_to_nothing() -> None:
-    async with running_main() as (process, port):
+    async with running_new_main() as (process, port):
         assert (await get(port, "/")).status_code == 200
         before = cpu_seconds(process.pid)
         await asyncio.sleep(MEASURED_SECONDS)  # the measurement itself

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import httpx
 
-from tests.support.app import Process, running_main, running_process
+from tests.support.app import Process, running_main, running_process, running_warm
 from tests.support.helpers import WITHOUT_TLS, eventually
 from tests.support.markets_client import missing_ids
 
@@ -140,7 +140,7 @@ async def under_attack(token: str = "") -> AsyncIterator[Target]:
     """An exchange, `main.py` and a witness, each in a process of its own."""
     exchange_arguments = ("--port", "0", "--seed", "7", "--trades-per-second", "200")
     variables = {"LIVE_ACCESS_TOKEN": token, "LIVE_LINGER_SECONDS": "0.5"}
-    async with running_process("-m", "livemarkets.simulator", *exchange_arguments) as exchange:
+    async with running_warm("-m", "livemarkets.simulator", *exchange_arguments) as exchange:
         address = (await exchange.says("ws://")).split("ws://")[1].split()[0]
         async with running_main(address, **variables) as (process, port):
             arguments = ("-m", "tests.attacks.witness", f"ws://127.0.0.1:{port}/ws/markets")

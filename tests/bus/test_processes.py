@@ -15,7 +15,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from livemarkets.simulator import SimulatedMarket
-from tests.support.app import SYMBOLS, Process, main_environment, running_exchange, running_process
+from tests.support.app import SYMBOLS, Process, main_environment, running_exchange, running_warm
 from tests.support.bus import NatsServer, running_nats
 from tests.support.helpers import eventually
 from tests.support.markets_client import open_client
@@ -92,9 +92,7 @@ class Machines:
             LIVE_SIMULATOR_ENABLED="false",
         )
         stack = contextlib.AsyncExitStack()
-        process = await stack.enter_async_context(
-            running_process("main.py", environment=environment or fresh)
-        )
+        process = await stack.enter_async_context(running_warm("main.py", environment=environment or fresh))
         await process.says("Live Markets is listening on", 60)
         self.nodes[name] = (process, environment or fresh, stack)
         return port

@@ -20,7 +20,7 @@ from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
 from tests.clients.accounts import check
 from tests.clients.reading import Line, Order, Reading
 from tests.pages.weak_link import WeakLink, weak_link
-from tests.support.app import Process, main_environment, running_exchange, running_process
+from tests.support.app import Process, main_environment, running_exchange, running_process, running_warm
 from tests.support.copied_clients import newest_id
 from tests.support.helpers import PROJECT_ROOT, eventually
 
@@ -83,7 +83,7 @@ class World:
 
     async def start_server(self) -> None:
         self.server = await self._processes.enter_async_context(
-            running_process("main.py", environment=self._environment)
+            running_warm("main.py", environment=self._environment)
         )
         self.running.append(self.server)
         await self.server.says("Live Markets is listening on", START_SECONDS)

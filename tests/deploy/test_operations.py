@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.app import running_main
+from tests.support.app import running_new_main
 from tests.support.container import without_rights_to_the_rest
 from tests.support.documents import blocks, text_of
 from tests.support.helpers import PROJECT_ROOT
@@ -194,7 +194,7 @@ async def test_the_commands_work_on_a_machine_that_has_the_project_where_they_sa
     missing |= {"nginx"}  # the sites name certificates that are nobody's; tests/scenarios/ run them
     lines = [line for line in lines if shlex.split(line)[0] not in missing]
     assert len(lines) > 12
-    async with running_main(LIVE_ACCESS_TOKEN=TOKEN) as (_, port):
+    async with running_new_main(LIVE_ACCESS_TOKEN=TOKEN) as (_, port):
         script = "\n".join(f"{line} || exit" for line in lines).replace("127.0.0.1:8080", f"127.0.0.1:{port}")
         copy = tmp_path / "project"
         shutil.copytree(PROJECT_ROOT, copy, symlinks=True, ignore=shutil.ignore_patterns(".*", "__pycache__"))

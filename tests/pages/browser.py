@@ -21,7 +21,7 @@ from playwright.async_api import (
     async_playwright,
 )
 
-from tests.support.app import Process, running_process
+from tests.support.app import Process, running_warm
 from tests.support.certificates import Certificate
 from tests.support.helpers import CHROMIUM_ARGUMENTS, eventually, free_port
 
@@ -128,7 +128,7 @@ async def local_pages(
     """`tests.pages.local` in a process of its own, and its address."""
     port = port or free_port()
     arguments = ("-m", "tests.pages.local", "--port", str(port), *options)
-    async with running_process(*arguments, environment=environment) as process:
+    async with running_warm(*arguments, environment=environment) as process:
         await process.says("serving")
         yield process, f"http://127.0.0.1:{port}"
 

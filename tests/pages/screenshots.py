@@ -23,7 +23,7 @@ from urllib.parse import urlencode
 from playwright.async_api import Browser, Page, ViewportSize
 
 from tests.pages.browser import browser
-from tests.support.app import running_main, running_process
+from tests.support.app import running_main, running_warm
 from tests.support.helpers import PROJECT_ROOT, chromium_path, free_port
 from tests.support.recordings import BITCOIN_AND_ETHER, find_recording
 
@@ -170,7 +170,7 @@ async def served(recording: Path | None) -> AsyncIterator[str]:
             port = free_port()
             exchange = f"127.0.0.1:{port}"
             options = ("--port", str(port), "--replay", str(recording), "--speed", str(SPEED))
-            await stack.enter_async_context(running_process("-m", "livemarkets.simulator", *options))
+            await stack.enter_async_context(running_warm("-m", "livemarkets.simulator", *options))
         _, port = await stack.enter_async_context(running_main(exchange, LIVE_LINGER_SECONDS="0.5"))
         yield f"http://127.0.0.1:{port}"
 

@@ -17,7 +17,7 @@ from playwright.async_api import Browser
 from livemarkets.simulator import ExchangeLimits, SimulatedMarket, Simulator
 from livemarkets.simulator.market.symbols import SymbolRules, to_units
 from tests.pages.browser import Tab, soon, tab
-from tests.support.app import running_exchange, running_main, running_process
+from tests.support.app import running_exchange, running_main, running_warm
 from tests.support.helpers import eventually, free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -157,7 +157,7 @@ async def test_the_page_ends_on_the_last_prices_of_a_recording(
     exchange_port = free_port()
     arguments = ("--port", str(exchange_port), "--replay", str(recording), "--speed", "60", "--lead-in", "2")
     async with (
-        running_process("-m", "livemarkets.simulator", *arguments),
+        running_warm("-m", "livemarkets.simulator", *arguments),
         running_main(f"127.0.0.1:{exchange_port}") as (_, port),
         tab(shared_chrome, f"http://127.0.0.1:{port}") as shown,
     ):

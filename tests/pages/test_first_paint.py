@@ -11,7 +11,7 @@ from playwright.async_api import Browser
 
 from tests.pages.browser import Tab, soon, tab
 from tests.pages.test_layout import LAPTOP
-from tests.support.app import running_main, running_process
+from tests.support.app import running_main, running_warm
 from tests.support.helpers import measured
 
 SYMBOLS = tuple(f"A{number:04}USDT" for number in range(2_000))
@@ -69,7 +69,7 @@ async def first_price_ms(shown: Tab, symbol: str) -> float:
 @pytest.mark.verify
 async def test_prices_are_there_within_a_second(chrome: Browser) -> None:
     market = ("-m", "livemarkets.simulator", "--port", "0", "--symbols", ",".join(SYMBOLS))
-    async with running_process(*market, "--trades-per-second", QUIET) as exchange:
+    async with running_warm(*market, "--trades-per-second", QUIET) as exchange:
         url = (await exchange.says("ws://")).split("ws://")[1].split()[0]
         async with running_main(url) as (_, port):
             address = f"http://127.0.0.1:{port}"

@@ -19,7 +19,7 @@ from tests.pages.browser import Tab, soon, tab
 from tests.pages.local import MANY, LocalServices
 from tests.pages.test_layout import LAPTOP
 from tests.pages.visiting import only, opened
-from tests.support.app import running_main, running_process
+from tests.support.app import running_main, running_warm
 from tests.support.helpers import measured
 
 TRADES_PER_SECOND = 2_000
@@ -66,7 +66,7 @@ async def test_a_page_open_for_ten_minutes_grows_nothing_and_ends_on_the_last_tr
     async with contextlib.AsyncExitStack() as stack:
         market = await stack.enter_async_context(contextlib.AsyncExitStack())
         each = str(TRADES_PER_SECOND // len(SYMBOLS))
-        exchange = await market.enter_async_context(running_process(*arguments, "--trades-per-second", each))
+        exchange = await market.enter_async_context(running_warm(*arguments, "--trades-per-second", each))
         address = (await exchange.says("ws://")).split("ws://")[1].split()[0]
         app, port = await stack.enter_async_context(running_main(address))
         shown = await stack.enter_async_context(tab(chrome, f"http://127.0.0.1:{port}", viewport=LAPTOP))

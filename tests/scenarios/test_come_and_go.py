@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.clients.page_client import open_page
 from tests.attacks.attacker import TEXT, Peer, frame, peer
-from tests.support.app import running_process
+from tests.support.app import running_warm
 from tests.support.helpers import WITHOUT_TLS, eventually, measured
 from tests.support.measuring import MeasuredApp, measured_main
 
@@ -29,7 +29,7 @@ SUBSCRIBE = b'{"type":"subscribe","exchange":"binance","channel":"trades","symbo
 @pytest.fixture
 async def app() -> AsyncIterator[MeasuredApp]:
     arguments = ("-m", "livemarkets.simulator", "--port", "0", "--trades-per-second", "0.001")
-    async with running_process(*arguments) as exchange:
+    async with running_warm(*arguments) as exchange:
         address = (await exchange.says("ws://")).split("ws://")[1].split()[0]
         async with measured_main(address, LIVE_LINGER_SECONDS="60") as app:
             yield app

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.support.app import running_main, running_process
+from tests.support.app import running_main, running_warm
 from tests.support.markets_client import MarketsClient, missing_ids, open_client
 from tests.support.recordings import BITCOIN_AND_ETHER, recording
 
@@ -51,7 +51,7 @@ def recorded(genuine: Path) -> dict[str, list[Recorded]]:
 async def client(genuine: Path) -> AsyncIterator[MarketsClient]:
     """A client of a `main.py` whose Binance is the simulator program with the recording in it."""
     arguments = ("-m", "livemarkets.simulator", "--port", "0", "--replay", genuine, "--speed", str(SPEED))
-    async with running_process(*arguments) as simulator:
+    async with running_warm(*arguments) as simulator:
         found = re.search(r"(127\.0\.0\.1:\d+)", await simulator.says("127.0.0.1:"))
         assert found is not None
         async with (

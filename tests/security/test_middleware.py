@@ -26,6 +26,7 @@ from tests.support.app import (
     running_app,
     running_main,
     running_process,
+    running_warm,
     settings_for,
 )
 from tests.support.copied_clients import LIBRARY
@@ -459,13 +460,11 @@ async def test_a_page_whose_session_ended_meanwhile_leads_to_the_login_and_back(
             await page.wait_for_url("**/labs?**")
             await page.wait_for_function("window.socket?.connected")
 
-        async with running_process("main.py", environment=environment) as process:
+        async with running_warm("main.py", environment=environment) as process:
             await process.says("Live Markets is listening on")
             await page.goto(f"{login}?next=/labs%3Fsymbols%3DETHBTC")
             await log_in("old")
-        async with running_process(
-            "main.py", environment=environment | {"LIVE_ACCESS_TOKEN": "new"}
-        ) as process:
+        async with running_warm("main.py", environment=environment | {"LIVE_ACCESS_TOKEN": "new"}) as process:
             await process.says("Live Markets is listening on")
             await page.wait_for_url(f"{login}?next=/labs*", timeout=20_000)
             await log_in("new")

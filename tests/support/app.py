@@ -31,6 +31,7 @@ from livemarkets.simulator.market.source import Source
 from tests.support.contract import hold_answer_to_contract
 from tests.support.helpers import PROJECT_ROOT, WITHOUT_TLS, free_port
 from tests.support.markets_client import MarketsClient, open_client
+from tests.support.warm_start import OUTPUT_LINE_BYTES, WarmProcess, warm_start
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "SHIBUSDT", "ETHBTC")
 NOWHERE_WS, NOWHERE_REST = "ws://127.0.0.1:9", "http://127.0.0.1:9"
@@ -227,7 +228,7 @@ def relaxed(services: Services) -> None:
 class Process:
     """A program of the project that runs as a process of its own; what it says is kept."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | WarmProcess) -> None:
         self.process = process
         self.lines: list[str] = []
         self._grown = asyncio.Condition()
@@ -301,17 +302,16 @@ async def running_process(
 
     It inherits the listeners, under their numbers.
     """
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("LIVE_")}
     process = Process(
         await asyncio.create_subprocess_exec(
             *([program] if program else [sys.executable, "-u"]),
             *arguments,
             cwd=PROJECT_ROOT,
-            env=inherited | (environment or {}),
+            env=_inherited() | (environment or {}),
             stdin=asyncio.subprocess.PIPE if reads_input else None,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            limit=2**20,
+            limit=OUTPUT_LINE_BYTES,
             pass_fds=[listener.fileno() for listener in listeners],
         )
     )
@@ -319,6 +319,33 @@ async def running_process(
         yield process
     finally:
         await process.aclose()
+
+
+@contextlib.asynccontextmanager
+async def running_warm(
+    *arguments: str | Path, environment: dict[str, str] | None = None
+) -> AsyncIterator[Process]:
+    """Run Python like `running_process`, but without the second that the imports of the app take.
+
+    For `main.py`, the small application of the pages and the simulator, in tests of what they do once they
+    run. A test of the start itself starts an interpreter, and so does an environment that has more to say
+    than `LIVE_*` variables.
+    """
+    variables = _inherited() | (environment or {})
+    start = warm_start()
+    if start is None or not start.fits(variables):
+        async with running_process(*arguments, environment=environment) as process:
+            yield process
+        return
+    process = Process(await start.start(arguments, variables))
+    try:
+        yield process
+    finally:
+        await process.aclose()
+
+
+def _inherited() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("LIVE_")}
 
 
 def main_environment(exchange_url: str | None = None, **variables: str) -> tuple[int, dict[str, str]]:
@@ -343,6 +370,17 @@ async def running_main(
     exchange_url: str | None = None, **variables: str
 ) -> AsyncIterator[tuple[Process, int]]:
     """Run `main.py` until it serves pages; yields the process and its port."""
+    port, environment = main_environment(exchange_url, **variables)
+    async with running_warm("main.py", environment=environment) as process:
+        await process.says("Live Markets is listening on")
+        yield process, port
+
+
+@contextlib.asynccontextmanager
+async def running_new_main(
+    exchange_url: str | None = None, **variables: str
+) -> AsyncIterator[tuple[Process, int]]:
+    """Do the same as a person starts it, for tests of the start itself."""
     port, environment = main_environment(exchange_url, **variables)
     async with running_process("main.py", environment=environment) as process:
         await process.says("Live Markets is listening on")

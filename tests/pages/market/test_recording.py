@@ -13,7 +13,7 @@ import pytest
 from playwright.async_api import Browser
 
 from tests.pages.browser import Tab, soon, tab
-from tests.support.app import running_main, running_process
+from tests.support.app import running_main, running_warm
 from tests.support.helpers import free_port
 from tests.support.recordings import BITCOIN_AND_ETHER, recording
 
@@ -77,7 +77,7 @@ async def test_the_candles_on_the_screen_are_those_of_the_trades(
     port = free_port()
     arguments = ("--port", str(port), "--replay", str(genuine), "--speed", "90", "--lead-in", "2")
     async with (
-        running_process("-m", "livemarkets.simulator", *arguments),
+        running_warm("-m", "livemarkets.simulator", *arguments),
         running_main(f"127.0.0.1:{port}") as (_, app_port),
         tab(shared_chrome, f"http://127.0.0.1:{app_port}") as shown,
     ):

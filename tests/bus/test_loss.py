@@ -1,13 +1,17 @@
-"""What is lost on the bus is found by the trade ids and fetched: readers miss nothing."""
+"""What is lost on the bus is found by the trade ids and fetched: readers miss nothing.
+
+The scenarios mostly wait for a bus or an ingest to count as lost. So they run at the same time.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from livemarkets.app import Services
 from livemarkets.exchanges.base import StreamState
@@ -65,14 +69,8 @@ async def reading(cluster: Cluster) -> AsyncIterator[Reader]:
         task.cancel()
 
 
-@pytest.fixture
-async def cluster() -> AsyncIterator[Cluster]:
-    async with running_cluster() as cluster:
-        yield cluster
-
-
-async def test_a_bus_that_is_killed_and_comes_back_costs_no_trade(cluster: Cluster) -> None:
-    async with reading(cluster) as reader:
+async def a_bus_that_is_killed_and_comes_back_costs_no_trade() -> None:
+    async with running_cluster() as cluster, reading(cluster) as reader:
         await reader.more()
         await cluster.nats.kill()
         edge = cluster.edge.services
@@ -85,7 +83,7 @@ async def test_a_bus_that_is_killed_and_comes_back_costs_no_trade(cluster: Clust
         assert reader.declared == []
 
 
-async def test_a_loss_is_found_without_a_further_trade() -> None:
+async def a_loss_is_found_without_a_further_trade() -> None:
     async with running_cluster(quiet_market("BTCUSDT"), "ingest") as cluster, relay_to(cluster.nats) as relay:
         await cluster.add("edge", relay.url)
         async with reading(cluster) as reader:
@@ -101,7 +99,7 @@ async def test_a_loss_is_found_without_a_further_trade() -> None:
             assert reader.declared == []
 
 
-async def test_the_end_of_one_of_two_ingests_is_no_event_for_readers() -> None:
+async def the_end_of_one_of_two_ingests_is_no_event_for_readers() -> None:
     async with running_cluster(None, "ingest", "edge") as cluster:
         second = await cluster.add("ingest")
         async with reading(cluster) as reader:
@@ -123,7 +121,7 @@ async def test_the_end_of_one_of_two_ingests_is_no_event_for_readers() -> None:
             assert reader.states[states:] == []
 
 
-async def test_readers_go_on_with_a_new_ingest_where_the_old_one_left_off() -> None:
+async def readers_go_on_with_a_new_ingest_where_the_old_one_left_off() -> None:
     async with running_cluster(None, "edge") as cluster:
         first = await cluster.add("ingest")
         edge = cluster.edge.services
@@ -138,7 +136,7 @@ async def test_readers_go_on_with_a_new_ingest_where_the_old_one_left_off() -> N
             assert reader.declared == []
 
 
-async def test_what_is_missing_while_the_bus_is_away_is_not_given_up() -> None:
+async def what_is_missing_while_the_bus_is_away_is_not_given_up() -> None:
     """Patience is for answers. While nobody can be asked, none can come, and none is late."""
     async with running_cluster(quiet_market("BTCUSDT"), "ingest") as cluster, relay_to(cluster.nats) as relay:
         await cluster.add("edge", relay.url, gap_patience_seconds=1.0)
@@ -160,3 +158,32 @@ async def test_what_is_missing_while_the_bus_is_away_is_not_given_up() -> None:
             await eventually(lambda: len(reader.ids) == 12, 20)
             assert missing_ids(reader.ids) == []
             assert reader.declared == []
+
+
+Scenario = Callable[[], Coroutine[Any, Any, None]]
+
+
+def scenarios() -> tuple[Scenario, ...]:
+    return (
+        a_bus_that_is_killed_and_comes_back_costs_no_trade,
+        a_loss_is_found_without_a_further_trade,
+        the_end_of_one_of_two_ingests_is_no_event_for_readers,
+        readers_go_on_with_a_new_ingest_where_the_old_one_left_off,
+        what_is_missing_while_the_bus_is_away_is_not_given_up,
+    )
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running() -> AsyncIterator[dict[Scenario, asyncio.Task[None]]]:
+    """Each scenario as a task."""
+    tasks = {each: asyncio.create_task(each(), name=each.__name__) for each in scenarios()}
+    yield tasks
+    for task in tasks.values():
+        task.cancel()
+    await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+@pytest.mark.parametrize("scenario", scenarios(), ids=lambda scenario: scenario.__name__)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_readers_miss_nothing(running: dict[Scenario, asyncio.Task[None]], scenario: Scenario) -> None:
+    await running[scenario]

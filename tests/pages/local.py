@@ -338,6 +338,8 @@ class RunningServices(LocalServices):
     def __init__(self, settings: Settings, *, trades_per_second: float) -> None:
         super().__init__(settings)
         self._trades_per_second = trades_per_second
+        self.passed_ms = 0
+        """Time that is said to have passed, beside that which has."""
         self._random = random.Random(7)
         self._prices = {symbol: Decimal(row[2]) for symbol, row in PRICES.items()}
         self.past = {
@@ -348,7 +350,7 @@ class RunningServices(LocalServices):
         return int(time.time() * 1000)
 
     def elapsed_ms(self) -> int:
-        return int(time.monotonic() * 1000)
+        return int(time.monotonic() * 1000) + self.passed_ms
 
     async def run(self, server: uvicorn.Server) -> None:
         """Say when the pages are served, then trade what is wanted, until cancelled."""
@@ -431,6 +433,10 @@ def build(services: RunningServices) -> FastAPI:
     @app.post("/control/status")
     async def set_status(exchange: str, state: str, reason: str = "", retry_ms: int = 0) -> None:
         services.set_status(exchange, ExchangeState(state), reason or None, retry_ms or None)
+
+    @app.post("/control/wait")
+    async def wait(ms: int) -> None:
+        services.passed_ms += ms
 
     @app.post("/control/quality")
     async def set_quality(symbol: str, state: str, reason: str = "") -> None:

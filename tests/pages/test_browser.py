@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import pytest
 from playwright.async_api import Browser
 
+from pages.labs.fallback import FALLBACK_AFTER_MS
 from tests.pages.browser import Tab, has_price, soon, tab
 from tests.support.helpers import eventually
 
@@ -281,6 +282,8 @@ async def test_every_state_says_what_is_why_and_what_comes(
         last = await shown.price("BTCUSDT")
 
         offer = strip.get_by_role("button", name="Show simulated prices")
+        assert not await offer.is_visible(), "Binance may be back soon"
+        assert (await shown.page.request.post(f"{shown.base}/control/wait?ms={FALLBACK_AFTER_MS}")).ok
         await offer.wait_for()
         assert await shown.price("BTCUSDT") == last, "real prices are not replaced by themselves"
         assert await shown.text("tr[data-symbol=BTCUSDT] .col-age")
@@ -330,11 +333,14 @@ async def test_a_hidden_tab_is_sent_nothing_and_catches_up(
         await shown.goto("/labs?symbols=BTCUSDT")
         await has_price(shown, "BTCUSDT")
         await shown.page.evaluate(hide, True)
-        await shown.run("window.messages = 0; window.socket.on('run_javascript', () => window.messages += 1)")
-        await shown.page.wait_for_timeout(500)  # what was on its way has arrived
-        await shown.run("window.messages = 0")
-        await shown.page.wait_for_timeout(1000)  # four flushes
-        assert await shown.run("window.messages") == 0
+        await shown.run("window.socket.on('run_javascript', () => window.messages += 1)")
+
+        async def is_sent_nothing() -> bool:
+            await shown.run("window.messages = 0")
+            await shown.page.wait_for_timeout(750)  # three flushes
+            return bool(await shown.run("window.messages") == 0)
+
+        await soon(is_sent_nothing, because="what was on its way has arrived")
 
         before = await shown.price("BTCUSDT")
         await shown.page.evaluate(hide, False)

@@ -96,7 +96,7 @@ async def lasts_and_heals(
     while lasted_seconds < outage_seconds:
         await is_not_connected(shown)
         for part in PARTS_WITH_AGE:
-            lasted_seconds = await soon(lambda part=part: fitting_age(shown, part, broken_ms))
+            lasted_seconds = await soon(partial(fitting_age, shown, part, broken_ms))
     mend_it()
     await soon(lambda: is_connected(shown), RETURN_SECONDS)
 

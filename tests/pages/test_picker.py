@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-from functools import partial
-
 import pytest
 from playwright.async_api import Browser
 
-from tests.pages.browser import Tab, has_price, local_pages, soon, tab
+from tests.pages.browser import Tab, has_price, soon, tab
+from tests.pages.weak_link import weak_link
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -98,8 +95,9 @@ async def test_one_symbol_after_the_other_is_added_without_a_pause(
 
 async def test_an_enter_that_nothing_matches_says_so(shared_chrome: Browser, local_address: str) -> None:
     async with tab(shared_chrome, local_address) as shown:
+        await opened(shown)
         for word, delay_ms in zip(("xxx", "yyy", "zzz"), KEY_DELAYS_MS, strict=True):
-            await opened(shown)
+            await start_over(shown)
             await shown.page.keyboard.type(word, delay=delay_ms)
             await shown.page.keyboard.press("Enter")
             await shown.page.get_by_role("alert").get_by_text(f"does not list “{word.upper()}”").wait_for()
@@ -117,22 +115,21 @@ async def test_enter_in_an_empty_box_adds_nothing(shared_chrome: Browser, local_
         await has_rows(shown, ["BNBUSDT", "SOLUSDT"])
 
 
-async def test_enter_waits_for_a_server_that_takes_its_time(shared_chrome: Browser) -> None:
-    async with local_pages() as (process, address), tab(shared_chrome, address) as shown:
-        go_on = partial(process.signal, signal.SIGCONT)
+async def test_enter_waits_for_a_server_that_takes_its_time(
+    shared_chrome: Browser, local_address: str
+) -> None:
+    async with weak_link(local_address) as link, tab(shared_chrome, link.address) as shown:
         await opened(shown)
         hits = await hits_for(shown, "eth")
-        with contextlib.ExitStack() as stack:
-            stack.callback(go_on)
-            process.signal(signal.SIGSTOP)
-            await shown.page.locator("[role=combobox]").blur()
-            await shown.page.locator("[role=combobox]").focus()
-            await shown.page.keyboard.type("eth", delay=150)  # searched before Enter comes
-            await shown.page.keyboard.press("ArrowDown")
-            await shown.page.keyboard.press("Enter")
-            await shown.page.get_by_text("Looking for “").wait_for()
-            assert await shown.symbols() == ["BNBUSDT"]
-            go_on()
+        link.hold()
+        await shown.page.locator("[role=combobox]").blur()
+        await shown.page.locator("[role=combobox]").focus()
+        await shown.page.keyboard.type("eth", delay=150)  # searched before Enter comes
+        await shown.page.keyboard.press("ArrowDown")
+        await shown.page.keyboard.press("Enter")
+        await shown.page.get_by_text("Looking for “").wait_for()
+        assert await shown.symbols() == ["BNBUSDT"]
+        link.mend()
         await has_rows(shown, ["BNBUSDT", hits[1]])
         await shown.page.get_by_text("Looking for “").wait_for(state="hidden")
         assert await shown.page.locator(".picker-list").is_hidden(), "no late answer opens the list"

@@ -52,6 +52,7 @@ def trade(venue: Simulator, symbols: list[str], count: int = 1) -> None:
         venue.faults.burst(symbol=symbol, trades=count)
 
 
+@pytest.mark.serial(quiet=True)  # how long it takes is measured
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("seconds", "count", "silent", "missed"),

@@ -129,8 +129,12 @@ async def test_one_address_opens_five_hundred_sockets_of_pages_and_no_more(targe
             await late.send(head(UPGRADE, PAGE_SOCKET))
             return await late.status() == 101
 
+    async def nobody_has_a_place() -> bool:
+        return "livemarkets_pages 0.0" in (await target.get("/metrics")).text
+
     async def all_let_go() -> None:
         await eventually(is_let_in_again)
+        await eventually(nobody_has_a_place, because="a place is free a moment after its socket")
         await eventually(lambda: target.open_files() <= files, 20, because="sockets stay open")
 
     await open_sockets_of_pages(target)

@@ -22,6 +22,7 @@ from websockets.http11 import Request, Response
 from websockets.protocol import Event
 
 from livemarkets.simulator import SimulatedMarket, Simulator
+from livemarkets.simulator.market.source import SimulatorError
 from livemarkets.simulator.market.symbols import SymbolRules, to_units
 from tests.support.helpers import WITHOUT_TLS
 
@@ -202,13 +203,21 @@ def _rules(symbol: str, base: str, rate: float) -> SymbolRules:
 
 
 RULES = (
-    _rules("BTCUSDT", "BTC", 28.0),  # in seconds, enough orders take several prices
+    _rules("BTCUSDT", "BTC", 28.0),
     _rules("ETHUSDT", "ETH", 16.0),
     _rules("币安人生USDT", "币安人生", 3.0),
     _rules("MUTEUSDT", "MUTE", 0.03),  # with this seed: three trades, 52 s before its first use
     _rules("NEVERUSDT", "NEVER", 1e-6),
     _rules("SPAREUSDT", "SPARE", 5.0),
 )
+
+
+async def _make_large_orders(simulator: Simulator) -> None:
+    """Have orders of several prices come all the time: by themselves they may not come for seconds."""
+    while True:
+        await asyncio.sleep(0.25)
+        with contextlib.suppress(SimulatorError):  # nobody has asked for the symbol yet
+            simulator.faults.burst(symbol="BTCUSDT", trades=20)
 
 
 @contextlib.asynccontextmanager
@@ -218,8 +227,11 @@ async def bent_exchange(bends: Sequence[Bend]) -> AsyncIterator[BentExchange]:
     await simulator.start()
     exchange = BentExchange(simulator, bends)
     await exchange.start()
+    orders = asyncio.create_task(_make_large_orders(simulator), name="large orders")
     try:
         yield exchange
     finally:
+        orders.cancel()
+        await asyncio.wait([orders])
         await exchange.aclose()
         await simulator.aclose()

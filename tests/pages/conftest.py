@@ -1,5 +1,6 @@
 """The pages on a small application: for NiceGUI's simulated user, and for a real browser."""
 
+import gc
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -27,8 +28,15 @@ def listed_services(services: LocalServices) -> LocalServices:
     return services
 
 
+@pytest.fixture(scope="module")
+def few_objects() -> None:
+    """NiceGUI's `user` fixture collects garbage twice for each test: among what the tests of this file make."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
-def visitor(user: User, services: LocalServices) -> Iterator[User]:
+def visitor(few_objects: None, user: User, services: LocalServices) -> Iterator[User]:
     """A simulated user of the pages. NiceGUI forgets its pages between tests, so they are registered here.
 
     At the end every page is deleted, as when its tab was closed, and nothing may be wanted any more.

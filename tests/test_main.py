@@ -26,6 +26,7 @@ from livemarkets.simulator import Simulator
 from tests.support.app import (
     Process,
     main_environment,
+    running_main,
     running_new_main,
     running_process,
 )
@@ -323,7 +324,7 @@ async def test_host_and_port_of_the_command_line_go_before_the_settings() -> Non
 
 
 async def test_a_misspelt_variable_is_warned_about() -> None:
-    async with running_new_main(LIVE_PROT="8080") as (process, _):
+    async with running_main(LIVE_PROT="8080") as (process, _):
         assert "WARNING" in await process.says("LIVE_PROT")
 
 
@@ -379,7 +380,7 @@ async def test_a_signal_for_the_whole_group_ends_both_quietly(number: signal.Sig
 
 
 async def test_with_the_flag_off_home_and_health_work_and_nothing_else() -> None:
-    async with running_new_main(LIVE_STREAM_ENABLED="false") as (_, port):
+    async with running_main(LIVE_STREAM_ENABLED="false") as (_, port):
         home = await get(port, "/")
         assert home.status_code == 200
         assert "LIVE_STREAM_ENABLED" in home.text
@@ -392,7 +393,7 @@ async def test_with_the_flag_off_home_and_health_work_and_nothing_else() -> None
 
 async def test_logs_can_be_json() -> None:
 
-    async with running_new_main(LIVE_LOG_JSON="true") as (process, _):
+    async with running_main(LIVE_LOG_JSON="true") as (process, _):
         records = [json.loads(line) for line in process.lines]
         assert len(records) >= 2
 

@@ -65,7 +65,9 @@ def traded(market: SimulatedMarket) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("kind", ["trade", "depth@100ms", "kline_1m", "ticker"])
+@pytest.mark.parametrize(
+    "kind", ["trade", "depth@100ms", pytest.param("kline_1m", marks=pytest.mark.verify), "ticker"]
+)
 def test_a_subscription_to_every_symbol_is_cut_into_pieces(kind: str) -> None:
     market = Watched()
     market.want(every(market, kind), NOW_MS)
@@ -77,7 +79,9 @@ def test_a_subscription_to_every_symbol_is_cut_into_pieces(kind: str) -> None:
         assert came == every(market, kind)
 
 
-@pytest.mark.parametrize("stream", ["!miniTicker@arr", "!ticker_1d@arr"])
+@pytest.mark.parametrize(
+    "stream", ["!miniTicker@arr", pytest.param("!ticker_1d@arr", marks=pytest.mark.verify)]
+)
 def test_a_stream_of_all_symbols_is_cut_into_pieces_and_comes_whole(stream: str) -> None:
     market = Watched()
     market.want({stream}, NOW_MS)

@@ -30,7 +30,7 @@ def listed_services(services: LocalServices) -> LocalServices:
 
 @pytest.fixture(scope="module")
 def few_objects() -> None:
-    """NiceGUI's `user` fixture collects garbage twice for each test: among what the tests of this file make."""
+    """NiceGUI's `user` fixture collects garbage twice for each test: only among what these tests make."""
     gc.collect()
     gc.freeze()
 

@@ -73,7 +73,9 @@ class BusSettings(BaseSettings):
         if self.role == "all" and self.bus_url:
             return "LIVE_BUS_URL is set, but LIVE_ROLE is all, which uses no bus: set it to ingest or edge"
         if bool(self.bus_user) is not bool(self.bus_password.get_secret_value()):
-            return "LIVE_BUS_USER and LIVE_BUS_PASSWORD are set together or not at all"
+            names = ("LIVE_BUS_USER", "LIVE_BUS_PASSWORD")
+            given, lacking = names if self.bus_user else reversed(names)
+            return f"{given} is set without {lacking}: set both or neither"
         ways = {
             "LIVE_BUS_USER": self.bus_user,
             "LIVE_BUS_TOKEN": self.bus_token.get_secret_value(),

@@ -31,8 +31,8 @@ def problem(variables: dict[str, str]) -> str:
         (URL, "LIVE_ROLE is all, which uses no bus"),
         ({**EDGE, "LIVE_BUS_URL": "http://bus.example"}, "nats:// or tls://"),
         ({**EDGE, "LIVE_BUS_URL": "nats://a,tls://b"}, "mixed"),
-        ({**EDGE, "LIVE_BUS_USER": "gate"}, "LIVE_BUS_USER and LIVE_BUS_PASSWORD"),
-        ({**EDGE, "LIVE_BUS_PASSWORD": "s3cret"}, "LIVE_BUS_USER and LIVE_BUS_PASSWORD"),
+        ({**EDGE, "LIVE_BUS_USER": "gate"}, "LIVE_BUS_USER is set without LIVE_BUS_PASSWORD"),
+        ({**EDGE, "LIVE_BUS_PASSWORD": "s3cret"}, "LIVE_BUS_PASSWORD is set without LIVE_BUS_USER"),
         (
             {**EDGE, "LIVE_BUS_USER": "gate", "LIVE_BUS_PASSWORD": "s3cret", "LIVE_BUS_TOKEN": "t0ken"},
             "only one of LIVE_BUS_USER and LIVE_BUS_TOKEN",

@@ -177,8 +177,16 @@ def test_gaps_of_candles_are_clipped_and_may_lead_back() -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    [b'"\x80"', b'{"type":"trade\x80"}', b"[" * 100_000, b"nonsense", b"{}"],
-    ids=["no UTF-8", "no UTF-8 in a message", "deep", "no JSON", "no type"],
+    [
+        b'"\x80"',
+        b'{"type":"trade\x80"}',
+        b"[" * 100_000,
+        b"nonsense",
+        b"{}",
+        b'{"type":"trade","exchange":1,"type":"\xff"}',
+        b'{"type":"new","value":' + b"[" * 100_000,
+    ],
+    ids=["no UTF-8", "none in a message", "deep", "no JSON", "no type", "two types", "an unknown type, deep"],
 )
 def test_what_is_no_message_is_one_error(raw: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):

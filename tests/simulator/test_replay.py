@@ -210,7 +210,11 @@ def test_a_burst_plays_ahead_and_goes_on_from_there(written: Callable[..., Path]
         ),
         ([line(1, 1).replace("10.50000000", "ten")], "line 1", "not a recorded frame"),
         ([line(1, 1), b"\xff\xfe\n"], "line 2", "not a recorded frame"),
-        ([line(1, 1), b'{"recv_ms":1,"name\xff":{}}\n'], "line 2", "not a recorded frame"),
+        (
+            [b'{"recv_ms":1,"frame":{"type":"trade","channel":"trades","symbol":"\xff"}}\n'],
+            "recording.jsonl",
+            "not a recorded frame",
+        ),
         ([gzip.compress(line(1, 1).encode() * 500)[:-40]], "recording.jsonl", "cannot read the recording"),
         ([b"\x1f\x8b\x00\x00garbage"], "recording.jsonl", "cannot read the recording"),
         ([""], "recording.jsonl", "the recording is empty"),

@@ -169,11 +169,12 @@ def decode(raw: bytes | str) -> Message | None:
 
     """
     try:
-        return _message.decode(raw)
-    except msgspec.ValidationError:
-        if _type_only.decode(raw).type in _KNOWN:
-            raise
-        return None
+        try:
+            return _message.decode(raw)
+        except msgspec.ValidationError:
+            if _type_only.decode(raw).type in _KNOWN:
+                raise
+            return None
     except (UnicodeError, RecursionError) as error:  # text that is not UTF-8; brackets without end
         raise msgspec.DecodeError(str(error)) from None
 

@@ -166,6 +166,7 @@ async def test_no_message_holds_the_event_loop(services: Services, messages: lis
     assert await hold_ms(services, *messages) < HOLD_MS
 
 
+@pytest.mark.serial  # milliseconds of CPU time, which others beside it lengthen
 async def test_no_frame_with_all_tickers_holds_the_event_loop(services: Services) -> None:
     """From the exchange's bytes to the queues of the readers, with 2,000 symbols that all changed."""
     key, feed = StreamKey("binance", TICKERS, ALL_SYMBOLS), services.feeds["binance"]

@@ -135,6 +135,13 @@ class BusClient:
             return StreamState.ACKNOWLEDGED
         return StreamState.REJECTED if stream.rejection is not None else StreamState.PENDING
 
+    def acknowledged_at(self, key: StreamKey) -> float | None:
+        """Return since when an ingest that is heard has a stream; `None` if none has it."""
+        stream = self._streams.get(key)
+        if stream is None or not self._link.is_connected:
+            return None
+        return min(stream.acknowledged.values(), default=None)
+
     def rejection(self, key: StreamKey) -> str | None:
         """Return the exchange's error text if it refused the stream, else `None`."""
         stream = self._streams.get(key)

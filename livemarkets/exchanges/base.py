@@ -252,6 +252,14 @@ class ExchangeClient(Protocol):
         feed measures its silence from that moment.
         """
 
+    def acknowledged_at(self, key: StreamKey) -> float | None:
+        """Return when the exchange confirmed the present subscription of a stream, monotonic seconds.
+
+        `None` if the stream is not acknowledged. Another time than before says that another subscription has
+        begun, and that something between the two may be missing. Nobody may have seen it while there was
+        none.
+        """
+
     def rejection(self, key: StreamKey) -> str | None:
         """Return the exchange's error text if it refused the stream, else `None`."""
 

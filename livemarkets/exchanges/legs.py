@@ -99,6 +99,11 @@ class Legs:
             is_rejected |= state is StreamState.REJECTED
         return StreamState.REJECTED if is_rejected else StreamState.PENDING
 
+    def acknowledged_at(self, key: StreamKey) -> float | None:
+        """Return since when a leg has a stream without a pause; `None` if none has it."""
+        times = (leg.client.acknowledged_at(key) for leg in self.legs)
+        return min((at for at in times if at is not None), default=None)
+
     def rejection(self, key: StreamKey) -> str | None:
         """Return the exchange's error text if a leg was refused the stream and no leg has it, else `None`."""
         if self.state_of(key) is not StreamState.REJECTED:

@@ -34,7 +34,7 @@ class FirstValueQuestions:
     Args:
         source: the exchange; `None` if it has no first values.
         is_needed: returns whether a stream is wanted of which nothing is known, or nothing certain.
-        on_value: given each value.
+        on_value: given each value, and when it was asked for.
         on_end: told each stream whose question has ended, with or without a value.
         clock: monotonic seconds.
 
@@ -44,7 +44,7 @@ class FirstValueQuestions:
         self,
         source: FirstValues | None,
         is_needed: Callable[[StreamKey], bool],
-        on_value: Callable[[StreamKey, Update], None],
+        on_value: Callable[[StreamKey, Update, float], None],
         on_end: Callable[[StreamKey], None],
         clock: Callable[[], float],
     ) -> None:
@@ -94,15 +94,15 @@ class FirstValueQuestions:
 
     async def _ask(self, keys: list[StreamKey]) -> None:
         assert self._source is not None
-        by_symbol = {key.symbol: key for key in keys}
+        by_symbol, asked_at = {key.symbol: key for key in keys}, self._clock()
         if ALL_SYMBOLS in by_symbol:
-            self._all_at = self._clock() + _ALL_PAUSE_SECONDS
+            self._all_at = asked_at + _ALL_PAUSE_SECONDS
         try:
             for update in await self._source.first_values(keys[0].channel, list(by_symbol)):
                 symbol = ALL_SYMBOLS if isinstance(update, TickersDelta) else update.symbol
                 key = by_symbol.get(symbol)
                 if key is not None and self._is_needed(key):
-                    self._on_value(key, update)
+                    self._on_value(key, update, asked_at)
         except ExchangeError as error:
             logger.debug("no first values of {} streams: {}", len(keys), error)
         finally:

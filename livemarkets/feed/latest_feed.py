@@ -4,8 +4,10 @@ Nothing is missing from such a stream that its next update does not replace. So 
 is fetched: an update goes to the store and to the publisher, unless it is a repeat or late. A ticker bears
 the id of its symbol's newest trade, which is evidence for the stream of those trades, at no cost.
 
-Tickers and best bids and asks come only when they change. So after an interruption nobody can say whether
-what is stored is still true, until the stream brings something or the exchange has been asked.
+Tickers and best bids and asks come only when they change. So when a subscription begins, nobody can say
+whether what is stored is still true, until the stream brings something or the exchange has been asked. A
+question that was sent before does not count. The answer may be older than the question, since REST servers
+have copies of their own, so that the exchange is asked once more after a while.
 
 Silence means something only where the exchange promises updates. The stream of all tickers promises one each
 second. Depth promises one each tenth of a second in which the order book changes, which trades and the best
@@ -16,10 +18,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from livemarkets.exchanges.base import Evidence, FirstValues, StreamState
+from livemarkets.exchanges.base import Evidence, FirstValues
 from livemarkets.feed.first_values import FirstValueQuestions
 from livemarkets.feed.latest_streams import LatestStream, UpdateLimits
 from livemarkets.feed.publisher import UpdatePublisher
@@ -41,6 +44,8 @@ _MOST_SUSPECT_SECONDS = 600.0
 """A stream that stays mute is suspected again after ever longer times, up to this."""
 _MOST_ASK_SECONDS = 30.0
 """What is in doubt is asked for again after ever longer times without an answer, up to this."""
+_REST_LAG_SECONDS = 10.0
+"""An answer of REST may be so old (`rest-api.md`, "Data Sources": a delay is normal)."""
 _UNDER_WAY_MS = 1000
 """What another stream of the symbol brought may be this far ahead of depth."""
 
@@ -126,9 +131,12 @@ class LatestFeed(WantedStreams[LatestStream]):
         is_listed = key.symbol == ALL_SYMBOLS or self._is_listed(key.symbol)
         return is_listed and stream is not None and (stream.is_doubted or not self.store.has(key))
 
-    def _take_first(self, key: StreamKey, update: Update) -> None:
+    def _take_first(self, key: StreamKey, update: Update, asked_at: float) -> None:
         """Store and publish a value that was asked for. It is for eyes, so that no id in it is evidence."""
-        self._streams[key].is_doubted = False
+        stream = self._streams[key]
+        if stream.is_doubted and asked_at >= stream.began_at:
+            stream.ask_again_at = stream.began_at + _REST_LAG_SECONDS
+            stream.is_doubted = asked_at < stream.ask_again_at
         news = self.store.put_fetched(key, update)
         if news is not None:
             self._publisher.publish_update(key, news)
@@ -142,7 +150,8 @@ class LatestFeed(WantedStreams[LatestStream]):
             stream.known = None
         if stream.is_doubted:
             now = self._clock()
-            stream.ask_again_at = now + min(now - stream.last_at, _MOST_ASK_SECONDS)
+            pause = min(now - stream.last_at, _MOST_ASK_SECONDS)
+            stream.ask_again_at = max(stream.ask_again_at, now + pause)
 
     # state
 
@@ -166,7 +175,7 @@ class LatestFeed(WantedStreams[LatestStream]):
         stream = self._streams.get(key)
         if stream is None:
             return  # unsubscribed a moment ago
-        stream.last_at = self._clock()
+        stream.last_at = stream.brought_at = self._clock()
         if stream.is_doubted and key.symbol != ALL_SYMBOLS:  # of all symbols, it brings some
             stream.is_doubted = False
         self._received[key.channel] += 1
@@ -197,32 +206,31 @@ class LatestFeed(WantedStreams[LatestStream]):
             self.note_interruptions()
             for stream in list(self._streams.values()):
                 key = stream.key
-                if stream.was_acknowledged and (key.symbol == ALL_SYMBOLS or key.channel == DEPTH):
+                if stream.is_acknowledged and (key.symbol == ALL_SYMBOLS or key.channel == DEPTH):
                     self._look_at(stream, now)
 
     def note_interruptions(self) -> None:
-        """See which streams were interrupted. The owner calls it when the client's status changed, too."""
+        """See which subscriptions have begun. The owner calls it when the client's status changed, too."""
         now = self._clock()
         for key, stream in self._streams.items():
-            is_acknowledged = self._upstream.state_of(key) is StreamState.ACKNOWLEDGED
-            if is_acknowledged is not stream.was_acknowledged:
-                stream.was_acknowledged = is_acknowledged
-                if is_acknowledged:
-                    stream.is_doubted, stream.ask_again_at = self._may_be_outdated(stream), now
-                    stream.last_at = max(stream.last_at, now)
-                else:
-                    stream.interrupted_at = now
-            if stream.is_doubted and is_acknowledged and now >= stream.ask_again_at:
+            at = self._upstream.acknowledged_at(key)
+            stream.is_acknowledged = at is not None
+            if at is None:
+                continue
+            if at != stream.began_at:
+                stream.is_doubted, stream.ask_again_at = self._may_be_outdated(stream, at), now
+                stream.last_at, stream.began_at = max(stream.last_at, now), at
+            if stream.is_doubted and now >= stream.ask_again_at:
                 self.questions.ask(key)
 
-    def _may_be_outdated(self, stream: LatestStream) -> bool:
-        """Return whether a stream that was acknowledged may have missed something for good."""
+    def _may_be_outdated(self, stream: LatestStream, began_at: float) -> bool:
+        """Return whether what is stored may be from before the subscription that began at this time."""
         key = stream.key
-        if key.channel not in (TICKERS, BOOK) or not self.store.has(key):
+        if key.channel not in (TICKERS, BOOK):
             return False
-        if stream.interrupted_at is None:  # it is new
-            return self.store.is_fetched(key)
-        return key.symbol == ALL_SYMBOLS or stream.last_at <= stream.interrupted_at
+        if key.symbol == ALL_SYMBOLS:  # its updates are about some
+            return self.store.has(key) and not math.isinf(stream.began_at)
+        return stream.brought_at < began_at
 
     def _look_at(self, stream: LatestStream, now: float) -> None:
         key, limit = stream.key, self._limits.mute_seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import msgspec
 
@@ -27,7 +28,9 @@ class LatestStream:
 
     __slots__ = (
         "ask_again_at",
-        "interrupted_at",
+        "began_at",
+        "brought_at",
+        "is_acknowledged",
         "is_doubted",
         "is_mute",
         "key",
@@ -36,24 +39,25 @@ class LatestStream:
         "since_ms",
         "suspect_seconds",
         "suspected_at",
-        "was_acknowledged",
     )
 
     def __init__(self, key: StreamKey, now: float, now_ms: int) -> None:
         self.key = key
-        self.interrupted_at: float | None = None
-        """When it was last found not to be acknowledged any more."""
+        self.is_acknowledged = False
+        self.began_at = -math.inf
+        """When the exchange confirmed the newest subscription that was seen."""
+        self.brought_at = -math.inf
+        """When it brought something."""
         self.last_at = now
         """When it brought something, or its silence began to count."""
         self.since_ms = now_ms
         self.suspected_at = now
         self.suspect_seconds = 0.0
         """How long until it is suspected again."""
-        self.was_acknowledged = False
         self.is_mute = False
         self.is_doubted = False
-        """Whether it was interrupted, and nothing shows yet that what is stored of it is still true."""
+        """Whether a subscription began, and nothing shows yet that what is stored of it is still true."""
         self.ask_again_at = now
-        """When the exchange may be asked again, after a question without an answer."""
+        """When the exchange may be asked again, after a question without an answer that counts."""
         self.known: asyncio.Event | None = None
         """Set when a first value is there, or none will come."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from livemarkets.feed.ledger import Ledger
 from livemarkets.feed.silence import SilenceDetector
 
@@ -13,13 +15,14 @@ class MonitoredStream:
 
     __slots__ = (
         "baseline",
+        "began_at",
         "claim",
         "interrupted_at",
+        "is_acknowledged",
         "is_mute",
         "ledger",
         "next_claim",
         "silence",
-        "was_acknowledged",
     )
 
     def __init__(self, ledger: Ledger, silence: SilenceDetector) -> None:
@@ -29,7 +32,8 @@ class MonitoredStream:
         self.claim: tuple[int, float] | None = None  # an id that is said to be the newest, and since when
         self.next_claim: tuple[int, float] | None = None  # the highest that was said to be since then
         self.interrupted_at: float | None = None  # acknowledged at this time, not asked about since
-        self.was_acknowledged = False
+        self.began_at = -math.inf  # when the exchange confirmed the newest subscription that was seen
+        self.is_acknowledged = False
         self.is_mute = False
 
     def is_behind(self, newest: int | None) -> bool:

@@ -48,6 +48,9 @@ class Upstream(Protocol):
     def state_of(self, key: StreamKey) -> StreamState:
         """Return the subscription state of a stream at the exchange."""
 
+    def acknowledged_at(self, key: StreamKey) -> float | None:
+        """Return when the exchange confirmed its present subscription, monotonic seconds."""
+
     def suspect(self, key: StreamKey, evidence: Evidence) -> None:
         """Report that a stream may be mute."""
 
@@ -129,7 +132,7 @@ class StalenessMonitor:
         return Silence.UNUSUAL if stream.is_mute else stream.silence.meaning(self._clock())
 
     def note_status(self, *, is_live: bool) -> None:
-        """Note which streams are acknowledged at this moment: a reconnect may be shorter than a time slot.
+        """Note which streams are acknowledged at this moment, without waiting for the end of the time slot.
 
         Args:
             is_live: every wanted stream is acknowledged, so that nobody need be waited for.
@@ -185,12 +188,13 @@ class StalenessMonitor:
 
     def _note_acknowledged(self, now: float) -> None:
         for key, stream in self._streams.items():
-            acknowledged = self._upstream.state_of(key) is StreamState.ACKNOWLEDGED
-            if acknowledged and not stream.was_acknowledged:
+            at = self._upstream.acknowledged_at(key)
+            stream.is_acknowledged = at is not None
+            if at is not None and at != stream.began_at:
+                stream.began_at = at
                 stream.silence.restart(now)
                 if stream.ledger.next_id is not None:  # else it misses nothing
                     stream.interrupted_at = now
-            stream.was_acknowledged = acknowledged
 
     def to_ask(self, now: float) -> list[StreamKey]:
         """Return the streams to ask about now, in one question."""
@@ -198,7 +202,7 @@ class StalenessMonitor:
         suspects = [
             (key, stream)
             for key, stream in self._streams.items()
-            if stream.was_acknowledged and stream.silence.is_suspicious(now) and self._is_expected(key)
+            if stream.is_acknowledged and stream.silence.is_suspicious(now) and self._is_expected(key)
         ]
         if not interrupted and not any(stream.silence.is_urgent(now) for _, stream in suspects):
             return []
@@ -208,7 +212,7 @@ class StalenessMonitor:
         """Return the streams that were interrupted and may miss trades that no later trade shows."""
         found: dict[StreamKey, float] = {}
         for key, stream in self._streams.items():
-            if stream.interrupted_at is None or not stream.was_acknowledged:
+            if stream.interrupted_at is None or not stream.is_acknowledged:
                 continue
             if stream.silence.last_at > stream.interrupted_at or not self._is_expected(key):
                 stream.interrupted_at = None  # a trade came since then, and shows what is missing

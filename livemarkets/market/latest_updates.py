@@ -80,10 +80,6 @@ class LatestUpdates:
                 changed.append(row)
         return TickersDelta(delta.exchange, tuple(changed), delta.recv_ts)
 
-    def is_fetched(self, key: StreamKey) -> bool:
-        """Return whether the stored update of one symbol did not come from its stream."""
-        return key in self._fetched
-
     def has(self, key: StreamKey) -> bool:
         """Return whether anything is stored of a stream."""
         return key in self._updates or key in self._rows

@@ -39,6 +39,7 @@ class Client:
         self.status = ClientStatus(ExchangeState.IDLE)
         self.states: dict[StreamKey, StreamState] = {}
         self.errors: dict[StreamKey, str] = {}
+        self.began: dict[StreamKey, float] = {}
         self.wanted: list[StreamKey] = []
         self.suspected: list[tuple[StreamKey, Evidence]] = []
         self.each: list[ConnectionStatistics] = []
@@ -59,6 +60,9 @@ class Client:
 
     def state_of(self, key: StreamKey) -> StreamState:
         return self.states.get(key, StreamState.PENDING)
+
+    def acknowledged_at(self, key: StreamKey) -> float | None:
+        return self.began.get(key) if self.states.get(key) is StreamState.ACKNOWLEDGED else None
 
     def rejection(self, key: StreamKey) -> str | None:
         return self.errors.get(key)
@@ -195,6 +199,15 @@ def test_a_stream_is_refused_only_where_no_leg_has_it(world: World) -> None:
     assert world.legs.rejection(BTC) == "no such stream"
     world.clients[0].states[BTC] = StreamState.PENDING
     assert world.legs.state_of(BTC) is StreamState.PENDING
+
+
+def test_a_stream_began_when_the_leg_began_that_has_it_longest(world: World) -> None:
+    world.clients[0].began[BTC], world.clients[1].began[BTC] = 7.0, 5.0
+    assert world.legs.acknowledged_at(BTC) == 5.0
+    world.clients[1].states[BTC] = StreamState.PENDING
+    assert world.legs.acknowledged_at(BTC) == 7.0
+    world.clients[0].states[BTC] = StreamState.PENDING
+    assert world.legs.acknowledged_at(BTC) is None
 
 
 def test_trades_of_all_legs_are_passed_on_and_counted(world: World) -> None:

@@ -81,6 +81,9 @@ class World:
     def state_of(self, key: StreamKey) -> StreamState:
         return StreamState.ACKNOWLEDGED
 
+    def acknowledged_at(self, key: StreamKey) -> float | None:
+        return 0.0
+
     def suspect(self, key: StreamKey, evidence: Evidence) -> None:
         assert evidence is Evidence.BEHIND
         self.suspected.append((self.second, key))

@@ -44,14 +44,17 @@ class Values:
         self.now: list[Update] = []
         self.asked: list[tuple[str, list[str]]] = []
         self.is_reachable = True
+        self.answer_seconds = 0.0
 
     async def first_values(
         self, channel: str, symbols: Sequence[str], *, asker: str | None = None
     ) -> Sequence[Update]:
         self.asked.append((channel, list(symbols)))
+        now = self.now
+        await asyncio.sleep(self.answer_seconds)
         if not self.is_reachable:
             raise ExchangeUnreachable("gone")
-        return self.now
+        return now
 
 
 class World:
@@ -66,6 +69,7 @@ class World:
         self.suspected: list[tuple[float, StreamKey]] = []
         self.changes: list[list[StreamKey]] = []
         self.pending: set[StreamKey] = set()
+        self.began: dict[StreamKey, float] = {}  # when streams were acknowledged, if not from the start
         self.feed = LatestFeed(
             self,
             LatestUpdates(),
@@ -84,6 +88,9 @@ class World:
 
     def state_of(self, key: StreamKey) -> StreamState:
         return StreamState.PENDING if key in self.pending else StreamState.ACKNOWLEDGED
+
+    def acknowledged_at(self, key: StreamKey) -> float | None:
+        return None if key in self.pending else self.began.get(key, -1.0)
 
     def suspect(self, key: StreamKey, evidence: Evidence) -> None:
         assert evidence is Evidence.BEHIND
@@ -254,6 +261,7 @@ async def interrupt(world: World, *keys: StreamKey, seconds: float = 0.2) -> Non
     world.feed.note_interruptions()
     await asyncio.sleep(seconds)
     world.pending -= set(keys)
+    world.began |= dict.fromkeys(keys, world.now())
     world.feed.note_interruptions()
 
 
@@ -275,10 +283,76 @@ def test_what_changed_during_an_interruption_is_asked_for() -> None:
         values.now = [changed]
         await interrupt(world, BTC_BOOK, BTC_DEPTH)
         await asyncio.sleep(3)
-        assert values.asked == [("book", ["BTCUSDT"])], "once; and depth comes by itself"
+        assert values.asked == [("book", ["BTCUSDT"])], "once for now; and depth comes by itself"
         assert world.feed.newest(BTC_BOOK) == world.published[-1][1] == changed
         world.feed.on_update(BTC_BOOK, make_book(8))
         assert world.feed.newest(BTC_BOOK) == make_book(8), "what the stream brings replaces it"
+
+    play(scene, values)
+
+
+def test_a_subscription_that_began_without_a_pause_is_an_interruption() -> None:
+    """One connection took over from another, or nobody looked in between."""
+    values = Values()
+
+    async def scene(world: World) -> None:
+        await bring(world, (BTC_BOOK, make_book(7)))
+        values.now = [make_book(9)]
+        world.began[BTC_BOOK] = world.now()
+        await asyncio.sleep(3)
+        assert world.feed.newest(BTC_BOOK) == make_book(9)
+
+    play(scene, values)
+
+
+def test_an_answer_to_a_question_from_before_the_interruption_does_not_count() -> None:
+    values = Values()
+
+    async def scene(world: World) -> None:
+        await bring(world, (BTC_BOOK, make_book(7)))
+        values.now, values.answer_seconds = [make_book(8)], 2.0
+        await interrupt(world, BTC_BOOK)
+        await asyncio.sleep(1)
+        assert values.asked == [("book", ["BTCUSDT"])]
+        values.now = [make_book(9)]  # it is under way when the next cut comes
+        await interrupt(world, BTC_BOOK)
+        await asyncio.sleep(6)
+        assert world.feed.newest(BTC_BOOK) == make_book(9)
+
+    play(scene, values)
+
+
+def test_a_new_stream_is_asked_for_again_when_it_is_subscribed() -> None:
+    """What changed between the first question and the subscription, nobody would tell."""
+    values = Values()
+
+    async def scene(world: World) -> None:
+        values.now = [make_book(7)]
+        world.pending.add(BTC_BOOK)
+        world.feed.add(BTC_BOOK)
+        await asyncio.sleep(3)
+        assert world.feed.newest(BTC_BOOK) == make_book(7)
+        values.now = [make_book(9)]
+        await interrupt(world, BTC_BOOK)
+        await asyncio.sleep(3)
+        assert world.feed.newest(BTC_BOOK) == make_book(9)
+
+    play(scene, values)
+
+
+def test_an_exchange_whose_answers_lag_is_asked_once_more() -> None:
+    values = Values()
+
+    async def scene(world: World) -> None:
+        await bring(world, (BTC_BOOK, make_book(7)))
+        values.now = [make_book(7)]
+        await interrupt(world, BTC_BOOK)
+        await asyncio.sleep(5)
+        values.now = [make_book(9)]
+        await asyncio.sleep(10)
+        assert world.feed.newest(BTC_BOOK) == make_book(9)
+        await asyncio.sleep(600)
+        assert len(values.asked) == 2
 
     play(scene, values)
 
@@ -296,7 +370,7 @@ def test_what_did_not_change_during_an_interruption_is_not_told_again() -> None:
             values.now = [value]
             await interrupt(world, key)
             await asyncio.sleep(3)
-        assert [channel for channel, _ in values.asked] == ["book", "tickers"]
+        assert {channel for channel, _ in values.asked} == {"book", "tickers"}
         assert len(world.published) == told
         assert world.feed.newest(BTC_BOOK) == make_book(7)
 

@@ -53,6 +53,7 @@ class Exchange:
         self.incurable: set[str] = set()
         """Muted streams that subscribing again does not cure."""
         self.unacknowledged: set[str] = set()
+        self.began: dict[str, float] = {}  # when streams were acknowledged, if not from the start
         self.is_rest_down = False
         self.answer_seconds = 0.01
         self.asking = self.asked_at_once = 0
@@ -83,6 +84,9 @@ class Exchange:
 
     def state_of(self, key: StreamKey) -> StreamState:
         return StreamState.PENDING if key.symbol in self.unacknowledged else StreamState.ACKNOWLEDGED
+
+    def acknowledged_at(self, key: StreamKey) -> float | None:
+        return None if key.symbol in self.unacknowledged else self.began.get(key.symbol, 0.0)
 
     def suspect(self, key: StreamKey, evidence: Evidence) -> None:
         """Do what a client of one connection does."""
@@ -127,7 +131,9 @@ class Exchange:
             self.newest[symbol] = (self.newest[symbol] or 0) + 1
 
     def acknowledge(self, *symbols: str) -> None:
-        self.unacknowledged -= set(symbols or self.newest)
+        acknowledged = self.unacknowledged & set(symbols or self.newest)
+        self.unacknowledged -= acknowledged
+        self.began |= dict.fromkeys(acknowledged, self.clock())
         if not self.unacknowledged:
             self.watcher.note_status(is_live=True)
 
@@ -519,6 +525,21 @@ def test_a_symbol_that_is_refused_does_not_hold_up_the_question_of_others() -> N
         await asyncio.sleep(1)
         venue.acknowledge("BTCUSDT")
         await asyncio.sleep(1.5)
+
+    assert in_simulated_time(play).tended == ["BTCUSDT"]
+
+
+def test_a_subscription_that_began_without_a_pause_is_asked_about() -> None:
+    """One connection took over from another that may have been dead."""
+
+    async def play(venue: Exchange) -> None:
+        venue.watch("BTCUSDT")
+        await asyncio.sleep(1)
+        venue.trade("BTCUSDT")
+        await asyncio.sleep(1)
+        venue.newest["BTCUSDT"] = 102
+        venue.began["BTCUSDT"] = venue.clock()
+        await asyncio.sleep(3)
 
     assert in_simulated_time(play).tended == ["BTCUSDT"]
 

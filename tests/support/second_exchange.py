@@ -179,7 +179,7 @@ class HarbourClient:
         self.status = ClientStatus(ExchangeState.IDLE)
         self._url, self._rest, self._clock, self._events = url, rest, clock, events
         self._keys: dict[str, StreamKey] = {}  # what is wanted, by symbol
-        self._joined: set[str] = set()
+        self._joined: dict[str, float] = {}  # and since when
         self._refused: dict[str, str] = {}
         self._changed = asyncio.Event()
         self._delays = backoff(initial_seconds=0.1)
@@ -196,13 +196,16 @@ class HarbourClient:
 
     def suspect(self, key: StreamKey, evidence: Evidence) -> None:
         if evidence is Evidence.BEHIND:
-            self._joined.discard(key.symbol)  # it is joined anew
+            self._joined.pop(key.symbol, None)  # it is joined anew
             self._changed.set()
 
     def state_of(self, key: StreamKey) -> StreamState:
         if self.rejection(key) is not None:
             return StreamState.REJECTED
         return StreamState.ACKNOWLEDGED if key.symbol in self._joined else StreamState.PENDING
+
+    def acknowledged_at(self, key: StreamKey) -> float | None:
+        return self._joined.get(key.symbol)
 
     def rejection(self, key: StreamKey) -> str | None:
         return self._refused.get(key.symbol)
@@ -240,14 +243,14 @@ class HarbourClient:
                 reading.cancel()
         finally:
             self._connections = 0
-            self._joined = set()
+            self._joined = {}
 
     async def _talk(self, socket: ClientConnection) -> None:
         """Ask for the difference between what is wanted and what Harbour says that it sends."""
         while self._keys:
             self._changed.clear()
-            wanted = self._keys.keys() - self._refused.keys()
-            for word, symbols in (("leave", self._joined - wanted), ("join", wanted - self._joined)):
+            wanted, joined = self._keys.keys() - self._refused.keys(), self._joined.keys()
+            for word, symbols in (("leave", joined - wanted), ("join", wanted - joined)):
                 pairs = [pair for symbol in symbols if (pair := await self._pair(symbol))]
                 if pairs:
                     await socket.send(msgspec.json.encode({word: pairs}), text=True)
@@ -274,9 +277,10 @@ class HarbourClient:
 
     def _take(self, frame: Frame) -> None:
         if frame.joined is not None:
-            self._joined = set(map(symbol_of, frame.joined))
+            now = self._clock.monotonic()
+            self._joined = {(s := symbol_of(pair)): self._joined.get(s, now) for pair in frame.joined}
             self._changed.set()
-            if self._keys.keys() - self._refused.keys() <= self._joined:
+            if self._keys.keys() - self._refused.keys() <= self._joined.keys():
                 self._delays = backoff(initial_seconds=0.1)
                 self._tell(ExchangeState.LIVE)
         key = self._keys.get(symbol_of(frame.pair))

@@ -156,10 +156,14 @@ class BinanceClient:
 
     def state_of(self, key: StreamKey) -> StreamState:
         """Return the subscription state of a stream."""
-        shard = self._shard_of.get(key)
-        if shard is not None and shard.is_acknowledged(key):
+        if self.acknowledged_at(key) is not None:
             return StreamState.ACKNOWLEDGED
         return StreamState.PENDING if self.rejection(key) is None else StreamState.REJECTED
+
+    def acknowledged_at(self, key: StreamKey) -> float | None:
+        """Return when the exchange confirmed the present subscription; `None` if it did not."""
+        shard = self._shard_of.get(key)
+        return None if shard is None else shard.acknowledged_at(key)
 
     def rejection(self, key: StreamKey) -> str | None:
         """Return the exchange's error text if it refused the stream, else `None`."""
@@ -217,7 +221,7 @@ class BinanceClient:
     def _finish_moves(self) -> None:
         for key, source in list(self._moving.items()):
             target = self._shard_of[key]
-            if target.is_acknowledged(key):
+            if target.acknowledged_at(key) is not None:
                 del self._moving[key]
                 source.remove(key)
             elif target.rejection(key) is not None:  # it stays at the old shard

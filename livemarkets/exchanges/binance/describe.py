@@ -45,7 +45,7 @@ def _connections(shard: Shard) -> Iterator[ConnectionStatistics]:
                 url=without_credentials(connection.url),
                 is_standby=connection is shard.standby,
                 streams=len(streams),
-                acknowledged=len(connection.session.acknowledged.intersection(streams)),
+                acknowledged=len(connection.session.acknowledged & set(streams)),
                 opened_at=connection.opened_at,
                 expires_at=held.expires_at,
                 round_trip_seconds=None if connection.pings is None else connection.pings.round_trip_seconds,

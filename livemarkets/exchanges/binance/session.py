@@ -10,7 +10,7 @@ while it sends trades.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, KeysView
 from typing import Literal
 
 import msgspec
@@ -67,7 +67,8 @@ class Session:
     def __init__(self, timings: SessionTimings) -> None:
         self.timings = timings
         self.wanted: frozenset[str] = frozenset()
-        self.acknowledged: set[str] = set()
+        self.acknowledged_at: dict[str, float] = {}
+        """Stream → since when the exchange has it subscribed, as far as is known."""
         self.rejected: dict[str, str] = {}
         """Stream → the exchange's error text."""
         self.lost_answers = 0
@@ -88,6 +89,11 @@ class Session:
         self._next_id = 1
         self._next_send = 0.0
 
+    @property
+    def acknowledged(self) -> KeysView[str]:
+        """The streams that the exchange has subscribed."""
+        return self.acknowledged_at.keys()
+
     def is_acknowledged(self) -> bool:
         """Return whether every wanted stream is acknowledged or refused. Others may still be subscribed."""
         return self.wanted - self.rejected.keys() <= self.acknowledged
@@ -101,8 +107,8 @@ class Session:
 
     def forget(self, streams: Iterable[str]) -> None:
         """Treat streams as not acknowledged, so that mute streams are subscribed again."""
-        forgotten = self.acknowledged.intersection(streams)
-        self.acknowledged -= forgotten
+        forgotten = self.acknowledged & set(streams)
+        self._unacknowledge(forgotten)
         self._doubtful |= forgotten
 
     def reserve(self, now: float) -> bool:
@@ -149,7 +155,7 @@ class Session:
         proved = {stream for stream in streams if self._is_proof(stream, now)}
         if not proved:
             return False
-        self._acknowledge(proved)
+        self._acknowledge(proved, now)
         return True
 
     def _is_proof(self, stream: str, now: float) -> bool:
@@ -158,11 +164,16 @@ class Session:
             return False
         return run.is_first or now - run.began_at > self.timings.ack_timeout_seconds
 
-    def _acknowledge(self, streams: set[str]) -> None:
-        self.acknowledged |= streams
+    def _acknowledge(self, streams: set[str], now: float) -> None:
+        for stream in streams:
+            self.acknowledged_at.setdefault(stream, now)
         self._doubtful -= streams
         for request in self.unanswered.values():
             request.streams -= streams
+
+    def _unacknowledge(self, streams: Iterable[str]) -> None:
+        for stream in streams:
+            self.acknowledged_at.pop(stream, None)
 
     def handle_reply(self, reply: Reply, now: float) -> str | None:
         """Process a reply. Return a text for the log if the exchange refused something, else `None`."""
@@ -173,21 +184,21 @@ class Session:
             return self._assign_errors(now)
         request = self.unanswered.pop(reply.id, None)
         if request is None:
-            return self._handle_late(reply)
+            return self._handle_late(reply, now)
         self._note_answer()
         if reply.error is not None:
             return self._handle_refusal(request, reply.error, now)
         if request.method == "SUBSCRIBE":
-            self._acknowledge(request.streams)
+            self._acknowledge(request.streams, now)
         else:
             self._doubtful -= request.streams
-            self.acknowledged -= request.streams
+            self._unacknowledge(request.streams)
         return self._assign_errors(now)
 
     def _note_answer(self) -> None:
         self.has_answers, self.lost_answers, self.ignored_requests = True, 0, 0
 
-    def _handle_late(self, reply: Reply) -> str | None:
+    def _handle_late(self, reply: Reply, now: float) -> str | None:
         """Process a reply to a request that was given up. The opposite may have been requested since."""
         request = self._expired.pop(reply.id or 0, None)
         if request is not None:
@@ -195,7 +206,7 @@ class Session:
         if reply.error is not None:
             return f"error reply to an unknown request: {reply.error}"
         if request is not None and request.method == "SUBSCRIBE":
-            self._acknowledge({stream for stream in request.streams if self._is_in_run(stream, request)})
+            self._acknowledge({one for one in request.streams if self._is_in_run(one, request)}, now)
         return None
 
     def _is_in_run(self, stream: str, request: Request) -> bool:
@@ -230,7 +241,7 @@ class Session:
         (stream,) = streams
         self._retry_at[stream] = now + self.timings.rejection_seconds
         if method == "UNSUBSCRIBE":  # the exchange probably has no such subscription, but may have one
-            self.acknowledged.discard(stream)
+            self._unacknowledge([stream])
             self._doubtful.add(stream)
         elif stream in self.wanted:
             self.rejected[stream] = error
@@ -253,7 +264,7 @@ class Session:
         self.lost_answers += 1
         self.ignored_requests += 1
         # The request may have had its effect or not; the present difference is requested again.
-        self.acknowledged -= request.streams
+        self._unacknowledge(request.streams)
         self._doubtful |= request.streams
         self._expired[request.id] = request
         if len(self._expired) > _EXPIRED_AT_MOST:

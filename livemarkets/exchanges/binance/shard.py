@@ -100,11 +100,11 @@ class Shard:
         """Whether the open connection has had all wanted streams acknowledged once."""
         return self._was_ready
 
-    def is_acknowledged(self, key: StreamKey) -> bool:
-        """Return whether the exchange confirmed this stream on the active connection."""
+    def acknowledged_at(self, key: StreamKey) -> float | None:
+        """Return when the exchange confirmed this stream on the active connection; `None` if it did not."""
         if self.active is None or not self.active.is_open:
-            return False
-        return self.streams.get(key) in self.active.session.acknowledged
+            return None
+        return self.active.session.acknowledged_at.get(self.streams.get(key, ""))
 
     def rejection(self, key: StreamKey) -> str | None:
         """Return the exchange's error text if it refused this stream, else `None`."""

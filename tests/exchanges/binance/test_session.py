@@ -377,6 +377,18 @@ def test_answers_may_come_in_any_order_twice_and_with_a_text_as_id() -> None:
     assert session.next_request(60.0) is None
 
 
+def test_a_subscription_begins_with_its_first_answer_and_again_after_the_stream_was_given_up() -> None:
+    session, (number,) = subscribed([A])
+    session.note_data([A], 0.5)
+    session.handle_reply(said(number), 2.0)
+    assert session.acknowledged_at == {A: 0.5}
+    session.forget([A])
+    assert session.acknowledged_at == {}
+    assert session.next_request(3.0) is not None
+    session.handle_reply(said(number + 1), 4.0)
+    assert session.acknowledged_at == {A: 4.0}
+
+
 def test_trades_acknowledge_their_stream_and_no_other() -> None:
     session, _ = subscribed([A, B])
     assert session.note_data([A, D], 0.5)

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 Answer = Callable[[dict[str, str]], Any]
@@ -77,7 +78,8 @@ class ScriptedExchange:
     async def send_text(self, text: str, stream: str) -> None:
         for connection, streams in list(self.connections.items()):
             if stream in streams:
-                await connection.send(text)
+                with contextlib.suppress(ConnectionClosed):  # it gets nothing any more
+                    await connection.send(text)
 
     async def drop(self) -> None:
         """Lose every connection."""

@@ -22,6 +22,7 @@ from livemarkets.exchanges.base import (
 from livemarkets.exchanges.binance.attempts import Attempts
 from livemarkets.exchanges.binance.connection import Connection, ConnectionEvents
 from livemarkets.exchanges.binance.describe import describe_client
+from livemarkets.exchanges.binance.placement import Placement
 from livemarkets.exchanges.binance.routes import Routes
 from livemarkets.exchanges.binance.shard import Shard
 from livemarkets.exchanges.binance.stream_names import STREAM_CHANNELS
@@ -36,9 +37,6 @@ from livemarkets.market.models import ExchangeName, ExchangeState, StreamKey
 from livemarkets.rate_limit import LogLimiter
 
 __all__ = ["BinanceClient", "ClientTimings"]
-
-_AMPLE = 0.7
-"""Shards are merged only if the others stay at most this full, so that they do not split again soon."""
 
 
 class BinanceClient:
@@ -90,9 +88,8 @@ class BinanceClient:
         self._complaints: Counter[str] = Counter()
         self._connects = 0
         self._routes = Routes()
-        self._shards: list[Shard] = []
-        self._shard_of: dict[StreamKey, Shard] = {}
-        self._moving: dict[StreamKey, Shard] = {}  # stream -> the shard that it leaves
+        self._placement = Placement(timings.streams_per_connection, self._new_shard)
+        self._shards = self._placement.shards
         self._suspicions = Suspicions(events.silence_of, resubscribe_seconds=timings.resubscribe_seconds)
         self._log = OutageLog(self._name, LogLimiter(interval_seconds=60.0, clock=clock.monotonic))
         self._wake = asyncio.Event()
@@ -117,31 +114,22 @@ class BinanceClient:
             ValueError: the exchange has no such channel.
 
         """
-        if key in self._shard_of:
+        if self._placement.shard_of(key) is not None:
             return
-        limit = self._timings.streams_per_connection
-        roomy = (shard for shard in self._shards if len(shard.streams) < limit)
-        shard = next(roomy, None) or self._new_shard()
-        shard.add(key)
-        self._shard_of[key] = shard
+        self._placement.add(key)
         self._routes.add(key)
         self.handle_change()
 
     def unwant(self, key: StreamKey) -> None:
         """Unsubscribe the stream. Idempotent."""
-        shard = self._shard_of.pop(key, None)
-        if shard is not None:
+        if self._placement.discard(key):
             self._routes.discard(key)
             self._suspicions.forget(key)
-            shard.remove(key)
-            if source := self._moving.pop(key, None):
-                source.remove(key)
-            self._rebalance()
             self.handle_change()
 
     def suspect(self, key: StreamKey, evidence: Evidence) -> None:
         """Resubscribe a stream that may be mute, or replace its connection (make before break)."""
-        shard = self._shard_of.get(key)
+        shard = self._placement.shard_of(key)
         if shard is None:
             return
         neighbours = [other for other in shard.streams if other != key]
@@ -162,12 +150,12 @@ class BinanceClient:
 
     def acknowledged_at(self, key: StreamKey) -> float | None:
         """Return when the exchange confirmed the present subscription; `None` if it did not."""
-        shard = self._shard_of.get(key)
+        shard = self._placement.shard_of(key)
         return None if shard is None else shard.acknowledged_at(key)
 
     def rejection(self, key: StreamKey) -> str | None:
         """Return the exchange's error text if it refused the stream, else `None`."""
-        shard = self._shard_of.get(key)
+        shard = self._placement.shard_of(key)
         return shard.rejection(key) if shard else None
 
     @property
@@ -200,46 +188,15 @@ class BinanceClient:
             started = len(self._shards)
             await self._wake.wait()
 
-    def _rebalance(self) -> None:
-        """Move the streams of the smallest shard to the others if they have ample room, to save a connection.
-
-        A stream is unsubscribed at the old shard when the new shard has it acknowledged (make before break).
-        """
-        busy = [shard for shard in self._shards if shard.streams]
-        if len(busy) < 2 or self._moving:
-            return
-        source = min(busy, key=lambda shard: len(shard.streams))
-        ample = int(self._timings.streams_per_connection * _AMPLE)
-        places = [shard for shard in busy if shard is not source for _ in range(ample - len(shard.streams))]
-        if len(places) < len(source.streams):
-            return
-        for key, target in zip(list(source.streams), places, strict=False):
-            self._moving[key] = source
-            self._shard_of[key] = target
-            target.add(key)
-
-    def _finish_moves(self) -> None:
-        for key, source in list(self._moving.items()):
-            target = self._shard_of[key]
-            if target.acknowledged_at(key) is not None:
-                del self._moving[key]
-                source.remove(key)
-            elif target.rejection(key) is not None:  # it stays at the old shard
-                del self._moving[key]
-                self._shard_of[key] = source
-                target.remove(key)
-
-    def _new_shard(self) -> Shard:
-        shard = Shard(
-            f"{self._name}-{len(self._shards) + 1}",
+    def _new_shard(self, number: int) -> Shard:
+        self._wake.set()
+        return Shard(
+            f"{self._name}-{number}",
             self,
             timings=self._timings.shard,
             attempts=self._attempts,
             clock=self._clock.monotonic,
         )
-        self._shards.append(shard)
-        self._wake.set()
-        return shard
 
     # events of the shards (ShardOwner)
 
@@ -281,8 +238,7 @@ class BinanceClient:
 
     def handle_change(self) -> None:
         """Compute the status again, and report it if it changed. The only place that changes it."""
-        if self._moving:
-            self._finish_moves()
+        self._placement.finish_moves()
         status = self._assess()
         if self._is_closing or status == self.status:
             return

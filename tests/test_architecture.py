@@ -1,12 +1,12 @@
 """The rules of the code's shape that tools can see."""
 
 import ast
+import functools
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,33 +32,43 @@ def test_the_import_contracts_are_kept() -> None:
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
 
 
-@pytest.mark.parametrize(
-    ("module", "line", "contract"),
-    [
-        ("livemarkets/market/stores.py", "import livemarkets.feed.exchange_feed", "Layers"),
-        ("livemarkets/delivery/fanout.py", "import websockets", "Pure modules"),
-        ("livemarkets/ws_markets/hub.py", "import nicegui", "NiceGUI is known"),
-        ("pages/home.py", "import livemarkets.exchanges.binance.client", "Pages never"),
-        (
-            "livemarkets/simulator/market/simulated_market.py",
-            "import livemarkets.exchanges.binance.messages",
-            "do not know each other",
-        ),
-        ("livemarkets/newcomer.py", "", "newcomer"),
-    ],
-)
-def test_a_planted_violation_is_found(module: str, line: str, contract: str, tmp_path: Path) -> None:
+PLANTED = [
+    ("livemarkets/market/stores.py", "import livemarkets.feed.exchange_feed", "Layers"),
+    ("livemarkets/delivery/fanout.py", "import websockets", "Pure modules"),
+    ("livemarkets/ws_markets/hub.py", "import nicegui", "NiceGUI is known"),
+    ("pages/home.py", "import livemarkets.exchanges.binance.client", "Pages never"),
+    (
+        "livemarkets/simulator/market/simulated_market.py",
+        "import livemarkets.exchanges.binance.messages",
+        "do not know each other",
+    ),
+    ("livemarkets/newcomer.py", "", "newcomer"),
+]
+"""A module, a line that is added to it, and the contract that it breaks."""
+
+
+@pytest.fixture(scope="module")
+def found_planted(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What is said of a copy with all violations: each is in a module of its own."""
+    copy = tmp_path_factory.mktemp("planted")
     for folder in ("livemarkets", "pages"):
-        shutil.copytree(
-            PROJECT_ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
-        )
-    shutil.copy(PROJECT_ROOT / "pyproject.toml", tmp_path)
-    with (tmp_path / module).open("a") as file:
-        file.write(f"\n{line}\n")
-    outcome = lint_imports(tmp_path)
+        shutil.copytree(PROJECT_ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PROJECT_ROOT / "pyproject.toml", copy)
+    for module, line, _ in PLANTED:
+        with (copy / module).open("a") as file:
+            file.write(f"\n{line}\n")
+    outcome = lint_imports(copy)
     assert outcome.returncode != 0
-    said = [text for text in outcome.stdout.splitlines() if contract in text]
-    assert any("BROKEN" in text for text in said) or (not line and said), outcome.stdout
+    return outcome.stdout
+
+
+@pytest.mark.parametrize(("module", "line", "contract"), PLANTED)
+def test_a_planted_violation_is_found(module: str, line: str, contract: str, found_planted: str) -> None:
+    said = [text for text in found_planted.splitlines() if contract in text]
+    assert any("BROKEN" in text for text in said) or (not line and said), found_planted
+    importer = module.removesuffix(".py").replace("/", ".")
+    chain = f"{importer} -> {line.removeprefix('import ')}"
+    assert not line or chain in " ".join(found_planted.split()), found_planted
 
 
 def test_the_map_in_the_package_shows_every_package_on_its_layer() -> None:
@@ -76,11 +86,14 @@ def test_a_module_is_one_idea_that_fits_a_few_screens() -> None:
     assert {name: lines for name, lines in lengths.items() if lines > LINES_AT_MOST} == {}
 
 
-def uses(path: Path) -> Iterator[tuple[str, str, int]]:
+@functools.cache
+def uses(path: Path) -> tuple[tuple[str, str, int], ...]:
     """Each `name.attribute` in a module, with its line."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            yield node.value.id, node.attr, node.lineno
+    return tuple(
+        (node.value.id, node.attr, node.lineno)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    )
 
 
 def test_only_settings_reads_the_environment() -> None:

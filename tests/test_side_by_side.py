@@ -13,7 +13,7 @@ from tests.support.helpers import PROJECT_ROOT
 
 INI = """
 [pytest]
-addopts = -p no:cacheprovider -p no:asyncio -p no:hypothesispytest
+addopts = -p xdist.plugin -p no:cacheprovider
 markers = serial: alone
 pythonpath = {root}
 """
@@ -77,7 +77,9 @@ async def test_serial_tests_run_alone_and_last(
     for number in range(4):
         (tmp_path / f"test_{number}.py").write_text(FILE.format(log=str(log)))
     options = (f"-n{workers}", "--dist=loadfile", "--no-loadscope-reorder")
-    async with running_process("-m", "pytest", *options, "-k", chosen, tmp_path) as process:
+    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
+    command = ("-m", "pytest", *options, "-k", chosen, tmp_path)
+    async with running_process(*command, environment=alone) as process:
         assert await process.ended(60) == 0, process.output
     lines = [line.split() for line in log.read_text().splitlines()]
     kinds = [kind for kind, _ in lines]

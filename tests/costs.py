@@ -18,7 +18,7 @@ MARKS = {
     "attack": "attacks a running app",
     "browser": "needs a real browser",
     "process": "starts a process",
-    "long": "waits or computes for more than two seconds (marked by hand)",
+    "long": "waits or computes for more than two seconds, or its file for more than four (marked by hand)",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -222,7 +223,7 @@ class Candles(RuleBasedStateMachine):
         assert not self.fanout.candles._slow
 
 
-TestCandles = Candles.TestCase
+TestCandles = pytest.mark.long(Candles.TestCase)
 TestCandles.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
 
 

@@ -15,6 +15,8 @@ from livemarkets.simulator.market.history import Trade
 from livemarkets.simulator.market.symbols import DEFAULT_RULES, from_units
 from tests.support.recordings import recording
 
+pytestmark = pytest.mark.long
+
 NOW_MS = 1_723_161_255_000.0
 HALF_AN_HOUR_S = 1800
 

@@ -20,6 +20,8 @@ from livemarkets.simulator.market.symbols import (
     to_units,
 )
 
+pytestmark = pytest.mark.long
+
 NOW_MS = 1_780_000_000_123
 RULES = {rules.symbol: rules for rules in DEFAULT_RULES}
 SUMS = ("volume", "quote_volume", "bought", "quote_bought", "count")

@@ -11,6 +11,8 @@ from livemarkets.simulator.market.candles import Candles
 from livemarkets.simulator.market.pieces import FIRST, Pieces
 from livemarkets.simulator.market.traded_symbol import TradedSymbol
 
+pytestmark = pytest.mark.long
+
 NOW_MS = 1_700_000_000_300.0
 MOST = 6
 """Symbols that may be used first in one turn: some in a change of the subscriptions, some in a look."""

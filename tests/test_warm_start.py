@@ -68,6 +68,15 @@ async def running(start: WarmStart, *arguments: str | Path) -> AsyncIterator[Pro
     await process.aclose()
 
 
+@pytest.fixture(params=[signal.SIG_IGN, signal.default_int_handler], ids=["ignored", "not ignored"])
+def _interrupts(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What an interrupt does to this process, in a shell's background or not; new ones inherit it."""
+    before = signal.signal(signal.SIGINT, request.param)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interrupts")
 @pytest.mark.parametrize(
     "arguments", [("tests/support/start_report.py",), ("-m", "tests.support.start_report")]
 )

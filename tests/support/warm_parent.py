@@ -37,10 +37,10 @@ class WarmParent:
     """Forks a process for each request, and tells its id and its end.
 
     Args:
-        requests: each message is one request: arguments and environment in JSON; with it come the standard
-            input, output and error of the process, and a pipe. The pipe is told the id of the process at
-            once, and its exit code at its end: one line each. After a signal, the exit code is the signal's
-            number, negative.
+        requests: each message is one request: arguments, environment and whether SIGINT is ignored, in JSON;
+            with it come the standard input, output and error of the process, and a pipe. The pipe is told the
+            id of the process at once, and its exit code at its end: one line each. After a signal, the exit
+            code is the signal's number, negative.
 
     """
 
@@ -64,6 +64,9 @@ class WarmParent:
                 request = json.loads(message)
                 if self._is_child(descriptors):
                     _become(request["environment"], descriptors)
+                    # A shell lets what runs in its background ignore it, and so do its descendants.
+                    ignored = request["ignores_interrupts"]
+                    signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
                     arguments: list[str] = request["arguments"]
                     return arguments
 

@@ -104,7 +104,11 @@ class WarmStart:
 
     async def start(self, arguments: Sequence[str | Path], environment: Mapping[str, str]) -> WarmProcess:
         """Do as `python -u` with these arguments does, in the project's folder."""
-        request = {"arguments": [str(each) for each in arguments], "environment": dict(environment)}
+        request = {
+            "arguments": [str(each) for each in arguments],
+            "environment": dict(environment),
+            "ignores_interrupts": signal.getsignal(signal.SIGINT) is signal.SIG_IGN,
+        }
         with contextlib.ExitStack() as theirs:
             stdout, output = await _pipe(theirs)
             numbers, report = await _pipe(theirs)

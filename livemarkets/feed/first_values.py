@@ -3,8 +3,8 @@
 It also asks for the value of streams that were interrupted: nobody can say whether what is stored is true.
 
 The streams of some moments share one question. The questions are few: one a second and channel at most, and
-one a minute for all tickers. A first value is for eyes only: it is no evidence for the ledgers of trades, and
-whatever a stream brings replaces it.
+one a minute for all tickers. Streams of which nothing is known come first. A first value is for eyes only: it
+is no evidence for the ledgers of trades, and whatever a stream brings replaces it.
 """
 
 from __future__ import annotations
@@ -53,17 +53,18 @@ class FirstValueQuestions:
         self._on_value = on_value
         self._on_end = on_end
         self._clock = clock
-        self._waiting: dict[StreamKey, None] = {}
+        self._new: dict[StreamKey, None] = {}  # nothing is known of them
+        self._doubted: dict[StreamKey, None] = {}
         self._all_at = -math.inf  # when all tickers may be asked for again
         self._wake = asyncio.Event()
 
-    def ask(self, key: StreamKey) -> bool:
-        """Ask for a first value of a stream soon. Return whether the exchange can be asked."""
+    def ask(self, key: StreamKey, *, is_new: bool) -> bool:
+        """Ask for a value of a stream soon. Return whether the exchange can be asked."""
         if self._source is None or key.channel not in (TICKERS, BOOK):
             return False
         if key.symbol == ALL_SYMBOLS and self._clock() < self._all_at:
             return False
-        self._waiting[key] = None
+        (self._new if is_new else self._doubted)[key] = None
         self._wake.set()
         return True
 
@@ -75,14 +76,14 @@ class FirstValueQuestions:
             self._wake.clear()
             for keys in self._take_some():
                 await self._ask(keys)
-            if self._waiting:
+            if self._new or self._doubted:
                 self._wake.set()
                 await asyncio.sleep(_PAUSE_SECONDS)
 
     def _take_some(self) -> list[list[StreamKey]]:
         """Return the streams of the next questions: at most one for each channel, and one for all tickers."""
         questions: dict[str, list[StreamKey]] = {}
-        for key in list(self._waiting):
+        for key in self._new | self._doubted:
             if not self._is_needed(key):
                 self._end([key])
                 continue
@@ -110,6 +111,7 @@ class FirstValueQuestions:
 
     def _end(self, keys: Iterable[StreamKey]) -> None:
         for key in keys:
-            if key in self._waiting:
-                del self._waiting[key]
+            if key in self._new or key in self._doubted:
+                self._new.pop(key, None)
+                self._doubted.pop(key, None)
                 self._on_end(key)

@@ -101,7 +101,7 @@ class LatestFeed(WantedStreams[LatestStream]):
     def add(self, key: StreamKey) -> None:
         """Note a stream that is wanted from now on."""
         stream = self._streams[key] = LatestStream(key, self._clock(), self._now_ms())
-        if self.questions.ask(key):
+        if self.questions.ask(key, is_new=True):
             stream.known = asyncio.Event()
 
     def discard(self, key: StreamKey) -> None:
@@ -221,7 +221,7 @@ class LatestFeed(WantedStreams[LatestStream]):
                 stream.is_doubted, stream.ask_again_at = self._may_be_outdated(stream, at), now
                 stream.last_at, stream.began_at = max(stream.last_at, now), at
             if stream.is_doubted and now >= stream.ask_again_at:
-                self.questions.ask(key)
+                self.questions.ask(key, is_new=False)
 
     def _may_be_outdated(self, stream: LatestStream, began_at: float) -> bool:
         """Return whether what is stored may be from before the subscription that began at this time."""

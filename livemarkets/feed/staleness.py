@@ -190,8 +190,10 @@ class StalenessMonitor:
         for key, stream in self._streams.items():
             at = self._upstream.acknowledged_at(key)
             stream.is_acknowledged = at is not None
-            if at is not None and at != stream.began_at:
-                stream.began_at = at
+            if at is None or at == stream.began_at:
+                continue
+            stream.began_at = at
+            if stream.silence.last_at <= at:  # else a trade came since then, and shows what is missing
                 stream.silence.restart(now)
                 if stream.ledger.next_id is not None:  # else it misses nothing
                     stream.interrupted_at = now

@@ -357,6 +357,25 @@ def test_an_exchange_whose_answers_lag_is_asked_once_more() -> None:
     play(scene, values)
 
 
+def test_a_new_stream_does_not_wait_for_those_that_were_interrupted() -> None:
+    values = Values()
+    many = [StreamKey("binance", "book", f"S{number}USDT") for number in range(100)]
+
+    async def scene(world: World) -> None:
+        for key in many:
+            world.feed.add(key)
+        await asyncio.sleep(30)
+        values.asked.clear()
+        world.began |= dict.fromkeys(many, world.now())
+        await asyncio.sleep(1.1)
+        world.feed.add(BTC_BOOK)
+        await asyncio.sleep(1.3)
+        assert "BTCUSDT" in values.asked[-1][1]
+        assert len(values.asked) <= 3, "and five questions are needed for the others"
+
+    play(scene, values)
+
+
 def test_what_did_not_change_during_an_interruption_is_not_told_again() -> None:
     values = Values()
 

@@ -544,6 +544,21 @@ def test_a_subscription_that_began_without_a_pause_is_asked_about() -> None:
     assert in_simulated_time(play).tended == ["BTCUSDT"]
 
 
+def test_what_traded_on_the_new_connection_before_it_took_over_is_not_asked_about() -> None:
+    async def play(venue: Exchange) -> None:
+        venue.watch("BTCUSDT")
+        await asyncio.sleep(1)
+        venue.trade("BTCUSDT")
+        acknowledged_at = venue.clock()
+        await asyncio.sleep(1)
+        venue.trade("BTCUSDT")
+        await asyncio.sleep(1)
+        venue.began["BTCUSDT"] = acknowledged_at
+        await asyncio.sleep(3)
+
+    assert in_simulated_time(play).asked == []
+
+
 def test_who_trades_again_need_not_be_asked_about() -> None:
     async def play(venue: Exchange) -> None:
         for symbol in ("BTCUSDT", "ETHUSDT"):

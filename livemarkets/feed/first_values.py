@@ -17,7 +17,7 @@ from loguru import logger
 
 from livemarkets.errors import ExchangeError
 from livemarkets.exchanges.base import FIRST_VALUES_AT_ONCE, FirstValues
-from livemarkets.market.channels import ALL_SYMBOLS, BOOK, TICKERS
+from livemarkets.market.channels import ALL_SYMBOLS, DEPTH
 from livemarkets.market.models import StreamKey
 from livemarkets.market.updates import TickersDelta, Update
 
@@ -60,7 +60,7 @@ class FirstValueQuestions:
 
     def ask(self, key: StreamKey, *, is_new: bool) -> bool:
         """Ask for a value of a stream soon. Return whether the exchange can be asked."""
-        if self._source is None or key.channel not in (TICKERS, BOOK):
+        if self._source is None:
             return False
         if key.symbol == ALL_SYMBOLS and self._clock() < self._all_at:
             return False
@@ -89,7 +89,7 @@ class FirstValueQuestions:
                 continue
             kind = ALL_SYMBOLS if key.symbol == ALL_SYMBOLS else key.channel
             keys = questions.setdefault(kind, [])
-            if len(keys) < FIRST_VALUES_AT_ONCE:
+            if len(keys) < (1 if key.channel == DEPTH else FIRST_VALUES_AT_ONCE):
                 keys.append(key)
         return list(questions.values())
 

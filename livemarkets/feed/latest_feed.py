@@ -4,10 +4,10 @@ Nothing is missing from such a stream that its next update does not replace. So 
 is fetched: an update goes to the store and to the publisher, unless it is a repeat or late. A ticker bears
 the id of its symbol's newest trade, which is evidence for the stream of those trades, at no cost.
 
-Tickers and best bids and asks come only when they change. So when a subscription begins, nobody can say
-whether what is stored is still true, until the stream brings something or the exchange has been asked. A
-question that was sent before does not count. The answer may be older than the question, since REST servers
-have copies of their own, so that the exchange is asked once more after a while.
+An update may come only when something changes. So when a subscription begins, nobody can say whether what is
+stored is still true, until the stream brings something or the exchange has been asked. A question that was
+sent before does not count. The answer may be older than the question, since REST servers have copies of their
+own, so that the exchange is asked once more after a while.
 
 Silence means something only where the exchange promises updates. The stream of all tickers promises one each
 second. Depth promises one each tenth of a second in which the order book changes, which trades and the best
@@ -30,7 +30,7 @@ from livemarkets.feed.staleness import Upstream
 from livemarkets.feed.statistics import UpdateStatistics
 from livemarkets.feed.trade_streams import TradeStreams
 from livemarkets.feed.wanted_streams import WantedStreams
-from livemarkets.market.channels import ALL_SYMBOLS, BOOK, CHANNELS, DEPTH, NEWEST_WINS, TICKERS
+from livemarkets.market.channels import ALL_SYMBOLS, BOOK, CHANNELS, DEPTH, NEWEST_WINS
 from livemarkets.market.clock import Clock
 from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import StreamKey
@@ -225,11 +225,8 @@ class LatestFeed(WantedStreams[LatestStream]):
 
     def _may_be_outdated(self, stream: LatestStream, began_at: float) -> bool:
         """Return whether what is stored may be from before the subscription that began at this time."""
-        key = stream.key
-        if key.channel not in (TICKERS, BOOK):
-            return False
-        if key.symbol == ALL_SYMBOLS:  # its updates are about some
-            return self.store.has(key) and not math.isinf(stream.began_at)
+        if stream.key.symbol == ALL_SYMBOLS:  # its updates are about some
+            return self.store.has(stream.key) and not math.isinf(stream.began_at)
         return stream.brought_at < began_at
 
     def _look_at(self, stream: LatestStream, now: float) -> None:

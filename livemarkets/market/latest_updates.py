@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from livemarkets.market.models import StreamKey
 from livemarkets.market.updates import (
     BookUpdate,
+    DepthUpdate,
     SymbolUpdate,
     TickerRow,
     TickersDelta,
@@ -59,13 +60,16 @@ class LatestUpdates:
     def put_fetched(self, key: StreamKey, update: Update) -> Update | None:
         """Store a value that did not come from the stream. Return what is new in it.
 
-        Whatever the stream brings replaces it, because it knows no number that could be compared.
+        Whatever the stream brings replaces it, because it knows no number that could be compared. Only an
+        order book has that of its stream (`rest-api.md`, "Order book"), and is left out if it is older.
         """
         if isinstance(update, TickersDelta):
             return self._put_rows(key, self._changed(key, update))
         before = self._updates.get(key)
-        if before is not None and _is_same(update, before):
-            return None
+        if before is not None:
+            is_older = isinstance(update, DepthUpdate) and update.place <= before.place
+            if is_older or _is_same(update, before):
+                return None
         self._updates[key] = update
         self._fetched.add(key)
         return update

@@ -277,16 +277,48 @@ def test_what_changed_during_an_interruption_is_asked_for() -> None:
     values = Values()
 
     async def scene(world: World) -> None:
-        await bring(world, (BTC_BOOK, make_book(7)), (BTC_DEPTH, make_depth(7)))
+        await bring(world, (BTC_BOOK, make_book(7)))
         assert values.asked == [], "the stream itself has brought a value"
         changed = msgspec.structs.replace(make_book(9), update_id=None)
         values.now = [changed]
-        await interrupt(world, BTC_BOOK, BTC_DEPTH)
+        await interrupt(world, BTC_BOOK)
         await asyncio.sleep(3)
-        assert values.asked == [("book", ["BTCUSDT"])], "once for now; and depth comes by itself"
+        assert values.asked == [("book", ["BTCUSDT"])], "once for now"
         assert world.feed.newest(BTC_BOOK) == world.published[-1][1] == changed
         world.feed.on_update(BTC_BOOK, make_book(8))
         assert world.feed.newest(BTC_BOOK) == make_book(8), "what the stream brings replaces it"
+
+    play(scene, values)
+
+
+def test_an_order_book_is_asked_for_and_compared_by_its_number() -> None:
+    """REST and the stream count the same changes; an answer may be older than what the stream brought."""
+    values = Values()
+
+    async def scene(world: World) -> None:
+        await bring(world, (BTC_DEPTH, make_depth(7)))
+        for answered, shown in ((6, 7), (9, 9)):
+            values.now = [make_depth(answered)]
+            await interrupt(world, BTC_DEPTH)
+            await asyncio.sleep(3)
+            assert world.feed.newest(BTC_DEPTH) == make_depth(shown)
+        world.feed.on_update(BTC_DEPTH, make_depth(8))
+        assert world.feed.newest(BTC_DEPTH) == make_depth(8), "what the stream brings replaces it"
+        assert values.asked == [("depth", ["BTCUSDT"])] * 2
+
+    play(scene, values)
+
+
+def test_each_new_order_book_is_asked_for_alone() -> None:
+    values = Values()
+    symbols = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+
+    async def scene(world: World) -> None:
+        world.began = dict.fromkeys((StreamKey("binance", "depth", each) for each in symbols), 1000.0)
+        for symbol in symbols:
+            world.feed.add(StreamKey("binance", "depth", symbol))
+        await asyncio.sleep(4)
+        assert values.asked[:3] == [("depth", [symbol]) for symbol in symbols]
 
     play(scene, values)
 

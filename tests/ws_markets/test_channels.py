@@ -470,6 +470,19 @@ async def test_a_quiet_symbol_has_a_first_value_from_one_shared_call(world: Worl
 
 
 @time_is_simulated
+async def test_the_order_book_of_a_quiet_symbol_is_there_at_once(world: World) -> None:
+    world.exchange.answers["depth"] = lambda parameters: {
+        "lastUpdateId": 160,
+        "bids": [["1.50", "2"], ["1.40", "7"]],
+        "asks": [["1.60", "3"]],
+    }
+    client = await world.app.connect()
+    snapshot = await world.subscribed(client, DEPTH_STREAM, channel="depth", symbol="BTCUSDT", levels=5)
+    (shown,) = snapshot["data"]
+    assert (shown["update_id"], len(shown["bids"]), shown["asks"]) == (160, 2, [[Decimal("1.60"), 3]])
+
+
+@time_is_simulated
 async def test_what_the_stream_brings_wins_over_a_first_value(world: World) -> None:
     def late(parameters: dict[str, str]) -> list[dict[str, Any]]:
         return [rest_ticker(symbol, closeTime=TICKER_DATA["E"] + 10_000) for symbol in asked(parameters)]

@@ -13,13 +13,14 @@ from tests.cluster.node import SHARED
 from tests.support.app import NOWHERE_REST, NOWHERE_WS, running_process
 from tests.support.bus import NOT_INSTALLED, nats_program
 from tests.support.cluster.balancer import NOT_INSTALLED as NO_HAPROXY
-from tests.support.cluster.balancer import haproxy_program
+from tests.support.cluster.balancer import haproxy_program, is_ready
 from tests.support.cluster.nodes import Cluster, Node, lay_out
 from tests.support.cluster.places import Loopback
-from tests.support.helpers import free_port
+from tests.support.helpers import eventually, free_port
 
 AGAIN_SECONDS = 1.0
 """A node that has ended is started again after so long, as systemd does."""
+READY_SECONDS = 60.0
 
 
 def say(text: str) -> None:
@@ -83,6 +84,8 @@ async def run(exchange: str) -> None:
         )
         try:
             await cluster.start()
+            # Until the balancer has seen that an edge is ready, whoever opens the page is told that none is.
+            await eventually(lambda: is_ready(cluster.site), READY_SECONDS, because="an edge takes readers")
             tell(cluster)
             keepers = [
                 asyncio.create_task(keep_running(node), name=f"keeper of {node.name}")

@@ -138,14 +138,22 @@ class ForeignCampaign:
             f.shutdown()
             self._later("shutdown", soon(0.2, 3.0), lambda: f.cut(random.choice(("1001", "fin"))))
 
+        def order() -> None:
+            f.injected["order"] += 1
+            market.order(symbol(), random.randint(1, 300))
+
+        def burst() -> None:
+            f.injected["burst"] += 1
+            market.trade(symbol(), count=random.randint(50, 900))
+
         return {
             "withhold": lambda: f.withhold(symbol(), count=random.randint(1, 40)),
             "repeat": lambda: f.repeat(symbol(), random.randint(1, 40)),
             "reorder": lambda: f.reorder(symbol(), random.randint(2, 10)),
             "skip": lambda: f.skip(symbol(), random.randint(1, 50)),
             "invalid": lambda: f.invalid(symbol()),
-            "order": lambda: market.order(symbol(), random.randint(1, 300)),
-            "burst": lambda: market.trade(symbol(), count=random.randint(50, 900)),
+            "order": order,
+            "burst": burst,
             "cut": lambda: f.cut(random.choice([each for each in CUTS if each != "half open"])),
             "half open": lambda: f.cut("half open"),
             "shutdown": shutdown,

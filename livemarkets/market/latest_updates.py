@@ -61,17 +61,19 @@ class LatestUpdates:
         """Store a value that did not come from the stream. Return what is new in it.
 
         Whatever the stream brings replaces it, because it knows no number that could be compared. Only an
-        order book has that of its stream (`rest-api.md`, "Order book"), and is left out if it is older.
+        order book bears the number of its stream (`rest-api.md`, "Order book"): the higher one stays.
         """
         if isinstance(update, TickersDelta):
             return self._put_rows(key, self._changed(key, update))
         before = self._updates.get(key)
+        is_numbered = isinstance(update, DepthUpdate)
         if before is not None:
-            is_older = isinstance(update, DepthUpdate) and update.place <= before.place
+            is_older = is_numbered and update.place <= before.place
             if is_older or _is_same(update, before):
                 return None
         self._updates[key] = update
-        self._fetched.add(key)
+        if not is_numbered:
+            self._fetched.add(key)
         return update
 
     def _changed(self, key: StreamKey, delta: TickersDelta) -> TickersDelta:

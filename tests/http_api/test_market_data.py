@@ -130,7 +130,7 @@ async def test_a_kept_stream_is_told_from_memory(world: World) -> None:
 
 async def test_order_books_and_all_tickers_in_memory_are_not_asked_for(world: World) -> None:
     client = await world.subscribed("btcusdt@depth20@100ms", channel="depth", symbol="BTCUSDT", levels=5)
-    await world.exchange.send("btcusdt@depth20@100ms", {"lastUpdateId": 9, "bids": BIDS, "asks": ASKS})
+    await world.exchange.send("btcusdt@depth20@100ms", {"lastUpdateId": 169, "bids": BIDS, "asks": ASKS})
     await client.next("depth")
     body = await world.told("/api/depth", symbol="BTCUSDT")
     assert (body["source"], body["depth"][0]["levels"], body["depth"][0]["asks"]) == ("memory", "20", ASKS)

@@ -18,7 +18,7 @@ from livemarkets.market.clock import Clock
 from livemarkets.market.latest_updates import LatestUpdates
 from livemarkets.market.models import StreamKey
 from livemarkets.market.stores import LatestPriceStore, RecentTrades
-from livemarkets.market.updates import Update
+from livemarkets.market.updates import DepthUpdate, Update
 from tests.support.simulated_time import run_in_simulated_time
 from tests.support.ticks import BTC, ETH, make_tick
 from tests.support.updates import (
@@ -308,6 +308,24 @@ def test_an_order_book_is_asked_for_and_compared_by_its_number() -> None:
         assert len(world.published) == told
         assert world.feed.newest(BTC_DEPTH) == make_depth(9)
         assert values.asked == [("depth", ["BTCUSDT"])] * 2
+
+    play(scene, values)
+
+
+def test_an_exchange_whose_answers_are_numbered_otherwise_costs_five_seconds() -> None:
+    """A stranger may count its answers and its stream apart: what the stream brings is shown all the same."""
+    values = Values()
+
+    async def scene(world: World) -> None:
+        values.now = [msgspec.structs.replace(make_depth(10**9), recv_ts=world.now_ms())]
+        world.feed.add(BTC_DEPTH)
+        await asyncio.sleep(1)
+        for number in range(60):
+            world.feed.on_update(BTC_DEPTH, make_depth(number, recv_ts=world.now_ms()))
+            await asyncio.sleep(0.1)
+        shown = world.feed.newest(BTC_DEPTH)
+        assert isinstance(shown, DepthUpdate)
+        assert shown.update_id == 59
 
     play(scene, values)
 

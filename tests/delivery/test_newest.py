@@ -257,9 +257,12 @@ class Delivery(RuleBasedStateMachine):
         """In the end everybody reads, and knows the newest of every name."""
         for number in range(3):
             self.wake(number)
-        for _ in range(20):
+        seen, quiet = -1, 0
+        while quiet < 3:
             self.turns.pass_time(INTERVAL_SECONDS)
             self.turns.take()
+            came = sum(len(reader.peer.taken) for reader in self.readers)
+            seen, quiet = came, quiet + 1 if came == seen else 0
         self.nothing_is_told_twice_or_backwards()
         for reader in self.readers:
             if reader.peer.is_closed:

@@ -1,8 +1,8 @@
 """How the tests of a run are spread over worker processes, when there are several (`make test`).
 
 Most tests wait for sockets and timers, so files of them run side by side, more than there are cores. Files
-whose tests share a browser go to two workers alone: each of these starts one, and compiles the scripts of the
-pages. A test with the mark `serial` measures time or takes a whole core: such tests come last, one after
+whose tests share a browser go to one worker: it starts the browser, which compiles the scripts of the pages
+once. A test with the mark `serial` measures time or takes a whole core: such tests come last, one after
 another in one process, when all others have ended. Those with `serial(quiet=True)` wait most of the time, and
 their limits are seconds: they come before, in two processes. Without workers the order is the same.
 """
@@ -10,7 +10,6 @@ their limits are seconds: they come before, in two processes. Without workers th
 from __future__ import annotations
 
 import gc
-import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -27,8 +26,8 @@ __all__ = [
 ]
 
 LONGEST_FIRST = (
+    "test_every_check_fails",
     "test_candles",
-    "test_status_browser",
     "test_come_and_go",
     "test_behind_a_balancer",
     "test_instances",
@@ -67,8 +66,8 @@ ALONE = "alone"
 QUIET = "quiet "
 """The work unit of a quiet test begins so. A file whose tests share what one of them makes is one unit."""
 QUIET_AT_ONCE = 2
-BROWSERS = ("browser", "another browser")
-"""Work units of all tests that share a browser."""
+BROWSER = "browser"
+"""The work unit of all tests that share a browser."""
 
 
 class _Named(NamedTuple):
@@ -161,11 +160,10 @@ def pytest_collection_finish(session: pytest.Session) -> Iterator[None]:
 
 
 def _named(items: Sequence[pytest.Item]) -> Iterator[_Named]:
-    files = dict.fromkeys(item.path for item in items if "shared_chrome" in getattr(item, "fixturenames", ()))
-    units = dict(zip(files, itertools.cycle(BROWSERS), strict=False))
+    in_browser = {item.path for item in items if "shared_chrome" in getattr(item, "fixturenames", ())}
     quiet: dict[Path | str, int] = {}
     for item in items:
-        unit = units.get(item.path)
+        unit = BROWSER if item.path in in_browser else None
         if is_quiet(item):
             shared = item.path if shares_with_its_file(item) else item.nodeid
             unit = f"{QUIET}{quiet.setdefault(shared, len(quiet))}"
@@ -175,7 +173,7 @@ def _named(items: Sequence[pytest.Item]) -> Iterator[_Named]:
 
 
 def _is_named(unit: str) -> bool:
-    return unit in (ALONE, *BROWSERS) or unit.startswith(QUIET)
+    return unit in (ALONE, BROWSER) or unit.startswith(QUIET)
 
 
 def is_serial(item: pytest.Item) -> bool:

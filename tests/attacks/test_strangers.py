@@ -94,10 +94,10 @@ async def test_strangers_are_turned_away_before_the_upgrade(
     assert await statuses(target, [handshake(MARKETS, BEARER)]) == [101], "the owner is let in beside them"
 
 
-@pytest.mark.parametrize("count", [400, pytest.param(2_000, marks=pytest.mark.verify)])
+@pytest.mark.parametrize("count", [100, pytest.param(2_000, marks=pytest.mark.verify)])
 @one_loop
 async def test_who_guesses_is_no_longer_listened_to(target: Target, count: int) -> None:
-    address = f"127.0.0.{5 if count < 1_000 else 7}"  # what one has tried counts for a minute
+    address = f"127.0.0.{5 if count == 100 else 7}"  # what one has tried counts for a minute
     lines = len(target.process.lines)
     guesses = [handshake(MARKETS, {"Authorization": f"Bearer guess{number}"}) for number in range(count)]
     answers = await statuses(target, guesses, address)

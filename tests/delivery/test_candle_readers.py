@@ -8,7 +8,13 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.delivery.mailbox import Mailbox
@@ -223,8 +229,12 @@ class Candles(RuleBasedStateMachine):
         assert not self.fanout.candles._slow
 
 
-TestCandles = pytest.mark.long(Candles.TestCase)
-TestCandles.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+@pytest.mark.long
+@pytest.mark.parametrize("examples", [60, pytest.param(2000, marks=pytest.mark.verify)])
+def test_whatever_happens_every_reader_has_every_closed_candle(examples: int) -> None:
+    run_state_machine_as_test(
+        Candles, settings=settings(max_examples=examples, stateful_step_count=50, deadline=None)
+    )
 
 
 def scene(interval_seconds: float | None = None) -> tuple[Turns, Market, Reader]:

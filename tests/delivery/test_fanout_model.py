@@ -8,7 +8,13 @@ from collections import Counter
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from livemarkets.delivery.fanout import Fanout
 from livemarkets.market.models import Gap, StreamKey
@@ -149,5 +155,8 @@ def last_id(texts: list[str]) -> int:
     return int([text for text in texts if text.startswith("trade")][-1].split()[1])
 
 
-TestDelivery = Delivery.TestCase
-TestDelivery.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+@pytest.mark.parametrize("examples", [100, pytest.param(3000, marks=pytest.mark.verify)])
+def test_whatever_happens_every_client_gets_what_it_is_promised(examples: int) -> None:
+    run_state_machine_as_test(
+        Delivery, settings=settings(max_examples=examples, stateful_step_count=40, deadline=None)
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -280,7 +281,11 @@ def inside(second: float, spans: list[tuple[int, int]]) -> bool:
     return any(start <= second < start + length for start, length in spans)
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.parametrize("examples", [50, pytest.param(1500, marks=pytest.mark.verify)])
+def test_every_candle_is_closed_once_and_truly_whatever_fails(examples: int) -> None:
+    settings(max_examples=examples, deadline=None)(closes_every_candle_once_and_truly)()
+
+
 @given(
     trades=st.lists(st.lists(SECONDS, max_size=6), min_size=12, max_size=12),
     skipped=st.frozensets(st.integers(1, 6), max_size=2),
@@ -291,7 +296,7 @@ def inside(second: float, spans: list[tuple[int, int]]) -> bool:
     repeats=st.frozensets(st.integers(0, 220), max_size=40),
     torn=st.lists(st.tuples(st.integers(0, 400), st.integers(1, 8)), max_size=6),
 )
-def test_every_candle_is_closed_once_and_truly_whatever_fails(
+def closes_every_candle_once_and_truly(
     trades: list[list[int]],
     skipped: frozenset[int],
     losses: list[int],

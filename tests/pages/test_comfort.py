@@ -82,9 +82,6 @@ async def test_reduced_motion_gets_a_still_mark(shared_chrome: Browser, local_ad
 async def test_axe_finds_nothing(shared_chrome: Browser, local_address: str) -> None:
     """Every page in every form: test_axe, in `make verify`."""
     async with tab(shared_chrome, local_address) as shown:
-        await shown.goto("/")
-        await shown.page.locator(".cards .card").first.wait_for()
-        assert await findings(shown) == []
         await shown.goto("/labs?symbols=BTCUSDT")
         await soon(lambda: shown.text(".tape-line"), 15)
         assert await findings(shown) == []

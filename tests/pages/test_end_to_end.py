@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -75,26 +74,11 @@ async def test_a_reload_keeps_the_upstream_subscription(
         assert trades_of(exchange) == {"btcusdt@trade"}
 
 
-async def test_two_people_are_shown_what_there_is(
+async def test_a_person_watches_adds_removes_and_leaves(
     shared_chrome: Browser, shipped: tuple[str, Simulator]
 ) -> None:
-    """One leaves, and one comes while Binance is away. Both wait for seconds of the product, at one time."""
-    exchange_port = free_port()
-    async with (
-        running_main(f"127.0.0.1:{exchange_port}") as (_, port),
-        tab(shared_chrome, f"http://127.0.0.1:{port}") as shown,
-        asyncio.TaskGroup() as both,
-    ):
-        leaves = a_person_watches_adds_removes_and_leaves(shared_chrome, *shipped)
-        both.create_task(leaves, name="leaves")
-        gives_way = an_unreachable_binance_gives_way_to_the_simulator_and_takes_over_again
-        both.create_task(gives_way(shown, exchange_port), name="gives way")
-
-
-async def a_person_watches_adds_removes_and_leaves(
-    chrome: Browser, address: str, exchange: Simulator
-) -> None:
-    async with tab(chrome, address) as shown:
+    address, exchange = shipped
+    async with tab(shared_chrome, address) as shown:
         await shown.goto("/labs")
         await moves(shown, "BTCUSDT")
         await moves(shown, "ETHUSDT")
@@ -114,26 +98,33 @@ async def a_person_watches_adds_removes_and_leaves(
     await eventually(lambda: exchange.subscriptions() == set(), 20)
 
 
-async def an_unreachable_binance_gives_way_to_the_simulator_and_takes_over_again(
-    shown: Tab, exchange_port: int
+@pytest.mark.verify
+async def test_an_unreachable_binance_gives_way_to_the_simulator_and_takes_over_again(
+    shared_chrome: Browser,
 ) -> None:
-    await shown.goto("/labs?symbols=BTCUSDT,SHIBUSDT")
-    strip = shown.page.locator(".market-strip")
-    await strip.get_by_text("Binance cannot be reached").wait_for()
-    await strip.get_by_text("SIMULATED PRICES.").wait_for()
-    assert "connection refused" in (await strip.inner_text()).lower()
-    await moves(shown, "BTCUSDT")
-    assert await shown.texts("tr[data-symbol=BTCUSDT] .tag") == ["simulated"]
-
-    market = SimulatedMarket(seed=7, symbols=("BTCUSDT", "SHIBUSDT"), trades_per_second=50.0)
-    exchange = Simulator(market, limits=ExchangeLimits(messages_per_second=1000))
-    await exchange.start(port=exchange_port)
-    try:
-        await strip.get_by_text("Binance is live.").wait_for(timeout=60_000)
-        await shown.page.locator("tr[data-symbol=BTCUSDT] .tag").wait_for(state="detached")
+    """Its words and its order of events alone: test_every_state_says_what_is_why_and_what_comes."""
+    exchange_port = free_port()
+    async with (
+        running_main(f"127.0.0.1:{exchange_port}") as (_, port),
+        tab(shared_chrome, f"http://127.0.0.1:{port}") as shown,
+    ):
+        await shown.goto("/labs?symbols=BTCUSDT,SHIBUSDT")
+        strip = shown.page.locator(".market-strip")
+        await strip.get_by_text("Binance cannot be reached").wait_for()
+        await strip.get_by_text("SIMULATED PRICES.").wait_for()
+        assert "connection refused" in (await strip.inner_text()).lower()
         await moves(shown, "BTCUSDT")
-    finally:
-        await exchange.aclose()
+        assert await shown.texts("tr[data-symbol=BTCUSDT] .tag") == ["simulated"]
+
+        market = SimulatedMarket(seed=7, symbols=("BTCUSDT", "SHIBUSDT"), trades_per_second=50.0)
+        exchange = Simulator(market, limits=ExchangeLimits(messages_per_second=1000))
+        await exchange.start(port=exchange_port)
+        try:
+            await strip.get_by_text("Binance is live.").wait_for(timeout=60_000)
+            await shown.page.locator("tr[data-symbol=BTCUSDT] .tag").wait_for(state="detached")
+            await moves(shown, "BTCUSDT")
+        finally:
+            await exchange.aclose()
 
 
 async def test_without_the_flag_there_is_home_alone(shared_chrome: Browser) -> None:

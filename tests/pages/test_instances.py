@@ -54,6 +54,7 @@ def count_pages(shown: Tab) -> list[str]:
     return loaded
 
 
+@pytest.mark.verify
 async def test_a_page_on_another_instance_opens_itself_anew_once(
     shared_chrome: Browser, instances: Instances, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -53,14 +54,22 @@ async def shows(shown: Tab, symbol: str) -> bool:
     return True
 
 
+@pytest.mark.parametrize(
+    ("sizes", "rows"),
+    [
+        (((1366, 768),), (-1, 0)),
+        pytest.param(((1366, 768), (1180, 700), (1920, 1080)), (-1, 19, 0), marks=pytest.mark.verify),
+    ],
+    ids=["laptop", "every size"],
+)
 async def test_of_forty_rows_each_shows_its_tape_and_chart_in_sight(
-    shared_chrome: Browser, local_address: str
+    shared_chrome: Browser, local_address: str, sizes: Sequence[tuple[int, int]], rows: Sequence[int]
 ) -> None:
     async with tab(shared_chrome, local_address) as shown:
         await shown.goto(ADDRESS)
-        for width, height in ((1366, 768), (1180, 700), (1920, 1080)):
+        for width, height in sizes:
             await shown.page.set_viewport_size({"width": width, "height": height})
-            for symbol in (MANY[-1], MANY[19], MANY[0]):
+            for symbol in (MANY[number] for number in rows):
                 row = f"tr[data-symbol={symbol}]"
                 await shown.page.locator(row).click()
                 await soon(partial(shows, shown, symbol))
@@ -89,9 +98,11 @@ async def test_the_arrow_keys_keep_a_row_clear_of_the_head(
             assert list(shares.values()) == [pytest.approx(1.0, abs=0.01)]
 
 
+@pytest.mark.verify
 async def test_on_a_small_tablet_what_a_tap_shows_begins_in_sight(
     shared_chrome: Browser, local_address: str
 ) -> None:
+    """On a phone, in `make test`: test_on_a_phone_the_market_opens_over_the_list_and_back_returns."""
     size = {"width": 820, "height": 1180}
     async with tab(shared_chrome, local_address, viewport=size, has_touch=True) as shown:
         await shown.goto(ADDRESS)

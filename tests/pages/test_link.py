@@ -144,6 +144,7 @@ async def test_a_page_without_its_server_says_so_until_it_is_back(
         assert await is_open(quiet)
 
 
+@pytest.mark.verify
 async def test_each_page_whose_link_is_cut_says_so_until_it_is_back(
     shared_chrome: Browser, local_address: str
 ) -> None:

@@ -60,6 +60,7 @@ async def press(shown: Tab, name: str) -> None:
     await soon(is_done, HEAL_SECONDS, because=f"{name} is done")
 
 
+@pytest.mark.verify
 async def test_what_is_broken_heals_before_ones_eyes(shared_chrome: Browser, shipped: str) -> None:
     async with tab(shared_chrome, shipped, viewport=LAPTOP) as shown:
         await watching(shown)

@@ -109,6 +109,7 @@ def with_klines(lines: list[dict[str, Any]], ended: list[Bucket]) -> Iterator[di
                 yield {"recv_ms": recv_ms, "frame": bucket.frame(now_ms, closed=False)}
 
 
+@pytest.mark.verify
 @time_is_simulated
 async def test_candles_of_genuine_trades_are_those_of_our_own(shared_data: Path, tmp_path: Path) -> None:
     with gzip.open(shared_data / RECORDING, "rt", encoding="utf-8") as file:

@@ -68,7 +68,13 @@ def traded(market: SimulatedMarket) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "kind", ["trade", "depth@100ms", pytest.param("kline_1m", marks=pytest.mark.verify), "ticker"]
+    "kind",
+    [
+        "trade",
+        "ticker",
+        pytest.param("depth@100ms", marks=pytest.mark.verify),
+        pytest.param("kline_1m", marks=pytest.mark.verify),
+    ],
 )
 def test_a_subscription_to_every_symbol_is_cut_into_pieces(kind: str) -> None:
     market = Watched()

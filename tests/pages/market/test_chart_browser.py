@@ -73,6 +73,21 @@ async def test_a_chart_shows_its_past_and_follows_the_market(
         before = first["window"]
         await soon(has(shown, lambda drawn: drawn["window"][0] < before[0]), because="it zooms out")
 
+
+@pytest.mark.verify
+async def test_a_chart_keeps_its_zoom_and_begins_anew_with_another_length_or_symbol(
+    shared_chrome: Browser, local_address: str
+) -> None:
+    """What is sent then: test_chart_candles, in `make test`."""
+    async with tab(shared_chrome, local_address) as shown:
+        await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT")
+        await soon(has(shown, lambda drawn: len(drawn["times"]) > 500), 15)
+        first = await option(shown)
+        before = first["window"]
+        await shown.page.locator(".chart-plot").focus()
+        await shown.page.keyboard.press("-")
+        await soon(has(shown, lambda drawn: drawn["window"][0] < before[0]), because="it zooms out")
+
         # A row that is added sends everything again, and leaves what is in sight.
         moved = (await option(shown))["candles"][-1]["value"]
         await soon(has(shown, lambda drawn: drawn["candles"][-1]["value"] != moved), 15)
@@ -104,6 +119,7 @@ async def change(shown: Tab, what: str) -> None:
     assert (await shown.page.request.post(f"{shown.base}/control/candles?{query}")).ok
 
 
+@pytest.mark.verify
 async def test_a_cut_a_late_candle_and_lost_trades_leave_the_right_candles(
     shared_chrome: Browser, local_address: str
 ) -> None:

@@ -101,7 +101,7 @@ async def test_an_alert_is_set_seen_and_rings(shared_chrome: Browser, local_addr
         await soon(lambda: title_has(shown, r"^[\d,.]+ X08/EUR"))
 
 
-@pytest.mark.parametrize("width", [PHONE["width"], 320])
+@pytest.mark.parametrize("width", [pytest.param(PHONE["width"], marks=pytest.mark.verify), 320])
 async def test_on_a_phone_nothing_is_cut_off_and_the_book_takes_the_place_of_the_tape(
     shared_chrome: Browser, local_address: str, width: int
 ) -> None:

@@ -70,6 +70,7 @@ async def drawn(shown: Tab) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.verify
 async def test_the_candles_on_the_screen_are_those_of_the_trades(
     shared_chrome: Browser, genuine: Path
 ) -> None:

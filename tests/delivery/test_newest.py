@@ -257,12 +257,12 @@ class Delivery(RuleBasedStateMachine):
         """In the end everybody reads, and knows the newest of every name."""
         for number in range(3):
             self.wake(number)
-        seen, quiet = -1, 0
-        while quiet < 3:
+        taken_bytes, quiet_turns = -1, 0
+        while quiet_turns < 3:
             self.turns.pass_time(INTERVAL_SECONDS)
             self.turns.take()
-            came = sum(len(reader.peer.taken) for reader in self.readers)
-            seen, quiet = came, quiet + 1 if came == seen else 0
+            before, taken_bytes = taken_bytes, sum(len(reader.peer.taken) for reader in self.readers)
+            quiet_turns = quiet_turns + 1 if taken_bytes == before else 0
         self.nothing_is_told_twice_or_backwards()
         for reader in self.readers:
             if reader.peer.is_closed:

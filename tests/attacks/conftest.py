@@ -45,7 +45,10 @@ async def target(running: Target) -> AsyncIterator[Target]:
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def lasting(running: Target) -> AsyncIterator[None]:
-    """What is given back after attacks that leave something for some seconds: it is seen once, at the end."""
+    """What is given back after attacks that leave something for some seconds: it is seen once, at the end.
+
+    Until then `test_strangers` and `test_together` run, which have targets of their own: the last files.
+    """
     async with gives_everything_back(running):
         yield
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from hypothesis import is_hypothesis_test
 from hypothesis import settings as hypothesis_settings
 from loguru import logger
 from playwright.async_api import Browser
@@ -25,12 +26,17 @@ from tests.support.helpers import PROJECT_ROOT, chromium_path
 
 # No deadline: the machine may be shared, and a slow example is not a wrong one. In CI the examples are the
 # same on every run, so that a red build is about the change under test.
-hypothesis_settings.register_profile("developer", deadline=None)
-hypothesis_settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+hypothesis_settings.register_profile("developer", deadline=None, max_examples=50)
+hypothesis_settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, print_blob=True)
+hypothesis_settings.register_profile(
+    "verify", deadline=None, max_examples=1000, derandomize=True, print_blob=True
+)
 hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "developer")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.option.markexpr == "verify":
+        hypothesis_settings.load_profile("verify")
     gc.disable()  # what the collection makes stays: see `pytest_collection_finish`
     for name, meaning in costs.MARKS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
@@ -40,6 +46,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     if item.config.option.markexpr:  # to find out takes a second for all tests
         for name in costs.marks_of(item):
             item.add_marker(name)
+    if item.config.option.markexpr == "verify" and is_hypothesis_test(getattr(item, "obj", None)):
+        item.add_marker("verify")  # its long form has more examples
 
 
 class ForwardedErrors:

@@ -13,7 +13,7 @@ BIOME_VERSION := 2.6.8
 AXE_VERSION := 4.14.1
 KOSOKU_VERSION := 0.1.0
 
-# Four workers for the whole, none for what ARGS chooses. One that hangs or crashes ends the run.
+# Five workers for the whole, none for what ARGS chooses. One that hangs or crashes ends the run.
 SIDE_BY_SIDE := -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 # Copies of the lock files, made once their contents are installed, so an unchanged lock costs nothing.

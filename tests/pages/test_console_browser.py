@@ -64,6 +64,29 @@ async def is_in_sight(shown: Tab, selector: str) -> bool:
     return await shown.page.locator(selector).first.is_visible() and int(width) <= 0
 
 
+async def test_a_person_writes_sends_reads_and_filters(shared_chrome: Browser) -> None:
+    """Everything that a person can do there: the next test, in `make verify`."""
+    async with (
+        running_main() as (_, port),
+        tab(shared_chrome, f"http://127.0.0.1:{port}", viewport=LAPTOP) as shown,
+    ):
+        page = shown.page
+        await shown.goto("/labs/console")
+        box = page.locator(".console-message")
+        await box.fill('{"type":"subscribe","exchange":"simulator"}')
+        await page.get_by_text("invalid_message: channel is missing").wait_for()
+        await page.get_by_role("button", name="Send", exact=True).click()
+        await has_type(shown, "error")
+        await page.get_by_label("Show only frames with these words").fill("by hand")
+        await box.fill('{"type":"ping","id":"by hand"}')
+        await page.get_by_text("The server takes this message.").wait_for()
+        await box.press("Control+Enter")
+        await has_type(shown, "pong")
+        assert set(await types(shown)) == {"ping", "pong"}
+        assert await page.evaluate(FLOOD) == {"kept": 300, "oldest": "1700", "characters": True, "long": True}
+
+
+@pytest.mark.verify
 async def test_a_person_builds_sends_watches_and_copies(shared_chrome: Browser, tmp_path: Path) -> None:
     async with (
         running_main(LIVE_ACCESS_TOKEN=TOKEN) as (_, port),

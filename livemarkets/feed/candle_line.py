@@ -188,8 +188,7 @@ class CandleLine:
         """Process a candle that was told as closed, or is older: a repeat, a correction, or a new clock."""
         if candle.closed:
             return self._revise(candle)
-        if self._back_since is None:
-            self._back_since = now
+        self._back_since = now if self._back_since is None else self._back_since
         if now - self._back_since < self._limits.back_seconds:
             return ()
         gap = CandleGap(self.key, self.told_to + 1, candle.open_ts - 1, "venue")
@@ -229,7 +228,7 @@ class CandleLine:
         self._unproved.discard(candle.open_ts)
         self._proof.forget(candle.open_ts)
         if same_figures(told, candle):
-            self.closed[at] = with_ids(told, candle)
+            self.closed[at], self._back_since = with_ids(told, candle), None  # a repeat: no time was set back
             return ()
         revised = self.closed[at] = replace(candle, closed=True, revised=True)
         return [revised]

@@ -91,10 +91,11 @@ async def eventually(
 def free_port() -> int:
     """A TCP port that nobody listens on, of those that the system gives to no outgoing connection.
 
-    Otherwise a connection of a test beside this one could take it before it is listened on.
+    Otherwise a connection of a test beside this one could take it before it is listened on. All are above
+    10080, the highest port that browsers refuse to open (Fetch Standard, "Port blocking").
     """
     while True:
-        port = random.randint(10_000, 32_000)
+        port = random.randint(10_081, 32_000)
         with socket.socket() as listener, contextlib.suppress(OSError):
             listener.bind(("", port))
             return port

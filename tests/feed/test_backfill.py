@@ -23,6 +23,8 @@ from tests.support.logged import logged
 from tests.support.simulated_time import run_in_simulated_time
 from tests.support.ticks import BTC, ETH, make_tick
 
+pytestmark = pytest.mark.long
+
 LIMITS = LedgerLimits()
 PATIENCE = LIMITS.patience_seconds
 TROUBLE = ExchangeUnreachable("timeout")

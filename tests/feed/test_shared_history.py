@@ -33,6 +33,8 @@ from livemarkets.market.stores import RecentTrades
 from tests.support.simulated_time import run_in_simulated_time
 from tests.support.ticks import BTC, make_tick
 
+pytestmark = pytest.mark.long
+
 
 class Exchange:
     """A history of many symbols that can be slow, behind, dead or held up by the rate limit."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -290,11 +289,7 @@ def inside(second: float, spans: list[tuple[int, int]]) -> bool:
     return any(start <= second < start + length for start, length in spans)
 
 
-@pytest.mark.parametrize("examples", [50, pytest.param(1500, marks=pytest.mark.verify)])
-def test_every_candle_is_closed_once_and_truly_whatever_fails(examples: int) -> None:
-    settings(max_examples=examples, deadline=None)(closes_every_candle_once_and_truly)()
-
-
+@settings(max_examples=2 * settings().max_examples)
 @given(
     trades=st.lists(st.lists(SECONDS, max_size=6), min_size=12, max_size=12),
     skipped=st.frozensets(st.integers(1, 6), max_size=2),
@@ -305,7 +300,7 @@ def test_every_candle_is_closed_once_and_truly_whatever_fails(examples: int) -> 
     repeats=st.frozensets(st.integers(0, 220), max_size=40),
     torn=st.lists(st.tuples(st.integers(0, 400), st.integers(1, 8)), max_size=6),
 )
-def closes_every_candle_once_and_truly(
+def test_every_candle_is_closed_once_and_truly_whatever_fails(
     trades: list[list[int]],
     skipped: frozenset[int],
     losses: list[int],

@@ -269,31 +269,16 @@ async def connected(port: int, *, deflates: bool) -> AsyncIterator[Client]:
         writer.transport.abort()
 
 
-any_frames = given(frames=scripts, sizes=segments, goodbye_bytes=st.sampled_from([8, 8, 8, 0, 1, 5, 7]))
-usual = settings(derandomize=True, phases=[Phase.generate])  # hanging ones would shrink for ever
+EXAMPLES = 3 * settings().max_examples
 
 
 @pytest.mark.long
 @pytest.mark.asyncio(loop_scope="module")
-@any_frames
-@settings(usual, max_examples=100)
+@given(frames=scripts, sizes=segments, goodbye_bytes=st.sampled_from([8, 8, 8, 0, 1, 5, 7]))
+@settings(
+    max_examples=EXAMPLES, derandomize=True, phases=[Phase.generate]
+)  # hanging ones would shrink for ever
 async def test_what_comes_back_is_what_rfc_6455_asks(
-    target: tuple[int, bool], frames: list[Sent], sizes: list[int], goodbye_bytes: int
-) -> None:
-    await is_answered_as_rfc_6455_asks(target, frames, sizes, goodbye_bytes)
-
-
-@pytest.mark.verify
-@pytest.mark.asyncio(loop_scope="module")
-@any_frames
-@settings(usual, max_examples=3000)
-async def test_what_comes_back_is_what_rfc_6455_asks_however_often(
-    target: tuple[int, bool], frames: list[Sent], sizes: list[int], goodbye_bytes: int
-) -> None:
-    await is_answered_as_rfc_6455_asks(target, frames, sizes, goodbye_bytes)
-
-
-async def is_answered_as_rfc_6455_asks(
     target: tuple[int, bool], frames: list[Sent], sizes: list[int], goodbye_bytes: int
 ) -> None:
     port, deflates = target

@@ -43,13 +43,18 @@ def has(shown: Tab, predicate: Callable[[dict[str, Any]], object]) -> Callable[[
     return fits
 
 
+async def opened(shown: Tab, symbols: str) -> dict[str, Any]:
+    """Open the page, wait for the past of its chart, and return what is drawn."""
+    await shown.goto(f"/labs?symbols={symbols}")
+    await soon(has(shown, lambda drawn: len(drawn["times"]) > 500), 15)
+    return await option(shown)
+
+
 async def test_a_chart_shows_its_past_and_follows_the_market(
     shared_chrome: Browser, local_address: str
 ) -> None:
     async with tab(shared_chrome, local_address) as shown:
-        await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT")
-        await soon(has(shown, lambda drawn: len(drawn["times"]) > 500), 15)
-        first = await option(shown)
+        first = await opened(shown, "BTCUSDT,ETHUSDT")
         assert len(first["candles"]) == len(first["volumes"]) == len(first["times"])
         assert first["times"] == sorted(first["times"])
         assert {later - early for early, later in pairwise(first["times"])} == {60_000}
@@ -80,9 +85,7 @@ async def test_a_chart_keeps_its_zoom_and_begins_anew_with_another_length_or_sym
 ) -> None:
     """What is sent then: test_chart_candles, in `make test`."""
     async with tab(shared_chrome, local_address) as shown:
-        await shown.goto("/labs?symbols=BTCUSDT,ETHUSDT")
-        await soon(has(shown, lambda drawn: len(drawn["times"]) > 500), 15)
-        first = await option(shown)
+        first = await opened(shown, "BTCUSDT,ETHUSDT")
         before = first["window"]
         await shown.page.locator(".chart-plot").focus()
         await shown.page.keyboard.press("-")
@@ -125,9 +128,7 @@ async def test_a_cut_a_late_candle_and_lost_trades_leave_the_right_candles(
 ) -> None:
     """The tab must also stay free of errors, as every tab."""
     async with tab(shared_chrome, local_address) as shown:
-        await shown.goto("/labs?symbols=XRPUSDT")
-        await soon(has(shown, lambda drawn: len(drawn["times"]) > 500), 15)
-        before = (await option(shown))["times"]
+        before = (await opened(shown, "XRPUSDT"))["times"]
 
         # Two candles end while the stream is away, and the one after them comes. They are fetched later.
         await change(shown, "cut")

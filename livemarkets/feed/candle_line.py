@@ -21,7 +21,7 @@ from livemarkets.market.models import StreamKey
 
 __all__ = ["CandleLine"]
 
-_CHECKED_AGAIN = 3
+_CHECKED_AGAIN = 10
 """So many of the newest closed candles are in each answer, for comparison."""
 
 
@@ -46,7 +46,7 @@ class CandleLine:
         self._bars: dict[int, Candle] = {}  # open time -> what is known of a candle not told as closed
         self._since: dict[int, float] = {}  # open time -> when it was first heard of
         self._proof = CandleProof(limits)
-        self._unproved: set[int] = set()  # open times of candles that were believed early
+        self._unproved: dict[int, int] = {}  # open time -> when it is compared again, ms
         self._back_since: float | None = None  # since when only candles of the past come
 
     # what arrives
@@ -163,12 +163,10 @@ class CandleLine:
         return self.running is not None and now_ms - self.running.close_ts >= self._limits.overdue_ms
 
     def is_unproved(self, now_ms: int) -> bool:
-        """Return whether a candle that was believed early can be compared with the history now."""
-        self._unproved &= {candle.open_ts for candle in self.closed[-_CHECKED_AGAIN:]}
-        return any(
-            candle.open_ts in self._unproved and now_ms - candle.close_ts >= self._limits.final_ms
-            for candle in self.closed[-_CHECKED_AGAIN:]
-        )
+        """Return whether a fetched candle can be compared with the history now."""
+        kept = {candle.open_ts for candle in self.closed[-_CHECKED_AGAIN:]}
+        self._unproved = {open_ts: due_ms for open_ts, due_ms in self._unproved.items() if open_ts in kept}
+        return any(due_ms <= now_ms for due_ms in self._unproved.values())
 
     @property
     def ask_from(self) -> int | None:
@@ -214,8 +212,8 @@ class CandleLine:
             return ()
         if same_figures(self.closed[at], candle):
             self._proof.forget(candle.open_ts)
-            if now_ms - candle.close_ts >= self._limits.final_ms:
-                self._unproved.discard(candle.open_ts)
+            if now_ms >= self._unproved.get(candle.open_ts, now_ms):
+                self._unproved.pop(candle.open_ts, None)
             return ()
         is_proved = self._proof.is_repeated(candle, now) and self._proof.is_old(candle, now_ms)
         return self._revise(candle) if is_proved else ()
@@ -225,7 +223,7 @@ class CandleLine:
         if at is None:
             return ()
         told = self.closed[at]
-        self._unproved.discard(candle.open_ts)
+        self._unproved.pop(candle.open_ts, None)
         self._proof.forget(candle.open_ts)
         if same_figures(told, candle):
             self.closed[at], self._back_since = with_ids(told, candle), None  # a repeat: no time was set back
@@ -250,8 +248,7 @@ class CandleLine:
             candle = replace(candle, closed=True)
             if known is not None and same_figures(candle, known):
                 candle = with_ids(candle, known)
-            if not is_old:
-                self._unproved.add(open_ts)
+            self._unproved[open_ts] = max(candle.close_ts, now_ms if is_old else 0) + self._limits.final_ms
             self._bars[open_ts] = candle
         elif known is None or candle.trades > known.trades:
             self._bars[open_ts] = candle

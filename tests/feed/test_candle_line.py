@@ -164,6 +164,25 @@ def test_a_candle_that_was_believed_early_is_compared_again() -> None:
     assert not line.is_unproved(at_ms(1, 14))
 
 
+def test_a_candle_that_was_fetched_late_is_compared_again_however_long_that_takes() -> None:
+    """The history lagged by more than ten seconds, and then could not be asked for three minutes."""
+    line = new_line()
+    line.accept(make_candle(0, 1), 0.0)
+    line.accept(make_candle(1, 1), 75.0)
+    line.answer([make_candle(0, 4), make_candle(1, 1)], 75.0, at_ms(1, 15))
+    assert [each.trades for each in line.closed] == [4]
+    for number in range(1, 4):
+        line.accept(make_candle(number, 2, closed=True), 60.0 * (number + 1))
+        assert line.is_unproved(at_ms(number + 1))
+    truth = [make_candle(0, 5), *(make_candle(number, 2) for number in range(1, 4)), make_candle(4, 1)]
+    assert line.ask_from == at_ms(0)
+    assert told(line.answer(truth, 250.0, at_ms(4, 10))) == [(4, False, 1)]
+    (revised,) = line.answer(truth, 252.0, at_ms(4, 12))
+    assert isinstance(revised, Candle)
+    assert (revised.open_ts, revised.trades) == (at_ms(0), 5)
+    assert not line.is_unproved(at_ms(4, 13))
+
+
 def test_odd_open_times_are_taken_as_they_are() -> None:
     line = new_line()
     line.accept(make_candle(0, 1, closed=True), 60.0)
@@ -334,8 +353,7 @@ def test_every_candle_is_closed_once_and_truly_whatever_fails(
         if line.waiting_since is not None or line.is_overdue(now_ms) or line.is_unproved(now_ms):
             lag = max((each for start, each in lags if start <= second < start + 2 * each), default=0)
             if line.ask_from is not None and not inside(second, failures):
-                # Torn answers of a history that lags would be further behind than `final_ms`: a known limit.
-                behind = 9 if inside(second, torn) and not lag else 0
+                behind = 9 if inside(second, torn) else 0
                 rows = market.history(line.ask_from, second - lag, behind=behind)
                 released += line.answer(rows, now, now_ms)
     check(released, market, line)
